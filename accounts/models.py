@@ -1,0 +1,91 @@
+"""API tokens and one-time sign-in links. Both are kept as digests: a stolen database opens nothing."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+from typing import Self
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+def digest(secret: str) -> str:
+    """SHA-256 is enough for a secret of 256 random bits: nothing can be guessed, so nothing needs slowing down."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class ApiToken(models.Model):
+    """A bearer token for programs. The secret itself is shown once, when it is made."""
+
+    class Scope(models.TextChoices):
+        READ = "read"
+        WRITE = "write"
+        TRANSCRIBE = "transcribe"
+        STATS = "stats"
+
+    LAST_USE_RESOLUTION = timedelta(minutes=1)
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=100)
+    digest = models.CharField(max_length=64, unique=True)
+    ends_with = models.CharField(max_length=4)
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} …{self.ends_with}"
+
+    @classmethod
+    def issue(cls, user: AbstractBaseUser, name: str, *, scopes: list[str], days: float | None) -> tuple[Self, str]:
+        """Make a token; returns the row and the secret, which is nowhere else. `days`: life, None for ever."""
+        secret = f"asr_{secrets.token_urlsafe(32)}"
+        expires_at = timezone.now() + timedelta(days=days) if days is not None else None
+        token = cls.objects.create(
+            user=user, name=name, digest=digest(secret), ends_with=secret[-4:], scopes=scopes, expires_at=expires_at
+        )
+        return token, secret
+
+    @classmethod
+    async def authenticate(cls, secret: str) -> Self | None:
+        """The living token with this secret, its use noted at most once a minute; None if there is none.
+
+        Looked up by digest, so the time taken tells nothing about the secrets that exist.
+        """
+        now = timezone.now()
+        token = (
+            await cls.objects.select_related("user")
+            .filter(Q(expires_at=None) | Q(expires_at__gt=now), digest=digest(secret), revoked_at=None, user__is_active=True)
+            .afirst()
+        )
+        if token and (token.last_used_at is None or now - token.last_used_at > cls.LAST_USE_RESOLUTION):
+            await cls.objects.filter(pk=token.pk).aupdate(last_used_at=now)
+        return token
+
+
+class SignInLink(models.Model):
+    """A link printed at start that signs the first administrator in, once."""
+
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    @classmethod
+    def issue(cls) -> str:
+        """Make a new link's secret; earlier links that were not used stop working."""
+        secret = secrets.token_urlsafe(32)
+        cls.objects.all().delete()
+        cls.objects.create(digest=digest(secret))
+        return secret
+
+    @classmethod
+    def redeem(cls, secret: str) -> bool:
+        """True for the first caller only, whoever else tries at the same moment."""
+        return cls.objects.filter(digest=digest(secret)).delete()[0] == 1
+
+    def __str__(self) -> str:
+        return f"sign-in link of {self.created_at:%Y-%m-%d %H:%M}"

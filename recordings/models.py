@@ -1,0 +1,117 @@
+"""What people have: recordings, the transcriptions made of them, and the segments of their text."""
+
+from pathlib import PurePath
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+
+def original_path(recording: "Recording", filename: str) -> str:
+    """A storage name that owes nothing to the person's file name but a short, plain suffix."""
+    suffix = PurePath(filename).suffix.lower()
+    return f"originals/{uuid4().hex}{suffix if suffix[1:].isascii() and suffix[1:].isalnum() and len(suffix) <= 6 else ''}"
+
+
+class Recording(models.Model):
+    """One piece of audio (or the sound of a video) that somebody owns. The file is whole when the row exists."""
+
+    class Source(models.TextChoices):
+        UPLOAD = "upload", _("upload")
+        BROWSER = "browser", _("browser")
+        LIVE = "live", _("live")
+        API = "api", _("API")
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="recordings")
+    title = models.CharField(max_length=255)
+    original = models.FileField(upload_to=original_path, max_length=255)
+    original_name = models.CharField(max_length=255)
+    sha256 = models.CharField(max_length=64)
+    bytes = models.PositiveBigIntegerField()
+    duration = models.FloatField(help_text="seconds")
+    media_type = models.CharField(max_length=64)
+    source = models.CharField(max_length=16, choices=Source)
+    language = models.CharField(max_length=16, blank=True, help_text="hint for Whisper; empty: detect")
+    prompt = models.TextField(blank=True, help_text="names and terms to expect")
+    peaks = models.JSONField(null=True, help_text="waveform: the loudest sample of each stretch, 0 to 1")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["owner", "-id"], name="recording_library"),
+            models.Index(fields=["owner", "sha256"], name="recording_duplicates"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Transcription(models.Model):
+    """One run of Whisper over a recording. The row is the job: from its commit on, it is never lost."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", _("queued")
+        TRANSCRIBING = "transcribing", _("transcribing")
+        DONE = "done", _("done")
+        FAILED = "failed", _("failed")
+        CANCELED = "canceled", _("canceled")
+
+    UNFINISHED = (Status.QUEUED, Status.TRANSCRIBING)
+
+    recording = models.ForeignKey(Recording, models.CASCADE, related_name="transcriptions")
+    status = models.CharField(max_length=16, choices=Status, default=Status.QUEUED)
+    lane = models.CharField(max_length=16, default="batch")
+    model = models.CharField(max_length=128, blank=True, help_text="asked for; empty: the server's default")
+    language = models.CharField(max_length=16, blank=True, help_text="asked for; empty: detect")
+    prompt = models.TextField(blank=True)
+    detected_language = models.CharField(max_length=16, blank=True)
+    error_code = models.CharField(max_length=32, blank=True)
+    error_message = models.TextField(blank=True, help_text="the server's own words, for the admin; people read the code's")
+    segments_done = models.PositiveIntegerField(default=0)
+    segments_total = models.PositiveIntegerField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["recording"],
+                condition=Q(status__in=["queued", "transcribing"]),
+                name="one_unfinished_transcription_per_recording",
+            )
+        ]
+        indexes = [models.Index(fields=["status", "id"], name="transcription_queue")]
+
+    def __str__(self) -> str:
+        return f"{self.recording_id}/{self.pk} {self.status}"
+
+    @property
+    def finished(self) -> bool:
+        return self.status not in self.UNFINISHED
+
+
+class Segment(models.Model):
+    """A stretch of audio that passed the gate by itself, and its text. Committed once, in full."""
+
+    transcription = models.ForeignKey(Transcription, models.CASCADE, related_name="segments")
+    index = models.PositiveIntegerField()
+    start = models.FloatField(help_text="seconds from the start of the recording")
+    end = models.FloatField(help_text="seconds from the start of the recording")
+    text = models.TextField()
+    words = models.JSONField(default=list, help_text='[{"start", "end", "word", "probability"}], seconds of the recording')
+    correction = models.TextField(null=True, help_text="a person's text, kept beside the machine's")  # noqa: DJ001 null: none made
+
+    class Meta:
+        ordering = ["index"]
+        constraints = [
+            models.UniqueConstraint(fields=["transcription", "index"], name="one_segment_per_index"),
+            models.CheckConstraint(condition=Q(end__gte=models.F("start")), name="segment_ends_after_it_starts"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.transcription_id}#{self.index}"

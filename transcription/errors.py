@@ -1,0 +1,94 @@
+"""Everything that can go wrong on the way to a text, as one small tree.
+
+    TranscriptionError
+    ├── GateError                the gate did not let the call through
+    │   ├── QueueFull            too many wait; `retry_after` says when to come back
+    │   ├── DeadlineExceeded     it waited past its own deadline
+    │   ├── Superseded           a newer call took its place
+    │   ├── NestedPermit         its task already holds a permit of this server (a bug in the caller)
+    │   └── BypassRefused        it asked to skip the gate and may not
+    ├── AnswerError              the server's answer, or that there was none
+    │   ├── OutOfMemory, ServerBusy, Unreachable, TimedOut, ServerError, ProtocolError    may pass: retried
+    │   └── Rejected             will not pass: final at once
+    └── BadAudio                 the file is not audio that can be transcribed
+
+`code` is the stable name that the API, the pages and the database use.
+"""
+
+
+class TranscriptionError(Exception):
+    code = "transcription_failed"
+
+
+class GateError(TranscriptionError):
+    code = "not_admitted"
+
+
+class QueueFull(GateError):
+    code = "queue_full"
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after  # seconds, from the measured service rate
+
+
+class DeadlineExceeded(GateError):
+    code = "deadline_exceeded"
+
+
+class Superseded(GateError):
+    code = "superseded"
+
+
+class NestedPermit(GateError):
+    code = "nested_permit"
+
+
+class BypassRefused(GateError):
+    code = "bypass_refused"
+
+
+class AnswerError(TranscriptionError):
+    """`retry_after`: seconds the server asked us to wait, if it did."""
+
+    code = "server_error"
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class OutOfMemory(AnswerError):
+    code = "out_of_memory"
+
+
+class ServerBusy(AnswerError):
+    code = "server_busy"
+
+
+class Unreachable(AnswerError):
+    code = "unreachable"
+
+
+class TimedOut(AnswerError):
+    code = "timed_out"
+
+
+class ServerError(AnswerError):
+    code = "server_error"
+
+
+class ProtocolError(ServerError):
+    code = "protocol_error"
+
+
+class Rejected(AnswerError):
+    code = "rejected"
+
+
+class BadAudio(TranscriptionError):
+    """`code`: not_audio, empty_file, no_sound, truncated, damaged, too_long; the message is for a person, in English."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
