@@ -42,12 +42,19 @@ class ApiToken(models.Model):
         return f"{self.name} …{self.ends_with}"
 
     @classmethod
-    def issue(cls, user: AbstractBaseUser, name: str, *, scopes: list[str], days: float | None) -> tuple[Self, str]:
+    def issue(
+        cls, user: AbstractBaseUser, name: str, *, scopes: list[str], days: float | None
+    ) -> tuple[Self, str]:
         """Make a token; returns the row and the secret, which is nowhere else. `days`: life, None for ever."""
         secret = f"asr_{secrets.token_urlsafe(32)}"
         expires_at = timezone.now() + timedelta(days=days) if days is not None else None
         token = cls.objects.create(
-            user=user, name=name, digest=digest(secret), ends_with=secret[-4:], scopes=scopes, expires_at=expires_at
+            user=user,
+            name=name,
+            digest=digest(secret),
+            ends_with=secret[-4:],
+            scopes=scopes,
+            expires_at=expires_at,
         )
         return token, secret
 
@@ -60,7 +67,12 @@ class ApiToken(models.Model):
         now = timezone.now()
         token = (
             await cls.objects.select_related("user")
-            .filter(Q(expires_at=None) | Q(expires_at__gt=now), digest=digest(secret), revoked_at=None, user__is_active=True)
+            .filter(
+                Q(expires_at=None) | Q(expires_at__gt=now),
+                digest=digest(secret),
+                revoked_at=None,
+                user__is_active=True,
+            )
             .afirst()
         )
         if token and (token.last_used_at is None or now - token.last_used_at > cls.LAST_USE_RESOLUTION):

@@ -131,7 +131,9 @@ CHANNEL_LAYERS = {
 }
 
 MEDIA_ROOT = DATA_DIR / "media"
-FILE_UPLOAD_TEMP_DIR = DATA_DIR / "incoming"  # same file system as the media: a whole file is moved, not copied
+FILE_UPLOAD_TEMP_DIR = (
+    DATA_DIR / "incoming"
+)  # same file system as the media: a whole file is moved, not copied
 FILE_UPLOAD_HANDLERS = ["recordings.uploads.UploadHandler"]
 DATA_UPLOAD_MAX_NUMBER_FILES = 1
 for _folder in (MEDIA_ROOT, FILE_UPLOAD_TEMP_DIR):
@@ -192,5 +194,9 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {"httpx": {"level": "WARNING"}, "daphne": {"level": "WARNING"}, "uvicorn.error": {"level": "WARNING"}},
+    "loggers": {
+        "httpx": {"level": "WARNING"},
+        "daphne": {"level": "WARNING"},
+        "uvicorn.error": {"level": "WARNING"},
+    },
 }

@@ -69,7 +69,9 @@ class Transcription(models.Model):
     prompt = models.TextField(blank=True)
     detected_language = models.CharField(max_length=16, blank=True)
     error_code = models.CharField(max_length=32, blank=True)
-    error_message = models.TextField(blank=True, help_text="the server's own words, for the admin; people read the code's")
+    error_message = models.TextField(
+        blank=True, help_text="the server's own words, for the admin; people read the code's"
+    )
     segments_done = models.PositiveIntegerField(default=0)
     segments_total = models.PositiveIntegerField(null=True)
     attempts = models.PositiveIntegerField(default=0)
@@ -103,14 +105,18 @@ class Segment(models.Model):
     start = models.FloatField(help_text="seconds from the start of the recording")
     end = models.FloatField(help_text="seconds from the start of the recording")
     text = models.TextField()
-    words = models.JSONField(default=list, help_text='[{"start", "end", "word", "probability"}], seconds of the recording')
+    words = models.JSONField(
+        default=list, help_text='[{"start", "end", "word", "probability"}], seconds of the recording'
+    )
     correction = models.TextField(null=True, help_text="a person's text, kept beside the machine's")  # noqa: DJ001 null: none made
 
     class Meta:
         ordering = ["index"]
         constraints = [
             models.UniqueConstraint(fields=["transcription", "index"], name="one_segment_per_index"),
-            models.CheckConstraint(condition=Q(end__gte=models.F("start")), name="segment_ends_after_it_starts"),
+            models.CheckConstraint(
+                condition=Q(end__gte=models.F("start")), name="segment_ends_after_it_starts"
+            ),
         ]
 
     def __str__(self) -> str:
