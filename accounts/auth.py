@@ -1,0 +1,102 @@
+"""Who is calling: a person with a session (CSRF-protected), or a program with a bearer token and its scopes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.auth import aget_user
+from django.contrib.auth.models import AbstractUser
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from ninja.security.base import AuthBase
+from ninja.utils import check_csrf
+
+from accounts.models import ApiToken
+from accounts.problems import Problem, not_signed_in
+
+Scope = ApiToken.Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """`token` is None for a person signed in by session, who may do everything that is theirs."""
+
+    user: AbstractUser
+    token: ApiToken | None = None
+
+    def require(self, *scopes: str) -> None:
+        """Raises Problem 403 unless one of the scopes is held."""
+        if self.token and not set(scopes) & set(self.token.scopes):
+            message = _("This token lacks the scope “%(scope)s”.") % {"scope": scopes[0]}
+            raise Problem(403, "missing_scope", message)
+
+
+class ApiRequest(HttpRequest):
+    """A request that has passed `needs(…)`."""
+
+    auth: Caller
+
+
+def bearer_secret(request: HttpRequest) -> str | None:
+    """The token sent along; None where another scheme, or nothing, is sent."""
+    scheme, _space, secret = request.headers.get("Authorization", "").partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else None
+
+
+async def identify(request: HttpRequest) -> Caller:
+    """The caller, by token or session; a token decides, even beside a good session. Raises Problem 401."""
+    secret = bearer_secret(request)
+    if secret is not None:
+        token = await ApiToken.authenticate(secret)
+        if token:
+            return Caller(token.user, token)
+        raise not_signed_in()
+    user = await aget_user(request)
+    if isinstance(user, AbstractUser):
+        return Caller(user)
+    raise not_signed_in()
+
+
+async def read_form(request: HttpRequest) -> None:
+    """Parse an uploaded form in a thread: the next to ask for `request.POST` would do it in the event loop."""
+    if request.content_type == "multipart/form-data":
+        # Django takes a form without a length (sent in chunks) for empty; any number but 0 makes it read.
+        request.META.setdefault("CONTENT_LENGTH", "1")
+        await sync_to_async(lambda: request.POST, thread_sensitive=False)()
+
+
+class BearerToken(AuthBase):
+    openapi_type = "http"
+    openapi_scheme = "bearer"
+
+    def __init__(self, *scopes: str) -> None:
+        super().__init__()
+        self.scopes = scopes
+
+    async def __call__(self, request: HttpRequest) -> Caller | None:
+        if bearer_secret(request) is None:
+            return None
+        caller = await identify(request)
+        caller.require(*self.scopes)
+        await read_form(request)
+        return caller
+
+
+class SessionCookie(AuthBase):
+    openapi_type = "apiKey"
+    openapi_in = "cookie"
+    openapi_name = settings.SESSION_COOKIE_NAME
+    csrf = True  # so that the docs page sends the token along
+
+    async def __call__(self, request: HttpRequest) -> Caller:
+        caller = await identify(request)
+        await read_form(request)  # the CSRF token may be a field of it
+        if check_csrf(request):
+            raise Problem(403, "csrf_failed", _("The X-CSRFToken header is missing or wrong."))
+        return caller
+
+
+def needs(*scopes: str) -> list[Any]:
+    """What a route asks for: a session, or a token with one of these scopes."""
+    return [BearerToken(*scopes), SessionCookie()]

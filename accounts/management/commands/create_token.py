@@ -1,0 +1,55 @@
+"""Make an API token for a user, for scripts: standard output carries the secret and nothing else."""
+
+from argparse import ArgumentTypeError
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts.models import ApiToken
+
+
+def days(text: str) -> float:
+    """A life a token can have; 36,500 days are a century, and `datetime` ends at the year 9999."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not 0 < number <= 36_500:
+        raise ArgumentTypeError("must be a number of days over 0 and up to 36500")
+    return number
+
+
+class Command(BaseCommand):
+    help = "Make an API token and print it, and nothing else. The user is made if there is none of that name."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("user", metavar="NAME", help="whose token it is")
+        parser.add_argument("--name", default="create_token", help="what the token is for, shown in lists")
+        parser.add_argument("--days", type=days, help="how long it works (default: until it is revoked)")
+        parser.add_argument(
+            "--scope",
+            action="append",
+            choices=ApiToken.Scope.values,
+            dest="scopes",
+            help="what it may do; repeat for more (default: everything)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        users = get_user_model()
+        if len(options["name"]) > 100:
+            raise CommandError("The token's name is longer than 100 characters.")
+        try:
+            users(username=options["user"]).clean_fields(exclude=["password"])
+        except ValidationError as error:
+            raise CommandError(f"This cannot be a user's name: {error.messages[0]}") from error
+        user, _made = users.objects.get_or_create(
+            username=options["user"], defaults={"password": make_password(None)}
+        )
+        if not user.is_active:
+            raise CommandError(f"The user {user.username} is deactivated: no token of theirs would work.")
+        scopes = options["scopes"] or ApiToken.Scope.values
+        _token, secret = ApiToken.issue(user, options["name"], scopes=scopes, days=options["days"])
+        self.stdout.write(secret)

@@ -1,0 +1,57 @@
+"""What a program is told when its request cannot be served: one shape, from every door."""
+
+import errno
+from collections.abc import Mapping
+
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Problem(Exception):
+    """An HTTP status, a code that never changes, and a sentence for a person in their language."""
+
+    def __init__(
+        self, status: int, code: str, message: str | Promise, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(code)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, dict[str, str]]:
+        return {"error": {"code": self.code, "message": str(self.message)}}
+
+
+def not_signed_in() -> Problem:
+    return Problem(
+        401,
+        "not_authenticated",
+        _("Sign in, or send a valid token: “Authorization: Bearer …”."),
+        {"WWW-Authenticate": 'Bearer realm="Stile"'},
+    )
+
+
+def not_found() -> Problem:
+    """The same words for an object that is somebody else's and one that never was."""
+    return Problem(404, "not_found", _("There is nothing here, or it is not yours."))
+
+
+def from_failure(failure: Exception) -> Problem | None:
+    """The problem behind an exception of the machine's: disk full, database away; None for any other."""
+    if isinstance(failure, OSError) and failure.errno in DISK_FULL:
+        return disk_full()
+    if isinstance(failure, DatabaseError | InterfaceError) and "disk is full" in str(failure):
+        return disk_full()  # how SQLite says it
+    if isinstance(failure, OperationalError | InterfaceError):
+        return Problem(
+            503, "database_unavailable", _("The database is not answering. Try again."), {"Retry-After": "5"}
+        )
+    return None
+
+
+def disk_full() -> Problem:
+    return Problem(507, "disk_full", _("The server’s disk is full. Nothing was kept of this request."))
