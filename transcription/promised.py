@@ -1,0 +1,97 @@
+"""How many bytes a file says it has, by its structure: so one that was cut off is told from a short one."""
+
+from collections.abc import Iterator
+from io import SEEK_END
+from typing import BinaryIO
+
+_BOXES = {
+    b"ftyp",
+    b"moov",
+    b"mdat",
+    b"moof",
+    b"free",
+    b"skip",
+    b"wide",
+    b"uuid",
+    b"meta",
+    b"mfra",
+    b"sidx",
+    b"styp",
+}
+_EBML, _SEGMENT = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")
+_SLACK = 64 * 1024  # bytes; some writers are off by a little
+
+
+def breaks_off(file: BinaryIO, *, complete: bool) -> bool:
+    """Whether the file ends clearly before the end its structure states.
+
+    Knows MP4 and MOV, Matroska and WebM, and MP3 with a Xing header; everything else states nothing here.
+    With `complete=False` the file could not be opened, and an MP4 without an index counts as broken off
+    too.
+    """
+    size = file.seek(0, SEEK_END)
+    file.seek(0)
+    head = file.read(16)
+    if head[4:8] in _BOXES:
+        boxes = list(_boxes(file, size))
+        promised = max((end for _, end in boxes), default=0)
+        if not complete and b"moov" not in {kind for kind, _ in boxes}:
+            return True
+    elif head.startswith(_EBML):
+        promised = _segment_end(file)
+    else:
+        promised = _xing_end(file)
+    return promised - size > min(_SLACK, promised // 100)
+
+
+def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
+    """Kind and end of each box at the top of an MP4 file, up to what is no box: writers append things."""
+    position = 0
+    while position < size:
+        file.seek(position)
+        head = file.read(16)
+        length, kind = int.from_bytes(head[:4]), head[4:8]
+        if kind not in _BOXES:
+            return
+        if length == 1:
+            length = int.from_bytes(head[8:16])
+        if length < 8:  # 0: as far as the file goes; less than its own head: damaged
+            return
+        position += length
+        yield kind, position
+
+
+def _segment_end(file: BinaryIO) -> int:
+    """Where the one segment of a Matroska file ends; 0 where its writer did not know, as in a live stream."""
+    file.seek(0)
+    head = file.read(4096)
+    at = head.find(_SEGMENT)
+    if at < 0 or len(head) < at + 12:
+        return 0
+    first = head[at + 4]
+    width = 9 - first.bit_length()  # an EBML number: as many zero bits before the first one as bytes follow
+    value = int.from_bytes(head[at + 4 : at + 4 + width]) & ((1 << 7 * width) - 1)
+    unknown = value == (1 << 7 * width) - 1
+    return 0 if unknown else at + 4 + width + value
+
+
+def _xing_end(file: BinaryIO) -> int:
+    """Where an MP3 file ends by the count in its Xing or Info frame; 0 if it has none."""
+    file.seek(0)
+    head = file.read(10)
+    start = 0
+    if head.startswith(b"ID3"):
+        start = 10 + sum(
+            (byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True)
+        )
+    file.seek(start)
+    frame = file.read(192)
+    if len(frame) < 192 or frame[0] != 0xFF or frame[1] & 0xE0 != 0xE0:
+        return 0
+    for tag in (b"Xing", b"Info"):
+        at = frame.find(tag, 4, 64)
+        if at > 0:
+            flags = int.from_bytes(frame[at + 4 : at + 8])
+            counted = at + 8 + (4 if flags & 1 else 0)
+            return start + int.from_bytes(frame[counted : counted + 4]) if flags & 2 else 0
+    return 0
