@@ -3,8 +3,11 @@
 import secrets
 from pathlib import Path
 
+import django_stubs_ext
 import environ
 from csp.constants import NONCE, NONE, SELF
+
+django_stubs_ext.monkeypatch()  # lets classes such as ModelAdmin be written with their type arguments
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -131,9 +134,7 @@ CHANNEL_LAYERS = {
 }
 
 MEDIA_ROOT = DATA_DIR / "media"
-FILE_UPLOAD_TEMP_DIR = (
-    DATA_DIR / "incoming"
-)  # same file system as the media: a whole file is moved, not copied
+FILE_UPLOAD_TEMP_DIR = DATA_DIR / "incoming"  # same file system as the media: a whole file is moved, not copied
 FILE_UPLOAD_HANDLERS = ["recordings.uploads.UploadHandler"]
 DATA_UPLOAD_MAX_NUMBER_FILES = 1
 for _folder in (MEDIA_ROOT, FILE_UPLOAD_TEMP_DIR):

@@ -1,8 +1,12 @@
-"""Every URL of the product, a line each."""
+"""Every URL of the product, by the app that answers it."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
+from recordings.api import api
 
 urlpatterns = [
+    path("", include("recordings.urls")),
+    path("", include("accounts.urls")),
+    path("api/", api.urls),
     path("admin/", admin.site.urls),
 ]

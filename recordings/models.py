@@ -12,7 +12,9 @@ from django.utils.translation import gettext_lazy as _
 def original_path(recording: "Recording", filename: str) -> str:
     """A storage name that owes nothing to the person's file name but a short, plain suffix."""
     suffix = PurePath(filename).suffix.lower()
-    return f"originals/{uuid4().hex}{suffix if suffix[1:].isascii() and suffix[1:].isalnum() and len(suffix) <= 6 else ''}"
+    return (
+        f"originals/{uuid4().hex}{suffix if suffix[1:].isascii() and suffix[1:].isalnum() and len(suffix) <= 6 else ''}"
+    )
 
 
 class Recording(models.Model):
@@ -74,6 +76,7 @@ class Transcription(models.Model):
     )
     segments_done = models.PositiveIntegerField(default=0)
     segments_total = models.PositiveIntegerField(null=True)
+    seconds_done = models.FloatField(default=0, help_text="how far into the recording the text reaches")
     attempts = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
@@ -93,6 +96,11 @@ class Transcription(models.Model):
         return f"{self.recording_id}/{self.pk} {self.status}"
 
     @property
+    def progress(self) -> float:
+        """How much of the recording is transcribed, 0 to 1."""
+        return min(1.0, self.seconds_done / self.recording.duration) if self.recording.duration else 0.0
+
+    @property
     def finished(self) -> bool:
         return self.status not in self.UNFINISHED
 
@@ -105,6 +113,7 @@ class Segment(models.Model):
     start = models.FloatField(help_text="seconds from the start of the recording")
     end = models.FloatField(help_text="seconds from the start of the recording")
     text = models.TextField()
+    language = models.CharField(max_length=16, blank=True, help_text="as Whisper heard it")
     words = models.JSONField(
         default=list, help_text='[{"start", "end", "word", "probability"}], seconds of the recording'
     )
@@ -114,9 +123,7 @@ class Segment(models.Model):
         ordering = ["index"]
         constraints = [
             models.UniqueConstraint(fields=["transcription", "index"], name="one_segment_per_index"),
-            models.CheckConstraint(
-                condition=Q(end__gte=models.F("start")), name="segment_ends_after_it_starts"
-            ),
+            models.CheckConstraint(condition=Q(end__gte=models.F("start")), name="segment_ends_after_it_starts"),
         ]
 
     def __str__(self) -> str:

@@ -5,6 +5,7 @@
     │   ├── QueueFull            too many wait; `retry_after` says when to come back
     │   ├── DeadlineExceeded     it waited past its own deadline
     │   ├── Superseded           a newer call took its place
+    │   ├── Evicted              its server was lost while it waited; another may take it
     │   ├── NestedPermit         its task already holds a permit of this server (a bug in the caller)
     │   └── BypassRefused        it asked to skip the gate and may not
     ├── AnswerError              the server's answer, or that there was none
@@ -38,6 +39,10 @@ class DeadlineExceeded(GateError):
 
 class Superseded(GateError):
     code = "superseded"
+
+
+class Evicted(GateError):
+    code = "unreachable"
 
 
 class NestedPermit(GateError):
@@ -87,7 +92,7 @@ class Rejected(AnswerError):
 
 
 class BadAudio(TranscriptionError):
-    """`code`: not_audio, empty_file, no_sound, truncated, damaged, too_long; the message is for a person, in English."""
+    """`code`: not_audio, empty_file, no_sound, truncated, damaged or too_long; the message is for a person."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

@@ -1,0 +1,100 @@
+"""`manage.py serve`: the product in one process: web server, jobs, and the embedded Whisper engine as its child."""
+
+import asyncio
+import errno
+import fcntl
+import os
+import socket
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from django.conf import settings
+from django.core.management import BaseCommand, CommandError, call_command
+from django.urls import reverse
+
+from accounts.models import SignInLink
+from recordings.jobs import in_line
+from recordings.runner import runner
+from recordings.transcribing import run_transcription
+from transcription import service
+
+GRACE = 10  # seconds that open requests get when the server is told to stop
+
+
+class Command(BaseCommand):
+    help = "Start everything and print a link that signs the administrator in, once."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default=settings.HOST)
+        parser.add_argument("--port", type=int, default=settings.PORT)
+
+    def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
+        with _only_server(), _listening(host, port) as listener:
+            call_command("migrate", verbosity=0)
+            _remove_leftovers()
+            link = _sign_in_link(*listener.getsockname()[:2])
+            with suppress(KeyboardInterrupt):
+                asyncio.run(self._serve(listener, link))
+
+    async def _serve(self, listener: socket.socket, link: str) -> None:
+        config = uvicorn.Config(
+            "asrsite.asgi:application", log_config=None, access_log=False, timeout_graceful_shutdown=GRACE
+        )
+        async with service.running(), asyncio.TaskGroup() as tasks:
+            jobs = tasks.create_task(runner.run(in_line, run_transcription, service.total_limit))
+            self.stdout.write(f"\n  Stile 听序 is ready. Sign in, once, with\n\n    {link}\n")
+            self.stdout.flush()
+            await uvicorn.Server(config).serve(sockets=[listener])
+            jobs.cancel()
+
+
+@contextmanager
+def _only_server() -> Iterator[None]:
+    """Two servers on the same data would run the same jobs, each behind a gate of its own."""
+    with (settings.DATA_DIR / "server.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CommandError(f"Stile is already running on the data in {settings.DATA_DIR}.") from None
+        yield
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Taken before anything is started or changed, so that a taken port is the first thing said."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            listener.listen(2048)
+        except OSError as error:
+            raise CommandError(_why_not(error, host, port)) from None
+        yield listener
+
+
+def _why_not(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} is taken by another program. Choose a free one, for example: make run PORT={port + 1}"
+    return f"Cannot listen on {host}, port {port}: {error.strerror}."
+
+
+def _sign_in_link(host: str, port: int) -> str:
+    """Also written for scripts to DATA_DIR/first-login-url, readable by its owner only."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    link = f"http://{shown}:{port}{reverse('accounts:setup')}?token={SignInLink.issue()}"
+    path: Path = settings.DATA_DIR / "first-login-url"
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(link + "\n")
+    return link
+
+
+def _remove_leftovers() -> None:
+    """Uploads that a killed server left half-way. Nobody else writes here: there is only one server."""
+    for part in Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir():
+        part.unlink(missing_ok=True)

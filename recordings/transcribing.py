@@ -1,0 +1,188 @@
+"""A run of a job: from the file to its segments, each through the gate by itself and committed as it comes."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import DatabaseError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from transcription import service
+from transcription.answer import Transcript
+from transcription.audio import SpeechReader, Stretch, wav
+from transcription.errors import TranscriptionError
+
+from .events import recording_changed
+from .models import Recording, Segment, Transcription
+
+log = logging.getLogger(__name__)
+
+Status = Transcription.Status
+
+
+class Stopped(Exception):
+    """The job was canceled or deleted: it is nobody's any more."""
+
+
+async def run_transcription(pk: int) -> None:
+    """Run the job to its end: done, or failed with a reason. The same coroutine wherever jobs run.
+
+    Safe to call again after a crash: segments that were committed are not sent again. When it is canceled half-way,
+    because the process stops, the row stays as it is, to be taken up again. `DatabaseError` is raised: the job is then
+    unfinished, and the caller's to try again.
+    """
+    claimed = await Transcription.objects.filter(pk=pk, status__in=Transcription.UNFINISHED).aupdate(
+        status=Status.TRANSCRIBING, attempts=F("attempts") + 1, started_at=timezone.now()
+    )
+    if not claimed:
+        return
+    job = await Transcription.objects.select_related("recording").aget(pk=pk)
+    await recording_changed(job.recording_id, job.recording.owner_id)
+    try:
+        with _one_error():
+            await _transcribe(job)
+    except Stopped:
+        return
+    except TranscriptionError as error:
+        await _fail(job, error.code, str(error))
+    except FileNotFoundError as error:
+        await _fail(job, "source_missing", str(error))
+    except DatabaseError:
+        raise
+    except Exception as error:
+        log.exception("Transcription %d failed for a reason that nobody thought of", pk)
+        await _fail(job, "internal_error", repr(error))
+    await recording_changed(job.recording_id, job.recording.owner_id)
+
+
+async def _transcribe(job: Transcription) -> None:
+    """Send every stretch of speech that has no segment yet, a few at a time."""
+    done = {index async for index in job.segments.values_list("index", flat=True)}
+    total = 0
+    room = asyncio.Semaphore(service.total_limit() + 1)  # bounds memory; one more than fits, so that no permit idles
+    async with _stretches(job.recording) as (reader, stretches), asyncio.TaskGroup() as tasks:
+        async for stretch in stretches:
+            total += 1
+            if stretch.index not in done:
+                await room.acquire()
+                tasks.create_task(_segment(job, stretch)).add_done_callback(lambda _: room.release())
+    await _finish(job, total, reader)
+
+
+async def _segment(job: Transcription, stretch: Stretch) -> None:
+    transcript = await service.transcribe_audio(
+        b"".join(wav(stretch.samples)),
+        seconds=stretch.end - stretch.start,
+        lane=job.lane,
+        owner=f"user:{job.recording.owner_id}",
+        language=job.language,
+        prompt=job.prompt,
+        model=job.model,
+        durable=True,
+    )
+    await sync_to_async(_commit)(job, stretch, transcript)
+    await recording_changed(job.recording_id, job.recording.owner_id)
+
+
+@transaction.atomic
+def _commit(job: Transcription, stretch: Stretch, transcript: Transcript) -> None:
+    """The segment and the job's progress, or neither: nothing is written for a job that does not run any more."""
+    job.seconds_done = max(job.seconds_done, stretch.end)
+    job.detected_language = job.detected_language or transcript.language or ""
+    running = Transcription.objects.filter(pk=job.pk, status=Status.TRANSCRIBING).update(
+        segments_done=F("segments_done") + 1,
+        seconds_done=job.seconds_done,
+        detected_language=job.detected_language,
+    )
+    if not running:
+        raise Stopped
+    Segment.objects.create(
+        transcription=job,
+        index=stretch.index,
+        start=stretch.start,
+        end=stretch.end,
+        text=transcript.text,
+        language=transcript.language or "",
+        words=[
+            {
+                "start": _moment(stretch, word.start),
+                "end": _moment(stretch, word.end),
+                "word": word.word,
+                "probability": word.probability,
+            }
+            for word in transcript.words
+        ],
+    )
+
+
+def _moment(stretch: Stretch, seconds: float) -> float:
+    """A time within the stretch as one of the recording."""
+    return round(min(stretch.start + max(0.0, seconds), stretch.end), 3)
+
+
+@sync_to_async
+@transaction.atomic
+def _finish(job: Transcription, total: int, reader: SpeechReader) -> None:
+    finished = Transcription.objects.filter(pk=job.pk, status=Status.TRANSCRIBING).update(
+        status=Status.DONE,
+        segments_total=total,
+        segments_done=total,
+        seconds_done=reader.duration,
+        finished_at=timezone.now(),
+    )
+    if finished:
+        Recording.objects.filter(pk=job.recording_id).update(duration=reader.duration, peaks=reader.peaks)
+
+
+async def _fail(job: Transcription, code: str, message: str) -> None:
+    log.warning("Transcription %d failed: %s %r", job.pk, code, message)
+    await Transcription.objects.filter(pk=job.pk, status=Status.TRANSCRIBING).aupdate(
+        status=Status.FAILED, error_code=code, error_message=message, finished_at=timezone.now()
+    )
+
+
+@contextmanager
+def _one_error() -> Iterator[None]:
+    """Of the errors that ended a group of tasks together, the one that says most."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        for kind in (Stopped, TranscriptionError, Exception):
+            if found := group.subgroup(kind):
+                raise _leaf(found) from group
+        raise
+
+
+def _leaf(error: BaseException) -> BaseException:
+    return _leaf(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+@asynccontextmanager
+async def _stretches(recording: Recording) -> AsyncIterator[tuple[SpeechReader, AsyncIterator[Stretch]]]:
+    """The recording's stretches of speech, each read in a thread when it is asked for."""
+    file = await asyncio.to_thread(recording.original.storage.open, recording.original.name)
+    try:
+        reader = SpeechReader(file, max_hours=settings.MAX_AUDIO_HOURS)
+        async with aclosing(_read(reader)) as stretches:
+            yield reader, stretches
+    finally:
+        file.close()
+
+
+async def _read(reader: SpeechReader) -> AsyncGenerator[Stretch]:
+    stretches = iter(reader)
+    reading: asyncio.Future[Stretch | None] | None = None
+    try:
+        while True:
+            reading = asyncio.ensure_future(asyncio.to_thread(next, stretches, None))
+            stretch = await asyncio.shield(reading)
+            if stretch is None:
+                return
+            yield stretch
+    finally:
+        if reading and not reading.done():  # a thread cannot be canceled; the file stays open until it is through
+            await asyncio.wait({reading})

@@ -1,0 +1,409 @@
+"""The only module that speaks HTTP to a Whisper server, and the one way to it.
+
+    call_remote_asr_api()                      retries; chooses a server for each attempt
+      └─ execute_asr_with_concurrency_control()    asks the server's gate for a permit: the only place that does
+           └─ _call_asr_api_internal()                 the HTTP exchange itself
+
+A permit is out for the exchange only. A server goes on computing when its client hangs up, so an exchange, once begun,
+runs in a task of its own and keeps its permit until the server has answered, whether or not anyone still waits for it
+(rule G9); past the time-out it is counted as abandoned, and given up after a grace.
+"""
+
+import asyncio
+import io
+import logging
+import random
+import secrets
+import ssl
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from weakref import WeakKeyDictionary
+
+import httpx
+
+from .answer import Transcript, read_answer
+from .errors import (
+    AnswerError,
+    BypassRefused,
+    DeadlineExceeded,
+    Evicted,
+    OutOfMemory,
+    ProtocolError,
+    QueueFull,
+    Rejected,
+    ServerBusy,
+    Superseded,
+    TimedOut,
+    TranscriptionError,
+    Unreachable,
+)
+from .gate import GateSnapshot, Lane, Permit
+from .limit import Outcome
+from .pool import BreakerState, Pool, Server
+
+log = logging.getLogger(__name__)
+
+MAX_ANSWER_BYTES = 16 * 1024**2  # thirty seconds of speech make some 20 KB; nothing honest comes near
+LONGEST_BACKOFF = 60.0  # seconds
+CONNECT_TIMEOUT = 10.0  # seconds
+KEEPALIVE = 4.0  # seconds; under uvicorn's 5, so that the server is not the one to hang up first
+RETRY_SHARE, RETRY_FLOOR = 0.2, 10.0  # retries per call, and how many may be saved up
+
+
+@dataclass(frozen=True, slots=True)
+class AsrRequest:
+    """What is asked of Whisper. `audio` is a whole 16 kHz mono WAV file, `seconds` long; empty: the server's choice."""
+
+    audio: bytes
+    seconds: float
+    language: str = ""
+    prompt: str = ""
+    model: str = ""
+    temperature: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """On whose behalf a call is made.
+
+    durable: it can wait for hours, so a server that is away or busy, or a full queue, never fails it.
+    deadline, supersede: see `Gate.enter`.
+    on_retry: told of the error and of the seconds until the next attempt.
+    """
+
+    lane: Lane
+    owner: Hashable
+    durable: bool = False
+    deadline: float | None = None
+    supersede: Hashable = None
+    on_retry: Callable[[TranscriptionError, float], None] | None = None
+    task_id: str = field(default_factory=lambda: f"asr_{secrets.token_hex(4)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Calls counted since the start. A call with three attempts is one, with two retries."""
+
+    total: int = 0
+    completed: int = 0
+    failed: int = 0
+    rejected: int = 0
+    canceled: int = 0
+    retries: int = 0
+    oom_errors: int = 0
+    bypassed: int = 0
+    last_oom_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSnapshot:
+    """`unreachable_since`, `retry_in`: seconds ago and from now, where the breaker is open."""
+
+    url: str
+    gate: GateSnapshot
+    breaker: BreakerState
+    unreachable_since: float | None
+    retry_in: float | None
+    oom_errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All servers and all calls of one moment."""
+
+    calls: Calls
+    servers: tuple[ServerSnapshot, ...]
+
+
+class RetryBudget:
+    """Each call earns a fifth of a retry, and a few may be saved: a storm of failures cannot become one of retries."""
+
+    def __init__(self) -> None:
+        self._saved = RETRY_FLOOR
+
+    def earn(self) -> None:
+        self._saved = min(RETRY_FLOOR, self._saved + RETRY_SHARE)
+
+    def spend(self) -> bool:
+        if self._saved < 1:
+            return False
+        self._saved -= 1
+        return True
+
+
+class WhisperClient:
+    """Calls the servers of a pool. One instance serves the whole process, whichever event loop calls.
+
+    request_timeout: seconds an exchange may take before its caller gets `TimedOut`.
+    abandoned_grace: further seconds it may hold its permit.
+    max_attempts, retry_delay: attempts of one call in all; seconds of the first backoff, which doubles.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        api_key: str = "",
+        model: str = "",
+        request_timeout: float = 300.0,
+        abandoned_grace: float = 30.0,
+        max_attempts: int = 3,
+        retry_delay: float = 5.0,
+        allow_bypass: bool = False,
+        ca_bundle: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.pool = pool
+        self._headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
+        self._model = model or "whisper-1"
+        self._request_timeout = request_timeout
+        self._abandoned_grace = abandoned_grace
+        self._max_attempts = max(1, max_attempts)
+        self._retry_delay = retry_delay
+        self._allow_bypass = allow_bypass
+        self._tls = ssl.create_default_context(cafile=ca_bundle or None)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._calls = Calls()
+        self._oom_by_server: dict[Server, int] = {}
+        self._budget = RetryBudget()
+        self._http_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
+        self._exchanges: set[asyncio.Task[Transcript]] = set()  # the loop itself keeps only weak references
+
+    # --- a call: one or more attempts ----------------------------------------------------------
+
+    async def call_remote_asr_api(
+        self, request: AsrRequest, caller: Caller, *, use_concurrency_control: bool = True
+    ) -> Transcript:
+        """The transcript of the request's audio. Raises the errors of `errors`; `Rejected` and `QueueFull` at once."""
+        self._count(total=1)
+        self._budget.earn()
+        try:
+            transcript = await self._attempts(request, caller, use_concurrency_control)
+        except QueueFull:
+            self._count(rejected=1)
+            log.info("[ASR并发] 排队已满 task_id=%s", caller.task_id)
+            raise
+        except (asyncio.CancelledError, DeadlineExceeded, Superseded):
+            self._count(canceled=1)
+            raise
+        except Exception as error:
+            self._count(failed=1)
+            log.info("[ASR并发] 转录失败 task_id=%s error=%r", caller.task_id, str(error))
+            raise
+        self._count(completed=1)
+        log.info("[ASR并发] 转录成功 task_id=%s", caller.task_id)
+        return transcript
+
+    async def _attempts(self, request: AsrRequest, caller: Caller, use_concurrency_control: bool) -> Transcript:
+        attempt = failures = 0
+        avoid: Server | None = None
+        while True:
+            server = await self._choose(caller, avoid)
+            try:
+                return await self.execute_asr_with_concurrency_control(
+                    server,
+                    request,
+                    caller,
+                    first=failures == 0,
+                    use_concurrency_control=use_concurrency_control,
+                )
+            except Evicted:
+                continue
+            except QueueFull as error:
+                if not caller.durable:
+                    raise
+                reason: TranscriptionError = error
+                delay = min(LONGEST_BACKOFF, error.retry_after)
+            except Rejected:
+                raise
+            except AnswerError as error:
+                # What passes by itself is waited out by whoever can wait; everything else has its attempts.
+                passing = caller.durable and isinstance(error, Unreachable | ServerBusy)
+                attempt += not passing
+                attempts = min(2, self._max_attempts) if isinstance(error, TimedOut) else self._max_attempts
+                if attempt >= attempts or not (self._budget.spend() or caller.durable):
+                    raise
+                reason, avoid = error, server
+                delay = self._backoff(failures) if error.retry_after is None else error.retry_after
+            failures += 1
+            self._count(retries=1)
+            log.info("[ASR并发] 等待重试 task_id=%s delay=%.1fs reason=%r", caller.task_id, delay, str(reason))
+            if caller.on_retry:
+                caller.on_retry(reason, delay)
+            await asyncio.sleep(delay)
+
+    async def _choose(self, caller: Caller, avoid: Server | None) -> Server:
+        while (server := self.pool.choose(avoid)) is None:
+            wait = self.pool.retry_in()
+            if not caller.durable:
+                raise Unreachable("No Whisper server can be reached.", retry_after=max(1.0, wait))
+            await asyncio.sleep(max(0.2, wait))
+        return server
+
+    def _backoff(self, failures: int) -> float:
+        """Exponential with full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/"""
+        return random.uniform(0, min(LONGEST_BACKOFF, self._retry_delay * 2 ** min(16, failures)))  # noqa: S311
+
+    # --- an attempt: one permit, one exchange --------------------------------------------------
+
+    async def execute_asr_with_concurrency_control(
+        self,
+        server: Server,
+        request: AsrRequest,
+        caller: Caller,
+        *,
+        first: bool = True,
+        use_concurrency_control: bool = True,
+    ) -> Transcript:
+        """One exchange with the server under a permit of its gate. The only place that asks for a permit."""
+        if not use_concurrency_control:
+            return await self._bypass(server, request, caller)
+        gate = server.gate
+        probe = server.breaker.start()
+        try:
+            waiter = gate.enter(caller.lane, caller.owner, deadline=caller.deadline, supersede=caller.supersede)
+            if first:
+                log.info("[ASR并发] 开始转录 task_id=%s %s", caller.task_id, gate.counts())
+            permit = await waiter.admitted()
+        except BaseException:
+            server.finish(probe, None)
+            raise
+        if permit.waited:
+            log.info("[ASR并发] 获得许可 task_id=%s waited=%.1fs %s", caller.task_id, permit.waited, gate.counts())
+        exchange = asyncio.create_task(self._exchange(server, request, permit), name=caller.task_id)
+        self._exchanges.add(exchange)
+        exchange.add_done_callback(lambda task: self._settle(task, server, request, permit, probe))
+        done, _ = await asyncio.wait({exchange}, timeout=self._request_timeout)
+        if not done:
+            permit.abandon()
+            raise TimedOut(f"No answer within {self._request_timeout:g} s.")
+        return exchange.result()
+
+    async def _exchange(self, server: Server, request: AsrRequest, permit: Permit) -> Transcript:
+        try:
+            async with asyncio.timeout(self._request_timeout + self._abandoned_grace):
+                with permit.held():
+                    return await self._call_asr_api_internal(server, request)
+        except TimeoutError:
+            raise TimedOut(f"No answer within {self._request_timeout:g} s and the grace.") from None
+
+    def _settle(
+        self,
+        exchange: asyncio.Task[Transcript],
+        server: Server,
+        request: AsrRequest,
+        permit: Permit,
+        probe: bool,
+    ) -> None:
+        """The one place where a permit that was used goes back, whatever became of the exchange."""
+        self._exchanges.discard(exchange)
+        error = None if exchange.cancelled() else exchange.exception()
+        outcome: Outcome = "ok"
+        if exchange.cancelled() or error:
+            outcome = _OUTCOMES.get(type(error), "error")
+        permit.release(outcome, request.seconds)
+        if outcome == "oom":
+            self._out_of_memory(server)
+        server.finish(probe, None if exchange.cancelled() else not isinstance(error, Unreachable))
+
+    def _out_of_memory(self, server: Server) -> None:
+        self._count(oom_errors=1, last_oom_at=datetime.now(UTC))
+        with self._lock:
+            self._oom_by_server[server] = self._oom_by_server.get(server, 0) + 1
+        snapshot = server.gate.snapshot()
+        log.info("[ASR并发] 显存不足 oom_count=%d limit=%d", self._calls.oom_errors, snapshot.limit)
+
+    async def _bypass(self, server: Server, request: AsrRequest, caller: Caller) -> Transcript:
+        if not self._allow_bypass:
+            raise BypassRefused("Calls may skip the gate only where ASR_ALLOW_BYPASS is on, for tests.")
+        self._count(bypassed=1)
+        log.warning("[ASR并发] 跳过并发控制 task_id=%s", caller.task_id)
+        return await self._call_asr_api_internal(server, request)
+
+    # --- the exchange --------------------------------------------------------------------------
+
+    async def _call_asr_api_internal(self, server: Server, request: AsrRequest) -> Transcript:
+        """One HTTP request and its answer. Raises the `AnswerError` that tells what happened."""
+        log.info("[ASR API] Calling ASR API: url=%s", server.url)
+        fields = {
+            "model": request.model or self._model,
+            "response_format": "verbose_json",
+            "timestamp_granularities[]": ["segment", "word"],
+            "temperature": str(request.temperature),
+        } | {name: value for name in ("language", "prompt") if (value := getattr(request, name))}
+        files = {"file": ("audio.wav", io.BytesIO(request.audio), "audio/wav")}
+        try:
+            async with self._http().stream("POST", server.url, data=fields, files=files) as response:
+                body = await self._read(response)
+        except httpx.ConnectTimeout:
+            raise Unreachable(f"No connection within {CONNECT_TIMEOUT:g} s.") from None
+        except httpx.TransportError as error:
+            raise Unreachable(str(error) or type(error).__name__) from error
+        except httpx.DecodingError as error:
+            raise ProtocolError(str(error)) from error
+        transcript = read_answer(response.status_code, dict(response.headers), body)
+        log.info("[ASR API] ASR API success: text_length=%d", len(transcript.text))
+        return transcript
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > MAX_ANSWER_BYTES:
+                raise ProtocolError(f"The answer is larger than {MAX_ANSWER_BYTES} bytes: {bytes(body[:200])!r}")
+        return bytes(body)
+
+    def _http(self) -> httpx.AsyncClient:
+        """The connection pool of the running event loop. The gate bounds it, and `execute_…` its time."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._http_clients:
+            self._http_clients[loop] = httpx.AsyncClient(
+                headers=self._headers,
+                verify=self._tls,
+                trust_env=False,
+                follow_redirects=False,
+                timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT),
+                limits=httpx.Limits(keepalive_expiry=KEEPALIVE),
+            )
+        return self._http_clients[loop]
+
+    async def aclose(self) -> None:
+        """Close the running loop's connections. Exchanges still in flight end with an error."""
+        if client := self._http_clients.pop(asyncio.get_running_loop(), None):
+            await client.aclose()
+
+    # --- what there is to see ------------------------------------------------------------------
+
+    def _count(self, *, last_oom_at: datetime | None = None, **more: int) -> None:
+        with self._lock:
+            counts = {name: getattr(self._calls, name) + number for name, number in more.items()}
+            self._calls = replace(self._calls, **counts, last_oom_at=last_oom_at or self._calls.last_oom_at)
+
+    def snapshot(self) -> Snapshot:
+        """Every server and every count, of one moment."""
+        now = self._clock()
+        return Snapshot(
+            self._calls,
+            tuple(
+                ServerSnapshot(
+                    url=server.url,
+                    gate=server.gate.snapshot(),
+                    breaker=server.breaker.state,
+                    unreachable_since=None if (since := server.breaker.open_since) is None else now - since,
+                    retry_in=None if since is None else max(0.0, server.breaker.retry_at - now),
+                    oom_errors=self._oom_by_server.get(server, 0),
+                )
+                for server in self.pool.servers
+            ),
+        )
+
+
+_OUTCOMES: dict[type[BaseException] | type[None], Outcome] = {
+    OutOfMemory: "oom",
+    ServerBusy: "busy",
+    TimedOut: "timeout",
+}

@@ -1,0 +1,106 @@
+"""The Whisper servers, and which of them a call goes to."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from .errors import Evicted
+from .gate import Gate
+
+ENDPOINT = "/audio/transcriptions"
+
+FAILURES_TO_OPEN = 3  # in a row: one refused connection may be a restart, three are an outage
+FIRST_PAUSE = 1.0  # seconds between opening and the first probe; doubles with each that fails
+LONGEST_PAUSE = 60.0  # seconds: an outage of hours is noticed to be over within a minute
+
+BreakerState = Literal["closed", "open", "half-open"]
+
+
+class Breaker:
+    """Keeps calls away from a server that cannot be reached.
+
+    Closed, every call may go. After a few failures in a row it opens: none may, until a pause is over; then one goes
+    as a probe (half-open). A probe that gets through closes it; one that fails opens it again for twice as long.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failures = 0
+        self._probing = False
+        self.open_since: float | None = None
+        self.retry_at = 0.0
+
+    @property
+    def state(self) -> BreakerState:
+        if self.open_since is None:
+            return "closed"
+        return "half-open" if self._probing else "open"
+
+    def allows(self) -> bool:
+        """Whether a call may go now."""
+        return self.open_since is None or (not self._probing and self._clock() >= self.retry_at)
+
+    def start(self) -> bool:
+        """A call goes. True if it is the probe of an open breaker. `finish()` must follow."""
+        probe = self.open_since is not None
+        self._probing = self._probing or probe
+        return probe
+
+    def finish(self, probe: bool, reached: bool | None) -> bool:
+        """How the call ended; None if it never tried. Returns True where this failure opened the breaker."""
+        self._probing = self._probing and not probe
+        if reached is None:
+            return False
+        if reached:
+            self._failures, self.open_since = 0, None
+            return False
+        self._failures += 1
+        if self._failures < FAILURES_TO_OPEN:
+            return False
+        now = self._clock()
+        opened = self.open_since is None
+        self.open_since = now if self.open_since is None else self.open_since
+        self.retry_at = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(16, self._failures - FAILURES_TO_OPEN))
+        return opened
+
+
+@dataclass(eq=False, slots=True)
+class Server:
+    """One Whisper HTTP endpoint with the gate and the breaker before it."""
+
+    url: str
+    gate: Gate
+    breaker: Breaker
+
+    def finish(self, probe: bool, reached: bool | None) -> None:
+        """Tell the breaker how a call ended. Where that opens it, all who wait here are sent to look elsewhere."""
+        if self.breaker.finish(probe, reached):
+            self.gate.drain(lambda: Evicted(f"{self.gate.name} cannot be reached."))
+
+
+class Pool:
+    """Chooses the server where a call will be answered soonest."""
+
+    def __init__(self, servers: Iterable[Server], clock: Callable[[], float] = time.monotonic) -> None:
+        self.servers = tuple(servers)
+        self._clock = clock
+
+    def choose(self, avoid: Server | None = None) -> Server | None:
+        """The server with the shortest expected wait; `avoid` only where there is no other. None: all are out."""
+        allowed = [server for server in self.servers if server.breaker.allows()]
+        return min(allowed, key=lambda server: (server is avoid, server.gate.expected_wait()), default=None)
+
+    def retry_in(self) -> float:
+        """Seconds until the first of the servers that are out may be tried again."""
+        return max(0.0, min((server.breaker.retry_at for server in self.servers), default=0.0) - self._clock())
+
+
+def endpoint(url: str) -> str:
+    """The transcription URL of a base URL as the OpenAI SDK takes it; a full one is kept. Else ValueError."""
+    parts = urlsplit(url.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is not the address of a Whisper server, such as http://host:8000/v1.")
+    base = url.strip().rstrip("/")
+    return base if base.endswith(ENDPOINT) else base + ENDPOINT
