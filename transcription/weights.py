@@ -148,9 +148,9 @@ def ensure_weights(model: str, folders: Sequence[Path]) -> Path:
     """The folder that holds `model`, ready to load: found, or downloaded.
 
     `model` is a size (`base`, `large-v3-turbo`) or the path of a folder, which is used as it is. A size is
-    looked for as `<folder>/<size>` in each of `folders`; where none has it whole, with the right digests, it is
-    made in the last one. Safe to call from several processes at once; a call that is killed leaves nothing that
-    looks whole.
+    looked for as `<folder>/<size>` in each of `folders`; where none has it whole, with the right digests, it
+    is made in the last one. Safe to call from several processes at once; a call that is killed leaves nothing
+    that looks whole.
 
     Raises WeightsError.
     """
@@ -258,7 +258,7 @@ def _make(model: str, folder: Path) -> Path:
 
 @contextmanager
 def _only_one(folder: Path, model: str) -> Iterator[Path]:
-    """A private folder for the one process that makes the model; others wait. Removes what a killed one left."""
+    """A folder for the one process that makes the model; others wait. Removes what a killed one left."""
     with (folder / f".{model}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # let go by the system when this process ends, however it ends
         for leftover in folder.glob(f".{model}.*.tmp"):
@@ -288,9 +288,7 @@ def _download_from_hub(model: str, into: Path) -> None:
     try:
         snapshot_download(repository, local_dir=into, allow_patterns=_HUB_FILES)
     except LocalEntryNotFoundError as error:
-        raise WeightsError(
-            f"No network: {repository} could not be downloaded from the Hugging Face hub."
-        ) from error
+        raise WeightsError(f"No network: {repository} could not be downloaded from the Hugging Face hub.") from error
     except HfHubHTTPError as error:
         raise WeightsError(f"The Hugging Face hub did not give {repository}: {error}") from error
     shutil.rmtree(into / ".cache", ignore_errors=True)  # the hub client's notes about what it downloaded
