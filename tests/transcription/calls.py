@@ -1,0 +1,44 @@
+"""What tests of the call path share: a client on a stub server, and the smallest request there is."""
+
+import asyncio
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from transcription.client import AsrRequest, Caller, WhisperClient
+from transcription.gate import Gate
+from transcription.limit import FixedLimit, Limit
+from transcription.pool import Breaker, Pool, Server, endpoint
+
+WAV = (
+    struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 38, b"WAVE", b"fmt ", 16, 1, 1, 16000, 32000, 2, 16, b"data", 2)
+    + b"\0\0"
+)
+
+
+def request(name: str = "", seconds: float = 1.0, **fields: Any) -> AsrRequest:
+    """A request that the stub knows by its prompt."""
+    return AsrRequest(WAV, seconds, prompt=name, **fields)
+
+
+def caller(lane: Any = "batch", owner: str = "someone", **more: Any) -> Caller:
+    return Caller(lane, owner, **more)
+
+
+def client(*urls: str, limit: int | Limit = 1, max_queue: int = 100, **options: Any) -> WhisperClient:
+    """A client on these servers, each with a gate of its own; impatient, so that tests are quick."""
+
+    def limits() -> Limit:
+        return FixedLimit(limit) if isinstance(limit, int) else limit
+
+    servers = [Server(endpoint(url), Gate(url, limits(), max_queue=max_queue), Breaker()) for url in urls]
+    return WhisperClient(
+        Pool(servers), **{"retry_delay": 0.01, "request_timeout": 10.0, "abandoned_grace": 5.0} | options
+    )
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    """Wait for something that happens in another thread or task."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)

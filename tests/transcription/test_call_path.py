@@ -1,0 +1,155 @@
+"""The path of a call, and the concurrency that a real HTTP server sees at the end of it."""
+
+import ast
+import asyncio
+import logging
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.transcription.calls import caller, client, request, until
+from tests.whisper_stub import WhisperStub
+from transcription import client as client_module
+from transcription.errors import BypassRefused, NestedPermit
+
+ROOT = Path(client_module.__file__).parent.parent
+
+
+@pytest.mark.parametrize(("limit", "calls"), [(1, 1), (1, 2), (1, 10), (2, 2), (2, 3), (2, 10)])
+async def test_the_server_sees_as_many_calls_at_once_as_the_limit_says_and_all_succeed_in_order(
+    limit: int, calls: int
+) -> None:
+    with WhisperStub(seconds=0.05) as stub:
+        whisper = client(stub.url, limit=limit)
+        names = [f"call {number}" for number in range(calls)]
+        transcripts = await asyncio.gather(*(whisper.call_remote_asr_api(request(name), caller()) for name in names))
+        await whisper.aclose()
+    assert [transcript.text for transcript in transcripts] == ["hello"] * calls
+    assert stub.peak == min(limit, calls)
+    if limit == 1:
+        assert stub.prompts == names
+    else:  # calls admitted together may overtake each other on the wire, by one place
+        assert all(abs(stub.prompts.index(name) - number) < limit for number, name in enumerate(names))
+    snapshot = whisper.snapshot()
+    assert snapshot.calls.completed == calls
+    assert (snapshot.servers[0].gate.active, snapshot.servers[0].gate.queued) == (0, 0)
+
+
+class Wrapped:
+    """The original design: each function that leads to Whisper has the same plain semaphore around it, or its own."""
+
+    def __init__(self, url: str, outer: asyncio.Semaphore, inner: asyncio.Semaphore) -> None:
+        self.whisper = client(url, limit=100)  # its own gate lets everything through
+        self.outer, self.inner = outer, inner
+
+    async def transcribe_file(self) -> None:
+        async with self.outer:
+            await self.transcribe_chunk()
+
+    async def transcribe_chunk(self) -> None:
+        async with self.inner:
+            await self.whisper.call_remote_asr_api(request(), caller())
+
+
+async def test_one_semaphore_around_nested_wrappers_deadlocks_where_the_gate_does_not() -> None:
+    with WhisperStub() as stub:
+        shared = asyncio.Semaphore(1)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(Wrapped(stub.url, shared, shared).transcribe_file(), 0.5)
+        assert stub.received == []  # it waited for itself, and nothing was ever sent
+
+        whisper = client(stub.url, limit=1)
+        async with asyncio.timeout(0.5):
+            await whisper.call_remote_asr_api(request(), caller())
+        assert len(stub.received) == 1
+
+
+async def test_a_semaphore_for_each_wrapper_lets_two_calls_meet_where_the_gate_does_not() -> None:
+    with WhisperStub() as stub:
+        uploads = Wrapped(stub.url, asyncio.Semaphore(1), asyncio.Semaphore(1))
+        captions = Wrapped(stub.url, asyncio.Semaphore(1), asyncio.Semaphore(1))
+        await asyncio.gather(uploads.transcribe_file(), captions.transcribe_file())
+        assert stub.peak == 2
+
+    with WhisperStub() as stub:
+        whisper = client(stub.url, limit=1)
+        await asyncio.gather(*(whisper.call_remote_asr_api(request(), caller()) for _ in range(2)))
+        assert stub.peak == 1
+
+
+async def test_a_call_made_from_within_a_call_is_refused_at_once() -> None:
+    with WhisperStub() as stub:
+        whisper = client(stub.url, limit=1)
+        permit = await whisper.pool.servers[0].gate.acquire("batch", "someone")
+        with permit.held(), pytest.raises(NestedPermit):
+            # Also through `wait_for`, which runs what it is given in a task of its own.
+            await asyncio.wait_for(whisper.call_remote_asr_api(request(), caller()), 1)
+        permit.release()
+        await whisper.call_remote_asr_api(request(), caller())
+
+
+def test_there_is_one_place_in_the_product_that_asks_for_a_permit() -> None:
+    asking = []
+    for path in ROOT.glob("*/**/*.py"):
+        if path.relative_to(ROOT).parts[0] in ("asrsite", "accounts", "recordings", "transcription"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if (
+                    isinstance(node, ast.Attribute)
+                    and node.attr in ("enter", "acquire")
+                    and "gate" in ast.unparse(node)
+                ):
+                    asking.append((path.name, ast.unparse(node)))
+    assert asking == [("client.py", "gate.enter")]
+
+
+def test_only_the_client_speaks_http() -> None:
+    speaking = [
+        path.name
+        for name in ("asrsite", "accounts", "recordings", "transcription")
+        for path in (ROOT / name).rglob("*.py")
+        if re.search(
+            r"^\s*(import|from) (httpx|requests|aiohttp|urllib\.request|http\.client)\b", path.read_text(), re.M
+        )
+    ]
+    assert speaking == ["client.py"]
+
+
+async def test_skipping_the_gate_is_refused_unless_it_is_allowed(caplog: pytest.LogCaptureFixture) -> None:
+    with WhisperStub(seconds=0.2) as stub:
+        with pytest.raises(BypassRefused, match="ASR_ALLOW_BYPASS"):
+            await client(stub.url).call_remote_asr_api(request(), caller(), use_concurrency_control=False)
+        assert stub.received == []
+
+        whisper = client(stub.url, allow_bypass=True)
+        await asyncio.gather(
+            *(whisper.call_remote_asr_api(request(), caller(), use_concurrency_control=False) for _ in range(3))
+        )
+        assert stub.peak == 3
+        assert whisper.snapshot().calls.bypassed == 3
+        assert [record.levelname for record in caplog.records if "跳过并发控制" in record.message] == ["WARNING"] * 3
+
+
+async def test_the_log_tells_of_two_calls_at_limit_1_in_the_agreed_words(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "transcription")
+    with WhisperStub(seconds=0.1) as stub:
+        whisper = client(stub.url)
+        first = asyncio.create_task(whisper.call_remote_asr_api(request(), caller(task_id="asr_ab12")))
+        await until(lambda: stub.computing == 1)
+        await whisper.call_remote_asr_api(request(), caller(task_id="asr_cd34"))
+        await first
+    lines = [re.sub(r"waited=\d+\.\ds", "waited=0.1s", record.message) for record in caplog.records]
+    assert [line for line in lines if "asr_ab12" in line] == [
+        "[ASR并发] 开始转录 task_id=asr_ab12 active=1/1 queued=0",
+        "[ASR并发] 转录成功 task_id=asr_ab12",
+    ]
+    assert [line for line in lines if "asr_cd34" in line] == [
+        "[ASR并发] 开始转录 task_id=asr_cd34 active=1/1 queued=1",
+        "[ASR并发] 获得许可 task_id=asr_cd34 waited=0.1s active=1/1 queued=0",
+        "[ASR并发] 转录成功 task_id=asr_cd34",
+    ]
+    assert [line for line in lines if "task_id" not in line] == [
+        f"[ASR API] Calling ASR API: url={stub.url}/audio/transcriptions",
+        "[ASR API] ASR API success: text_length=5",
+    ] * 2
+    assert {record.levelno for record in caplog.records} == {logging.INFO}

@@ -1,0 +1,189 @@
+"""A real HTTP server that takes the place of a Whisper server where a test must see, count or break what it does.
+
+It counts the computations that run in it at the same time. Like a real one it goes on computing when its client has
+hung up. What it answers is a script: one reply for all calls, or one after the other.
+"""
+
+import asyncio
+import json
+import re
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import Self, TypeVar
+
+
+@dataclass(frozen=True)
+class Received:
+    """A request as it arrived: its form fields without the file, whose size is in bytes."""
+
+    at: float
+    fields: dict[str, str]
+    headers: dict[str, str]
+    file_bytes: int
+
+
+T = TypeVar("T")
+Reply = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+def http(status: int, body: str | bytes | dict[str, object] = b"", **headers: str) -> Reply:
+    """A whole, proper HTTP answer."""
+    content = json.dumps(body).encode() if isinstance(body, dict) else body.encode() if isinstance(body, str) else body
+    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(content)}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+
+    async def reply(writer: asyncio.StreamWriter) -> None:
+        writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + content)
+        await writer.drain()
+
+    return reply
+
+
+def said(text: str = "hello") -> Reply:
+    return http(200, {"text": text, "language": "en", "duration": 1.0})
+
+
+def raw(content: bytes) -> Reply:
+    """These bytes, and the connection is closed."""
+
+    async def reply(writer: asyncio.StreamWriter) -> None:
+        writer.write(content)
+        await writer.drain()
+        writer.close()
+
+    return reply
+
+
+async def reset(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+async def hang(writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(3600)
+
+
+OUT_OF_MEMORY = http(500, {"error": {"message": "CUDA out of memory. Tried to allocate 2.00 GiB"}})
+
+
+class WhisperStub:
+    """`with WhisperStub() as stub:` serves at `stub.url` from a thread of its own.
+
+    seconds: how long a computation takes. replies: what is answered after it, the last one for ever.
+    capacity: computations above it end in out-of-memory; None for as many as come.
+    """
+
+    def __init__(
+        self,
+        seconds: float | Callable[[], float] = 0.05,
+        replies: Reply | Iterable[Reply] | None = None,
+        capacity: int | None = None,
+    ) -> None:
+        self._seconds = seconds if callable(seconds) else lambda: seconds
+        script = [said()] if replies is None else [replies] if callable(replies) else list(replies)
+        self._script: Iterator[Reply] = chain(script, repeat(script[-1]))
+        self._capacity = capacity
+        self._loop = asyncio.new_event_loop()
+        self._computations: set[asyncio.Task[None]] = set()
+        self.received: list[Received] = []
+        self.computing = self.peak = self.finished = self.connections = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    @property
+    def prompts(self) -> list[str]:
+        """The prompts in order of arrival: tests tell their calls apart by them."""
+        return [request.fields.get("prompt", "") for request in self.received]
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._call(self._cancel_all())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def start(self, port: int = 0) -> None:
+        """Listen; after `stop()`, again at the same place."""
+        port = port or getattr(self, "port", 0)
+        self._server = self._call(asyncio.start_server(self._serve, "127.0.0.1", port, backlog=1024))
+        self.port: int = self._server.sockets[0].getsockname()[1]
+
+    def stop(self) -> None:
+        """Refuse connections from now on, and break those that are open."""
+        self._call(self._hang_up())
+
+    async def _hang_up(self) -> None:
+        self._server.close()
+        for task in asyncio.all_tasks():
+            if task.get_name() == "connection":
+                task.cancel()
+
+    async def _cancel_all(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    def _call(self, coroutine: Awaitable[T]) -> T:
+        async def run() -> T:
+            return await coroutine
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(10)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if task := asyncio.current_task():
+            task.set_name("connection")
+        self.connections += 1
+        try:
+            while request := await self._read(reader):
+                self.received.append(request)
+                computation = asyncio.create_task(self._compute(writer))
+                self._computations.add(computation)
+                computation.add_done_callback(self._computations.discard)
+                await asyncio.shield(computation)
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.transport.abort()
+
+    async def _read(self, reader: asyncio.StreamReader) -> Received | None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        except asyncio.IncompleteReadError:
+            return None
+        headers = dict(re.findall(r"^([^:\r\n]+): *([^\r\n]*)", head.lower(), re.M))
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        fields: dict[str, str] = {}
+        file_bytes = 0
+        for part in body.split(b"\r\n--"):
+            about, _, value = part.partition(b"\r\n\r\n")
+            if b"filename=" in about:
+                file_bytes = len(value)
+            elif name := re.search(rb'name="([^"]+)"', about):
+                fields[name[1].decode()] = value.decode()
+        return Received(time.monotonic(), fields, headers, file_bytes)
+
+    async def _compute(self, writer: asyncio.StreamWriter) -> None:
+        self.computing += 1
+        self.peak = max(self.peak, self.computing)
+        over = self._capacity is not None and self.computing > self._capacity
+        reply = OUT_OF_MEMORY if over else next(self._script)
+        try:
+            await asyncio.sleep(0 if over else self._seconds())
+        finally:
+            self.computing -= 1
+            self.finished += 1
+        try:
+            await reply(writer)
+        except ConnectionError:  # nobody is listening any more
+            pass
