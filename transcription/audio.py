@@ -14,8 +14,10 @@ import numpy.typing as npt
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
+from transcription.clock import GAP, Clock
 from transcription.errors import BadAudio
-from transcription.media import GAP, AudioInfo, Clock, Media, decoded, opened, probe
+from transcription.media import Media, decoded, opened
+from transcription.probe import AudioInfo, falls_short, probe
 from transcription.segmenter import Segmenter
 from transcription.vad import RATE, WINDOW, VoiceActivity
 from transcription.waveform import Downmix, Peaks
@@ -23,7 +25,8 @@ from transcription.waveform import Downmix, Peaks
 __all__ = ["RATE", "AudioInfo", "SpeechReader", "Stretch", "probe", "wav"]
 
 _BLOCK = 128 * WINDOW  # samples, 4.1 s: enough at once for the voice activity to be fast
-_MOST_DAMAGES = 1000  # listed; a file with more of them is told well enough by these
+_CLOSE = 1.0  # seconds between two damages that are told as one
+_MOST_DAMAGES = 1000  # are listed: a file with more of them is told well enough by these
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,8 @@ class SpeechReader:
         for frame in self._frames(media):
             ahead = self._clock.ahead(media.time(frame))
             missing = ahead if ahead > GAP else 0.0
+            if missing and self._clock.now and not media.has_pictures:
+                self._note_damage(self._clock.now, missing)  # nothing else leaves a hole in a mere recording
             if resampler and (missing or kind != _kind(frame)):
                 yield from _arrays(resampler, None)
                 resampler = None
@@ -116,6 +121,8 @@ class SpeechReader:
             yield from _arrays(resampler, frame)
         if resampler:
             yield from _arrays(resampler, None)
+        if media.broken or falls_short(media, self._clock.now):
+            self._note_damage(self._clock.now, max(0.0, (media.stated or 0.0) - self._clock.now))
 
     def _frames(self, media: Media) -> Iterator[AudioFrame]:
         for packet in media.packets():
@@ -132,12 +139,14 @@ class SpeechReader:
             yield np.zeros((channels, round(part * RATE)), np.float32)
             seconds -= part
 
-    def _note_damage(self, time: float | None, length: float) -> None:
-        start = self._clock.now if time is None else max(0.0, time)
-        if self.damaged and start - self.damaged[-1][1] < GAP:
-            start, _ = self.damaged.pop()
+    def _note_damage(self, start: float | None, length: float) -> None:
+        start = self._clock.now if start is None else max(0.0, start)
+        end = start + length
+        if self.damaged and start - self.damaged[-1][1] < _CLOSE:
+            start, before = self.damaged.pop()
+            end = max(before, end)
         if len(self.damaged) < _MOST_DAMAGES:
-            self.damaged.append((start, start + length))
+            self.damaged.append((start, end))
 
 
 def _kind(frame: AudioFrame) -> tuple[str, str, int]:

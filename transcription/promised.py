@@ -2,23 +2,11 @@
 
 from collections.abc import Iterator
 from io import SEEK_END
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
-_BOXES = {
-    b"ftyp",
-    b"moov",
-    b"mdat",
-    b"moof",
-    b"free",
-    b"skip",
-    b"wide",
-    b"uuid",
-    b"meta",
-    b"mfra",
-    b"sidx",
-    b"styp",
-}
+_BOXES = frozenset(b"ftyp styp moov mdat moof mfra sidx free skip wide uuid meta".split())
 _EBML, _SEGMENT = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")
+_UNKNOWN = (0, 0xFFFFFFFF)  # what a live stream states as a length
 _SLACK = 64 * 1024  # bytes; some writers are off by a little
 
 
@@ -39,6 +27,8 @@ def breaks_off(file: BinaryIO, *, complete: bool) -> bool:
             return True
     elif head.startswith(_EBML):
         promised = _segment_end(file)
+    elif head[:4] in (b"RIFF", b"RF64", b"FORM"):
+        promised = _chunks_end(file, size)
     else:
         promised = _xing_end(file)
     return promised - size > min(_SLACK, promised // 100)
@@ -61,6 +51,30 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
         yield kind, position
 
 
+def _chunks_end(file: BinaryIO, size: int) -> int:
+    """Where the last chunk of a WAV, AVI or AIFF file ends; 0 where its writer did not know."""
+    file.seek(0)
+    head = file.read(8)
+    order: Literal["little", "big"] = "big" if head.startswith(b"FORM") else "little"
+    whole = int.from_bytes(head[4:], order)
+    if whole not in _UNKNOWN:
+        size = min(size, 8 + whole)  # some writers append things
+    position = 12
+    long = 0  # an RF64 file states the length of its data before, because a chunk's head is too small for it
+    while position < size:
+        file.seek(position)
+        head = file.read(24)
+        kind, length = head[:4], int.from_bytes(head[4:8], order)
+        if kind == b"ds64":
+            long = int.from_bytes(head[16:24], "little")
+        elif kind == b"data" and long:
+            length = long
+        elif kind == b"data" and length in _UNKNOWN:
+            return 0
+        position += 8 + length + length % 2
+    return position
+
+
 def _segment_end(file: BinaryIO) -> int:
     """Where the one segment of a Matroska file ends; 0 where its writer did not know, as in a live stream."""
     file.seek(0)
@@ -81,9 +95,7 @@ def _xing_end(file: BinaryIO) -> int:
     head = file.read(10)
     start = 0
     if head.startswith(b"ID3"):
-        start = 10 + sum(
-            (byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True)
-        )
+        start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
     file.seek(start)
     frame = file.read(192)
     if len(frame) < 192 or frame[0] != 0xFF or frame[1] & 0xE0 != 0xE0:

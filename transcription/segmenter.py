@@ -57,9 +57,7 @@ class Segmenter:
         self._samples: Samples = np.empty(0, np.int16)
         self._speech: Probabilities = np.empty(0, np.float32)
 
-    def push(
-        self, samples: Samples, speech: Probabilities, *, last: bool = False
-    ) -> Iterator[tuple[int, Samples]]:
+    def push(self, samples: Samples, speech: Probabilities, *, last: bool = False) -> Iterator[tuple[int, Samples]]:
         """Take the next samples and the probability of speech of each of their windows; yield what is
         ready.
 

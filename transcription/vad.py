@@ -27,9 +27,7 @@ def _network() -> onnxruntime.InferenceSession:
     folders = package.submodule_search_locations if package else None
     path = Path(folders[0] if folders else "faster_whisper") / "assets" / "silero_vad_v6.onnx"
     if not path.is_file():
-        raise RuntimeError(
-            f"The voice activity network {path} is missing: install faster-whisper again, as pinned."
-        )
+        raise RuntimeError(f"The voice activity network {path} is missing: install faster-whisper again, as pinned.")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # Whisper needs the other cores
     options.enable_cpu_mem_arena = False  # give the memory of a large block back

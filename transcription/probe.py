@@ -1,0 +1,79 @@
+"""Whether a file is sound that can be transcribed, and how long it is, found out without decoding it."""
+
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from av.audio.frame import AudioFrame
+
+from transcription.clock import GAP, Clock
+from transcription.errors import BadAudio
+from transcription.media import FORMATS, WITH_PICTURES, Media, decoded, opened
+from transcription.promised import breaks_off
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo:
+    """What is known about a file's sound. `duration` is in seconds, true even where the file states none."""
+
+    duration: float
+    media_type: str
+    container: str
+    codec: str
+    sample_rate: int
+    channels: int
+
+
+def probe(file: BinaryIO, *, max_hours: float) -> AudioInfo:
+    """Read through a file and decode no more than its first frame. It stays the caller's to close.
+
+    Raises BadAudio: `empty_file`, `not_audio`, `no_sound`, `truncated`, `damaged` (nothing can be
+    decoded) or `too_long`; and whatever reading the file raises.
+    """
+    with opened(file) as media:
+        clock = Clock(max_hours)
+        frame: AudioFrame | None = None
+        packets = 0
+        for packet in media.packets():
+            frame = frame or next(iter(decoded(packet) or ()), None)
+            if packet.size:
+                packets += 1
+                length = float((packet.duration or 0) * packet.time_base)
+                clock.advance(max(0.0, clock.ahead(media.time(packet)) + length))
+        if breaks_off(file, complete=True) or (media.format in _LOST_AT_THE_END and falls_short(media, clock.now)):
+            raise BadAudio("truncated", "The file breaks off: its end is missing.")
+        if not packets:
+            raise BadAudio("no_sound", "The file describes sound, but holds none of it.")
+        if frame is None:
+            raise BadAudio("damaged", "Nothing in the file can be decoded: it is damaged.")
+        return AudioInfo(
+            duration=clock.now,
+            media_type=_media_type(file, media),
+            container=media.format,
+            codec=media.stream.codec_context.name,
+            sample_rate=frame.sample_rate,
+            channels=frame.layout.nb_channels,
+        )
+
+
+# Formats that state seconds, but not bytes: one that is shorter than it says was cut off.
+_LOST_AT_THE_END = ("au", "caf", "flac", "w64")
+
+
+def falls_short(media: Media, end: float) -> bool:
+    """Whether the sound ended clearly before the time the file states: by 1 % of it, at most by 2 s."""
+    stated = media.stated
+    return stated is not None and stated - end > min(2.0, max(GAP, 0.01 * stated))
+
+
+def _media_type(file: BinaryIO, media: Media) -> str:
+    """The media type that a browser needs in order to play the file."""
+    file.seek(0)
+    head = file.read(64)
+    kind = "video" if media.has_pictures else "audio"
+    if media.format == "matroska":
+        return f"{kind}/webm" if b"webm" in head else f"{kind}/x-matroska"
+    if media.format == "mov":
+        if head[8:12] == b"qt  " and media.has_pictures:
+            return "video/quicktime"
+        return f"{kind}/3gpp" if head[8:11] == b"3gp" else f"{kind}/mp4"
+    return WITH_PICTURES.get(media.format, FORMATS[media.format]) if media.has_pictures else FORMATS[media.format]
