@@ -1,0 +1,24 @@
+"""Tokens and sign-in in the stock admin."""
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from accounts.forms import AdminSignIn
+from accounts.models import ApiToken
+
+admin.site.login_form = AdminSignIn
+admin.site.site_header = admin.site.site_title = "Stile 听序"
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # takes none at run time
+    """A token can be looked at and revoked. It is never made here: its secret could not be shown."""
+
+    list_display = ("name", "user", "ends_with", "scopes", "last_used_at", "expires_at", "revoked_at")
+    list_select_related = ("user",)
+    search_fields = ("name", "user__username")
+    fields = ("name", "user", "ends_with", "scopes", "created_at", "last_used_at", "expires_at", "revoked_at")
+    readonly_fields = ("user", "ends_with", "scopes", "created_at", "last_used_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False

@@ -1,0 +1,100 @@
+"""First run, sign-in, password, theme."""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import get_user_model, login
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, SetPasswordForm
+from django.contrib.auth.models import User
+from django.contrib.auth.views import LoginView, PasswordChangeView
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.urls import reverse_lazy
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.forms import WINDOW, ThrottledSignIn
+from accounts.models import SignInLink
+
+THEMES = ("light", "dark")
+THEME_COOKIE_AGE = 365 * 24 * 3600  # seconds
+
+
+@never_cache
+@require_GET  # and not HEAD: a link checker must not use the link up
+def setup(request: HttpRequest) -> HttpResponse:
+    """The link that `make run` prints: signs the first administrator in, once."""
+    with transaction.atomic():
+        if not SignInLink.redeem(request.GET.get("token", "")):
+            return render(request, "accounts/used_link.html", status=404)
+        administrator = first_administrator()
+    (Path(settings.DATA_DIR) / "first-login-url").unlink(missing_ok=True)
+    login(request, administrator, backend="django.contrib.auth.backends.ModelBackend")
+    return redirect("recordings:library")
+
+
+def first_administrator() -> User:
+    """The oldest superuser; where there is none, `admin` becomes one, with no password that anyone knows."""
+    users = get_user_model().objects
+    if superuser := users.filter(is_superuser=True, is_active=True).order_by("pk").first():
+        return superuser
+    rights = {"is_superuser": True, "is_staff": True, "is_active": True}
+    administrator, created = users.update_or_create(username="admin", defaults=rights)
+    if created:
+        administrator.set_unusable_password()
+        administrator.save()
+    return administrator
+
+
+class SignIn(LoginView):
+    form_class = ThrottledSignIn
+    template_name = "accounts/login.html"
+    redirect_authenticated_user = True
+
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        if form.has_error("__all__", "throttled"):
+            response = render(self.request, "429.html", status=429)
+            response["Retry-After"] = str(WINDOW)
+            return response
+        return super().form_invalid(form)
+
+
+class Password(PasswordChangeView):
+    """Who has no password yet (signed in by the link) is not asked for the old one. Other sessions end."""
+
+    template_name = "accounts/password.html"
+    success_url = reverse_lazy("recordings:library")
+
+    def get_form_class(self) -> type[Any]:
+        assert isinstance(self.request.user, User)  # noqa: S101  the view asks for somebody signed in
+        return PasswordChangeForm if self.request.user.has_usable_password() else SetPasswordForm
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        messages.success(self.request, _("The password is set."))
+        return super().form_valid(form)
+
+
+@require_POST
+def theme(request: HttpRequest) -> HttpResponseBase:
+    """Keeps `light` or `dark` in a cookie, so that the first paint is right; anything else follows the system."""
+    target = request.POST.get("next", "")
+    if not url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure()):
+        target = "/"
+    response = HttpResponseRedirect(target)
+    if (chosen := request.POST.get("theme")) in THEMES:
+        response.set_cookie(
+            "theme",
+            chosen,
+            max_age=THEME_COOKIE_AGE,
+            samesite="Lax",
+            secure=settings.SESSION_COOKIE_SECURE,
+            httponly=True,
+        )
+    else:
+        response.delete_cookie("theme", samesite="Lax")
+    return response

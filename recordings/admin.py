@@ -1,0 +1,59 @@
+"""Recordings in the stock admin: to look at, not to change. Changes go through the jobs, which the pages use."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from recordings.models import Recording, Segment, Transcription
+
+
+class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # takes none at run time
+    """Superusers see everyone's; other staff, whatever their permissions, see their own."""
+
+    owner_field = "owner"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        everyone = super().get_queryset(request)
+        if request.user.is_superuser:
+            return everyone
+        return everyone.filter(**{self.owner_field: request.user.pk})
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Recording)
+class RecordingAdmin(ReadOnly):
+    list_display = ("title", "owner", "duration", "source", "created_at")
+    list_filter = ("source",)
+    list_select_related = ("owner",)
+    search_fields = ("title", "owner__username")
+    exclude = ("peaks", "original")  # a long list of numbers; a storage name that no page serves
+    show_full_result_count = False  # counting a large table takes longer than showing a page of it
+
+
+@admin.register(Transcription)
+class TranscriptionAdmin(ReadOnly):
+    owner_field = "recording__owner"
+    list_display = ("id", "recording", "status", "segments_done", "segments_total", "error_code", "created_at")
+    list_filter = ("status", "lane")
+    list_select_related = ("recording",)
+    search_fields = ("recording__title",)
+    show_full_result_count = False
+
+
+@admin.register(Segment)
+class SegmentAdmin(ReadOnly):
+    owner_field = "transcription__recording__owner"
+    list_display = ("transcription", "index", "start", "end", "text")
+    list_select_related = ("transcription",)
+    search_fields = ("text",)
+    show_full_result_count = False

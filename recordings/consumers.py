@@ -1,0 +1,70 @@
+"""The WebSockets behind the pages. They only tell; nothing is expected from the browser."""
+
+import asyncio
+from typing import Any
+
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+
+from recordings.events import QUEUE_GROUP, owner_group
+from transcription import monitor
+
+NOT_SIGNED_IN = 4401
+NOT_STAFF = 4403
+MONITOR_INTERVAL = 1.0  # seconds between two snapshots on the monitor
+
+
+class Telling(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+    """Accepts before it refuses: a close code only reaches the browser on an open socket."""
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **_: Any) -> None:
+        """Whatever a client sends is dropped."""
+
+
+class RecordingsConsumer(Telling):
+    """Changes of one's own recordings, and that the line has moved."""
+
+    joined: tuple[str, ...] = ()
+
+    async def connect(self) -> None:
+        await self.accept()
+        if not self.scope["user"].is_authenticated:
+            await self.close(NOT_SIGNED_IN)
+            return
+        self.joined = (owner_group(self.scope["user"].pk), QUEUE_GROUP)
+        for group in self.joined:
+            await self.channel_layer.group_add(group, self.channel_name)
+
+    async def disconnect(self, code: int) -> None:
+        for group in self.joined:
+            await self.channel_layer.group_discard(group, self.channel_name)
+
+    async def recording_changed(self, event: dict[str, Any]) -> None:
+        await self.send_json({"recording": event["id"], "gone": event["gone"]})
+
+    async def queue_changed(self, event: dict[str, Any]) -> None:
+        await self.send_json({"queue": "changed"})
+
+
+class MonitorConsumer(Telling):
+    """The gate's numbers once a second, for staff, as long as somebody looks."""
+
+    pushing: asyncio.Task[None] | None = None
+
+    async def connect(self) -> None:
+        await self.accept()
+        user = self.scope["user"]
+        if not user.is_authenticated:
+            await self.close(NOT_SIGNED_IN)
+        elif not user.is_staff:
+            await self.close(NOT_STAFF)
+        else:
+            self.pushing = asyncio.create_task(self._push())
+
+    async def disconnect(self, code: int) -> None:
+        if self.pushing:
+            self.pushing.cancel()
+
+    async def _push(self) -> None:
+        while True:
+            await self.send_json(monitor.stats())
+            await asyncio.sleep(MONITOR_INTERVAL)

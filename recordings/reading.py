@@ -1,0 +1,70 @@
+"""How a segment is read: sentence by sentence, each with its time and its words' times."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from recordings.models import Segment
+
+SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]」』）]*$")
+HAN = re.compile(r"[\u3400-\u9fff]")
+CJK_LANGUAGES = ("zh", "yue", "ja", "ko")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A sentence. `words`: [offset in `text` in UTF-16 units, as browsers count; start; end, in seconds]."""
+
+    start: float
+    end: float
+    text: str
+    words: list[list[float]] = field(default_factory=list)
+
+
+def lines(segment: Segment) -> list[Line]:
+    """The segment's text cut after its sentences; one line where the words' times do not fit the text."""
+    text = segment.correction if segment.correction is not None else segment.text.strip()
+    words = _found(text, segment.words)
+    if not words:
+        return [Line(segment.start, segment.end, text)]
+    result: list[Line] = []
+    first = 0
+    for number, (place, _) in enumerate(words):
+        last = number == len(words) - 1
+        until = len(text) if last else words[number + 1][0]
+        if last or SENTENCE_END.search(text[place:until].rstrip()):
+            begin = words[first][0] if first else 0
+            result.append(_line(text[begin:until], begin, words[first : number + 1]))
+            first = number + 1
+    return result
+
+
+def _found(text: str, words: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
+    """Each word with its place in the text; nothing when one is not there in order."""
+    found = []
+    at = 0
+    for word in words:
+        token = word["word"].strip()
+        at = text.find(token, at)
+        if at < 0:
+            return []
+        if token:
+            found.append((at, word))
+        at += len(token)
+    return found
+
+
+def _line(text: str, begin: int, words: list[tuple[int, dict[str, Any]]]) -> Line:
+    def offset(place: int) -> int:
+        return len(text[: place - begin].encode("utf-16-le")) // 2
+
+    times = [[offset(place), word["start"], word["end"]] for place, word in words]
+    return Line(words[0][1]["start"], words[-1][1]["end"], text, times)
+
+
+def text_language(text: str, spoken: str) -> str:
+    """The `lang` of a stretch of text, so that Chinese gets its own glyphs and line breaks even in an
+    English recording. `spoken`: the recording's language, the best guess for everything else."""
+    if HAN.search(text) and not spoken.startswith(CJK_LANGUAGES):
+        return "zh-Hans"
+    return "zh-Hans" if spoken == "zh" else spoken

@@ -1,0 +1,254 @@
+"""The library, a recording, and the fragments of both that an open page asks for again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
+
+from accounts.problems import Problem
+from recordings import jobs
+from recordings import library as shelf
+from recordings.messages import Place, error_words, place_words, took
+from recordings.models import Recording, Segment, Transcription
+from recordings.reading import Line, lines, text_language
+from transcription import monitor
+
+PAGE = 50  # rows; a screen shows about ten
+SPEEDS = [quarter / 4 for quarter in range(2, 13)]  # 0.5 to 3
+DRAWN = 12  # cells or dots on the rail; more than that is told in numbers only
+
+Status = Transcription.Status
+
+
+class Request(HttpRequest):
+    """From somebody signed in."""
+
+    user: User
+
+
+@dataclass(frozen=True)
+class Row:
+    """A recording and how it stands, in words."""
+
+    entry: shelf.Entry
+    place: Place | None
+    beginning: str = ""
+
+    @property
+    def recording(self) -> Recording:
+        return self.entry.recording
+
+    @property
+    def status(self) -> str:
+        return self.entry.newest.status if self.entry.newest else "new"
+
+    @property
+    def unfinished(self) -> bool:
+        return self.status in Transcription.UNFINISHED
+
+    @property
+    def percent(self) -> int:
+        """Rounded down, so that 100 means done."""
+        return int(self.entry.newest.progress * 100) if self.entry.newest else 0
+
+    @property
+    def words(self) -> str:
+        run = self.entry.newest
+        if run is None:
+            return gettext("Not transcribed yet")
+        if run.status == Status.QUEUED:
+            return place_words(self.place)
+        if run.status == Status.TRANSCRIBING:
+            return gettext("Transcribing %(percent)d%%") % {"percent": self.percent}
+        if run.status == Status.DONE and run.started_at and run.finished_at:
+            return f"{gettext('Done')} · {took((run.finished_at - run.started_at).total_seconds())}"
+        return {Status.DONE: gettext("Done"), Status.FAILED: gettext("Failed")}.get(
+            Status(run.status), gettext("Canceled")
+        )
+
+    @property
+    def reason(self) -> str:
+        """Why it failed; empty when it did not."""
+        failed = self.entry.newest if self.status == Status.FAILED else None
+        return error_words(failed.error_code) if failed else ""
+
+
+def rows_of(entries: Sequence[shelf.Entry], places: Mapping[int, Place]) -> list[Row]:
+    """With one query, however many they are."""
+    beginnings = async_to_sync(shelf.beginnings)(entries)
+    return [
+        Row(
+            entry,
+            places.get(entry.newest.pk) if entry.newest else None,
+            beginnings.get(entry.shown.pk, "") if entry.shown else "",
+        )
+        for entry in entries
+    ]
+
+
+def line() -> Mapping[int, Place]:
+    """Everyone's place: transcription id to where it stands."""
+    return async_to_sync(jobs.places)()
+
+
+def own(request: Request, pk: int) -> shelf.Entry:
+    """Somebody else's recording looks like none at all."""
+    try:
+        return async_to_sync(shelf.find)(request.user.pk, pk)
+    except Problem as problem:
+        raise Http404 from problem
+
+
+@dataclass(frozen=True)
+class Rail:
+    """The gate made visible: a cell for every permit, a dot for everyone who waits."""
+
+    limit: int
+    busy: int
+    unreachable: bool  # no server answers: everything waits, nothing fails
+    waiting: int
+    mine: frozenset[int]  # positions in line of one's own, from 1
+    next_words: str  # where one's own first stands
+
+    @property
+    def cells(self) -> list[bool]:
+        return [number < self.busy for number in range(min(self.limit, DRAWN))]
+
+    @property
+    def dots(self) -> list[bool]:
+        return [number in self.mine for number in range(1, min(self.waiting, DRAWN) + 1)]
+
+
+def rail_of(request: Request, places: Mapping[int, Place]) -> Rail:
+    stats = monitor.stats()
+    waiting = {pk: place for pk, place in places.items() if place.position is not None}
+    own_jobs = Transcription.objects.filter(recording__owner=request.user.pk, status=Status.QUEUED)
+    mine = sorted(
+        (waiting[pk] for pk in own_jobs.values_list("id", flat=True) if pk in waiting),
+        key=lambda place: place.position or 0,
+    )
+    return Rail(
+        limit=stats["limit"],
+        busy=stats["active_tasks"],
+        unreachable=all(server["breaker"] != "closed" for server in stats["servers"]),
+        waiting=len(waiting),
+        mine=frozenset(place.position for place in mine if place.position is not None),
+        next_words=place_words(mine[0]) if mine else "",
+    )
+
+
+@require_safe
+@login_required
+def library(request: Request) -> HttpResponse:
+    before = request.GET.get("before", "")
+    query = request.GET.get("q", "").strip()
+    entries, older = async_to_sync(shelf.page)(
+        request.user.pk,
+        query=query,
+        status=None,
+        before=int(before[:18]) if before.isdecimal() else None,  # 18 digits fit the id's 64 bits
+        limit=PAGE,
+    )
+    places = line()
+    context = {
+        "rows": rows_of(entries, places),
+        "older": older,
+        "query": query,
+        "newest": not before and not query,
+        "rail": rail_of(request, places),
+        "max_bytes": settings.MAX_UPLOAD_BYTES,
+        "max_size": filesizeformat(settings.MAX_UPLOAD_BYTES),
+    }
+    return render(request, "recordings/library.html", context)
+
+
+@require_safe
+@login_required
+def rail(request: Request) -> HttpResponse:
+    return render(request, "recordings/_rail.html", {"rail": rail_of(request, line())})
+
+
+@require_safe
+@login_required
+def row(request: Request, pk: int) -> HttpResponse:
+    return render(request, "recordings/_row.html", {"row": rows_of([own(request, pk)], line())[0]})
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A segment on the page."""
+
+    segment: Segment
+    lines: list[Line]
+    language: str
+
+
+def text_context(entry: shelf.Entry) -> dict[str, object]:
+    """What `_text.html` shows: how the newest transcription stands, and the text of the shown one."""
+    shown = entry.shown
+    spoken = (shown.detected_language or shown.language) if shown else ""
+    segments = list(shown.segments.all()) if shown else []
+    return {
+        "recording": entry.recording,
+        "row": rows_of([entry], line())[0],
+        "spoken": spoken,
+        "partial": shown is not None and shown.status != Status.DONE,
+        "earlier": shown != entry.newest,
+        "paragraphs": [
+            Paragraph(segment, lines(segment), text_language(segment.text, segment.language or spoken))
+            for segment in segments
+            if segment.text.strip() or segment.correction
+        ],
+    }
+
+
+@require_safe
+@login_required
+def recording(request: Request, pk: int) -> HttpResponse:
+    context = text_context(own(request, pk))
+    return render(request, "recordings/recording.html", context | {"speeds": SPEEDS})
+
+
+@require_safe
+@login_required
+def text(request: Request, pk: int) -> HttpResponse:
+    return render(request, "recordings/_text.html", text_context(own(request, pk)))
+
+
+def changed() -> HttpResponse:
+    """Tells the row or the text around the pressed button to ask for itself again."""
+    return trigger_client_event(HttpResponse(status=204), "changed")
+
+
+@require_POST
+@login_required
+def transcribe(request: Request, pk: int) -> HttpResponse:
+    async_to_sync(jobs.queue_transcription)(own(request, pk).recording)
+    return changed()
+
+
+@require_POST
+@login_required
+def cancel(request: Request, pk: int) -> HttpResponse:
+    async_to_sync(jobs.cancel_transcription)(own(request, pk).recording)
+    return changed()
+
+
+@require_POST
+@login_required
+def delete(request: Request, pk: int) -> HttpResponse:
+    """Afterwards a row goes away by itself; the recording's own page gives way to the library."""
+    async_to_sync(jobs.delete_recording)(own(request, pk).recording)
+    if request.headers.get("HX-Target") == "text":
+        return HttpResponseClientRedirect(reverse("recordings:library"))
+    return HttpResponse()

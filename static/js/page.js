@@ -1,0 +1,24 @@
+// What every page does: menus close, a question is asked before a deletion.
+
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(event.target) || event.target.closest(".list a, .list button")) menu.open = false;
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && document.querySelector("details.menu[open]");
+  if (!menu) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
+
+document.addEventListener("htmx:confirm", (event) => {
+  if (!event.detail.question) return;
+  event.preventDefault();
+  const dialog = document.getElementById("confirm");
+  document.getElementById("confirm-question").textContent = event.detail.question;
+  dialog.returnValue = "no";
+  dialog.onclose = () => dialog.returnValue === "yes" && event.detail.issueRequest(true);
+  dialog.showModal();
+});

@@ -1,0 +1,204 @@
+// Listening and reading together: the line being spoken is marked, and a click on the text goes there.
+import WaveSurfer from "../vendor/wavesurfer.js/dist/wavesurfer.esm.js";
+
+const byId = (id) => document.getElementById(id);
+const player = byId("player"), audio = byId("audio"), seek = byId("seek"), play = byId("play");
+const speed = byId("speed"), follow = byId("follow"), jump = byId("jump"), shortcuts = byId("shortcuts");
+const duration = Number(player.dataset.duration);
+const wordMark = globalThis.Highlight ? new Highlight() : null;
+if (wordMark) CSS.highlights.set("word", wordMark);
+
+const clock = (seconds) => {
+  const whole = Math.floor(seconds), hours = Math.floor(whole / 3600);
+  const minutes = Math.floor(whole / 60) % 60, rest = String(whole % 60).padStart(2, "0");
+  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
+};
+
+// --- the text ---------------------------------------------------------------------------------
+let lines = []; // [{ element, start, words: [[offset, start, end], …] }, …] in order of time
+let current = null;
+
+function readLines() {
+  lines = Array.from(document.querySelectorAll("#text .line"), (element) => ({
+    element,
+    start: Number(element.dataset.start),
+    words: JSON.parse(element.dataset.words),
+  }));
+  current = null;
+  mark();
+}
+
+/** The last item that has begun at `time`, by bisection: a day of speech has ten thousand lines. */
+function lastBegun(items, time, startOf) {
+  let low = 0, high = items.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (startOf(items[middle]) <= time) low = middle + 1;
+    else high = middle;
+  }
+  return items[low - 1] ?? null;
+}
+
+function mark() {
+  const time = audio.currentTime + 0.02; // a seek to a word's start may land just before it
+  const touched = time > 0.02 || !audio.paused;
+  const line = touched ? lastBegun(lines, time, (item) => item.start) : null;
+  if (line !== current) {
+    current?.element.removeAttribute("aria-current");
+    current?.element.closest(".segment").classList.remove("current");
+    line?.element.setAttribute("aria-current", "true");
+    line?.element.closest(".segment").classList.add("current");
+    current = line;
+    if (line && follow.checked && !audio.paused) show();
+  }
+  markWord(line, time);
+}
+
+function markWord(line, time) {
+  wordMark?.clear();
+  const word = line && lastBegun(line.words, time, (item) => item[1]);
+  if (!wordMark || !word || time > word[2]) return;
+  const text = line.element.firstChild;
+  const following = line.words[line.words.indexOf(word) + 1]?.[0] ?? text.length;
+  const range = new Range();
+  range.setStart(text, word[0]);
+  range.setEnd(text, word[0] + text.data.slice(word[0], following).trimEnd().length);
+  wordMark.add(range);
+}
+
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+function show() {
+  jump.hidden = true;
+  current?.element.scrollIntoView({ block: "center", behavior: still.matches ? "auto" : "smooth" });
+}
+
+function goTo(time) {
+  audio.currentTime = Math.min(Math.max(time, 0), duration);
+}
+
+byId("main").addEventListener("click", (event) => {
+  const line = event.target.closest(".line"), stamp = event.target.closest(".stamp");
+  if (stamp) goTo(Number(stamp.dataset.start));
+  if (!line || !getSelection().isCollapsed) return; // selecting text is not a click on it
+  const words = JSON.parse(line.dataset.words);
+  const caret = document.caretPositionFromPoint?.(event.clientX, event.clientY);
+  const inLine = caret && caret.offsetNode.parentElement === line;
+  const word = inLine && lastBegun(words, caret.offset, (item) => item[0]);
+  goTo(word ? word[1] : Number(line.dataset.start));
+});
+
+// Following stops as soon as somebody scrolls by hand; a button brings it back.
+for (const gesture of ["wheel", "touchmove"]) {
+  addEventListener(gesture, () => {
+    if (current && follow.checked && !audio.paused) jump.hidden = !(follow.checked = false);
+  }, { passive: true });
+}
+follow.addEventListener("change", () => (follow.checked ? show() : (jump.hidden = true)));
+jump.addEventListener("click", () => { follow.checked = true; show(); });
+
+// --- the player -------------------------------------------------------------------------------
+function showTime() {
+  const time = audio.currentTime;
+  if (document.activeElement !== seek || !seek.matches(":active")) seek.value = time;
+  seek.setAttribute("aria-valuetext", clock(time));
+  byId("time").textContent = clock(time);
+  mark();
+}
+
+const playLabel = play.getAttribute("aria-label");
+function showPlaying() {
+  player.classList.toggle("playing", !audio.paused);
+  play.setAttribute("aria-label", audio.paused ? playLabel : play.dataset.pause);
+  if (!audio.paused) requestAnimationFrame(tick);
+}
+
+function tick() { // `timeupdate` comes four times a second: too coarse for words
+  showTime();
+  if (!audio.paused) requestAnimationFrame(tick);
+}
+
+const toggle = () => (audio.paused ? audio.play().catch(() => {}) : audio.pause()); // `error` tells why
+
+function setSpeed(step) {
+  speed.selectedIndex = Math.min(Math.max(speed.selectedIndex + step, 0), speed.length - 1);
+  audio.defaultPlaybackRate = audio.playbackRate = Number(speed.value);
+  localStorage.setItem("speed", speed.value);
+}
+
+function drawWave() {
+  const peaks = JSON.parse(byId("peaks").textContent);
+  if (!peaks?.length) return;
+  const colours = getComputedStyle(player);
+  WaveSurfer.create({
+    container: "#wave",
+    media: audio,
+    peaks: [peaks],
+    duration,
+    cspNonce: player.dataset.nonce,
+    height: 48,
+    barWidth: 2,
+    barGap: 2,
+    normalize: true,
+    cursorWidth: 0,
+    interact: false, // the range input over it takes pointer and keyboard alike
+    waveColor: colours.getPropertyValue("--wave"),
+    progressColor: colours.getPropertyValue("--wave-played"),
+  });
+  byId("wave").parentElement.classList.add("drawn");
+}
+
+audio.controls = false;
+for (const part of player.querySelectorAll("[hidden]:not(#unplayable)")) part.hidden = false;
+play.addEventListener("click", toggle);
+seek.addEventListener("input", () => goTo(Number(seek.value)));
+speed.addEventListener("change", () => setSpeed(0));
+for (const button of player.querySelectorAll("[data-skip]")) {
+  button.addEventListener("click", () => goTo(audio.currentTime + Number(button.dataset.skip)));
+}
+for (const event of ["play", "pause", "ended"]) audio.addEventListener(event, showPlaying);
+for (const event of ["timeupdate", "seeking", "seeked"]) audio.addEventListener(event, showTime);
+audio.addEventListener("error", () => { byId("unplayable").hidden = false; });
+
+const keptSpeed = localStorage.getItem("speed");
+if (Array.from(speed.options).some((option) => option.value === keptSpeed)) speed.value = keptSpeed;
+setSpeed(0);
+drawWave();
+
+// --- the keyboard -----------------------------------------------------------------------------
+shortcuts.checked = localStorage.getItem("shortcuts") !== "off";
+shortcuts.addEventListener("change", () => localStorage.setItem("shortcuts", shortcuts.checked ? "on" : "off"));
+byId("help").addEventListener("click", () => byId("keyboard").showModal());
+
+const keys = {
+  " ": toggle,
+  j: () => goTo(audio.currentTime - 5),
+  l: () => goTo(audio.currentTime + 5),
+  "[": () => setSpeed(-1),
+  "]": () => setSpeed(1),
+  "?": () => byId("keyboard").showModal(),
+};
+document.addEventListener("keydown", (event) => {
+  if (!shortcuts.checked || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  const own = "input:not([type=range], [type=checkbox]), select, textarea, [contenteditable]";
+  if (event.target.closest(event.key === " " ? `${own}, button, summary, a, [type=checkbox]` : own)) return;
+  const action = keys[event.key.toLowerCase()];
+  if (!action) return;
+  event.preventDefault();
+  action();
+});
+
+// --- beginning --------------------------------------------------------------------------------
+/** `#t=172` opens at 2:52. */
+function goToAddress() {
+  const time = Number(new URLSearchParams(location.hash.slice(1)).get("t"));
+  if (!(time > 0)) return;
+  goTo(time);
+  mark();
+  show();
+}
+
+document.addEventListener("htmx:afterSettle", (event) => { if (event.target.id === "text") readLines(); });
+addEventListener("hashchange", goToAddress);
+readLines();
+if (audio.readyState >= HTMLMediaElement.HAVE_METADATA) goToAddress();
+else audio.addEventListener("loadedmetadata", goToAddress, { once: true });
