@@ -1,4 +1,4 @@
-"""Who is calling: a person with a session (CSRF-protected), or a program with a bearer token and its scopes."""
+"""Who is calling: a person with a session (CSRF-protected), or a program with a token and its scopes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth import aget_user
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.http import HttpRequest
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
@@ -22,13 +23,13 @@ Scope = ApiToken.Scope
 class Caller:
     """`token` is None for a person signed in by session, who may do everything that is theirs."""
 
-    user: AbstractUser
+    user: User
     token: ApiToken | None = None
 
     def require(self, *scopes: str) -> None:
         """Raises Problem 403 unless one of the scopes is held."""
         if self.token and not set(scopes) & set(self.token.scopes):
-            message = _("This token lacks the scope “%(scope)s”.") % {"scope": scopes[0]}
+            message = format_lazy(_("This token lacks the scope “{scope}”."), scope=scopes[0])
             raise Problem(403, "missing_scope", message)
 
 
@@ -53,13 +54,13 @@ async def identify(request: HttpRequest) -> Caller:
             return Caller(token.user, token)
         raise not_signed_in()
     user = await aget_user(request)
-    if isinstance(user, AbstractUser):
+    if isinstance(user, User):
         return Caller(user)
     raise not_signed_in()
 
 
 async def read_form(request: HttpRequest) -> None:
-    """Parse an uploaded form in a thread: the next to ask for `request.POST` would do it in the event loop."""
+    """Parse an uploaded form in a thread: else `request.POST` would do it on the event loop."""
     if request.content_type == "multipart/form-data":
         # Django takes a form without a length (sent in chunks) for empty; any number but 0 makes it read.
         request.META.setdefault("CONTENT_LENGTH", "1")

@@ -1,0 +1,141 @@
+"""A guard in front of Django, which takes in a request's whole body before it asks who sends it."""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Awaitable, Callable, MutableMapping
+from importlib import import_module
+from io import BytesIO
+from typing import Any
+
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from django.conf import settings
+from django.core.handlers.asgi import ASGIRequest
+from django.db import connections
+from django.template.defaultfilters import filesizeformat
+from django.utils import translation
+from django.utils.functional import lazy
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from accounts.auth import Caller, Scope, identify
+from accounts.problems import Problem, from_failure
+
+AsgiScope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
+
+SMALL = 2 * 1024**2  # bytes: more than any page or program sends that does not upload
+UPLOADS = {("POST", "/api/recordings")}
+# A server that answers and closes while the client still sends makes the kernel drop the answer on the way (RFC
+# 9112, section 9.6): so what comes in is thrown away for a while first.
+LINGER = 2.0  # seconds
+
+
+class BodyGuard:
+    """ASGI middleware that lets a large body in only where one belongs, from someone who may, up to its limit.
+
+    Whoever may not is told at once (401, 403, 413), before a byte of the body is read, and the connection is closed;
+    a body of unknown length is cut off at the limit. A disk that fills up while Django stores the body becomes a 507.
+    """
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        # Django keeps a body in a temporary file; /tmp is memory on many machines.
+        tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        answered = False
+
+        async def sending(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        try:
+            limit = await _limit(scope)
+            await self.app(scope, _counted(receive, limit), sending)
+        except Exception as failure:
+            problem = failure if isinstance(failure, Problem) else from_failure(failure)
+            if problem is None or answered:
+                raise
+            await _refuse(problem, scope, receive, send)
+
+
+async def _limit(scope: AsgiScope) -> int:
+    """How many bytes of body this request may have; raises Problem where it announces too many, or has no right to."""
+    headers = dict(scope["headers"])
+    announced = headers.get(b"content-length", b"")
+    size = int(announced) if announced.isdigit() else None
+    small = size <= SMALL if size is not None else b"transfer-encoding" not in headers
+    if (scope["method"], scope["path"]) not in UPLOADS or small:
+        limit = SMALL
+    else:
+        (await _caller(scope)).require(Scope.WRITE)
+        limit = settings.MAX_UPLOAD_BYTES + SMALL  # the form's other fields, and what parts them
+    if size is not None and size > limit:
+        raise _too_large(limit)
+    return limit
+
+
+async def _caller(scope: AsgiScope) -> Caller:
+    request = _request(scope)
+    sessions = import_module(settings.SESSION_ENGINE)
+    request.session = sessions.SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+    # A thread of this request's own, as Django does it, and no connection left behind in it.
+    async with ThreadSensitiveContext():
+        try:
+            return await identify(request)
+        finally:
+            await sync_to_async(connections.close_all)()
+
+
+def _request(scope: AsgiScope) -> ASGIRequest:
+    """The request without what Django may find fault with."""
+    return ASGIRequest({**scope, "query_string": b""}, BytesIO())
+
+
+def _counted(receive: Receive, limit: int) -> Receive:
+    left = limit
+
+    async def receiving() -> Message:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise _too_large(limit)
+        return message
+
+    return receiving
+
+
+def _too_large(limit: int) -> Problem:
+    most = limit if limit == SMALL else settings.MAX_UPLOAD_BYTES
+    message = _("This is larger than the {most} that this server accepts here.")
+    return Problem(413, "too_large", format_lazy(message, most=lazy(filesizeformat, str)(most)))
+
+
+async def _refuse(problem: Problem, scope: AsgiScope, receive: Receive, send: Send) -> None:
+    with translation.override(translation.get_language_from_request(_request(scope))):
+        body = json.dumps(problem.body(), ensure_ascii=False).encode()
+    headers = {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "cache-control": "no-store",
+        "connection": "close",
+        **problem.headers,
+    }
+    encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": problem.status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    try:
+        async with asyncio.timeout(LINGER):
+            while (await receive()).get("more_body"):
+                pass
+    except TimeoutError:
+        pass
+    await send({"type": "http.response.body", "body": b""})

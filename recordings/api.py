@@ -1,0 +1,419 @@
+"""The JSON API: recordings, their transcripts and sound, and the gate's stats."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
+from typing import Any, Literal, cast
+
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db.models import Count
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.multipartparser import MultiPartParserError
+from django.http.response import HttpResponseBase
+from django.utils.http import content_disposition_header
+from django.utils.translation import gettext_lazy as _
+from ninja import File, Form, NinjaAPI, P, QueryEx, Status, UploadedFile
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.renderers import JSONRenderer
+
+from accounts.auth import ApiRequest, Scope, needs
+from accounts.problems import Problem, from_failure, not_found, not_signed_in
+from recordings.events import recording_changed
+from recordings.exports import FORMATS, Transcript, segment_json
+from recordings.jobs import Place, cancel_transcription, delete_recording, places, queue_transcription
+from recordings.library import Entry, beginnings, find, page
+from recordings.media import audio_response
+from recordings.messages import error_words
+from recordings.models import Recording, Segment, Transcription
+from recordings.schemas import (
+    Format,
+    RecordingOut,
+    RecordingPage,
+    RecordingPatch,
+    SegmentOut,
+    SegmentPatch,
+    Stats,
+    TranscribeIn,
+    TranscriptOut,
+    UploadForm,
+    errors,
+)
+from recordings.text import download_name
+from recordings.uploads import ReceivedFile, accept_upload
+from transcription import monitor
+from transcription.errors import QueueFull
+
+logger = logging.getLogger(__name__)
+
+ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+class Json(JSONRenderer):
+    json_dumps_params = {"ensure_ascii": False}
+
+
+class JsonApi(NinjaAPI):
+    """Answers in one shape whatever happens, also where the framework answers by itself."""
+
+    @property
+    def urls(self) -> tuple[list[Any], str, str]:
+        patterns, app, namespace = super().urls
+        for pattern in patterns:
+            if asyncio.iscoroutinefunction(pattern.callback):
+                pattern.callback = _in_shape(pattern.callback)
+        return patterns, app, namespace
+
+
+def _in_shape(view: Callable[..., Awaitable[HttpResponseBase]]) -> Callable[..., Awaitable[HttpResponseBase]]:
+    @wraps(view)
+    async def shaped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = await view(request, *args, **kwargs)
+        if response.status_code == 405:
+            allowed = {"Allow": ", ".join(sorted(response.headers["Allow"].split(", ")))}
+            message = _("This address does not take %(method)s requests.") % {"method": request.method}
+            response = answer(Problem(405, "method_not_allowed", message, allowed))
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    return shaped
+
+
+api = JsonApi(
+    title="Stile 听序",
+    version="1",
+    description="Recordings in, text out, through one gate that never overloads the Whisper server.\n\n"
+    "Send `Authorization: Bearer <token>`; `manage.py create_token NAME` makes one. Errors are always "
+    '`{"error": {"code", "message"}}`.',
+    auth=needs(Scope.READ),
+    renderer=Json(),
+)
+
+
+# --- Errors ------------------------------------------------------------------------------------
+
+
+def answer(problem: Problem) -> HttpResponse:
+    return JsonResponse(
+        problem.body(),
+        status=problem.status,
+        headers=problem.headers,
+        json_dumps_params=Json.json_dumps_params,
+    )
+
+
+@api.exception_handler(Exception)
+def on_failure(request: HttpRequest, failure: Exception) -> HttpResponse:
+    """Every exception of a route ends here, in this order of how well it is known."""
+    if problem := _problem(failure):
+        return answer(problem)
+    logger.error("%s %s failed", request.method, request.path, exc_info=failure)
+    return answer(from_failure(failure) or UNEXPECTED)
+
+
+def _problem(failure: Exception) -> Problem | None:
+    match failure:
+        case Problem():
+            return failure
+        case QueueFull():
+            wait = {"Retry-After": str(math.ceil(failure.retry_after))}
+            return Problem(503, failure.code, error_words(failure.code), wait)
+        case ValidationError():
+            return Problem(422, "invalid_request", _fault(failure.errors[0]))
+        case AuthenticationError():
+            return not_signed_in()
+        case Http404():
+            return not_found()
+        case PermissionDenied():
+            return Problem(403, "forbidden", _("You may not do this."))
+        case RequestDataTooBig():
+            return Problem(413, "too_large", _("This request is larger than this server accepts."))
+        case HttpError() | BadRequest() | MultiPartParserError() | SuspiciousOperation():
+            return Problem(400, "bad_request", _("The request’s body cannot be read."))
+    return None
+
+
+UNEXPECTED = Problem(
+    500,
+    "internal_error",
+    _("Something went wrong inside the product. The administrator finds the details in the log."),
+)
+
+
+def _fault(error: Mapping[str, Any]) -> str:
+    """“body.title: …”; what pydantic puts before a ValueError's own words is left out."""
+    where = ".".join(str(part) for part in error["loc"][1:] if part not in {"form", "patch", "options"})
+    return f"{where}: {error['msg'].removeprefix('Value error, ')}"
+
+
+for handled in (Http404, HttpError, ValidationError):  # ninja has its own for these
+    api.exception_handler(handled)(on_failure)
+
+
+# --- Recordings --------------------------------------------------------------------------------
+
+
+@api.get(
+    "recordings/stats/asr-concurrency",
+    auth=needs(Scope.STATS),
+    response={200: Stats, **errors()},
+    summary="What the gate does now, and has done",
+    tags=["stats"],
+)
+async def stats(request: ApiRequest) -> dict[str, Any]:
+    unfinished = Transcription.objects.filter(status__in=Transcription.UNFINISHED)
+    jobs = {"queued": 0, "transcribing": 0}
+    async for status, count in unfinished.values_list("status").annotate(count=Count("pk")).order_by():
+        jobs[status] = count
+    return {**monitor.stats(), "jobs": jobs}
+
+
+@api.post(
+    "recordings",
+    auth=needs(Scope.WRITE),
+    response={201: RecordingOut, 200: RecordingOut, **errors(400, 413, 415, 507)},
+    summary="Upload a recording",
+    tags=["recordings"],
+)
+async def upload(
+    request: ApiRequest,
+    response: HttpResponse,
+    form: Form[UploadForm],
+    file: File[UploadedFile],
+) -> Any:
+    """Audio or video in any usual format. 201 with the new recording, whose transcription is in line; the text
+    is there when `status` is `done`."""
+    recording, created = await accept_upload(
+        request.auth.user,
+        cast(ReceivedFile, file),
+        title=form.title,
+        language=form.language,
+        prompt=form.prompt,
+        source=Recording.Source.API if request.auth.token else Recording.Source.UPLOAD,
+        transcribe=form.transcribe,
+        duplicate=form.duplicate,
+    )
+    response["Location"] = f"{request.path}/{recording.pk}"
+    return Status(201 if created else 200, await _one(request, recording.pk))
+
+
+@api.get(
+    "recordings",
+    response={200: RecordingPage, **errors()},
+    summary="List recordings, newest first",
+    tags=["recordings"],
+)
+async def list_recordings(
+    request: ApiRequest,
+    q: QueryEx[str, P(max_length=200, description="Words in titles and transcripts.")] = "",
+    status: Literal["new", "queued", "transcribing", "done", "failed", "canceled"] | None = None,
+    limit: QueryEx[int, P(ge=1, le=100)] = 50,
+    cursor: QueryEx[str | None, P(pattern=r"^[0-9]{1,18}$", description="The `next_cursor` of a page.")] = None,
+) -> dict[str, Any]:
+    entries, more = await page(
+        request.auth.user.pk,
+        query=q.replace("\0", "").strip(),  # PostgreSQL takes no NUL
+        status=status,
+        before=int(cursor) if cursor else None,
+        limit=limit,
+    )
+    texts, line = await beginnings(entries), await places()
+    items = [_recording(entry, line, texts.get(entry.shown.pk) if entry.shown else None) for entry in entries]
+    return {"items": items, "next_cursor": str(more) if more else None}
+
+
+@api.get(
+    "recordings/{int:id}",
+    response={200: RecordingOut, **errors(404)},
+    summary="Look at a recording",
+    tags=["recordings"],
+)
+async def get_recording(request: ApiRequest, id: int) -> dict[str, Any]:
+    return await _one(request, id)
+
+
+@api.patch(
+    "recordings/{int:id}",
+    auth=needs(Scope.WRITE),
+    response={200: RecordingOut, **errors(400, 404)},
+    summary="Change its title or language",
+    tags=["recordings"],
+)
+async def patch_recording(request: ApiRequest, id: int, patch: RecordingPatch) -> dict[str, Any]:
+    """The language is a hint for transcriptions to come."""
+    recording = (await find(request.auth.user.pk, id)).recording
+    changes = patch.dict(exclude_none=True)
+    if changes.get("title") == "":
+        raise Problem(422, "invalid_request", _("title: A recording needs a title."))
+    if changes:
+        for field, value in changes.items():
+            setattr(recording, field, value)
+        await recording.asave(update_fields=[*changes, "updated_at"])
+        await recording_changed(recording.pk, recording.owner_id)
+    return await _one(request, id)
+
+
+@api.delete(
+    "recordings/{int:id}",
+    auth=needs(Scope.WRITE),
+    response={204: None, **errors(404)},
+    summary="Delete it, its work and its files",
+    tags=["recordings"],
+)
+async def remove_recording(request: ApiRequest, id: int) -> Any:
+    await delete_recording((await find(request.auth.user.pk, id)).recording)
+    return Status(204, None)
+
+
+# --- Work --------------------------------------------------------------------------------------
+
+
+@api.post(
+    "recordings/{int:id}/transcribe",
+    auth=needs(Scope.TRANSCRIBE, Scope.WRITE),
+    response={202: RecordingOut, **errors(400, 404)},
+    summary="Transcribe it (again)",
+    tags=["transcriptions"],
+)
+async def transcribe(request: ApiRequest, response: HttpResponse, id: int, options: TranscribeIn | None = None) -> Any:
+    """While one is queued or running, a second request answers with that same one."""
+    recording = (await find(request.auth.user.pk, id)).recording
+    asked = options.dict() if options else {}
+    await queue_transcription(recording, **asked)
+    response["Location"] = request.path.removesuffix("/transcribe")
+    return Status(202, await _one(request, id))
+
+
+@api.post(
+    "recordings/{int:id}/cancel",
+    auth=needs(Scope.TRANSCRIBE, Scope.WRITE),
+    response={200: RecordingOut, **errors(404)},
+    summary="Stop its transcription",
+    tags=["transcriptions"],
+)
+async def cancel(request: ApiRequest, id: int) -> dict[str, Any]:
+    """The audio and what was transcribed so far stay. Where nothing is queued or running, nothing changes."""
+    await cancel_transcription((await find(request.auth.user.pk, id)).recording)
+    return await _one(request, id)
+
+
+# --- Text and sound ----------------------------------------------------------------------------
+
+
+def _files(*media_types: str, status: int = 200) -> dict[str, Any]:
+    schema = {"schema": {"type": "string"}}
+    return {"responses": {status: {"content": dict.fromkeys(media_types, schema)}}}
+
+
+@api.get(
+    "recordings/{int:id}/transcript",
+    response={200: TranscriptOut, **errors(404, 409)},
+    openapi_extra=_files(*(media_type for name, (media_type, _) in FORMATS.items() if name != "json")),
+    summary="Its text, as data or as a file",
+    tags=["transcripts"],
+)
+async def transcript(request: ApiRequest, id: int, format: Format = "json") -> HttpResponse:
+    """Of the newest transcription that is done; before there is one, json gives what is there so far."""
+    found = await _transcript(await find(request.auth.user.pk, id))
+    if format != "json" and not found.transcription.finished:
+        raise Problem(
+            409, "not_finished", _("The transcription is not finished. The json format shows the text so far.")
+        )
+    media_type, write = FORMATS[format]
+    response = HttpResponse(await asyncio.to_thread(write, found), content_type=f"{media_type}; charset=utf-8")
+    if format != "json":
+        filename = download_name(found.recording.title, f".{format}")
+        response["Content-Disposition"] = content_disposition_header(True, filename) or "attachment"
+    return response
+
+
+@api.patch(
+    "recordings/{int:id}/segments/{int:index}",
+    auth=needs(Scope.WRITE),
+    response={200: SegmentOut, **errors(400, 404)},
+    summary="Correct a segment’s text",
+    tags=["transcripts"],
+)
+async def correct_segment(request: ApiRequest, id: int, index: int, patch: SegmentPatch) -> dict[str, Any]:
+    """The machine’s text is kept beside the correction."""
+    entry = await find(request.auth.user.pk, id)
+    segment = await Segment.objects.filter(transcription=entry.shown, index=index).afirst()
+    if segment is None:
+        raise not_found()
+    segment.correction = None if patch.text == segment.text else patch.text
+    await segment.asave(update_fields=["correction"])
+    await recording_changed(entry.recording.pk, entry.recording.owner_id)
+    return segment_json(segment)
+
+
+@api.api_operation(
+    ["GET", "HEAD"],
+    "recordings/{int:id}/audio",
+    response={200: None, 206: None, 304: None, 416: None, **errors(404)},
+    openapi_extra=_files("audio/*", "video/*"),
+    summary="Its sound, as it was uploaded",
+    tags=["recordings"],
+)
+async def audio(
+    request: ApiRequest,
+    id: int,
+    download: QueryEx[bool, P(description="As an attachment, for saving.")] = False,
+) -> HttpResponseBase:
+    """`Range` (one range), `If-Range` and `If-None-Match` are obeyed."""
+    return await audio_response(request, (await find(request.auth.user.pk, id)).recording, download=download)
+
+
+@api.api_operation(ANY_METHOD, "{path:rest}", auth=None, include_in_schema=False)
+async def nothing_here(request: HttpRequest, rest: str) -> None:
+    raise not_found()
+
+
+# --- Shapes ------------------------------------------------------------------------------------
+
+
+async def _one(request: ApiRequest, recording_id: int) -> dict[str, Any]:
+    entry = await find(request.auth.user.pk, recording_id)
+    text = None
+    if entry.shown and entry.shown.status == Transcription.Status.DONE:
+        text = (await _transcript(entry)).text
+    return _recording(entry, await places(), text)
+
+
+async def _transcript(entry: Entry) -> Transcript:
+    """Raises Problem 404 where nothing has been said yet, or nobody listened."""
+    if entry.shown:
+        segments = [segment async for segment in Segment.objects.filter(transcription=entry.shown)]
+        if segments or entry.shown.status not in {"failed", "canceled"}:
+            return Transcript(entry.recording, entry.shown, segments)
+    raise Problem(404, "no_transcript", _("This recording has no text. Transcribe it first."))
+
+
+def _recording(entry: Entry, line: Mapping[int, Place], text: str | None) -> dict[str, Any]:
+    recording, newest, shown = entry.recording, entry.newest, entry.shown
+    return {
+        "id": recording.pk,
+        "title": recording.title,
+        "status": newest.status if newest else "new",
+        "source": recording.source,
+        "duration": recording.duration,
+        "bytes": recording.bytes,
+        "media_type": recording.media_type,
+        "language": recording.language or (shown.detected_language if shown else "") or None,
+        "created_at": recording.created_at,
+        "transcription": _transcription(newest, line.get(newest.pk)) if newest else None,
+        "text": text,
+    }
+
+
+def _transcription(run: Transcription, place: Place | None) -> dict[str, Any]:
+    code = run.error_code
+    return {
+        "id": run.pk,
+        "status": run.status,
+        "position": place.position if place else None,
+        "eta_seconds": place.eta_seconds if place else None,
+        "segments_done": run.segments_done,
+        "segments_total": run.segments_total,
+        "error": {"code": code, "message": error_words(code)} if code else None,
+    }

@@ -1,0 +1,90 @@
+"""Reading a library: somebody's recordings, each with its newest transcription and the one whose text is shown."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
+
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from accounts.problems import not_found
+from recordings.models import Recording, Segment, Transcription
+from recordings.transcript import join, shown_text
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
+BEGINNING = 300  # characters of the text that a list shows
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`newest`: the transcription whose status is the recording's; `shown`: the one whose text is (see `library`)."""
+
+    recording: Recording
+    newest: Transcription | None
+    shown: Transcription | None
+
+
+class Ids(TypedDict):
+    newest_id: int | None
+    shown_id: int | None
+
+
+def library(owner_id: int) -> "QuerySet[WithAnnotations[Recording, Ids]]":
+    """The owner's recordings with `newest_id` and `shown_id`: the newest transcription, and the newest finished
+    well, or where there is none the newest."""
+    runs = Transcription.objects.filter(recording=OuterRef("pk")).order_by("-id").values("id")
+    newest = Subquery(runs[:1])
+    return Recording.objects.filter(owner_id=owner_id).annotate(
+        newest_id=newest,
+        shown_id=Coalesce(Subquery(runs.filter(status=Transcription.Status.DONE)[:1]), newest),
+    )
+
+
+async def find(owner_id: int, recording_id: int) -> Entry:
+    """Raises Problem 404 for an id that is nobody's or somebody else's."""
+    recording = await library(owner_id).filter(pk=recording_id).afirst()
+    if recording is None:
+        raise not_found()
+    return (await _entries([recording]))[0]
+
+
+async def page(
+    owner_id: int, *, query: str, status: str | None, before: int | None, limit: int
+) -> tuple[list[Entry], int | None]:
+    """The newest `limit` recordings with ids under `before`, and the id to go on from if there are more."""
+    rows = library(owner_id).order_by("-id")
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    if status == "new":
+        rows = rows.filter(newest_id=None)
+    elif status:
+        rows = rows.filter(Exists(Transcription.objects.filter(pk=OuterRef("newest_id"), status=status)))
+    if query:
+        text = Q(correction__icontains=query) | Q(correction=None, text__icontains=query)
+        said = Segment.objects.filter(text, transcription_id=OuterRef("shown_id"))
+        rows = rows.filter(Q(title__icontains=query) | Exists(said))
+    found = [row async for row in rows[: limit + 1]]
+    return await _entries(found[:limit]), found[limit - 1].pk if len(found) > limit else None
+
+
+async def _entries(recordings: "Sequence[WithAnnotations[Recording, Ids]]") -> list[Entry]:
+    ids = {pk for row in recordings for pk in (row.newest_id, row.shown_id) if pk}
+    runs = await Transcription.objects.ain_bulk(ids)
+    return [Entry(row, runs.get(row.newest_id), runs.get(row.shown_id)) for row in recordings]
+
+
+async def beginnings(entries: Iterable[Entry]) -> dict[int, str]:
+    """The first words of each finished text, by the id of its transcription: one query for all."""
+    done = [entry.shown.pk for entry in entries if entry.shown and entry.shown.status == "done"]
+    pieces: dict[int, list[str]] = {pk: [] for pk in done}
+    # Three segments of up to 30 s have said more than is shown.
+    first = Segment.objects.filter(transcription_id__in=done, index__lt=3).order_by("transcription_id", "index")
+    async for segment in first:
+        pieces[segment.transcription_id].append(shown_text(segment))
+    return {pk: _cut(join(texts)) for pk, texts in pieces.items()}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= BEGINNING else text[: BEGINNING - 1].rstrip() + "…"

@@ -1,0 +1,108 @@
+"""Serving a recording's sound: any part of it, in bounded memory, as something no browser runs or renders."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import PurePath
+
+from asgiref.sync import sync_to_async
+from django.core.files.storage import default_storage
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.http import content_disposition_header, parse_etags
+from django.utils.translation import gettext_lazy as _
+
+from accounts.problems import Problem
+from recordings.models import Recording
+from recordings.text import download_name
+
+CHUNK = 256 * 1024  # bytes in memory for each listener
+RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+class Unsatisfiable(Exception):
+    """The range begins after the end of the file."""
+
+
+async def audio_response(request: HttpRequest, recording: Recording, *, download: bool = False) -> HttpResponseBase:
+    """The original file: 200, 206 for one range, 304, or 416.
+
+    download: as an attachment, for saving.
+
+    Raises Problem 404 where the storage has lost the file.
+    """
+    name = str(recording.original)
+    if not await sync_to_async(default_storage.exists, thread_sensitive=False)(name):
+        raise Problem(404, "source_missing", _("The recording’s audio file is gone."))
+    etag = f'"{recording.sha256}"'
+    if {etag, "*"} & set(parse_etags(request.headers.get("If-None-Match", ""))):
+        return _described(HttpResponseNotModified(), recording, etag, download)
+    size = recording.bytes
+    try:
+        part = _range(request, etag, size)
+    except Unsatisfiable:
+        response = HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
+        return _described(response, recording, etag, download)
+    start, stop = part or (0, size)
+    body: HttpResponseBase
+    body = HttpResponse() if request.method == "HEAD" else StreamingHttpResponse(_chunks(name, start, stop))
+    body.headers["Content-Length"] = str(stop - start)
+    if part:
+        body.status_code = 206
+        body.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+    return _described(body, recording, etag, download)
+
+
+def _described(response: HttpResponseBase, recording: Recording, etag: str, download: bool) -> HttpResponseBase:
+    filename = download_name(PurePath(recording.original_name).stem, PurePath(str(recording.original)).suffix)
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-cache",  # kept, but asked about: rights may have changed
+        "Content-Disposition": content_disposition_header(download, filename) or "inline",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Content-Type": recording.media_type,
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "ETag": etag,
+        "X-Content-Type-Options": "nosniff",
+    }
+    for header, value in headers.items():
+        response.headers[header] = value
+    return response
+
+
+def _range(request: HttpRequest, etag: str, size: int) -> tuple[int, int] | None:
+    """The asked part as [start, stop), None for the whole file (RFC 9110, section 14).
+
+    A header that is malformed, has several ranges, or is meant for another version of the file may be ignored, and is.
+    """
+    match = RANGE.fullmatch(request.headers.get("Range", "").replace(" ", ""))
+    if not match or request.headers.get("If-Range", etag) != etag:
+        return None
+    first, last = match.groups()
+    if not first and not last:
+        return None
+    if not first:
+        start, stop = max(0, size - int(last)), size
+    else:
+        start, stop = int(first), min(int(last) + 1, size) if last else size
+        if last and int(last) < start:
+            return None
+    if start >= size or start >= stop:
+        raise Unsatisfiable
+    return start, stop
+
+
+async def _chunks(name: str, start: int, stop: int) -> AsyncIterator[bytes]:
+    """Bytes [start, stop) of a stored file, read in threads. Closed with the generator, so a hung-up client holds
+    nothing. A file that ends early cuts the connection: the length was promised."""
+    file = await asyncio.to_thread(default_storage.open, name, "rb")
+    try:
+        await asyncio.to_thread(file.seek, start)
+        while start < stop:
+            chunk = await asyncio.to_thread(file.read, min(CHUNK, stop - start))
+            if not chunk:
+                raise EOFError(f"{name} is shorter than the recording says")
+            start += len(chunk)
+            yield chunk
+    finally:
+        await asyncio.to_thread(file.close)

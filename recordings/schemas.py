@@ -1,0 +1,200 @@
+"""The shapes that the API takes and gives, with an example of each: what /api/docs shows."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from ninja import Schema
+from pydantic import ConfigDict, Field
+
+from recordings.text import Correction, Language, Prompt, Title
+
+Status = Literal["queued", "transcribing", "done", "failed", "canceled"]
+Format = Literal["json", "txt", "srt", "vtt", "md"]
+
+
+class ErrorDetail(Schema):
+    code: str = Field(description="A name that never changes.")
+    message: str = Field(description="A sentence for a person, in the language of Accept-Language.")
+
+
+class Error(Schema):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"error": {"code": "not_found", "message": "There is nothing here, or it is not yours."}}
+        }
+    )
+
+    error: ErrorDetail
+
+
+class TranscriptionOut(Schema):
+    id: int
+    status: Status
+    position: int | None = Field(description="Place in line: 1 is next; null unless queued.")
+    eta_seconds: float | None = Field(description="Until it is done, by the measured rate; null if unknown.")
+    segments_done: int
+    segments_total: int | None = Field(description="null until the whole recording has been read.")
+    error: ErrorDetail | None
+
+
+class RecordingOut(Schema):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": 123,
+                "title": "Monday meeting",
+                "status": "queued",
+                "source": "upload",
+                "duration": 61.2,
+                "bytes": 979244,
+                "media_type": "audio/flac",
+                "language": "en",
+                "created_at": "2026-11-24T09:30:00Z",
+                "transcription": {
+                    "id": 9,
+                    "status": "queued",
+                    "position": 3,
+                    "eta_seconds": 41.5,
+                    "segments_done": 0,
+                    "segments_total": None,
+                    "error": None,
+                },
+                "text": None,
+            }
+        }
+    )
+
+    id: int
+    title: str
+    status: Literal["new", "queued", "transcribing", "done", "failed", "canceled"] = Field(
+        description="That of the newest transcription; “new” where there is none."
+    )
+    source: Literal["upload", "browser", "live", "api"]
+    duration: float = Field(description="Seconds.")
+    bytes: int
+    media_type: str
+    language: str | None = Field(description="As given, else as heard; null while unknown.")
+    created_at: datetime
+    transcription: TranscriptionOut | None = Field(description="The newest one.")
+    text: str | None = Field(
+        description="Of the newest transcription that is done; in lists its beginning, at most 300 characters."
+    )
+
+
+class RecordingPage(Schema):
+    items: list[RecordingOut]
+    next_cursor: str | None = Field(description="Send it as `cursor` for what is older; null at the end.")
+
+
+class UploadForm(Schema):
+    title: Title = Field("", description="The file’s name if empty.")
+    language: Language = Field("", description="A code Whisper knows, such as “zh”; empty or “auto”: find out.")
+    prompt: Prompt = Field("", description="Names and terms to expect.")
+    transcribe: bool = Field(True, description="Put it in line at once.")
+    duplicate: Literal["allow", "reuse"] = Field(
+        "allow", description="reuse: where you have the same bytes already, answer 200 with that recording."
+    )
+
+
+class RecordingPatch(Schema):
+    model_config = ConfigDict(json_schema_extra={"example": {"title": "Monday meeting", "language": "en"}})
+
+    title: Title | None = None
+    language: Language | None = None
+
+
+class TranscribeIn(Schema):
+    model_config = ConfigDict(json_schema_extra={"example": {"language": "zh", "prompt": "Stile, 听序"}})
+
+    language: Language | None = Field(None, description="Left out: as the recording says.")
+    model: str | None = Field(None, max_length=128, pattern=r"^[\w.:/@+-]*$", description="The server’s default.")
+    prompt: Prompt | None = Field(None, description="Left out: as the recording says.")
+
+
+class Word(Schema):
+    start: float
+    end: float
+    word: str
+    probability: float | None = Field(description="null in a segment that a person corrected.")
+
+
+class SegmentOut(Schema):
+    index: int
+    start: float = Field(description="Seconds from the start of the recording.")
+    end: float
+    text: str = Field(description="A person’s correction where there is one.")
+    words: list[Word]
+
+
+class SegmentPatch(Schema):
+    model_config = ConfigDict(json_schema_extra={"example": {"text": "What was really said."}})
+
+    text: Correction | None = Field(description="null brings the machine’s text back.")
+
+
+class TranscriptOut(Schema):
+    text: str
+    language: str | None
+    duration: float
+    segments: list[SegmentOut]
+
+
+class Percentiles(Schema):
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class LaneStats(Schema):
+    active: int
+    queued: int
+
+
+class ServerStats(Schema):
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    limit: int
+    active: int
+    queued: int
+    breaker: str
+    oom_errors: int
+
+
+class JobStats(Schema):
+    queued: int
+    transcribing: int
+
+
+class Stats(Schema):
+    """Counts are of calls through the gate since `since`; `jobs` are recordings."""
+
+    model_config = ConfigDict(extra="allow")
+
+    max_concurrent: int | None
+    limit: int
+    active_tasks: int
+    queued_tasks: int
+    max_queue: int
+    abandoned: int
+    total_tasks: int
+    completed_tasks: int
+    failed_tasks: int
+    rejected_tasks: int
+    canceled_tasks: int
+    retries: int
+    oom_errors: int
+    last_oom_at: datetime | None
+    success_rate: float | None = Field(description="Percent: completed / (completed + failed).")
+    bypassed_calls: int
+    wait_seconds: Percentiles
+    service_seconds: Percentiles
+    lanes: dict[str, LaneStats]
+    servers: list[ServerStats]
+    jobs: JobStats
+    since: datetime
+
+
+def errors(*statuses: int) -> dict[int, Any]:
+    """The answers that a route may give besides its good ones; any may be refused or find the database away."""
+    return dict.fromkeys((401, 403, 422, *statuses, 500, 503), Error)

@@ -1,0 +1,70 @@
+"""Text that people type: cleaned of what no title, prompt or correction needs, and names no path."""
+
+import unicodedata
+from collections.abc import Callable
+from typing import Annotated
+
+from django.utils.translation import gettext as _
+from pydantic import AfterValidator, StringConstraints
+
+# Cc: control characters; Cs: halves of surrogate pairs; Zl, Zp: line breaks that only Unicode knows.
+UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
+
+
+def one_line(text: str) -> str:
+    """The text on one line: every control character and every run of white space is one space."""
+    return " ".join("".join(" " if unicodedata.category(c) in UNPRINTABLE else c for c in text).split())
+
+
+def filename_fault(name: str) -> str | None:
+    """What is wrong with a file's name, as a sentence; None where it can be kept as it is."""
+    if len(name) > 255:
+        return _("The file’s name is longer than 255 characters.")
+    if "/" in name or "\\" in name or name in {".", ".."}:
+        return _("The file’s name is a path. Send the name alone, without “/”, “\\” or “..”.")
+    if any(unicodedata.category(c) in UNPRINTABLE for c in name):
+        return _("The file’s name has control characters in it.")
+    return None
+
+
+def download_name(title: str, suffix: str) -> str:
+    """A file name from a title, in any script, that no file system or header stumbles over."""
+    name = one_line(title).translate(dict.fromkeys(map(ord, '/\\:*?"<>|'), "_")).strip(" .")
+    return (name[:100] or "recording") + suffix
+
+
+# The languages Whisper was trained on, by its own codes (openai/whisper, tokenizer.py: LANGUAGES).
+_CODES = (
+    "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha haw he hi hr ht hu hy "
+    "id is it ja jw ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my ne nl nn no oc pa pl ps pt ro ru "
+    "sa sd si sk sl sn so sq sr su sv sw ta te tg th tk tl tr tt uk ur uz vi yi yo yue zh"
+)
+LANGUAGES = frozenset(_CODES.split())
+
+
+def language_code(text: str) -> str:
+    """A language Whisper knows; empty or “auto” means that it shall find out by itself."""
+    code = text.strip().lower()
+    if code in {"", "auto"}:
+        return ""
+    if code not in LANGUAGES:
+        raise ValueError(_("Whisper does not know this language. Use a code such as “en” or “zh”."))
+    return code
+
+
+def _line(longest: int) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        line = one_line(text)
+        if len(line) > longest:
+            raise ValueError(_("This is longer than %(longest)d characters.") % {"longest": longest})
+        return line
+
+    return check
+
+
+Title = Annotated[str, AfterValidator(_line(255))]
+# Whisper reads at most the last 224 tokens of a prompt (half its context of 448): about 1,000 characters.
+Prompt = Annotated[str, AfterValidator(_line(2_000))]
+# Nobody says more in the 30 s of a segment; people who paste a chapter have the wrong field.
+Correction = Annotated[str, AfterValidator(_line(10_000))]
+Language = Annotated[str, AfterValidator(language_code), StringConstraints(max_length=16)]

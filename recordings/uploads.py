@@ -1,0 +1,198 @@
+"""How a file comes in: streamed to disk and digested on the way, judged by its content, kept whole or not at all."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO, Literal, cast
+
+from asgiref.sync import async_to_sync, sync_to_async
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, QueryDict
+from django.http.multipartparser import MultiPartParser
+from django.utils.datastructures import MultiValueDict
+from django.utils.translation import gettext as _
+
+from accounts.problems import Problem
+from recordings.events import recording_changed
+from recordings.jobs import delete_recording, queue_transcription
+from recordings.messages import error_words
+from recordings.models import Recording
+from recordings.runner import runner
+from recordings.text import filename_fault, one_line
+from transcription.audio import AudioInfo, probe
+from transcription.errors import BadAudio
+
+CHUNK = 256 * 1024  # bytes: reading larger pieces made no upload faster
+
+
+class ReceivedFile(TemporaryUploadedFile):
+    """An upload on disk, whole, with the digest of its bytes."""
+
+    sha256: str
+
+
+class UploadHandler(FileUploadHandler):
+    """Writes the file to FILE_UPLOAD_TEMP_DIR as it comes, and stops at MAX_UPLOAD_BYTES (Problem 413)."""
+
+    chunk_size = CHUNK
+
+    def handle_raw_input(
+        self,
+        input_data: Any,
+        META: Mapping[str, Any],
+        content_length: int,
+        boundary: Any,
+        encoding: str | None = None,
+    ) -> tuple[QueryDict, "MultiValueDict[str, UploadedFile[bytes]]"]:
+        receiver = _Receiver(self.request)
+        try:
+            return _Parser(META, input_data, [receiver], encoding).parse()
+        except BaseException:
+            receiver.upload_interrupted()
+            raise
+
+
+class _Parser(MultiPartParser):
+    """Django's parser cuts paths and control characters off a name in silence; people are told instead."""
+
+    def sanitize_file_name(self, file_name: str) -> str:
+        if fault := filename_fault(file_name):
+            raise Problem(400, "invalid_filename", fault)
+        return file_name
+
+
+class _Receiver(FileUploadHandler):
+    chunk_size = CHUNK
+    file: ReceivedFile
+
+    def __init__(self, request: HttpRequest | None = None) -> None:
+        super().__init__(request)
+        self._digest = hashlib.sha256()
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        super().new_file(*args, **kwargs)
+        sweep()
+        # No suffix from the person's name: a long one would be refused by the file system.
+        self.file = ReceivedFile("upload", self.content_type or "", 0, self.charset or "")
+        self.file.name = self.file_name
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        if start + len(raw_data) > settings.MAX_UPLOAD_BYTES:
+            raise too_large()
+        self.file.write(raw_data)
+        self._digest.update(raw_data)
+
+    def file_complete(self, file_size: int) -> "UploadedFile[bytes]":
+        self.file.seek(0)
+        self.file.size = file_size
+        self.file.sha256 = self._digest.hexdigest()
+        return self.file
+
+    def upload_interrupted(self) -> None:
+        if hasattr(self, "file"):
+            with suppress(OSError):  # a full disk: what is still buffered cannot be written, and need not
+                self.file.close()
+
+
+def sweep(older_than: float = 24 * 3600) -> None:
+    """Remove what killed processes left half-received; a file untouched for `older_than` seconds is nobody's.
+
+    A day by default, since other hosts may share the folder; a process that is alone may pass 0 at its start.
+    """
+    for path in Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*.upload"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime >= older_than:
+                path.unlink()
+
+
+def too_large() -> Problem:
+    return Problem(413, "too_large", error_words("too_large"))
+
+
+async def accept_upload(
+    owner: User,
+    file: ReceivedFile,
+    *,
+    source: str,
+    title: str = "",
+    language: str = "",
+    prompt: str = "",
+    transcribe: bool = True,
+    duplicate: Literal["allow", "reuse"] = "allow",
+) -> tuple[Recording, bool]:
+    """Make a recording of a whole file and queue its transcription; returns it and whether it is new.
+
+    All or nothing: a failure, or the caller's cancellation at any moment, leaves neither file nor row. With
+    duplicate="reuse" the owner's newest recording of the same bytes is returned as it is. Raises Problem 400, 415
+    or 422 where the file is not audio that can be transcribed.
+    """
+    recording = Recording(
+        owner=owner,
+        title=title or one_line(PurePath(file.name or "").stem)[:255] or _("Recording"),
+        original_name=file.name or "",
+        sha256=file.sha256,
+        bytes=file.size or 0,
+        source=source,
+        language=language,
+        prompt=prompt,
+    )
+    try:
+        if duplicate == "reuse" and (existing := await _twins(recording).afirst()):
+            return existing, False
+        info = await asyncio.to_thread(_probe, file)
+        recording.duration, recording.media_type = info.duration, info.media_type
+        keeping = asyncio.ensure_future(sync_to_async(_keep)(recording, file, transcribe, duplicate))
+        try:
+            kept, created = await asyncio.shield(keeping)
+        except asyncio.CancelledError:
+            # The thread cannot be stopped: let it come to its end, then take back what it made.
+            kept, created = await keeping
+            if created:
+                await delete_recording(kept)
+            raise
+    finally:
+        file.close()
+    # The job was put in line inside the transaction: whoever looked for it then could not see it yet.
+    runner.wake()
+    await recording_changed(kept.pk, kept.owner_id)
+    return kept, created
+
+
+def _twins(recording: Recording) -> QuerySet[Recording]:
+    return Recording.objects.filter(owner_id=recording.owner_id, sha256=recording.sha256).order_by("-id")
+
+
+def _probe(file: ReceivedFile) -> AudioInfo:
+    try:
+        return probe(cast(BinaryIO, file.file), max_hours=settings.MAX_AUDIO_HOURS)
+    except BadAudio as error:
+        status = {"empty_file": 400, "not_audio": 415}.get(error.code, 422)
+        raise Problem(status, error.code, error_words(error.code)) from error
+
+
+def _keep(recording: Recording, file: ReceivedFile, transcribe: bool, duplicate: str) -> tuple[Recording, bool]:
+    """Move the file into the storage, then make the rows in one transaction; undo the first if the second fails."""
+    recording.original.save(recording.original_name, file, save=False)
+    try:
+        with transaction.atomic():
+            if duplicate == "reuse":
+                # One at a time per owner, so that of two equal uploads at once the second finds the first.
+                User.objects.select_for_update().get(pk=recording.owner_id)
+                if existing := _twins(recording).first():
+                    recording.original.delete(save=False)
+                    return existing, False
+            recording.save()
+            if transcribe:
+                async_to_sync(queue_transcription)(recording)
+    except BaseException:
+        recording.original.delete(save=False)
+        raise
+    return recording, True
