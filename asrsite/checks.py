@@ -1,0 +1,78 @@
+"""`manage.py check`: what is wrong or dangerous in the settings, in words one can act on."""
+
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+
+from transcription.pool import endpoint
+
+LOCAL = {"localhost", "127.0.0.1", "[::1]", ".localhost", "testserver"}
+SHORTEST_KEY = 50  # characters, as Django's own security.W009 has it
+CONNECT_SECONDS = 2.0
+
+
+@register()
+def check_settings(**_: Any) -> list[CheckMessage]:
+    return [*_limits(), *_servers(), *_processes(), *_exposure()]
+
+
+def _limits() -> Iterator[CheckMessage]:
+    highest, lowest = settings.ASR_MAX_CONCURRENT, settings.ASR_MIN_CONCURRENT
+    if highest != "auto" and not (highest.isdecimal() and int(highest) >= 1):
+        hint = "Give the number of calls the Whisper server can take at once, 1 or more, or auto."
+        yield Error(f"ASR_MAX_CONCURRENT is {highest!r}.", hint=hint, id="asr.E001")
+    elif lowest < 1 or (highest != "auto" and lowest > int(highest)):
+        hint = "It must be at least 1 and not above ASR_MAX_CONCURRENT."
+        yield Error(f"ASR_MIN_CONCURRENT is {lowest}.", hint=hint, id="asr.E002")
+    for name in ("ASR_MAX_QUEUE", "ASR_MAX_RETRIES", "ASR_REQUEST_TIMEOUT", "MAX_UPLOAD_BYTES", "MAX_AUDIO_HOURS"):
+        if (value := getattr(settings, name)) <= 0:
+            yield Error(f"{name} is {value}.", hint="It must be above 0.", id="asr.E003")
+
+
+def _servers() -> Iterator[CheckMessage]:
+    for address in filter(None, settings.ASR_API_URL.split(",")):
+        url, _, limit = address.strip().partition("|")
+        try:
+            parts = urlsplit(endpoint(url))
+            port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        except ValueError as error:
+            yield Error(f"ASR_API_URL: {error}", hint="Write it as http://host:8000/v1.", id="asr.E004")
+            continue
+        if limit and not (limit.isdecimal() and int(limit) >= 1):
+            hint = "Behind | stands the most calls this server may get at once, 1 or more."
+            yield Error(f"ASR_API_URL: the limit of {url} is {limit!r}.", hint=hint, id="asr.E005")
+        try:
+            socket.create_connection((parts.hostname or "", port), CONNECT_SECONDS).close()
+        except OSError as error:
+            hint = "Is it running? Jobs wait until it can be reached."
+            yield Warning(f"ASR_API_URL: cannot connect to {url}: {error}.", hint=hint, id="asr.W001")
+    if settings.ASR_CA_BUNDLE and not os.path.isfile(settings.ASR_CA_BUNDLE):
+        yield Error(f"ASR_CA_BUNDLE: there is no file {settings.ASR_CA_BUNDLE}.", id="asr.E006")
+
+
+def _processes() -> Iterator[CheckMessage]:
+    sqlite = settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
+    if sqlite and settings.REDIS_URL:
+        hint = "Set DATABASE_URL to a PostgreSQL database, or unset REDIS_URL to run as one process."
+        yield Error("REDIS_URL is set for several processes, but the database is SQLite.", hint=hint, id="asr.E007")
+    if not sqlite and not settings.REDIS_URL:
+        hint = "Set REDIS_URL, or make sure that exactly one process runs: each would let in as many as the limit."
+        yield Warning("The database serves several processes, but REDIS_URL is not set.", hint=hint, id="asr.W002")
+
+
+def _exposure() -> Iterator[CheckMessage]:
+    public = [host for host in settings.ALLOWED_HOSTS if host not in LOCAL]
+    if settings.DEBUG and (public or settings.HOST not in ("localhost", "127.0.0.1", "::1")):
+        hint = "Unset DEBUG: its error pages show the settings to whoever causes an error."
+        yield Error("DEBUG is on and the server can be reached from elsewhere.", hint=hint, id="asr.E008")
+    if len(settings.SECRET_KEY) < SHORTEST_KEY or len(set(settings.SECRET_KEY)) < 5:
+        hint = "Unset SECRET_KEY to have a good one made and kept in DATA_DIR."
+        yield Error("SECRET_KEY is short enough to be guessed.", hint=hint, id="asr.E009")
+    if "*" in settings.ALLOWED_HOSTS:
+        hint = "Name the hosts that people use."
+        yield Warning("ALLOWED_HOSTS allows any host.", hint=hint, id="asr.W003")

@@ -1,0 +1,85 @@
+"""The settings, their example file, and what `manage.py check` says about them."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+ROOT = Path(settings.BASE_DIR)
+
+
+def check(**environment: str) -> str:
+    """What `manage.py check` prints under these environment variables."""
+    result = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return result.stdout + result.stderr
+
+
+def test_every_setting_that_is_read_stands_in_the_example_and_no_other() -> None:
+    read = set(re.findall(r'env\.\w+\("([A-Z0-9_]+)"', (ROOT / "asrsite/settings.py").read_text()))
+    shown = set(re.findall(r"^#?([A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.M))
+    assert read == shown
+
+
+def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
+    """With every line of the example in force, the settings are as without any."""
+    script = (
+        "from django.conf import settings as s; print(sorted((k, str(getattr(s, k))) for k in dir(s) if k.isupper()))"
+    )
+
+    def values(environment: dict[str, str]) -> str:
+        bare = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "asrsite.settings", "DATA_DIR": str(tmp_path)}
+        return subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT, env=bare | environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    shown = dict(re.findall(r"^#([A-Z0-9_]+)=(.+)$", (ROOT / ".env.example").read_text(), re.M))
+    assert values({name: value for name, value in shown.items() if name != "DATA_DIR"}) == values({})
+
+
+def test_the_defaults_are_in_order(tmp_path: Path) -> None:
+    assert "no issues" in check(DATA_DIR=str(tmp_path))
+
+
+def closed_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return int(unused.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("environment", "identifier", "words"),
+    [
+        ({"ASR_MAX_CONCURRENT": "0"}, "asr.E001", "ASR_MAX_CONCURRENT is '0'"),
+        ({"ASR_MAX_CONCURRENT": "many"}, "asr.E001", "or auto"),
+        ({"ASR_MIN_CONCURRENT": "3", "ASR_MAX_CONCURRENT": "2"}, "asr.E002", "not above ASR_MAX_CONCURRENT"),
+        ({"ASR_MAX_QUEUE": "0"}, "asr.E003", "ASR_MAX_QUEUE is 0"),
+        ({"ASR_API_URL": "gpu:8000"}, "asr.E004", "http://host:8000/v1"),
+        ({"ASR_API_URL": "http://127.0.0.1:1/v1|0"}, "asr.E005", "1 or more"),
+        ({"ASR_API_URL": f"http://127.0.0.1:{closed_port()}/v1"}, "asr.W001", "cannot connect"),
+        ({"ASR_CA_BUNDLE": "/nowhere.pem"}, "asr.E006", "no file /nowhere.pem"),
+        ({"REDIS_URL": "redis://127.0.0.1:1"}, "asr.E007", "the database is SQLite"),
+        ({"DATABASE_URL": "postgres://127.0.0.1/stile"}, "asr.W002", "REDIS_URL is not set"),
+        ({"DEBUG": "on", "HOST": "0.0.0.0"}, "asr.E008", "DEBUG is on"),  # noqa: S104
+        ({"DEBUG": "on", "ALLOWED_HOSTS": "stile.example"}, "asr.E008", "DEBUG is on"),
+        ({"SECRET_KEY": "secret"}, "asr.E009", "SECRET_KEY"),
+        ({"ALLOWED_HOSTS": "*"}, "asr.W003", "any host"),
+    ],
+)
+def test_check_names_what_is_wrong_and_what_to_do(
+    environment: dict[str, str], identifier: str, words: str, tmp_path: Path
+) -> None:
+    said = check(DATA_DIR=str(tmp_path), **environment)
+    assert identifier in said
+    assert words in said
