@@ -1,0 +1,143 @@
+"""Memory and time of a large upload, signed in or not, by server: python -m bench.upload [--megabytes 400]"""
+
+import argparse
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from daphne.cli import CommandLineInterface
+from daphne.http_protocol import WebRequest
+
+APPLICATION = "asrsite.asgi:application"
+PLAIN = "daphne"
+HARDENED = "daphne, no pre-parsing"
+UVICORN = "uvicorn"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--megabytes", type=int, default=400)
+    parser.add_argument("--only", choices=[PLAIN, HARDENED, UVICORN], help="one server instead of all three")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        os.environ |= {"DATA_DIR": folder, "ASR_API_URL": "http://127.0.0.1:9/v1"}
+        token = _prepared()
+        recording = _noise(data / "noise.wav", options.megabytes)
+        copying = _copy_seconds(recording)
+        print(f"{options.megabytes} MiB; a plain copy takes {copying:.2f} s")
+        print(f"{'server':<24}{'caller':<10}{'status':>7}{'seconds':>9}{'x copy':>8}{'MiB over idle':>15}")
+        for server in [options.only] if options.only else [PLAIN, HARDENED, UVICORN]:
+            for caller, headers in [("signed in", {"Authorization": f"Bearer {token}"}), ("unknown", {})]:
+                status, seconds, memory = _measured(server, recording, headers)
+                print(
+                    f"{server:<24}{caller:<10}{status:>7}{seconds:>9.2f}{seconds / copying:>8.1f}{memory:>15.0f}",
+                    flush=True,
+                )
+
+
+def _prepared() -> str:
+    """A fresh database with one user; returns their token."""
+    manage = [sys.executable, "manage.py"]
+    subprocess.run([*manage, "migrate", "--verbosity=0"], check=True)
+    made = subprocess.run([*manage, "create_token", "bench"], check=True, capture_output=True, text=True)
+    return made.stdout.strip()
+
+
+def _noise(path: Path, megabytes: int) -> Path:
+    """A WAV file that no compression makes small."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(48_000)
+        for _ in range(megabytes):
+            file.writeframesraw(os.urandom(1024**2))
+    return path
+
+
+def _copy_seconds(path: Path) -> float:
+    copy = path.with_suffix(".copy")
+    started = time.perf_counter()
+    shutil.copyfile(path, copy)
+    seconds = time.perf_counter() - started
+    copy.unlink()
+    return seconds
+
+
+def _measured(server: str, recording: Path, headers: dict[str, str]) -> tuple[str, float, float]:
+    """The answer's status, seconds until it, and the server's peak memory over idle in MiB."""
+    with _running(server) as (pid, url), recording.open("rb") as file:
+        httpx.get(f"{url}/api/recordings")  # everything is imported now
+        Path(f"/proc/{pid}/clear_refs").write_text("5")  # resets the peak (proc_pid_clear_refs(5))
+        idle = _memory(pid, "VmRSS")
+        started = time.perf_counter()
+        try:
+            answer = httpx.post(
+                f"{url}/api/recordings", headers=headers, files={"file": ("noise.wav", file)}, timeout=300
+            )
+            status = str(answer.status_code)
+        except httpx.TransportError:
+            status = "cut"
+        return status, time.perf_counter() - started, _memory(pid, "VmHWM") - idle
+
+
+def _memory(pid: int, what: str) -> float:
+    """MiB, from the kernel's own count."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith(what)).split()[1]) / 1024
+
+
+@contextmanager
+def _running(server: str) -> Iterator[tuple[int, str]]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = {
+        PLAIN: ["-m", "daphne", "--port", str(port), "--verbosity", "0", APPLICATION],
+        HARDENED: ["-c", f"from bench.upload import serve_hardened; serve_hardened({port})"],
+        UVICORN: ["-m", "uvicorn", "--port", str(port), "--log-level", "warning", APPLICATION],
+    }[server]
+    process = subprocess.Popen([sys.executable, *command], stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 30
+        while not _answers(url):
+            if time.monotonic() > deadline or process.poll() is not None:
+                raise SystemExit(f"{server} did not start")
+            time.sleep(0.2)
+        yield process.pid, url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/api/recordings").status_code == 401
+    except httpx.TransportError:
+        return False
+
+
+def serve_hardened(port: int) -> None:
+    """Daphne without Twisted's own parsing of forms, which Django does again anyway."""
+    original = WebRequest.__init__
+
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        original(self, *args, **options | {"parsePOSTFormSubmission": False})
+
+    WebRequest.__init__ = init
+    CommandLineInterface().run(["--port", str(port), "--verbosity", "0", APPLICATION])
+
+
+if __name__ == "__main__":
+    main()
