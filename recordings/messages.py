@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 ERRORS: dict[str, Promise] = {
@@ -70,9 +70,9 @@ def about(seconds: float) -> str:
     if minutes < 1:
         return gettext("less than a minute")
     if minutes < 60:
-        return ngettext("about %(count)d min", "about %(count)d min", minutes) % {"count": minutes}
+        return gettext("about %(count)d min") % {"count": minutes}
     hours = round(minutes / 60)
-    return ngettext("about %(count)d h", "about %(count)d h", hours) % {"count": hours}
+    return gettext("about %(count)d h") % {"count": hours}
 
 
 def took(seconds: float) -> str:

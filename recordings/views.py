@@ -18,13 +18,13 @@ from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
 from accounts.problems import Problem
 from recordings import jobs
 from recordings import library as shelf
-from recordings.messages import Place, error_words, place_words, took
+from recordings.messages import Place, about, error_words, place_words, took
 from recordings.models import Recording, Segment, Transcription
 from recordings.reading import Line, lines, text_language
 from transcription import monitor
 
 PAGE = 50  # rows; a screen shows about ten
-SPEEDS = [quarter / 4 for quarter in range(2, 13)]  # 0.5 to 3
+SPEEDS = [f"{quarter / 4:g}" for quarter in range(2, 13)]  # 0.5 to 3
 DRAWN = 12  # cells or dots on the rail; more than that is told in numbers only
 
 Status = Transcription.Status
@@ -69,7 +69,9 @@ class Row:
         if run.status == Status.QUEUED:
             return place_words(self.place)
         if run.status == Status.TRANSCRIBING:
-            return gettext("Transcribing %(percent)d%%") % {"percent": self.percent}
+            words = gettext("Transcribing %(percent)d%%") % {"percent": self.percent}
+            eta = self.place.eta_seconds if self.place else None
+            return words if eta is None else f"{words} · {about(eta)}"
         if run.status == Status.DONE and run.started_at and run.finished_at:
             return f"{gettext('Done')} · {took((run.finished_at - run.started_at).total_seconds())}"
         return {Status.DONE: gettext("Done"), Status.FAILED: gettext("Failed")}.get(

@@ -3,7 +3,7 @@
 import json
 
 from django import template
-from django.utils.translation import get_language_info
+from django.utils.translation import get_language_info, gettext
 
 register = template.Library()
 
@@ -25,7 +25,9 @@ def as_json(value: object) -> str:
 @register.filter
 def language_name(code: str) -> str:
     """The language's name in the reader's language; a code that Django does not know stays as it is."""
+    if code == "zh":  # Django knows only its two ways of writing
+        return gettext("Chinese")
     try:
-        return str(get_language_info("zh-hans" if code == "zh" else code)["name_translated"])
+        return str(get_language_info(code)["name_translated"])
     except KeyError:
         return code

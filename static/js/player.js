@@ -128,8 +128,12 @@ function setSpeed(step) {
 function drawWave() {
   const peaks = JSON.parse(byId("peaks").textContent);
   if (!peaks?.length) return;
-  const colours = getComputedStyle(player);
-  WaveSurfer.create({
+  const colours = () => {
+    const style = getComputedStyle(player);
+    return { waveColor: style.getPropertyValue("--wave"), progressColor: style.getPropertyValue("--wave-played") };
+  };
+  const wave = WaveSurfer.create({
+    ...colours(),
     container: "#wave",
     media: audio,
     peaks: [peaks],
@@ -141,9 +145,8 @@ function drawWave() {
     normalize: true,
     cursorWidth: 0,
     interact: false, // the range input over it takes pointer and keyboard alike
-    waveColor: colours.getPropertyValue("--wave"),
-    progressColor: colours.getPropertyValue("--wave-played"),
   });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => wave.setOptions(colours()));
   byId("wave").parentElement.classList.add("drawn");
 }
 
