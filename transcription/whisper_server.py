@@ -39,7 +39,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from transcription.errors import BadAudio
-from transcription.media import Clock, Media, decoded, opened
+from transcription.media import Media, decoded, opened
 
 logger = logging.getLogger(__name__)
 
@@ -215,15 +215,17 @@ def _temperature(value: str) -> float:
 
 def decode(file: BinaryIO) -> Samples:
     """The sound of a file as 16 kHz mono, -1 to 1. Raises BadAudio."""
-    clock = Clock(MAX_HOURS)
     resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
     blocks: list[npt.NDArray[np.int16]] = []
+    length = 0
     with opened(file) as media:
         for frame in itertools.chain(_frames(media), [None]):  # None: what the resampler still holds
-            if frame:
-                clock.advance(frame.samples / frame.sample_rate)
-            blocks += (block.to_ndarray()[0] for block in resampler.resample(frame))
-    if not blocks:
+            for block in resampler.resample(frame):
+                blocks.append(block.to_ndarray()[0])
+                length += block.samples
+            if length > MAX_HOURS * 3600 * SAMPLE_RATE:
+                raise BadAudio("too_long", f"The audio is longer than {MAX_HOURS} hours.")
+    if not length:
         raise BadAudio("damaged", "Nothing in the file can be decoded: it is damaged.")
     return np.concatenate(blocks).astype(np.float32) / np.float32(32768)
 
