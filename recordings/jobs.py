@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from asgiref.sync import sync_to_async
 from django.core.files.storage import default_storage
-from django.db import IntegrityError
 from django.utils import timezone
 
 from transcription import monitor
@@ -27,19 +26,18 @@ async def queue_transcription(
 ) -> Transcription:
     """A new job for the recording, or the unfinished one that it has. None: as the recording says."""
     lane: Lane = "interactive" if recording.duration <= SHORT_SECONDS else "batch"
-    try:
-        transcription = await Transcription.objects.acreate(
-            recording=recording,
-            lane=lane,
-            language=recording.language if language is None else language,
-            model=model or "",
-            prompt=recording.prompt if prompt is None else prompt,
-        )
-    except IntegrityError:
-        unfinished = recording.transcriptions.filter(status__in=Transcription.UNFINISHED)
-        if (existing := await unfinished.afirst()) is None:  # it finished in this very moment
-            return await queue_transcription(recording, language=language, model=model, prompt=prompt)
-        return existing
+    transcription, created = await recording.transcriptions.aget_or_create(
+        status__in=Transcription.UNFINISHED,
+        defaults={
+            "status": Status.QUEUED,
+            "lane": lane,
+            "language": recording.language if language is None else language,
+            "model": model or "",
+            "prompt": recording.prompt if prompt is None else prompt,
+        },
+    )
+    if not created:
+        return transcription
     runner.wake()
     await recording_changed(recording.pk, recording.owner_id)
     return transcription

@@ -39,7 +39,7 @@ class Runner:
 
         in_line: the queued jobs, in the order in which they start. at_once: how many of one owner and lane run.
         """
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._awake = asyncio.get_running_loop(), asyncio.Event()
         pause = 1.0
         recovered = False
         try:
