@@ -1,0 +1,118 @@
+"""The product as people run it: `manage.py serve` in a process of its own, spoken to over HTTP."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import httpx
+from django.conf import settings
+
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(look: Callable[[], T | None], seconds: float, what: str) -> T:
+    """What `look` finds, as soon as it is something true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := look():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{what}: not within {seconds} s")
+
+
+class Product:
+    """`with Product(folder) as product:` runs until the block ends. Environment as keyword arguments."""
+
+    def __init__(self, data_dir: Path, **environment: str) -> None:
+        self.data_dir = data_dir
+        self.port = free_port()
+        self.log = data_dir / "server.log"
+        bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        self.environment = bare | {"DATA_DIR": str(data_dir), "PORT": str(self.port)} | environment
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self, ready_within: float = 30.0) -> None:
+        """Start, and wait for the sign-in link."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        log = self.log.open("a")
+        log.truncate(0)
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "serve"],
+            cwd=settings.BASE_DIR,
+            env=self.environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        wait_for(self.link, ready_within, "the sign-in link")
+
+    def link(self) -> str | None:
+        """The sign-in link that was printed."""
+        assert self.process.poll() is None, self.log.read_text()
+        found = re.search(r"http://\S+/setup\?token=\S+", self.log.read_text())
+        return found[0] if found else None
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+    def kill(self) -> None:
+        """As the kernel does when memory runs out."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def manage(self, *arguments: str) -> str:
+        """What `manage.py …` prints on standard output."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=settings.BASE_DIR,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    def client(self, user: str = "mei") -> httpx.Client:
+        """An HTTP client with a token of this user's."""
+        token = self.manage("create_token", user).strip()
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+
+
+def upload(api: httpx.Client, path: Path, **fields: str) -> dict[str, Any]:
+    """Upload the file; the recording as the API describes it."""
+    with path.open("rb") as file:
+        response = api.post("/api/recordings", files={"file": (path.name, file)}, data=fields)
+    assert response.status_code == 201, response.text
+    return dict(response.json())
+
+
+def transcribed(api: httpx.Client, pk: int, seconds: float = 120.0) -> dict[str, Any]:
+    """The recording when its transcription is finished."""
+
+    def look() -> dict[str, Any] | None:
+        recording = dict(api.get(f"/api/recordings/{pk}").json())
+        return recording if recording["status"] in ("done", "failed", "canceled") else None
+
+    return wait_for(look, seconds, f"recording {pk} finished")

@@ -1,0 +1,112 @@
+"""The whole product, from the file to the text, with the real engine and its real weights."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from django.conf import settings
+
+from tests.product import Product, transcribed, upload, wait_for
+from tests.recordings.running import CLIPS, speech_with_pauses
+from tests.speech import audioeval, character_error_rate, librivox, word_error_rate
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("engine")]
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    with Product(tmp_path_factory.mktemp("product")) as running:
+        yield running
+
+
+def test_five_english_clips_come_out_with_at_most_one_wrong_word_in_twenty(product: Product) -> None:
+    with product.client() as api:
+        clips = librivox()
+        uploaded = [upload(api, clip.path) for clip in clips]
+        texts = [transcribed(api, recording["id"])["text"] for recording in uploaded]
+        stats = api.get("/api/recordings/stats/asr-concurrency").json()
+    rate = word_error_rate(" ".join(clip.text for clip in clips), " ".join(texts))
+    print(f"word error rate of the five clips: {rate:.3f}")
+    assert rate <= 0.05
+    assert (stats["active_tasks"], stats["queued_tasks"], stats["success_rate"]) == (0, 0, 100.0)
+
+
+def test_a_chinese_clip_comes_out_in_chinese(product: Product) -> None:
+    clip = next(clip for clip in audioeval("zh") if clip.path.stem == "pangrama")
+    with product.client() as api:
+        recording = transcribed(api, upload(api, clip.path)["id"])
+    rate = character_error_rate(clip.text, recording["text"])
+    print(f"character error rate of {clip.path.name}: {rate:.3f}")
+    assert recording["language"] == "zh"
+    assert rate <= 0.4  # a classical text without sentences, which `base` hears well and spells with homophones
+
+
+def test_the_printed_link_signs_in_once(product: Product) -> None:
+    link = product.data_dir.joinpath("first-login-url").read_text().strip()
+    assert link == product.link()
+    with httpx.Client(follow_redirects=True) as browser:
+        assert browser.get(link).url.path == "/"
+        assert browser.get(f"{product.url}/admin/").url.path == "/admin/"
+    assert not product.data_dir.joinpath("first-login-url").exists()
+    with httpx.Client(follow_redirects=True) as other:
+        assert other.get(link).status_code == 404
+        assert other.get(product.url).url.path == "/accounts/login"
+
+
+def refusal(**environment: str) -> str:
+    """What a second `serve` says before it gives up."""
+    result = subprocess.run(
+        [sys.executable, "manage.py", "serve"],
+        cwd=settings.BASE_DIR,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert result.returncode == 1
+    return result.stderr.strip()
+
+
+def test_a_taken_port_is_told_in_one_sentence(product: Product, tmp_path: Path) -> None:
+    said = refusal(**product.environment | {"DATA_DIR": str(tmp_path)})
+    assert said.splitlines() == [
+        f"CommandError: Port {product.port} is taken by another program. "
+        f"Choose a free one, for example: make run PORT={product.port + 1}"
+    ]
+
+
+def test_a_second_server_on_the_same_data_is_told_in_one_sentence(product: Product) -> None:
+    said = refusal(**product.environment)
+    assert said.splitlines() == [f"CommandError: Stile is already running on the data in {product.data_dir}."]
+
+
+def test_killed_in_the_midst_of_a_transcription_it_finishes_by_itself_after_the_next_start(tmp_path: Path) -> None:
+    long = tmp_path / "long.wav"
+    long.write_bytes(speech_with_pauses())
+    with Product(tmp_path / "data") as product, product.client() as api:
+        pk = upload(api, long)["id"]
+        transcript = f"/api/recordings/{pk}/transcript"
+        wait_for(lambda: len(api.get(transcript).json().get("segments", ())) >= 1, 60, "a first segment")
+        before = api.get(transcript).json()["segments"]
+        family = psutil.Process(product.process.pid).children(recursive=True)
+        product.kill()
+        assert len(before) < CLIPS
+        _, alive = psutil.wait_procs(family, timeout=3)
+        assert alive == []  # the engine went with its parent
+
+        started = time.monotonic()
+        product.start()
+        assert time.monotonic() - started < 10
+        recording = transcribed(api, pk)
+        after = api.get(transcript).json()["segments"]
+    assert recording["status"] == "done"
+    assert [segment["index"] for segment in after] == list(range(CLIPS))
+    assert after[: len(before)] == before
+    text = " ".join(segment["text"] for segment in after)
+    assert word_error_rate(" ".join(clip.text for clip in librivox()), text) <= 0.05
