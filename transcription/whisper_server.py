@@ -54,7 +54,8 @@ GRANULARITIES = {"segment", "word"}
 
 class RequestError(HTTPException):
     def __init__(self, status: int, message: str, *, param: str | None = None, code: str | None = None):
-        super().__init__(status, message)
+        # After 413 the rest of the body is not read, so nothing else can come over this connection.
+        super().__init__(status, message, {"Connection": "close"} if status == 413 else None)
         self.param = param
         self.code = code
 

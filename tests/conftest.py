@@ -1,0 +1,37 @@
+"""What tests of several applications share."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that use the real Whisper server run in one worker of xdist: two servers would only be slower."""
+    for item in items:
+        if "whisper_server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("engine"))
+
+
+@pytest.fixture(scope="session")
+def whisper_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The base URL of the real server with the real `base` weights, in a process of its own."""
+    log = tmp_path_factory.mktemp("whisper") / "log"
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener, log.open("w") as output:
+        fd = listener.fileno()
+        command = [sys.executable, "manage.py", "whisper_server", "--model=base", f"--fd={fd}"]
+        with subprocess.Popen(
+            [*command, "--stop-with-stdin"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=[fd],
+        ):
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        # Leaving closes the server's standard input, which ends it.

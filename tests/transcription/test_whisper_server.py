@@ -1,0 +1,285 @@
+"""The embedded Whisper server, over HTTP, with the real model and real speech."""
+
+import io
+import socket
+import time
+import wave
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import uvicorn
+from faster_whisper.transcribe import Segment, TranscriptionInfo
+
+from tests.speech import audioeval, librivox, word_error_rate
+from transcription import whisper_server as server_module
+from transcription.errors import BadAudio
+
+VERBOSE: dict[str, str | list[str]] = {"response_format": "verbose_json"}
+SHORT = librivox()[1].path  # 3 s
+
+
+def ask(
+    server: str,
+    audio: Path | bytes,
+    fields: Mapping[str, str | list[str]] | None = None,
+    *,
+    route: str = "transcriptions",
+    timeout: float = 120,
+) -> httpx.Response:
+    content = audio.read_bytes() if isinstance(audio, Path) else audio
+    url = f"{server}/audio/{route}"
+    return httpx.post(url, files={"file": ("audio", content)}, data=fields, timeout=timeout)
+
+
+def repeated(path: Path, times: int) -> bytes:
+    """The sound of a WAV file over and over."""
+    with wave.open(str(path)) as source:
+        parameters, sound = source.getparams(), source.readframes(source.getnframes())
+    with wave.open(target := io.BytesIO(), "wb") as repetition:
+        repetition.setparams(parameters)
+        repetition.writeframes(sound * times)
+    return target.getvalue()
+
+
+def test_five_english_clips_come_out_with_at_most_one_word_in_twenty_wrong(whisper_server: str) -> None:
+    clips = librivox()
+    texts = [ask(whisper_server, clip.path).json()["text"] for clip in clips]
+    assert word_error_rate(" ".join(clip.text for clip in clips), " ".join(texts)) <= 0.05
+
+
+def test_chinese_is_recognised_and_comes_out_in_chinese(whisper_server: str) -> None:
+    clip = next(clip for clip in audioeval("zh") if clip.text == "你好世界。")
+    answer = ask(whisper_server, clip.path, VERBOSE).json()
+    assert answer["language"] == "zh"
+    assert answer["text"].startswith("你好")
+
+
+def test_a_verbose_answer_holds_segments_and_the_words_that_were_asked_for(whisper_server: str) -> None:
+    granularities: dict[str, str | list[str]] = {"timestamp_granularities[]": ["segment", "word"]}
+    answer = ask(whisper_server, SHORT, VERBOSE | granularities).json()
+    (segment,) = answer["segments"]
+    assert (answer["task"], answer["language"], answer["duration"]) == ("transcribe", "en", 2.99)
+    assert answer["text"] == segment["text"].strip() == "He was not an ill-disposed young man."
+    assert segment["id"] == 0
+    assert 0 <= segment["start"] < segment["end"] <= 3.0
+    assert segment["avg_logprob"] < 0 < segment["compression_ratio"] < 2.4
+    assert 0 <= segment["no_speech_prob"] < 0.5
+    assert answer["words"] == segment["words"]
+    assert [word["word"].strip() for word in answer["words"]] == answer["text"].replace("ill-", "ill -").split()
+    assert all(0 <= word["start"] <= word["end"] <= 3.0 for word in answer["words"])
+
+
+def test_words_are_left_out_where_nobody_asked_for_them(whisper_server: str) -> None:
+    answer = ask(whisper_server, SHORT, VERBOSE).json()
+    assert "words" not in answer
+    assert answer["segments"][0]["words"] is None
+
+
+def test_the_same_request_gets_the_same_answer(whisper_server: str) -> None:
+    first, second = (ask(whisper_server, SHORT, VERBOSE).json() for _ in range(2))
+    assert first == second
+
+
+def test_a_prompt_teaches_the_spelling_of_a_name(whisper_server: str) -> None:
+    answer = ask(whisper_server, librivox()[0].path, {"prompt": "Mr. John Dashwoode, Mrs. Dashwoode"})
+    assert "Dashwoode" in answer.json()["text"]
+
+
+@pytest.mark.parametrize(
+    ("response_format", "media_type", "text"),
+    [
+        ("text", "text/plain; charset=utf-8", "He was not an ill-disposed young man.\n"),
+        (
+            "srt",
+            "text/plain; charset=utf-8",
+            "1\n00:00:00,000 --> 00:00:03,000\nHe was not an ill-disposed young man.\n\n",
+        ),
+        (
+            "vtt",
+            "text/vtt; charset=utf-8",
+            "WEBVTT\n\n00:00.000 --> 00:03.000\nHe was not an ill-disposed young man.\n\n",
+        ),
+    ],
+)
+def test_text_comes_in_other_formats_too(whisper_server: str, response_format: str, media_type: str, text: str) -> None:
+    answer = ask(whisper_server, SHORT, {"response_format": response_format})
+    assert (answer.headers["content-type"], answer.text) == (media_type, text)
+
+
+def test_speech_in_another_language_is_translated(whisper_server: str) -> None:
+    french = next(clip for clip in audioeval("fr") if clip.text == "Bonjour le monde.")
+    answer = ask(whisper_server, french.path, VERBOSE, route="translations").json()
+    assert (answer["task"], answer["language"]) == ("translate", "fr")
+    assert "hello" in answer["text"].lower()
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "param", "message"),
+    [
+        ({"model": "x"}, 404, "model", "There is no model 'x' here; this server has 'base'."),
+        ({"language": "xx"}, 400, "language", "The model 'base' knows no language 'xx'."),
+        (
+            {"response_format": "x"},
+            400,
+            "response_format",
+            "There is no format 'x'; there are json, text, srt, vtt, verbose_json.",
+        ),
+        ({"temperature": "warm"}, 400, "temperature", "A temperature is a number from 0 to 1, not 'warm'."),
+        ({"temperature": "nan"}, 400, "temperature", "A temperature is a number from 0 to 1, not 'nan'."),
+        (
+            {"timestamp_granularities[]": "letter"},
+            400,
+            "timestamp_granularities[]",
+            "Timestamps come by 'segment' or 'word', not by 'letter'.",
+        ),
+    ],
+)
+def test_a_wrong_field_is_refused_with_a_sentence(
+    whisper_server: str, fields: dict[str, str], status: int, param: str, message: str
+) -> None:
+    answer = ask(whisper_server, SHORT, fields)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["type"]) == (status, "invalid_request_error")
+    assert (error["param"], error["message"]) == (param, message)
+
+
+@pytest.mark.parametrize(("content", "code"), [(b"", "empty_file"), (b"Dear diary, " * 99, "not_audio")])
+def test_what_is_not_audio_is_refused(whisper_server: str, content: bytes, code: str) -> None:
+    answer = ask(whisper_server, content)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+
+
+def test_a_request_without_a_file_is_refused(whisper_server: str) -> None:
+    answer = httpx.post(f"{whisper_server}/audio/transcriptions", data={"model": "base"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "file")
+
+
+def test_an_unknown_route_and_a_wrong_method_answer_in_the_same_shape(whisper_server: str) -> None:
+    for answer in (httpx.get(f"{whisper_server}/nothing"), httpx.get(f"{whisper_server}/audio/transcriptions")):
+        assert answer.status_code in (404, 405)
+        assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_a_playlist_makes_the_server_open_nothing(whisper_server: str) -> None:
+    with recording_server() as (address, requests):
+        playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{address}/a.ts\n#EXT-X-ENDLIST\n"
+        assert ask(whisper_server, playlist.encode()).status_code == 400
+        assert ask(whisper_server, f"ffconcat version 1.0\nfile {address}/a.wav\n".encode()).status_code == 400
+        assert requests == []
+
+
+@contextmanager
+def recording_server() -> Iterator[tuple[str, list[str]]]:
+    """An HTTP server, and the paths that were asked of it."""
+    requests: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            requests.append(self.path)
+            self.send_error(404)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", requests
+        server.shutdown()
+
+
+def test_an_upload_that_is_too_large_is_refused_before_it_is_sent(whisper_server: str) -> None:
+    address = urlsplit(whisper_server)
+    with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
+        connection.sendall(
+            b"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n"
+            b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
+        )
+        answer = connection.makefile("rb").read()  # until the server closes it
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"The upload is larger than 512 MiB." in answer
+
+
+def test_health_answers_while_a_transcription_is_computed(whisper_server: str) -> None:
+    with ThreadPoolExecutor() as pool:
+        transcription = pool.submit(ask, whisper_server, repeated(SHORT, 10))
+        time.sleep(1)  # it is computing by now
+        health = httpx.get(whisper_server.removesuffix("/v1") + "/health", timeout=60).json()
+        assert not transcription.done()
+        assert (health["status"], health["model"]) == ("ok", "base")
+        assert transcription.result().status_code == 200
+
+
+def test_a_caller_who_hangs_up_is_not_computed_for_any_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    windows = WindowByWindow()
+    monkeypatch.setattr(server_module, "load", lambda folder: windows)
+    config = uvicorn.Config(server_module.create_app(Path(), "base"), log_config=None)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
+        serving = pool.submit(server.run, [listener])
+        with pytest.raises(httpx.ReadTimeout):
+            ask(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", SHORT, timeout=0.5)
+        assert windows.left.wait(timeout=5)
+        server.should_exit = True
+        serving.result()
+    assert 0 < windows.computed < windows.ALL
+
+
+class WindowByWindow:
+    """A model that takes 10 s, and notes when it is left alone."""
+
+    ALL = 200
+
+    def __init__(self) -> None:
+        self.computed = 0
+        self.left = Event()
+
+    def transcribe(self, audio: Any, **options: Any) -> tuple[Iterator[Segment], TranscriptionInfo]:
+        info = TranscriptionInfo("en", 1.0, 3.0, 3.0, None, None, None)
+        return self._segments(), info
+
+    def _segments(self) -> Iterator[Segment]:
+        try:
+            for _ in range(self.ALL):
+                time.sleep(0.05)
+                self.computed += 1
+                yield Segment(0, 0, 0.0, 1.0, "", [], 0.0, 0.0, 0.0, None, 0.0)
+        finally:
+            self.left.set()
+
+
+def test_the_model_is_listed(whisper_server: str) -> None:
+    (model,) = httpx.get(f"{whisper_server}/models").json()["data"]
+    assert (model["id"], model["object"]) == ("base", "model")
+
+
+async def test_running_out_of_memory_is_told_in_the_words_of_the_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Full:
+        def transcribe(self, *args: Any, **options: Any) -> None:
+            raise RuntimeError("CUDA failed with error out of memory")
+
+    monkeypatch.setattr(server_module, "load", lambda folder: Full())
+    transport = httpx.ASGITransport(server_module.create_app(tmp_path, "base"), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://server/v1") as client:
+        with SHORT.open("rb") as file:
+            answer = await client.post("/audio/transcriptions", files={"file": file})
+    assert answer.status_code == 500
+    assert answer.json()["error"] == {
+        "message": "CUDA failed with error out of memory",
+        "type": "server_error",
+        "param": None,
+        "code": None,
+    }
+
+
+def test_audio_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "MAX_HOURS", 0.01)
+    assert len(server_module.decode(io.BytesIO(repeated(SHORT, 12)))) == 12 * 2.99 * 16000
+    with pytest.raises(BadAudio, match=r"The audio is longer than 0\.01 hours\."):
+        server_module.decode(io.BytesIO(repeated(SHORT, 13)))
