@@ -32,21 +32,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         os.environ |= {"DATA_DIR": folder, "ASR_API_URL": "http://127.0.0.1:9/v1"}
-        token = _prepared()
-        recording = _noise(data / "noise.wav", options.megabytes)
+        token = prepared()
+        recording = noise(data / "noise.wav", options.megabytes)
         copying = _copy_seconds(recording)
         print(f"{options.megabytes} MiB; a plain copy takes {copying:.2f} s")
         print(f"{'server':<24}{'caller':<10}{'status':>7}{'seconds':>9}{'x copy':>8}{'MiB over idle':>15}")
         for server in [options.only] if options.only else [PLAIN, HARDENED, UVICORN]:
             for caller, headers in [("signed in", {"Authorization": f"Bearer {token}"}), ("unknown", {})]:
-                status, seconds, memory = _measured(server, recording, headers)
+                status, seconds, memory = measured(server, recording, headers)
                 print(
                     f"{server:<24}{caller:<10}{status:>7}{seconds:>9.2f}{seconds / copying:>8.1f}{memory:>15.0f}",
                     flush=True,
                 )
 
 
-def _prepared() -> str:
+def prepared() -> str:
     """A fresh database with one user; returns their token."""
     manage = [sys.executable, "manage.py"]
     subprocess.run([*manage, "migrate", "--verbosity=0"], check=True)
@@ -54,7 +54,7 @@ def _prepared() -> str:
     return made.stdout.strip()
 
 
-def _noise(path: Path, megabytes: int) -> Path:
+def noise(path: Path, megabytes: int) -> Path:
     """A WAV file that no compression makes small."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(2)
@@ -74,7 +74,7 @@ def _copy_seconds(path: Path) -> float:
     return seconds
 
 
-def _measured(server: str, recording: Path, headers: dict[str, str]) -> tuple[str, float, float]:
+def measured(server: str, recording: Path, headers: dict[str, str]) -> tuple[str, float, float]:
     """The answer's status, seconds until it, and the server's peak memory over idle in MiB."""
     with _running(server) as (pid, url), recording.open("rb") as file:
         httpx.get(f"{url}/api/recordings")  # everything is imported now

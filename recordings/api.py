@@ -243,7 +243,7 @@ async def get_recording(request: ApiRequest, id: int) -> dict[str, Any]:
 async def patch_recording(request: ApiRequest, id: int, patch: RecordingPatch) -> dict[str, Any]:
     """The language is a hint for transcriptions to come."""
     recording = (await find(request.auth.user.pk, id)).recording
-    changes = patch.dict(exclude_none=True)
+    changes = patch.model_dump(exclude_none=True)
     if changes.get("title") == "":
         raise Problem(422, "invalid_request", _("title: A recording needs a title."))
     if changes:
@@ -279,7 +279,7 @@ async def remove_recording(request: ApiRequest, id: int) -> Any:
 async def transcribe(request: ApiRequest, response: HttpResponse, id: int, options: TranscribeIn | None = None) -> Any:
     """While one is queued or running, a second request answers with that same one."""
     recording = (await find(request.auth.user.pk, id)).recording
-    asked = options.dict() if options else {}
+    asked = options.model_dump() if options else {}
     await queue_transcription(recording, **asked)
     response["Location"] = request.path.removesuffix("/transcribe")
     return Status(202, await _one(request, id))

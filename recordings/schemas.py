@@ -1,10 +1,13 @@
-"""The shapes that the API takes and gives, with an example of each: what /api/docs shows."""
+"""The shapes that the API takes and gives, with an example of each: what /api/docs shows.
+
+What it takes are plain pydantic models: ninja's own would read attributes of anything, a list's too.
+"""
 
 from datetime import datetime
 from typing import Any, Literal
 
 from ninja import Schema
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from recordings.text import Correction, Language, Prompt, Title
 
@@ -86,7 +89,7 @@ class RecordingPage(Schema):
     next_cursor: str | None = Field(description="Send it as `cursor` for what is older; null at the end.")
 
 
-class UploadForm(Schema):
+class UploadForm(BaseModel):
     title: Title = Field("", description="The file’s name if empty.")
     language: Language = Field("", description="A code Whisper knows, such as “zh”; empty or “auto”: find out.")
     prompt: Prompt = Field("", description="Names and terms to expect.")
@@ -96,14 +99,14 @@ class UploadForm(Schema):
     )
 
 
-class RecordingPatch(Schema):
+class RecordingPatch(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": {"title": "Monday meeting", "language": "en"}})
 
     title: Title | None = None
     language: Language | None = None
 
 
-class TranscribeIn(Schema):
+class TranscribeIn(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": {"language": "zh", "prompt": "Stile, 听序"}})
 
     language: Language | None = Field(None, description="Left out: as the recording says.")
@@ -126,7 +129,7 @@ class SegmentOut(Schema):
     words: list[Word]
 
 
-class SegmentPatch(Schema):
+class SegmentPatch(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": {"text": "What was really said."}})
 
     text: Correction | None = Field(description="null brings the machine’s text back.")

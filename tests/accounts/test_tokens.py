@@ -1,0 +1,116 @@
+"""API tokens: made by a command, kept as digests, good until they expire, are revoked or their user goes."""
+
+import subprocess
+import sys
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from accounts.models import ApiToken, digest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def made(*arguments: str) -> str:
+    out = StringIO()
+    call_command("create_token", *arguments, stdout=out)
+    return out.getvalue().removesuffix("\n")
+
+
+def test_the_command_prints_the_token_alone_and_makes_the_user(tmp_path: Path) -> None:
+    environment = {"DATA_DIR": str(tmp_path), "ASR_API_URL": "http://127.0.0.1:9/v1", "PATH": ""}
+    manage = [sys.executable, "manage.py"]
+    subprocess.run([*manage, "migrate", "-v0"], cwd=ROOT, env=environment, check=True, capture_output=True)
+    command = [*manage, "create_token", "newcomer", "--name", "script"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("asr_")
+    assert len(lines[0]) >= 40
+
+
+def test_the_user_is_made_once_and_cannot_sign_in_with_a_password() -> None:
+    made("ann")
+    made("ann")
+    user = User.objects.get()
+    assert (user.username, user.has_usable_password(), user.is_staff) == ("ann", False, False)
+
+
+async def test_a_token_opens_for_its_user_and_only_its_digest_is_kept() -> None:
+    secret = await sync_to_async(made)("ann", "--name", "laptop")
+    token = await ApiToken.authenticate(secret)
+    assert token is not None
+    assert (token.user.username, token.name, sorted(token.scopes)) == ("ann", "laptop", sorted(ApiToken.Scope.values))
+    assert (token.digest, token.ends_with) == (digest(secret), secret[-4:])
+    assert secret not in str(await ApiToken.objects.values().aget())
+    assert await ApiToken.authenticate(secret[:-1]) is None
+    assert await ApiToken.authenticate("") is None
+
+
+async def test_a_token_ends_when_it_expires_is_revoked_or_its_user_is_deactivated() -> None:
+    user = await User.objects.acreate(username="ann")
+    token = await ApiToken.objects.acreate(user=user, name="x", digest=digest("asr_x"), ends_with="sr_x", scopes=[])
+    assert await ApiToken.authenticate("asr_x")
+    for change in ({"expires_at": timezone.now() - timedelta(seconds=1)}, {"revoked_at": timezone.now()}):
+        await ApiToken.objects.aupdate(**change)
+        assert await ApiToken.authenticate("asr_x") is None
+        await ApiToken.objects.aupdate(expires_at=None, revoked_at=None)
+    await User.objects.aupdate(is_active=False)
+    assert await ApiToken.authenticate("asr_x") is None
+    assert token.pk
+
+
+async def test_its_last_use_is_noted_at_most_once_a_minute() -> None:
+    user = await User.objects.acreate(username="ann")
+    token = await ApiToken.objects.acreate(user=user, name="x", digest=digest("asr_x"), ends_with="sr_x", scopes=[])
+    await ApiToken.authenticate("asr_x")
+    await token.arefresh_from_db()
+    first = token.last_used_at
+    assert first is not None
+    await ApiToken.authenticate("asr_x")
+    await token.arefresh_from_db()
+    assert token.last_used_at == first
+    await ApiToken.objects.aupdate(last_used_at=first - timedelta(minutes=2))
+    await ApiToken.authenticate("asr_x")
+    await token.arefresh_from_db()
+    assert token.last_used_at > first - timedelta(minutes=1)
+
+
+def test_days_and_scopes_are_kept() -> None:
+    made("ann", "--days", "1.5", "--scope", "read", "--scope", "stats")
+    token = ApiToken.objects.get()
+    assert token.scopes == ["read", "stats"]
+    assert token.expires_at is not None
+    assert token.expires_at - token.created_at == pytest.approx(timedelta(days=1.5), abs=timedelta(seconds=5))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["a b"],
+        ["x" * 151],
+        [""],
+        ["ann", "--days", "0"],
+        ["ann", "--days", "nan"],
+        ["ann", "--days", "1e9"],
+        ["ann", "--scope", "all"],
+        ["ann", "--name", "x" * 101],
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_makes_nothing(arguments: list[str]) -> None:
+    with pytest.raises(CommandError):
+        made(*arguments)
+    assert not User.objects.exists()
+
+
+def test_no_token_is_made_for_a_deactivated_user() -> None:
+    User.objects.create(username="ann", is_active=False)
+    with pytest.raises(CommandError, match="deactivated"):
+        made("ann")

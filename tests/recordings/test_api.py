@@ -1,0 +1,399 @@
+"""The recordings API: its shapes, who may do what, and that its errors are always of one form."""
+
+from typing import Any
+
+import httpx
+import pytest
+from django.contrib.auth.models import User
+from django.db.backends.utils import CursorWrapper
+
+from recordings.models import Recording, Segment, Transcription
+from tests.recordings.conftest import Site
+
+SHAPE = {
+    "id",
+    "title",
+    "status",
+    "source",
+    "duration",
+    "bytes",
+    "media_type",
+    "language",
+    "created_at",
+    "transcription",
+    "text",
+}
+RUN_SHAPE = {"id", "status", "position", "eta_seconds", "segments_done", "segments_total", "error"}
+
+
+def recording(owner: str = "mei", title: str = "Meeting", **fields: Any) -> Recording:
+    user, _ = User.objects.get_or_create(username=owner)
+    defaults = {"bytes": 10, "duration": 60.0, "media_type": "audio/wav", "source": "upload", "sha256": "0" * 64}
+    return Recording.objects.create(owner=user, title=title, original="originals/none.wav", **defaults | fields)
+
+
+def transcribed(made: Recording, *texts: str, status: str = "done", **fields: Any) -> Transcription:
+    run = Transcription.objects.create(recording=made, status=status, segments_done=len(texts), **fields)
+    for index, text in enumerate(texts):
+        Segment.objects.create(
+            transcription=run,
+            index=index,
+            start=index * 30.0,
+            end=index * 30.0 + 2,
+            text=text,
+            words=[{"start": index * 30.0, "end": index * 30.0 + 2, "word": text, "probability": 0.9}],
+        )
+    return run
+
+
+def ids(answer: httpx.Response) -> list[int]:
+    assert answer.status_code == 200, answer.text
+    return [item["id"] for item in answer.json()["items"]]
+
+
+def code(answer: httpx.Response) -> tuple[int, str]:
+    body = answer.json()
+    assert body.keys() == {"error"}
+    assert body["error"].keys() == {"code", "message"}
+    assert body["error"]["message"]
+    return answer.status_code, body["error"]["code"]
+
+
+def test_a_recording_has_the_agreed_shape_through_its_life(site: Site) -> None:
+    program = site.program()
+    made = recording()
+    path = f"/api/recordings/{made.pk}"
+    new = program.get(path).json()
+    assert new.keys() == SHAPE
+    assert (new["status"], new["transcription"], new["text"]) == ("new", None, None)
+
+    asked = program.post(f"{path}/transcribe", json={"language": "ZH", "model": "base", "prompt": "听序"})
+    assert (asked.status_code, asked.headers["Location"]) == (202, path)
+    queued = asked.json()["transcription"]
+    assert queued.keys() == RUN_SHAPE
+    assert (queued["status"], queued["position"], queued["error"]) == ("queued", 1, None)
+    run = Transcription.objects.get()
+    assert (run.language, run.model, run.prompt) == ("zh", "base", "听序")
+    again = program.post(f"{path}/transcribe")
+    assert (again.status_code, again.json()["transcription"]["id"]) == (202, queued["id"])
+
+    canceled = program.post(f"{path}/cancel")
+    assert (canceled.status_code, canceled.json()["status"]) == (200, "canceled")
+    assert program.post(f"{path}/cancel").json()["status"] == "canceled"
+
+    transcribed(made, "Hello there.", "你好。")
+    done = program.get(path).json()
+    assert (done["status"], done["text"]) == ("done", "Hello there. 你好。")
+
+    Transcription.objects.create(recording=made, status="failed", error_code="out_of_memory", error_message="secret")
+    failed = program.get(path).json()
+    assert (failed["status"], failed["transcription"]["error"]["code"]) == ("failed", "out_of_memory")
+    assert "secret" not in failed["transcription"]["error"]["message"]
+    assert failed["text"] == "Hello there. 你好。"  # the newest that is done is still shown
+
+    assert program.delete(path).status_code == 204
+    assert code(program.get(path)) == (404, "not_found")
+    assert not Recording.objects.exists()
+
+
+def test_title_and_language_can_be_changed_and_nothing_else(site: Site) -> None:
+    program = site.program()
+    path = f"/api/recordings/{recording().pk}"
+    changed = program.patch(path, json={"title": " New\ntitle ", "language": "auto"}).json()
+    assert (changed["title"], changed["language"]) == ("New title", None)
+    assert program.patch(path, json={"language": "yue"}).json()["title"] == "New title"
+    assert program.patch(path, json={"status": "done", "owner": 1}).json()["status"] == "new"
+    wrong: list[Any] = [{"title": ""}, {"title": "x" * 256}, {"language": "klingon"}, {"title": 1}, [], "x"]
+    for body in wrong:
+        assert code(program.patch(path, json=body)) == (422, "invalid_request")
+    assert code(program.patch(path, content=b"{")) == (400, "bad_request")
+    assert code(program.patch(path, content=b'{"title": "\\ud800"}')) == (422, "invalid_request")
+
+
+def test_a_list_is_newest_first_and_goes_on_where_it_stopped(site: Site) -> None:
+    program = site.program()
+    made = [recording(title=f"n{number}").pk for number in range(5)][::-1]
+    recording("ann")
+    first = program.get("/api/recordings", params={"limit": 2})
+    assert ids(first) == made[:2]
+    recording(title="made meanwhile")
+    second = program.get("/api/recordings", params={"limit": 2, "cursor": first.json()["next_cursor"]})
+    assert ids(second) == made[2:4]
+    last = program.get("/api/recordings", params={"limit": 2, "cursor": second.json()["next_cursor"]})
+    assert (ids(last), last.json()["next_cursor"]) == (made[4:], None)
+    for wrong in (
+        {"limit": 0},
+        {"limit": 101},
+        {"cursor": "x"},
+        {"cursor": "9" * 30},
+        {"status": "x"},
+        {"q": "x" * 201},
+    ):
+        assert code(program.get("/api/recordings", params=wrong)) == (422, "invalid_request")
+
+
+def test_search_looks_at_titles_and_the_text_that_is_shown(site: Site) -> None:
+    program = site.program()
+    titled = recording(title="季度会议 100%").pk
+    said = recording()
+    transcribed(said, "old words")
+    transcribed(said, "先说预算", "then the sheep")
+    corrected = recording()
+    Segment.objects.filter(transcription=transcribed(corrected, "ship")).update(correction="sheep")
+    transcribed(recording("ann"), "sheep")
+
+    def search(words: str) -> list[int]:
+        return ids(program.get("/api/recordings", params={"q": words}))
+
+    assert search("会议") == search("100%") == [titled]
+    assert search("预算") == [said.pk]
+    assert search("SHEEP") == [corrected.pk, said.pk]
+    assert search("ship") == search("old words") == search("100_") == search("nothing\x00") == []
+
+
+def test_a_list_is_filtered_by_the_status_of_the_newest_transcription(site: Site) -> None:
+    program = site.program()
+    new, failed, queued = recording(), recording(), recording()
+    transcribed(failed, status="done")
+    transcribed(failed, status="failed")
+    transcribed(queued, status="failed")
+    transcribed(queued, status="queued")
+
+    def having(status: str) -> list[int]:
+        return ids(program.get("/api/recordings", params={"status": status}))
+
+    assert [having(status) for status in ("new", "failed", "queued", "done")] == [
+        [new.pk],
+        [failed.pk],
+        [queued.pk],
+        [],
+    ]
+
+
+def test_a_list_shows_the_beginning_of_a_text_only(site: Site) -> None:
+    transcribed(recording(), *["word " * 100] * 5)
+    item = site.program().get("/api/recordings").json()["items"][0]
+    assert len(item["text"]) <= 300
+    assert item["text"].startswith("word word")
+    assert item["text"].endswith("…")
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every SQL statement of the process."""
+    seen: list[str] = []
+    execute = CursorWrapper.execute
+
+    def counted(self: Any, sql: Any, params: Any = None) -> Any:
+        seen.append(str(sql))
+        return execute(self, sql, params)
+
+    monkeypatch.setattr(CursorWrapper, "execute", counted)
+    return seen
+
+
+def test_a_long_list_takes_no_more_queries_than_a_short_one(site: Site, statements: list[str]) -> None:
+    program = site.program()
+
+    def count() -> int:
+        statements.clear()
+        assert program.get("/api/recordings", params={"limit": 100}).status_code == 200
+        return len(statements)
+
+    transcribed(recording(), "one")
+    program.get("/api/recordings")  # notes the token's use
+    few = count()
+    for _ in range(30):
+        transcribed(recording(), "two", "three")
+    assert count() == few <= 8
+
+
+def everything(made: Recording) -> list[tuple[str, str]]:
+    path = f"/api/recordings/{made.pk}"
+    return [
+        ("GET", path),
+        ("PATCH", path),
+        ("DELETE", path),
+        ("POST", f"{path}/transcribe"),
+        ("POST", f"{path}/cancel"),
+        ("GET", f"{path}/transcript"),
+        ("GET", f"{path}/audio"),
+        ("HEAD", f"{path}/audio"),
+        ("PATCH", f"{path}/segments/0"),
+    ]
+
+
+BODY = {"PATCH": {"title": "x", "text": "x"}}
+
+
+def test_someone_elses_recording_is_not_there_at_any_door(site: Site) -> None:
+    theirs = recording("ann")
+    transcribed(theirs, "secret")
+    gone = Recording(pk=10**30)
+    program = site.program("mei")
+    for method, path in everything(theirs) + everything(gone):
+        answer = program.request(method, path, json=BODY.get(method))
+        assert answer.status_code == 404, (method, path)
+    assert ids(program.get("/api/recordings")) == []
+    assert Recording.objects.get().title == "Meeting"
+
+
+def test_nobody_gets_in_without_a_session_or_a_good_token(site: Site) -> None:
+    made = recording()
+    doors = [*everything(made), ("GET", "/api/recordings"), ("GET", "/api/recordings/stats/asr-concurrency")]
+    for headers in (
+        {},
+        {"Authorization": "Bearer asr_wrong"},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Basic eDp4"},
+    ):
+        with site.client(headers=headers) as stranger:
+            for method, path in doors:
+                answer = stranger.request(method, path, json=BODY.get(method))
+                assert answer.status_code == 401, (method, path)
+                assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_a_bad_token_is_not_excused_by_a_good_session(site: Site) -> None:
+    browser = site.browser()
+    assert browser.get("/api/recordings").status_code == 200
+    assert browser.get("/api/recordings", headers={"Authorization": "Bearer asr_wrong"}).status_code == 401
+
+
+def test_a_token_does_what_its_scopes_say(site: Site) -> None:
+    allowed = {
+        "read": {"GET list", "GET one"},
+        "write": {"PATCH one", "POST transcribe", "POST cancel"},
+        "transcribe": {"POST transcribe", "POST cancel"},
+        "stats": {"GET stats"},
+    }
+    made = recording()
+    path = f"/api/recordings/{made.pk}"
+    doors = {
+        "GET list": "/api/recordings",
+        "GET one": path,
+        "PATCH one": path,
+        "POST transcribe": f"{path}/transcribe",
+        "POST cancel": f"{path}/cancel",
+        "GET stats": "/api/recordings/stats/asr-concurrency",
+    }
+    for scope, may in allowed.items():
+        program = site.program(scopes=[scope])
+        for name, door in doors.items():
+            method = name.split()[0]
+            answer = program.request(method, door, json=BODY.get(method))
+            if name in may:
+                assert answer.is_success, (scope, name)
+            else:
+                assert code(answer) == (403, "missing_scope"), (scope, name)
+
+
+def test_a_session_needs_the_csrf_token_for_what_changes_something(site: Site) -> None:
+    made = recording()
+    browser = site.browser()
+    for method, path in everything(made):
+        if method not in {"GET", "HEAD"}:
+            assert code(browser.request(method, path, json=BODY.get(method))) == (403, "csrf_failed")
+
+
+def test_stats_have_the_agreed_shape(site: Site) -> None:
+    transcribed(recording(), status="queued")
+    stats = site.program(scopes=["stats"]).get("/api/recordings/stats/asr-concurrency").json()
+    assert stats["jobs"] == {"queued": 1, "transcribing": 0}
+    assert {"max_concurrent", "limit", "active_tasks", "queued_tasks", "success_rate", "oom_errors"} <= stats.keys()
+    assert stats["wait_seconds"].keys() == {"p50", "p95", "p99"}
+    assert stats["lanes"].keys() == {"live", "interactive", "batch"}
+    assert {"name", "limit", "active", "queued", "breaker", "oom_errors"} <= stats["servers"][0].keys()
+
+
+def test_errors_of_the_framework_have_the_same_form(site: Site) -> None:
+    program = site.program()
+    for path in (
+        "/api/nothing",
+        "/api/recordings/",
+        "/api/recordings/x",
+        "/api/recordings/-1",
+        "/api/recordings/1/nothing",
+    ):
+        for method in ("GET", "POST", "DELETE"):
+            assert code(program.request(method, path)) == (404, "not_found"), path
+    wrong_method = program.put("/api/recordings")
+    assert code(wrong_method) == (405, "method_not_allowed")
+    assert wrong_method.headers["Allow"] == "GET, POST"
+
+
+def test_what_nobody_thought_of_is_a_500_that_tells_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise RuntimeError("the secret is 42")
+
+    monkeypatch.setattr("transcription.monitor.stats", broken)
+    answer = site.program().get("/api/recordings/stats/asr-concurrency")
+    assert code(answer) == (500, "internal_error")
+    assert "42" not in answer.text
+
+
+def test_answers_are_kept_by_no_cache(site: Site) -> None:
+    assert site.program().get("/api/recordings").headers["Cache-Control"] == "no-store"
+
+
+def test_a_correction_stands_beside_the_machines_text(site: Site) -> None:
+    program = site.program()
+    made = recording()
+    run = transcribed(made, "Helo there.", "Bye.")
+    path = f"/api/recordings/{made.pk}/segments/0"
+    segment = program.patch(path, json={"text": "Hello\x07 there."}).json()
+    assert (segment["text"], segment["index"], segment["start"], segment["end"]) == ("Hello there.", 0, 0.0, 2.0)
+    assert [word["word"].strip() for word in segment["words"]] == ["Hello", "there."]
+    stored = Segment.objects.get(transcription=run, index=0)
+    assert (stored.text, stored.correction) == ("Helo there.", "Hello there.")
+    assert program.get(f"/api/recordings/{made.pk}/transcript").json()["text"] == "Hello there. Bye."
+    assert program.patch(path, json={"text": None}).json()["text"] == "Helo there."
+    assert program.patch(path, json={"text": ""}).json()["text"] == ""
+    assert code(program.patch(path, json={})) == (422, "invalid_request")
+    assert code(program.patch(path.removesuffix("0") + "7", json={"text": "x"})) == (404, "not_found")
+    assert code(program.patch(path.removesuffix("0") + "9" * 30, json={"text": "x"})) == (404, "not_found")
+
+
+def test_transcripts_come_in_every_format_and_say_so_before_there_is_one(site: Site) -> None:
+    program = site.program()
+    made = recording(title='会议/"1"')
+    path = f"/api/recordings/{made.pk}/transcript"
+    assert code(program.get(path)) == (404, "no_transcript")
+    run = transcribed(made, "So far.", status="transcribing", detected_language="en")
+    assert program.get(path).json()["text"] == "So far."
+    assert code(program.get(path, params={"format": "srt"})) == (409, "not_finished")
+    assert code(program.get(path, params={"format": "exe"})) == (422, "invalid_request")
+    Transcription.objects.filter(pk=run.pk).update(status="done")
+    transcript = program.get(path).json()
+    assert transcript.keys() == {"text", "language", "duration", "segments"}
+    assert transcript["segments"][0].keys() == {"index", "start", "end", "text", "words"}
+    for format, media_type in {"txt": "text/plain", "srt": "application/x-subrip", "vtt": "text/vtt"}.items():
+        answer = program.get(path, params={"format": format})
+        assert answer.headers["Content-Type"] == f"{media_type}; charset=utf-8"
+        assert answer.headers["Content-Disposition"].endswith(f"%E4%BC%9A%E8%AE%AE__1_.{format}")
+        assert "So far." in answer.text
+
+
+def test_the_specification_names_every_route_with_its_errors_and_its_auth(site: Site) -> None:
+    spec = site.client().get("/api/openapi.json").json()
+    assert spec["openapi"].startswith("3.1")
+    schemes = spec["components"]["securitySchemes"]
+    assert {(scheme["type"], scheme.get("scheme", scheme.get("in"))) for scheme in schemes.values()} == {
+        ("http", "bearer"),
+        ("apiKey", "cookie"),
+    }
+    operations = [operation for path in spec["paths"].values() for operation in path.values()]
+    assert len(operations) == 12
+    for operation in operations:
+        assert {tuple(way) for way in operation["security"]} == {("BearerToken",), ("SessionCookie",)}
+        assert {"401", "403", "422", "500", "503"} <= operation["responses"].keys()
+        assert operation["summary"]
+    assert spec["components"]["schemas"]["RecordingOut"]["example"].keys() == SHAPE
+
+
+def test_the_docs_page_loads_nothing_from_elsewhere(site: Site) -> None:
+    page = site.client().get("/api/docs")
+    assert page.status_code == 200
+    assert "http://" not in page.text.replace("http://www.w3.org", "")
+    assert "https://" not in page.text
+    assert "'unsafe-inline'" not in page.headers["Content-Security-Policy"]

@@ -1,0 +1,105 @@
+"""The guard in front of Django: large bodies only where they belong, from those who may, up to the limit."""
+
+import json
+import socket
+import time
+
+import pytest
+from django.conf import LazySettings
+
+from bench import upload as bench
+from tests.recordings.conftest import Site
+
+MIB = 1024**2
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asrsite.bodies.LINGER", 0.1)
+
+
+def answer_to(site: Site, head: str, body: bytes = b"") -> tuple[int, dict[str, str], float]:
+    """Status, error and seconds of the answer to a request that is never sent to its end."""
+    started = time.monotonic()
+    with socket.create_connection(site.address, timeout=10) as connection:
+        connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n" + body)
+        received = b""
+        while b"}}" not in received and (data := connection.recv(65536)):
+            received += data
+        seconds = time.monotonic() - started
+        while connection.recv(65536):  # closed by the server, in the end
+            pass
+    head_part, _, content = received.partition(b"\r\n\r\n")
+    assert b"connection: close" in head_part.lower()
+    return int(head_part.split()[1]), json.loads(content)["error"], seconds
+
+
+@pytest.mark.parametrize(
+    ("line", "length", "status", "code"),
+    [
+        ("POST /accounts/login/", 3 * MIB, 413, "too_large"),
+        ("POST /admin/login/", 3 * MIB, 413, "too_large"),
+        ("GET /", 3 * MIB, 413, "too_large"),
+        ("PATCH /api/recordings/1", 3 * MIB, 413, "too_large"),
+        ("POST /api/recordings", 3 * MIB, 401, "not_authenticated"),
+        ("POST /api/recordings", 3 * 1024 * MIB, 401, "not_authenticated"),
+    ],
+)
+def test_a_body_that_has_no_business_here_is_refused_before_it_is_sent(
+    site: Site, line: str, length: int, status: int, code: str
+) -> None:
+    got = answer_to(site, f"{line} HTTP/1.1\nHost: localhost\nContent-Length: {length}\n")
+    assert (got[0], got[1]["code"]) == (status, code)
+    assert got[2] < 1
+
+
+def test_a_wrong_token_and_one_that_may_not_write_are_refused_before_the_body(site: Site) -> None:
+    head = f"POST /api/recordings HTTP/1.1\nHost: localhost\nContent-Length: {3 * MIB}\nAuthorization: "
+    assert answer_to(site, f"{head}Bearer asr_wrong\n")[0] == 401
+    reader = site.program(scopes=["read", "transcribe"]).headers["Authorization"]
+    status, error, _ = answer_to(site, f"{head}{reader}\n")
+    assert (status, error["code"]) == (403, "missing_scope")
+
+
+def test_an_upload_over_the_limit_is_refused_before_its_body_in_the_callers_language(
+    site: Site, settings: LazySettings
+) -> None:
+    settings.MAX_UPLOAD_BYTES = 5 * MIB
+    head = f"POST /api/recordings HTTP/1.1\nHost: localhost\nAccept-Language: fr\nContent-Length: {8 * MIB}\n"
+    status, error, _ = answer_to(site, head + f"Authorization: {site.program().headers['Authorization']}\n")
+    assert (status, error["code"]) == (413, "too_large")
+    assert "5.0\xa0MB" in error["message"]
+
+
+@pytest.mark.parametrize("path", ["/accounts/login/", "/api/recordings"])
+def test_a_body_of_unknown_length_is_cut_off_at_the_limit(site: Site, settings: LazySettings, path: str) -> None:
+    settings.MAX_UPLOAD_BYTES = 0  # and 2 MiB for the rest of the form
+    authorization = site.program().headers["Authorization"]
+    head = f"POST {path} HTTP/1.1\nHost: localhost\nTransfer-Encoding: chunked\nAuthorization: {authorization}\n"
+    piece = b"80000\r\n" + bytes(0x80000) + b"\r\n"
+    status, error, _ = answer_to(site, head, piece * 5)
+    assert (status, error["code"]) == (413, "too_large")
+    assert site.files() == []
+
+
+def test_a_person_who_is_signed_in_may_send_a_large_body(site: Site) -> None:
+    browser = site.browser()
+    browser.cookies["csrftoken"] = token = "a" * 32
+    answer = browser.post("/api/recordings", files={"file": ("a.wav", bytes(4 * MIB))}, headers={"X-CSRFToken": token})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (415, "not_audio")
+
+
+@pytest.mark.slow
+def test_a_large_upload_costs_little_memory_signed_in_or_not(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100 MiB through a server process of its own; python -m bench.upload measures 400 MiB and other servers."""
+    folder = tmp_path_factory.mktemp("large")
+    monkeypatch.setenv("DATA_DIR", str(folder))
+    monkeypatch.setenv("ASR_API_URL", "http://127.0.0.1:9/v1")
+    token = bench.prepared()
+    recording = bench.noise(folder / "noise.wav", 100)
+    for headers, expected in [({"Authorization": f"Bearer {token}"}, "201"), ({}, "401")]:
+        status, _, memory = bench.measured(bench.UVICORN, recording, headers)
+        assert status == expected
+        assert memory < 60  # MiB; 150 are allowed, 10 were measured
