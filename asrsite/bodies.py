@@ -25,7 +25,7 @@ AsgiScope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-App = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
+App = Callable[[Any, Any, Any], Awaitable[None]]  # Django and Channels each type an application in their own way
 
 SMALL = 2 * 1024**2  # bytes: more than any page or program sends that does not upload
 UPLOADS = {("POST", "/api/recordings")}

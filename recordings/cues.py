@@ -11,8 +11,8 @@ from itertools import accumulate, pairwise
 
 from recordings.transcript import Token
 
-LINE = 42.0  # in widths of a Latin character
-FULL_WIDTH = LINE / 18
+LINE = 126  # a line holds 42 Latin characters of width 3, or 18 full-width ones of width 7
+LATIN, FULL_WIDTH = LINE // 42, LINE // 18
 SHORTEST, LONGEST = 1.0, 7.0  # seconds
 PAUSE = 0.4  # seconds of silence that a listener takes for the end of a phrase
 SENTENCE_END = tuple(".!?。！？…")
@@ -34,8 +34,8 @@ def cues(stretches: Iterable[Sequence[Token]]) -> list[Cue]:
     return _timed([cue for stretch in stretches for cue in _cut(_short(stretch))])
 
 
-def _width(text: str) -> float:
-    return sum(FULL_WIDTH if unicodedata.east_asian_width(c) in "WF" else 1.0 for c in text)
+def _width(text: str) -> int:
+    return sum(FULL_WIDTH if unicodedata.east_asian_width(c) in "WF" else LATIN for c in text)
 
 
 def _short(stretch: Sequence[Token]) -> list[Token]:
@@ -55,7 +55,7 @@ def _short(stretch: Sequence[Token]) -> list[Token]:
 def _cut(stretch: Sequence[Token]) -> list[Cue]:
     """The cheapest way to cut a stretch into cues, found by going through all (dynamic programming)."""
     size = len(stretch)
-    ends = [0.0, *accumulate(_width(t.text) + t.spaced for t in stretch)]
+    ends = [0, *accumulate(_width(t.text) + LATIN * t.spaced for t in stretch)]
     reach = _reach(ends)
     break_costs = [_break_cost(a, b) for a, b in pairwise(stretch)] + [0.0]
     best: list[tuple[float, int]] = [(0.0, 0)] + [(float("inf"), 0)] * size
@@ -77,7 +77,7 @@ def _cut(stretch: Sequence[Token]) -> list[Cue]:
     return result[::-1]
 
 
-def _reach(ends: Sequence[float]) -> list[int]:
+def _reach(ends: Sequence[int]) -> list[int]:
     """For each token the index after the last one that fits on a line begun with it. The space before the
     first is counted too: a line may end one character early, never late."""
     result = []
@@ -109,7 +109,7 @@ def _lines(cue: Sequence[Token]) -> tuple[str, ...]:
     first, second = min(
         fitting,
         key=lambda half: (
-            _break_cost(half[0][-1], half[1][0]) + abs(_width(_text(half[0])) - _width(_text(half[1]))) / 10
+            _break_cost(half[0][-1], half[1][0]) + abs(_width(_text(half[0])) - _width(_text(half[1]))) / 30
         ),
     )
     return _text(first), _text(second)

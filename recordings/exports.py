@@ -8,6 +8,7 @@ from typing import Any
 
 from recordings.cues import Cue, cues
 from recordings.models import Recording, Segment, Transcription
+from recordings.text import one_line
 from recordings.transcript import join, shown_text, tokens
 
 
@@ -94,7 +95,7 @@ def as_md(transcript: Transcript) -> str:
         for segment in transcript.segments
         if (text := shown_text(segment))
     )
-    return "\n".join([f"# {_markdown(transcript.recording.title)}\n", *paragraphs])
+    return "\n".join([f"# {_markdown(one_line(transcript.recording.title))}\n", *paragraphs])
 
 
 FORMATS: dict[str, tuple[str, Callable[[Transcript], str]]] = {

@@ -1,0 +1,176 @@
+"""Transcripts as files: cues people can read, times that fit, and text that stays text."""
+
+import json
+import unicodedata
+from itertools import pairwise
+
+import pysubs2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recordings.cues import Cue, cues
+from recordings.exports import SRT_SAFE, Transcript, as_json, as_md, as_srt, as_txt, as_vtt
+from recordings.models import Recording, Segment, Transcription
+from recordings.transcript import join, tokens
+
+ENGLISH = (
+    " Mrs. Dashwood had been informed, by her husband, of the solemn promise; it lightened his last earthly "
+    "reflections. She did not doubt its sincerity, any more than he had doubted it himself. No."
+)
+CHINESE = "大家好，今天我们讨论三个问题：第一，预算；第二，人手；第三，什么时候可以把新版本的软件交给客户使用。谁先说？"
+
+
+def segment(text: str, start: float = 0.0, *, pace: float = 0.3, correction: str | None = None) -> Segment:
+    """As Whisper gives it: Latin words with the space before them, Chinese ones of one character."""
+    pieces = [f" {word}" for word in text.split()] if " " in text.strip() else list(text)
+    words = [
+        {"start": start + n * pace, "end": start + (n + 1) * pace, "word": piece, "probability": 0.9}
+        for n, piece in enumerate(pieces)
+    ]
+    end = start + len(pieces) * pace
+    return Segment(index=0, start=start, end=end, text=text, words=words, correction=correction)
+
+
+def transcript(*segments: Segment, title: str = "Meeting") -> Transcript:
+    run = Transcription(status="done", detected_language="en")
+    return Transcript(Recording(title=title, duration=100.0), run, segments)
+
+
+def width(line: str) -> float:
+    return sum(7 / 3 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line)
+
+
+def letters(text: str) -> str:
+    return "".join(text.split())
+
+
+def check(found: list[Cue]) -> None:
+    for cue in found:
+        assert 1 <= len(cue.lines) <= 2
+        assert all(width(line) <= 42.001 for line in cue.lines)
+        assert all(line == line.strip() != "" for line in cue.lines)
+        assert 0 <= cue.end - cue.start <= 7.001
+    for before, after in pairwise(found):
+        assert before.end <= after.start
+
+
+def test_cues_end_where_phrases_end_and_keep_to_the_words_times() -> None:
+    source = segment(ENGLISH, start=10)
+    found = cues([tokens(source)])
+    check(found)
+    assert {cue.lines[-1][-1] for cue in found} <= set(",;.")
+    words = {word["word"].strip(): word for word in source.words}
+    assert found[0].start == 10
+    for cue in found:
+        assert (cue.start, cue.end) == (
+            words[cue.lines[0].split()[0]]["start"],
+            words[cue.lines[-1].split()[-1]]["end"],
+        )
+    assert all(cue.end - cue.start >= 1 for cue in found)
+
+
+def test_chinese_cues_have_lines_of_18_that_begin_with_no_comma() -> None:
+    found = cues([tokens(segment(CHINESE, pace=0.2))])
+    check(found)
+    assert all(len(line) <= 18 for cue in found for line in cue.lines)
+    assert all(line[0] not in "，。：；？" for cue in found for line in cue.lines)
+    assert "".join("".join(cue.lines) for cue in found) == CHINESE
+
+
+def test_a_short_word_stays_long_enough_to_be_read_without_covering_the_next() -> None:
+    found = cues([tokens(segment(" Yes.", 5, pace=0.2)), tokens(segment(" No.", 5.5, pace=0.2))])
+    check(found)
+    assert [(cue.start, cue.end) for cue in found] == [(4.5, 5.5), (5.5, 6.5)]
+
+
+def test_a_word_longer_than_a_line_is_cut() -> None:
+    found = cues([tokens(segment("x" * 100 + " end", pace=5))])
+    check(found)
+    assert letters("".join("".join(cue.lines) for cue in found)) == "x" * 100 + "end"
+
+
+@pytest.mark.parametrize("source", [ENGLISH, CHINESE, "混合 mixed 文字 with English，还有“引号”。"])
+def test_subtitles_parse_back_to_the_same_text_and_times(source: str) -> None:
+    made = transcript(segment(source), segment(" Next one.", 60))
+    for text in (as_srt(made), as_vtt(made)):
+        parsed = pysubs2.SSAFile.from_string(text)
+        assert letters("".join(event.plaintext for event in parsed)) == letters(source + "Next one.")
+        assert [(e.start, e.end) for e in parsed] == [
+            (round(cue.start * 1000), round(cue.end * 1000)) for cue in made.cues
+        ]
+        assert all(event.plaintext.count("\n") <= 1 for event in parsed)
+
+
+HOSTILE = (
+    "<b>x</b> {\\an8} --> 00:00:01,000 & \n\n2\n00:00 --> 00:01 \\N <script> WEBVTT NOTE "
+    "[a](http://b.c) _x_ # | www.d.e"
+)
+
+
+def test_nothing_that_was_said_or_typed_becomes_markup_or_a_cue() -> None:
+    typed = segment(ENGLISH, correction=HOSTILE)
+    made = transcript(typed, title="# <b>*x*</b>\n# y")
+    srt, vtt, md = as_srt(made), as_vtt(made), as_md(made)
+    assert len(pysubs2.SSAFile.from_string(srt, format_="srt")) == len(made.cues)
+    assert not {"<", "{", "\\"} & set(srt)
+    assert srt.count("-->") == vtt.count("-->") == len(made.cues)
+    assert "<" not in vtt
+    assert "&lt;script&gt;" in vtt
+    assert "\\<script\\>" in md
+    assert "\\[a\\](http\\://b.c) \\_x\\_ \\# \\|" in md
+    assert all(line.startswith(("# \\# \\<b", "**00:00:00**")) for line in md.splitlines() if line)
+
+
+def test_a_correction_is_used_everywhere_with_the_times_of_the_words_that_stayed() -> None:
+    source = segment(" Helo there my friend.", correction="Hello there, dear old friend.")
+    made = transcript(source)
+    timed = {token.text: token for token in tokens(source)}
+    assert (timed["there,"].start, timed["there,"].end) == pytest.approx((0.3, 0.6))
+    assert timed["Hello"].end == pytest.approx(0.3)
+    assert 0.6 <= timed["dear"].start < timed["old"].start < timed["old"].end <= timed["friend."].start
+    for text in (as_txt(made), as_srt(made), as_vtt(made), as_md(made)):
+        assert "Hello there, dear old friend." in text.replace("\n", " ")
+        assert "Helo" not in text
+    data = json.loads(as_json(made))
+    assert data["text"] == "Hello there, dear old friend."
+    assert "".join(word["word"] for word in data["segments"][0]["words"]) == data["text"]
+    assert {word["probability"] for word in data["segments"][0]["words"]} == {None}
+
+
+def test_a_segment_without_words_spreads_its_text_over_its_time() -> None:
+    source = Segment(index=0, start=2.0, end=6.0, text="one two three four", words=[])
+    found = tokens(source)
+    assert (found[0].start, found[-1].end) == (2.0, 6.0)
+    assert [token.text for token in found] == ["one", "two", "three", "four"]
+    assert all(a.end == pytest.approx(b.start) for a, b in pairwise(found))
+
+
+def test_texts_are_joined_as_their_script_does_it() -> None:
+    assert join(["One.", "Two.", "", "三。", "四。", "Five"]) == "One. Two. 三。四。 Five"
+
+
+def test_silence_makes_empty_files_that_are_still_valid() -> None:
+    made = transcript(Segment(index=0, start=0, end=1, text="", words=[]))
+    assert (as_txt(made), as_srt(made), as_vtt(made)) == ("", "", "WEBVTT\n\n")
+    assert json.loads(as_json(made))["text"] == ""
+
+
+pieces = st.sampled_from([*CHINESE, *ENGLISH.split(), *" ,.!“”()<>&{}\\-\n0", "Donaudampfschifffahrtsgesellschaft"])
+texts = st.lists(st.one_of(pieces, pieces, pieces, st.characters()), max_size=150).map("".join)
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts, texts, st.floats(0.01, 3))
+def test_any_text_makes_cues_that_fit_and_files_that_parse(said: str, typed: str, pace: float) -> None:
+    source = segment(said, pace=pace, correction=typed)
+    made = transcript(source)
+    found = made.cues
+    check(found)
+    shown = letters(typed)
+    assert letters("".join("".join(cue.lines) for cue in found)) == shown
+    srt, vtt = as_srt(made), as_vtt(made)
+    assert srt.count(" --> ") == vtt.count(" --> ") == len(found)
+    assert letters("".join(line for line in srt.splitlines() if " --> " not in line and not line.isdigit())) == letters(
+        "".join(line for cue in found for line in cue.lines if not line.isdigit())
+    ).translate(SRT_SAFE)
