@@ -12,12 +12,13 @@ from .errors import AnswerError, OutOfMemory, ProtocolError, Rejected, ServerBus
 
 QUOTED = 200  # bytes of an answer that an error quotes
 KEPT = 2000  # characters of a server's own words that are kept
+SEARCHED = 100_000  # characters of them that are looked at: a traceback names its error last
 
 # The ways in which servers say that the GPU's memory ran out: PyTorch, CTranslate2, cuBLAS, the CUDA runtime,
 # Xinference, ggml and vLLM. Whole words only: a 'room' or a 'zoom' is none.
 OUT_OF_MEMORY = re.compile(
     r"\bout of memory\b|\bCUBLAS_STATUS_ALLOC_FAILED\b|\bcudaMalloc failed\b|\bfailed to allocate\b|\bOOM\b"
-    r"|\bcudaErrorMemoryAllocation\b|显存不足",
+    r"|\bcudaErrorMemoryAllocation\b|\bOutOfMemoryError\b|显存不足",
     re.IGNORECASE,
 )
 BUSY = re.compile(r"\bqueue is full\b|\btoo many (?:concurrent )?requests\b|\bserver is busy\b", re.IGNORECASE)
@@ -69,21 +70,21 @@ def read_answer(status: int, headers: dict[str, str], body: bytes) -> Transcript
         raise _unreadable(body) from None
     if not isinstance(answer, dict):
         raise _unreadable(body)
-    if "text" not in answer and (error := answer.get("error") or answer.get("detail")):
-        words = _error_words(error)
-        raise OutOfMemory(words) if OUT_OF_MEMORY.search(words) else ServerError(words)
+    if "text" not in answer and (answer.get("error") or answer.get("detail")):
+        raise _failure(status, headers, body)
     try:
         return _transcript(answer)
-    except (TypeError, ValueError, KeyError):
+    except (TypeError, ValueError, KeyError, OverflowError):
         raise _unreadable(body) from None
 
 
 def _failure(status: int, headers: dict[str, str], body: bytes) -> AnswerError:
-    words = _error_words(_json_error(body)) or f"HTTP {status}"
+    said = _error_words(body)
+    words = said[:KEPT] or f"HTTP {status}"
     retry_after = _seconds(headers.get("retry-after"))
-    if status == 507 or (status >= 400 and OUT_OF_MEMORY.search(words)):
+    if status == 507 or (status not in range(201, 400) and OUT_OF_MEMORY.search(said)):
         return OutOfMemory(words, retry_after)
-    if status in (429, 503) or BUSY.search(words):
+    if status in (429, 503) or BUSY.search(said):
         return ServerBusy(words, retry_after)
     if status in (502, 504):  # a proxy says that it cannot reach the server behind it
         return Unreachable(f"HTTP {status}: {words}", retry_after)
@@ -102,20 +103,17 @@ def _rejection(status: int, words: str) -> str:
     return f"The Whisper server refused the request (HTTP {status}): {words}"
 
 
-def _json_error(body: bytes) -> Any:
+def _error_words(body: bytes) -> str:
+    """The server's own words on one line, without control characters: its message, else all that it said."""
+    words: Any
     try:
-        answer = json.loads(body)
+        words = json.loads(body)
     except (ValueError, RecursionError):
-        return body.decode(errors="replace")
-    return (answer.get("error") or answer.get("detail") or answer) if isinstance(answer, dict) else answer
-
-
-def _error_words(error: Any) -> str:
-    """The server's own words on one line: no control characters, bounded."""
-    if isinstance(error, dict):
-        error = error.get("message") or error
-    words = error if isinstance(error, str) else json.dumps(error, ensure_ascii=False)
-    return "".join(char if char.isprintable() else " " for char in words[:KEPT]).strip()
+        words = None
+    for name in ("error", "detail", "message"):
+        words = (words.get(name) or words) if isinstance(words, dict) else words
+    said = words if isinstance(words, str) else body.decode(errors="replace")
+    return "".join(char if char.isprintable() else " " for char in said[:SEARCHED]).strip()
 
 
 def _unreadable(body: bytes) -> ProtocolError:
@@ -127,23 +125,21 @@ def _seconds(retry_after: str | None) -> float | None:
     if not retry_after:
         return None
     try:
-        seconds = float(retry_after)
+        seconds = _finite(retry_after)
     except ValueError:
         try:
             seconds = (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):  # no date; or one without a time zone
+        except (ValueError, TypeError, OverflowError):  # no date; or one without a time zone
             return None
-    return max(0.0, seconds) if seconds < 86400 else 86400.0
+    return min(max(0.0, seconds), 86400.0)
 
 
 def _transcript(answer: dict[str, Any]) -> Transcript:
-    """Strict about what is there, tolerant of what is missing. Raises TypeError, ValueError or KeyError."""
-    if not isinstance(answer["text"], str):
-        raise TypeError
+    """Strict about what is there, tolerant of what is missing. Raises what `read_answer` catches."""
     segments = _objects(answer.get("segments"))
     words = _objects(answer.get("words")) or [word for part in segments for word in _objects(part.get("words"))]
     return Transcript(
-        text=answer["text"].strip(),
+        text=_string(answer["text"]).strip(),
         language=_language(answer.get("language")),
         duration=_number(answer.get("duration")),
         segments=tuple(
@@ -178,9 +174,10 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 
 
 def _string(value: Any) -> str:
+    """Text that every database and encoding takes: no NUL, no half of a surrogate pair."""
     if not isinstance(value, str):
         raise TypeError
-    return value
+    return value.replace("\0", "").encode(errors="replace").decode()
 
 
 def _number(value: Any) -> float | None:

@@ -20,7 +20,6 @@ import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from weakref import WeakKeyDictionary
 
 import httpx
 
@@ -46,7 +45,7 @@ from .pool import BreakerState, Pool, Server
 
 log = logging.getLogger(__name__)
 
-MAX_ANSWER_BYTES = 16 * 1024**2  # thirty seconds of speech make some 20 KB; nothing honest comes near
+MAX_ANSWER_BYTES = 4 * 1024**2  # thirty seconds of speech make some 20 KB; nothing honest comes near
 LONGEST_BACKOFF = 60.0  # seconds
 CONNECT_TIMEOUT = 10.0  # seconds
 KEEPALIVE = 4.0  # seconds; under uvicorn's 5, so that the server is not the one to hang up first
@@ -170,7 +169,7 @@ class WhisperClient:
         self._calls = Calls()
         self._oom_by_server: dict[Server, int] = {}
         self._budget = RetryBudget()
-        self._http_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
+        self._http_clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
         self._exchanges: set[asyncio.Task[Transcript]] = set()  # the loop itself keeps only weak references
 
     # --- a call: one or more attempts ----------------------------------------------------------
@@ -200,6 +199,7 @@ class WhisperClient:
 
     async def _attempts(self, request: AsrRequest, caller: Caller, use_concurrency_control: bool) -> Transcript:
         attempt = failures = 0
+        first = True
         avoid: Server | None = None
         while True:
             server = await self._choose(caller, avoid)
@@ -208,10 +208,11 @@ class WhisperClient:
                     server,
                     request,
                     caller,
-                    first=failures == 0,
+                    first=first,
                     use_concurrency_control=use_concurrency_control,
                 )
             except Evicted:
+                first = False
                 continue
             except QueueFull as error:
                 if not caller.durable:
@@ -221,15 +222,18 @@ class WhisperClient:
             except Rejected:
                 raise
             except AnswerError as error:
-                # What passes by itself is waited out by whoever can wait; everything else has its attempts.
+                # What passes by itself is waited out by whoever can wait; everything else has its attempts,
+                # and nobody is kept waiting for longer than a backoff.
                 passing = caller.durable and isinstance(error, Unreachable | ServerBusy)
                 attempt += not passing
                 attempts = min(2, self._max_attempts) if isinstance(error, TimedOut) else self._max_attempts
-                if attempt >= attempts or not (self._budget.spend() or caller.durable):
-                    raise
                 reason, avoid = error, server
                 delay = self._backoff(failures) if error.retry_after is None else error.retry_after
-            failures += 1
+                if attempt >= attempts or (delay > LONGEST_BACKOFF and not caller.durable):
+                    raise
+                if not self._budget.spend() and not caller.durable:
+                    raise
+            failures, first = failures + 1, False
             self._count(retries=1)
             log.info("[ASR并发] 等待重试 task_id=%s delay=%.1fs reason=%r", caller.task_id, delay, str(reason))
             if caller.on_retry:
@@ -265,10 +269,10 @@ class WhisperClient:
         gate = server.gate
         probe = server.breaker.start()
         try:
-            waiter = gate.enter(caller.lane, caller.owner, deadline=caller.deadline, supersede=caller.supersede)
+            permit = gate.enter(caller.lane, caller.owner, deadline=caller.deadline, supersede=caller.supersede)
             if first:
                 log.info("[ASR并发] 开始转录 task_id=%s %s", caller.task_id, gate.counts())
-            permit = await waiter.admitted()
+            await permit.admitted()
         except BaseException:
             server.finish(probe, None)
             raise
@@ -277,9 +281,12 @@ class WhisperClient:
         exchange = asyncio.create_task(self._exchange(server, request, permit), name=caller.task_id)
         self._exchanges.add(exchange)
         exchange.add_done_callback(lambda task: self._settle(task, server, request, permit, probe))
-        done, _ = await asyncio.wait({exchange}, timeout=self._request_timeout)
-        if not done:
-            permit.abandon()
+        try:
+            await asyncio.wait({exchange}, timeout=self._request_timeout)
+        finally:
+            if not exchange.done():  # the caller was cancelled, or waits no longer
+                permit.abandon()
+        if not exchange.done():
             raise TimedOut(f"No answer within {self._request_timeout:g} s.")
         return exchange.result()
 
@@ -322,7 +329,11 @@ class WhisperClient:
             raise BypassRefused("Calls may skip the gate only where ASR_ALLOW_BYPASS is on, for tests.")
         self._count(bypassed=1)
         log.warning("[ASR并发] 跳过并发控制 task_id=%s", caller.task_id)
-        return await self._call_asr_api_internal(server, request)
+        try:
+            async with asyncio.timeout(self._request_timeout):
+                return await self._call_asr_api_internal(server, request)
+        except TimeoutError:
+            raise TimedOut(f"No answer within {self._request_timeout:g} s.") from None
 
     # --- the exchange --------------------------------------------------------------------------
 
@@ -343,15 +354,15 @@ class WhisperClient:
             raise Unreachable(f"No connection within {CONNECT_TIMEOUT:g} s.") from None
         except httpx.TransportError as error:
             raise Unreachable(str(error) or type(error).__name__) from error
-        except httpx.DecodingError as error:
-            raise ProtocolError(str(error)) from error
         transcript = read_answer(response.status_code, dict(response.headers), body)
         log.info("[ASR API] ASR API success: text_length=%d", len(transcript.text))
         return transcript
 
     async def _read(self, response: httpx.Response) -> bytes:
         body = bytearray()
-        async for chunk in response.aiter_bytes():
+        async for (
+            chunk
+        ) in response.aiter_raw():  # as it came: what we did not ask to be packed might unfold to anything
             body += chunk
             if len(body) > MAX_ANSWER_BYTES:
                 raise ProtocolError(f"The answer is larger than {MAX_ANSWER_BYTES} bytes: {bytes(body[:200])!r}")
@@ -360,16 +371,19 @@ class WhisperClient:
     def _http(self) -> httpx.AsyncClient:
         """The connection pool of the running event loop. The gate bounds it, and `execute_…` its time."""
         loop = asyncio.get_running_loop()
-        if loop not in self._http_clients:
-            self._http_clients[loop] = httpx.AsyncClient(
-                headers=self._headers,
-                verify=self._tls,
-                trust_env=False,
-                follow_redirects=False,
-                timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT),
-                limits=httpx.Limits(keepalive_expiry=KEEPALIVE),
-            )
-        return self._http_clients[loop]
+        with self._lock:
+            if loop not in self._http_clients:
+                for closed in [other for other in self._http_clients if other.is_closed()]:
+                    del self._http_clients[closed]
+                self._http_clients[loop] = httpx.AsyncClient(
+                    headers=self._headers,
+                    verify=self._tls,
+                    trust_env=False,
+                    follow_redirects=False,
+                    timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT),
+                    limits=httpx.Limits(keepalive_expiry=KEEPALIVE),
+                )
+            return self._http_clients[loop]
 
     async def aclose(self) -> None:
         """Close the running loop's connections. Exchanges still in flight end with an error."""

@@ -1,7 +1,7 @@
 """The gate: it decides which call may reach a Whisper server, and when. One gate stands before each server.
 
-    waiter = gate.enter("batch", owner="user:7")    # a place in line; at once, never waits
-    permit = await waiter.admitted()                # the right to have one request in flight
+    permit = gate.enter("batch", owner="user:7")    # a place in line; at once, never waits
+    await permit.admitted()                         # from here on, the right to have one request in flight
     ...                                             # the HTTP exchange, and nothing else
     permit.release("ok", audio_seconds=28.4)
 
@@ -28,13 +28,15 @@ with the limit and, after the server ran out of memory, a time before which nobo
 
 import asyncio
 import logging
-import threading
+import math
 import time
+from asyncio import get_running_loop
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from threading import RLock, get_ident
 from typing import Literal, get_args
 
 from .errors import DeadlineExceeded, GateError, NestedPermit, QueueFull, Superseded
@@ -80,14 +82,44 @@ class GateSnapshot:
 
 @dataclass(eq=False, slots=True)
 class Permit:
-    """The right to have one request in flight to the gate's server. Times are seconds of the gate's clock."""
+    """A call's place in line, and then its right to have one request in flight. Times are seconds of the gate's clock.
+
+    Await `admitted()` right after `enter()`: it is what leaves the line if one is cancelled.
+    """
 
     gate: "Gate"
     lane: Lane
-    waited: float
-    admitted_at: float
-    in_flight: int
-    state: Literal["active", "abandoned", "released"] = "active"
+    owner: Hashable
+    key: Hashable
+    deadline: float | None
+    entered_at: float
+    loop: asyncio.AbstractEventLoop
+    state: Literal["waiting", "sent away", "active", "abandoned", "released"] = "waiting"
+    admitted_at: float = math.nan
+    in_flight: int = 0  # permits out when it was admitted, itself too
+    future: "asyncio.Future[None] | None" = None  # of its task, while that waits
+    thread: int = 0  # of its loop, while it waits
+    timer: asyncio.TimerHandle | None = None  # at its deadline
+
+    @property
+    def waited(self) -> float:
+        return self.admitted_at - self.entered_at
+
+    async def admitted(self) -> "Permit":
+        """Itself, as soon as it is its turn.
+
+        Raises `DeadlineExceeded`, `Superseded`, or the error that the gate was drained with.
+        """
+        if self.future:
+            try:
+                await self.future
+            except BaseException:
+                self.gate._leave(self)
+                raise
+            finally:
+                if self.timer:
+                    self.timer.cancel()
+        return self
 
     def release(self, outcome: Outcome = "ok", audio_seconds: float = 0.0) -> None:
         """Give the permit back and say how the exchange went. Only the first call counts."""
@@ -106,105 +138,74 @@ class Permit:
         finally:
             _held.reset(token)
 
+    def _call(self, error: GateError | None = None) -> bool:
+        """Wake the task that waits, in its own loop. False if that is closed: nobody will take the permit."""
+        try:
+            if self.thread == get_ident():
+                self._wake(error)
+            else:
+                self.loop.call_soon_threadsafe(self._wake, error)
+        except RuntimeError:
+            return False
+        return True
+
+    def _wake(self, error: GateError | None) -> None:
+        future = self.future
+        if future is None or future.done():  # cancelled: its task is about to call `_leave`
+            return
+        if error:
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+
 
 # The permits that the current task, or one that started it, runs under.
 _held: ContextVar[tuple[Permit, ...]] = ContextVar("held_permits", default=())
 
 
 @dataclass(eq=False, slots=True)
-class Waiter:
-    """A place in line. Await `admitted()` right after `enter()`: it is what leaves the line if one is cancelled."""
-
-    gate: "Gate"
-    lane: Lane
-    owner: Hashable
-    key: Hashable
-    entered_at: float
-    deadline: float | None
-    loop: asyncio.AbstractEventLoop
-    future: "asyncio.Future[Permit]"
-    queued: bool = False
-    outcome: Permit | GateError | None = None
-    timer: asyncio.TimerHandle | None = None
-
-    async def admitted(self) -> Permit:
-        """The permit, as soon as it is this waiter's turn.
-
-        Raises `DeadlineExceeded`, `Superseded`, or the error that the gate was drained with.
-        """
-        try:
-            return await self.future
-        except BaseException:
-            self.gate._leave(self)
-            raise
-        finally:
-            if self.timer:
-                self.timer.cancel()
-
-    def resolve(self, outcome: Permit | GateError) -> None:
-        """Say what became of the waiter, and have its own loop wake it. Called under the gate's lock."""
-        self.outcome = outcome
-        try:
-            if self.loop is _running_loop():
-                self._wake()
-            else:
-                self.loop.call_soon_threadsafe(self._wake)
-        except RuntimeError:  # its loop is closed, so nobody will ever take the permit
-            self.gate._leave(self)
-
-    def _wake(self) -> None:
-        if self.future.done():  # cancelled: its task is about to call `_leave`
-            return
-        if isinstance(self.outcome, Permit):
-            self.future.set_result(self.outcome)
-        elif self.outcome:
-            self.future.set_exception(self.outcome)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-@dataclass(eq=False, slots=True)
 class _Line:
-    """The waiters of one lane: owners in the order of their turns, each with its waiters in order of arrival."""
+    """The waiters of one lane: owners in the order of their turns, each with its waiters in order of arrival.
 
-    owners: OrderedDict[Hashable, OrderedDict[Hashable, Waiter]] = field(default_factory=OrderedDict)
+    `lower`: the lines that it goes before. `passed`: admissions in a row that went past its waiters.
+    """
+
+    lower: "tuple[_Line, ...]"
+    owners: OrderedDict[Hashable, OrderedDict[Hashable, Permit]] = field(default_factory=OrderedDict)
     active: int = 0
     queued: int = 0
     passed: int = 0
 
-    def find(self, owner: Hashable, key: Hashable) -> Waiter | None:
+    def __iter__(self) -> Iterator[Permit]:
+        return (waiter for waiters in self.owners.values() for waiter in waiters.values())
+
+    def find(self, owner: Hashable, key: Hashable) -> Permit | None:
         return self.owners[owner].get(key) if owner in self.owners else None
 
-    def put(self, waiter: Waiter) -> None:
-        """To the end of its owner's waiters, or in the place of the one with the same key."""
-        waiters = self.owners.setdefault(waiter.owner, OrderedDict())
+    def put(self, waiter: Permit) -> None:
+        """To the end of its owner's waiters, or in the place of the one with its key."""
+        waiters = self.owners.get(waiter.owner)
+        if waiters is None:
+            waiters = self.owners[waiter.owner] = OrderedDict()
         self.queued += waiter.key not in waiters
         waiters[waiter.key] = waiter
-        waiter.queued = True
 
-    def remove(self, waiter: Waiter) -> None:
+    def remove(self, waiter: Permit) -> None:
         waiters = self.owners[waiter.owner]
         del waiters[waiter.key]
         if not waiters:
             del self.owners[waiter.owner]
         self.queued -= 1
-        waiter.queued = False
+        if not self.queued:
+            self.passed = 0
 
-    def first(self) -> Waiter:
-        """The first waiter of the owner whose turn it is."""
-        return next(iter(next(iter(self.owners.values())).values()))
-
-    def pop(self) -> Waiter:
-        """Take out the first waiter; its owner's next turn comes after all others'."""
-        waiter = self.first()
+    def pop(self) -> Permit:
+        """Take out the first waiter of the owner whose turn it is; its next turn comes after all others'."""
+        owner, waiters = next(iter(self.owners.items()))
+        waiter = next(iter(waiters.values()))
         self.remove(waiter)
-        if waiter.owner in self.owners:
-            self.owners.move_to_end(waiter.owner)
+        if waiters:
+            self.owners.move_to_end(owner)
         return waiter
 
 
@@ -231,54 +232,46 @@ class Gate:
         self._limit = limit
         self._clock = clock
         # Reentrant: collecting a coroutine that was never finished may call `_leave` in the midst of anything.
-        self._lock = threading.RLock()
-        self._lines: dict[Lane, _Line] = {lane: _Line() for lane in LANES}
+        self._lock = RLock()
+        batch = _Line(())
+        interactive = _Line((batch,))
+        self._in_order = (_Line((interactive, batch)), interactive, batch)
+        self._lines: dict[Lane, _Line] = dict(zip(LANES, self._in_order, strict=True))
         self._active = self._abandoned = self._queued = self._peak = 0
         self._waits: deque[float] = deque(maxlen=WINDOW)
         self._services: deque[float] = deque(maxlen=WINDOW)
         self._audio: deque[float] = deque(maxlen=WINDOW)
         self._changes: deque[tuple[float, LimitChange]] = deque(maxlen=WINDOW)
-        self._mean_service: float | None = None
-        self._reopening: tuple[asyncio.AbstractEventLoop, float] | None = None
+        self._mean_service = 0.0
+        self._reopening = -math.inf  # when timers will look whether the cool-down is over
 
     # --- the way in ----------------------------------------------------------------------------
 
     def enter(
         self, lane: Lane, owner: Hashable, *, deadline: float | None = None, supersede: Hashable = None
-    ) -> Waiter:
+    ) -> Permit:
         """Take a place in line; await the waiter's `admitted()` next.
 
         deadline: clock time past which the waiter is dropped.
         supersede: where this owner has a waiter of the same key in this lane, take over its place.
-        Raises `QueueFull`, `NestedPermit`, and `ValueError` for a lane that does not exist.
+        Raises `QueueFull`, `NestedPermit`, `DeadlineExceeded`, and `ValueError` for a lane that does not exist.
         """
-        if lane not in self._lines:
+        line = self._lines.get(lane)
+        if line is None:
             raise ValueError(f"There is no lane {lane!r}; the lanes are {', '.join(LANES)}.")
-        if any(permit.gate is self and permit.state == "active" for permit in _held.get()):
+        held = _held.get()
+        if held and any(permit.gate is self and permit.state == "active" for permit in held):
             raise NestedPermit(f"This task already holds a permit of {self.name}: at limit 1 it would wait for itself.")
-        loop = asyncio.get_running_loop()
-        line = self._lines[lane]
         with self._lock:
             now = self._clock()
-            waiter = Waiter(self, lane, owner, supersede, now, deadline, loop, loop.create_future())
-            if supersede is None:
-                waiter.key = waiter
-            elif older := line.find(owner, supersede):
-                line.put(waiter)
-                older.queued = False
-                older.resolve(Superseded("A newer call took this one's place."))
-            if not waiter.queued:
-                if not self._queued and self._open(now):
-                    waiter.resolve(self._admit(waiter, now))
-                    return waiter
-                if self._queued >= self.max_queue:
-                    raise QueueFull(f"{self._queued} calls wait already.", self.expected_wait())
-                line.put(waiter)
-                self._queued += 1
-            if deadline is not None:
-                waiter.timer = loop.call_later(max(0.0, deadline - now), self._expire, waiter)
-            self._pump()
-        return waiter
+            if deadline is not None and deadline <= now:
+                raise DeadlineExceeded("The call came past its deadline.")
+            permit = Permit(self, lane, owner, supersede, deadline, now, get_running_loop())
+            if not self._queued and self._room(now) > 0:
+                self._admit(permit, line, now)
+            else:
+                self._line_up(permit, line, now)
+        return permit
 
     async def acquire(
         self, lane: Lane, owner: Hashable, *, deadline: float | None = None, supersede: Hashable = None
@@ -286,57 +279,90 @@ class Gate:
         """`enter()` and `admitted()` in one, for callers that have nothing to do in between."""
         return await self.enter(lane, owner, deadline=deadline, supersede=supersede).admitted()
 
-    def _open(self, now: float) -> bool:
-        return self._active + self._abandoned < self._limit.limit and now >= self._limit.hold_until
+    def _line_up(self, waiter: Permit, line: _Line, now: float) -> None:
+        older = None
+        if waiter.key is None:
+            waiter.key = object()
+        else:
+            older = line.find(waiter.owner, waiter.key)
+        if older:
+            self._send_away(older, Superseded("A newer call took this one's place."))
+        elif self._queued < self.max_queue:
+            self._queued += 1
+        else:
+            raise QueueFull(f"{self._queued} calls wait already.", self.expected_wait())
+        line.put(waiter)
+        waiter.future = waiter.loop.create_future()
+        waiter.thread = get_ident()
+        if waiter.deadline is not None:
+            waiter.timer = waiter.loop.call_later(waiter.deadline - now, self._expire, waiter)
+        if now < self._limit.hold_until:
+            waiter.loop.call_later(self._limit.hold_until - now, self._reopen)
 
-    def _pump(self) -> None:
+    def _room(self, now: float) -> int:
+        """How many may be let in now."""
+        return self._limit.limit - self._active - self._abandoned if now >= self._limit.hold_until else 0
+
+    def _pump(self, now: float) -> None:
         """Let in as many as fit. Called under the lock, after anything that may have made room."""
-        now = self._clock()
-        while self._queued and self._open(now):
+        room = self._room(now)
+        while room > 0 and self._queued:
             line = self._next_line()
             waiter = line.pop()
             self._queued -= 1
             if waiter.deadline is not None and waiter.deadline <= now:
-                waiter.resolve(DeadlineExceeded("The call waited past its deadline."))
+                self._send_away(waiter, DeadlineExceeded("The call waited past its deadline."))
+                continue
+            self._admit(waiter, line, now)
+            if waiter._call():
+                room -= 1
+                line.passed = 0
+                for lower in line.lower:
+                    lower.passed += lower.queued > 0
             else:
-                self._count_passes(line)
-                waiter.resolve(self._admit(waiter, now))
+                self._take_off(waiter)
         if self._queued and now < self._limit.hold_until:
-            self._reopen_at(self._limit.hold_until, now)
+            self._look_again(self._limit.hold_until, now)
 
-    def _admit(self, waiter: Waiter, now: float) -> Permit:
+    def _admit(self, permit: Permit, line: _Line, now: float) -> None:
         self._active += 1
-        self._lines[waiter.lane].active += 1
-        out = self._active + self._abandoned
-        self._peak = max(self._peak, out)
-        self._waits.append(now - waiter.entered_at)
-        return Permit(self, waiter.lane, now - waiter.entered_at, now, out)
+        line.active += 1
+        permit.state = "active"
+        permit.admitted_at = now
+        permit.in_flight = self._active + self._abandoned
+        if permit.in_flight > self._peak:
+            self._peak = permit.in_flight
+        self._waits.append(now - permit.entered_at)
+
+    def _send_away(self, waiter: Permit, error: GateError) -> None:
+        waiter.state = "sent away"
+        waiter._call(error)
 
     def _next_line(self) -> _Line:
-        lines = [line for line in self._lines.values() if line.queued]
-        # The lowest first: what a starved lower lane takes does not count as passing a starved higher one.
-        return next((line for line in reversed(lines) if line.passed >= MAX_PASSES), lines[0])
+        """The highest that anyone waits in, but for the lowest that starves.
 
-    def _count_passes(self, admitted: _Line) -> None:
-        admitted.passed = 0
-        lower = False
-        for line in self._lines.values():
-            if lower:
-                line.passed = line.passed + 1 if line.queued else 0
-            lower = lower or line is admitted
+        What a starved lower lane takes does not count as passing a starved higher one, so that is the next.
+        """
+        chosen = None
+        for line in self._in_order:
+            if line.queued and (chosen is None or line.passed >= MAX_PASSES):
+                chosen = line
+        assert chosen, "somebody waits"  # noqa: S101
+        return chosen
 
-    def _reopen_at(self, when: float, now: float) -> None:
-        """Look again when the cool-down is over: one timer, on the loop of somebody who waits."""
-        if self._reopening and self._reopening[1] >= when and not self._reopening[0].is_closed():
+    def _look_again(self, when: float, now: float) -> None:
+        """When the cool-down is over: a timer on every loop that somebody waits on, for each may end before."""
+        if when == self._reopening:
             return
-        loop = self._next_line().first().loop
-        self._reopening = (loop, when)
-        loop.call_soon_threadsafe(loop.call_later, when - now, self._reopen)
+        self._reopening = when
+        for loop in {waiter.loop for line in self._in_order for waiter in line}:
+            with suppress(RuntimeError):  # it is closed
+                loop.call_soon_threadsafe(loop.call_later, when - now, self._reopen)
 
     def _reopen(self) -> None:
         with self._lock:
-            self._reopening = None
-            self._pump()
+            self._reopening = -math.inf
+            self._pump(self._clock())
 
     # --- the ways out --------------------------------------------------------------------------
 
@@ -349,69 +375,84 @@ class Gate:
                 seconds = now - permit.admitted_at
                 self._services.append(seconds)
                 self._audio.append(audio_seconds)
-                mean = self._mean_service
-                self._mean_service = seconds if mean is None else mean + MEAN_WEIGHT * (seconds - mean)
+                self._mean_service += (seconds - self._mean_service) * (MEAN_WEIGHT if self._mean_service else 1)
             sample = Sample(permit.admitted_at, now, audio_seconds, permit.in_flight, outcome)
-            self._note(self._limit.record(sample), now)
-            self._take_back(permit)
+            if change := self._limit.record(sample):
+                self._note(change, now)
+            self._take_off(permit)
+            self._pump(now)
 
     def _abandon(self, permit: Permit) -> None:
         with self._lock:
             if permit.state == "active":
+                self._take_off(permit)
                 permit.state = "abandoned"
-                self._active -= 1
-                self._lines[permit.lane].active -= 1
                 self._abandoned += 1
 
-    def _take_back(self, permit: Permit) -> None:
+    def _take_off(self, permit: Permit) -> None:
+        """It is out no longer."""
         if permit.state == "active":
             self._active -= 1
             self._lines[permit.lane].active -= 1
         elif permit.state == "abandoned":
             self._abandoned -= 1
         permit.state = "released"
-        self._pump()
 
-    def _leave(self, waiter: Waiter) -> None:
+    def _leave(self, waiter: Permit) -> None:
         """Nobody waits here any more: leave the line, or pass on the permit that was never used."""
         with self._lock:
-            if waiter.queued:
-                self._lines[waiter.lane].remove(waiter)
-                self._queued -= 1
-            elif isinstance(waiter.outcome, Permit) and waiter.outcome.state == "active":
-                self._take_back(waiter.outcome)
+            if waiter.state == "waiting":
+                self._strike_out(waiter)
+            elif waiter.state == "active":
+                self._take_off(waiter)
+                self._pump(self._clock())
 
-    def _expire(self, waiter: Waiter) -> None:
+    def _expire(self, waiter: Permit) -> None:
         with self._lock:
-            if waiter.queued:
-                self._leave(waiter)
-                waiter.resolve(DeadlineExceeded("The call waited past its deadline."))
+            if waiter.state == "waiting":
+                self._strike_out(waiter)
+                self._send_away(waiter, DeadlineExceeded("The call waited past its deadline."))
+
+    def _strike_out(self, waiter: Permit) -> None:
+        self._lines[waiter.lane].remove(waiter)
+        self._queued -= 1
+        waiter.state = "sent away"
 
     def drain(self, error: Callable[[], GateError]) -> None:
         """Send every waiter away, each with an error of its own, as when the server cannot be reached."""
         with self._lock:
-            for line in self._lines.values():
+            for line in self._in_order:
                 while line.queued:
-                    waiter = line.pop()
                     self._queued -= 1
-                    waiter.resolve(error())
+                    self._send_away(line.pop(), error())
 
     # --- the limit, and what there is to see ---------------------------------------------------
 
     def set_ceiling(self, ceiling: int | None) -> None:
         """Change the highest limit while running; None has it found from 1 upwards. `ValueError` says what is wrong."""
         with self._lock:
-            self._note(self._limit.set_ceiling(ceiling), self._clock())
-            self._pump()
+            now = self._clock()
+            if change := self._limit.set_ceiling(ceiling):
+                self._note(change, now)
+            self._pump(now)
 
-    def _note(self, change: LimitChange | None, now: float) -> None:
-        if change:
-            self._changes.append((now, change))
-            log.info("[ASR并发] 并发上限调整 server=%s limit=%d reason=%r", self.name, change.limit, change.reason)
+    def _note(self, change: LimitChange, now: float) -> None:
+        self._changes.append((now, change))
+        log.info("[ASR并发] 并发上限调整 server=%s limit=%d reason=%r", self.name, change.limit, change.reason)
+
+    @property
+    def mean_service(self) -> float:
+        """Seconds that an exchange takes, of late; 1 before there was one."""
+        return self._mean_service or 1.0
 
     def expected_wait(self) -> float:
-        """Seconds until all that wait now have been let in, by the measured service time (1 before there is one)."""
-        return (self._queued + 1) * (self._mean_service or 1.0) / self._limit.limit
+        """Seconds until a call that came now would be let in, by the measured service time; 0 if at once."""
+        with self._lock:
+            now = self._clock()
+            if not self._queued and self._room(now) > 0:
+                return 0.0
+            cool_down = max(0.0, self._limit.hold_until - now)
+            return cool_down + (self._queued + 1) * self.mean_service / self._limit.limit
 
     def counts(self) -> str:
         """The load in the words of the log lines, e.g. `active=1/1 queued=3`."""

@@ -1,5 +1,6 @@
 """The Whisper servers, and which of them a call goes to."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ class Breaker:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._lock = threading.Lock()
         self._failures = 0
         self._probing = False
         self.open_since: float | None = None
@@ -43,27 +45,33 @@ class Breaker:
         return self.open_since is None or (not self._probing and self._clock() >= self.retry_at)
 
     def start(self) -> bool:
-        """A call goes. True if it is the probe of an open breaker. `finish()` must follow."""
-        probe = self.open_since is not None
-        self._probing = self._probing or probe
-        return probe
+        """A call goes. True if it is the probe of an open breaker. `finish()` must follow.
+
+        Raises `Evicted` where it may not: another was quicker.
+        """
+        with self._lock:
+            if not self.allows():
+                raise Evicted("The server cannot be reached.")
+            probe = self.open_since is not None
+            self._probing = probe
+            return probe
 
     def finish(self, probe: bool, reached: bool | None) -> bool:
         """How the call ended; None if it never tried. Returns True where this failure opened the breaker."""
-        self._probing = self._probing and not probe
-        if reached is None:
-            return False
-        if reached:
-            self._failures, self.open_since = 0, None
-            return False
-        self._failures += 1
-        if self._failures < FAILURES_TO_OPEN:
-            return False
-        now = self._clock()
-        opened = self.open_since is None
-        self.open_since = now if self.open_since is None else self.open_since
-        self.retry_at = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(16, self._failures - FAILURES_TO_OPEN))
-        return opened
+        with self._lock:
+            self._probing = self._probing and not probe
+            if reached:
+                self._failures, self.open_since = 0, None
+            if reached is not False or (self.open_since is not None and not probe):
+                return False  # calls that were under way when it opened say nothing new
+            self._failures += 1
+            if self._failures < FAILURES_TO_OPEN:
+                return False
+            now = self._clock()
+            opened = self.open_since is None
+            self.open_since = now if self.open_since is None else self.open_since
+            self.retry_at = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(16, self._failures - FAILURES_TO_OPEN))
+            return opened
 
 
 @dataclass(eq=False, slots=True)
@@ -88,9 +96,15 @@ class Pool:
         self._clock = clock
 
     def choose(self, avoid: Server | None = None) -> Server | None:
-        """The server with the shortest expected wait; `avoid` only where there is no other. None: all are out."""
-        allowed = [server for server in self.servers if server.breaker.allows()]
-        return min(allowed, key=lambda server: (server is avoid, server.gate.expected_wait()), default=None)
+        """The server with the shortest expected wait, of those that are free the fastest. None: all are out.
+
+        avoid: taken only where there is no other.
+        """
+
+        def rank(server: Server) -> tuple[bool, float, float]:
+            return server is avoid, server.gate.expected_wait(), server.gate.mean_service
+
+        return min((server for server in self.servers if server.breaker.allows()), key=rank, default=None)
 
     def retry_in(self) -> float:
         """Seconds until the first of the servers that are out may be tried again."""
