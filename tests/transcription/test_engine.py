@@ -1,0 +1,193 @@
+"""The embedded engine: a child process that comes back when it dies, and never outlives its parent."""
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.speech import librivox
+from transcription import engine as engine_module
+from transcription.engine import EmbeddedEngine, EngineError
+
+ROOT = Path(__file__).resolve().parents[2]
+WHISPER = [sys.executable, str(ROOT / "manage.py"), "whisper_server", "--model", "base"]
+# Answers each request with its process id, as soon as it has been alive for as long as its argument says.
+STAND_IN = """
+import os, socket, sys, threading, time
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+time.sleep(float(sys.argv[1]))
+listener = socket.socket(fileno=int(sys.argv[3]))
+while True:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65536)
+        text = str(os.getpid()).encode()
+        head = b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(text)
+        connection.sendall(head + text)
+"""
+
+
+def program(code: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", code, *arguments]
+
+
+def stand_in(slowness: float = 0) -> EmbeddedEngine:
+    """An engine whose server starts at once, for what does not depend on Whisper."""
+    return EmbeddedEngine(program(STAND_IN, str(slowness)))
+
+
+async def get(engine: EmbeddedEngine) -> str:
+    async with httpx.AsyncClient(timeout=30) as client:
+        return (await client.get(engine.url)).text
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 what is waited for is another process
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    caplog.set_level(logging.INFO, "transcription.engine")
+    return lambda: [record.getMessage() for record in caplog.records]
+
+
+@pytest.fixture(autouse=True)
+def _quick_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "FIRST_DELAY", 0.05)
+
+
+@pytest.mark.xdist_group("engine")
+async def test_a_call_made_while_whisper_starts_or_comes_back_is_answered_all_the_same() -> None:
+    async with EmbeddedEngine(WHISPER) as engine, httpx.AsyncClient(timeout=60) as client:
+
+        async def text() -> str:
+            with librivox()[1].path.open("rb") as file:
+                answer = await client.post(f"{engine.url}/audio/transcriptions", files={"file": file})
+            return str(answer.json()["text"])
+
+        assert await text() == "He was not an ill-disposed young man."
+        first = engine.pid
+        assert first
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: engine.pid != first)
+        assert await text() == "He was not an ill-disposed young man."
+
+
+@pytest.mark.xdist_group("engine")
+async def test_whisper_is_gone_two_seconds_after_its_parent_was_killed() -> None:
+    parent_code = f"""
+import asyncio
+from transcription.engine import EmbeddedEngine
+async def main():
+    engine = EmbeddedEngine({WHISPER!r})
+    await engine.start()
+    await engine.wait_ready(60)
+    print(engine.pid, flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+    parent = await asyncio.create_subprocess_exec(*program(parent_code), cwd=ROOT, stdout=subprocess.PIPE)
+    assert parent.stdout
+    child = psutil.Process(int(await parent.stdout.readline()))
+    parent.kill()
+    await parent.wait()
+    await asyncio.to_thread(child.wait, 2)
+
+
+async def test_the_address_stays_the_same_when_the_server_comes_back() -> None:
+    async with stand_in() as engine:
+        url, first = engine.url, await get(engine)
+        assert int(first) == engine.pid
+        os.kill(int(first), signal.SIGKILL)
+        await until(lambda: engine.pid not in (None, int(first)))
+        assert int(await get(engine)) == engine.pid
+        assert engine.url == url
+
+
+async def test_it_is_ready_when_the_server_answers() -> None:
+    async with stand_in(slowness=0.5) as engine:
+        with pytest.raises(EngineError, match=r"did not answer within 0\.1 s\. Last it said: nothing"):
+            await engine.wait_ready(0.1)
+        await engine.wait_ready(10)
+
+
+async def test_stopping_ends_the_server_and_refuses_calls() -> None:
+    async with stand_in() as engine:
+        child = psutil.Process(int(await get(engine)))
+    assert not child.is_running()
+    assert engine.pid is None
+    with pytest.raises(httpx.ConnectError):
+        await get(engine)
+
+
+async def test_a_server_that_does_not_stop_is_killed(
+    monkeypatch: pytest.MonkeyPatch, log: Callable[[], list[str]]
+) -> None:
+    monkeypatch.setattr(engine_module, "GRACE", 0.2)
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True)"
+    async with EmbeddedEngine(program(f"{deaf}; time.sleep(60)")) as engine:
+        await until(lambda: "[whisper] deaf" in log())
+    assert engine.pid is None
+    assert log()[-1] == "The embedded Whisper server did not stop within 0.2 s and is killed."
+
+
+async def test_a_server_that_dies_again_and_again_is_started_more_and_more_slowly(
+    log: Callable[[], list[str]],
+) -> None:
+    async with EmbeddedEngine(program("raise SystemExit('no weights')")) as engine:
+        await until(lambda: len([line for line in log() if "started again" in line]) == 3)
+        with pytest.raises(EngineError, match="Last it said: no weights"):
+            await engine.wait_ready(0.1)
+    ends = [line for line in log() if "started again" in line]
+    assert ends[:3] == [
+        f"The embedded Whisper server ended with exit code 1; it is started again in {delay} s."
+        for delay in ("0.05", "0.1", "0.2")
+    ]
+
+
+async def test_a_server_that_lived_for_a_good_while_is_started_at_once_again(
+    monkeypatch: pytest.MonkeyPatch, log: Callable[[], list[str]]
+) -> None:
+    monkeypatch.setattr(engine_module, "GOOD_WHILE", 0)
+    async with EmbeddedEngine(program("")):
+        await until(lambda: len(log()) == 3)
+    assert all(line.endswith("it is started again in 0.05 s.") for line in log()[:3])
+
+
+async def test_a_server_that_was_killed_is_said_to_have_been(log: Callable[[], list[str]]) -> None:
+    async with EmbeddedEngine(program("import os; os.kill(os.getpid(), 9)")):
+        await until(lambda: bool(log()))
+    assert log()[0].startswith("The embedded Whisper server was killed by SIGKILL;")
+
+
+async def test_a_server_that_is_not_there_is_tried_again(log: Callable[[], list[str]]) -> None:
+    async with EmbeddedEngine(["/nowhere/whisper"]):
+        await until(lambda: len(log()) == 2)
+    assert log()[0].startswith("The embedded Whisper server could not be started ([Errno 2]")
+
+
+async def test_its_lines_are_ours_without_what_would_command_a_terminal(log: Callable[[], list[str]]) -> None:
+    code = r"""
+import sys, time
+sys.stdout.buffer.write(b"\x1b[31mred\x1b[0m \x07bell\nhalf " + b"\xff\n" + b"10%\r20%\n\n" + b"x" * 5000)
+sys.stdout.flush()
+sys.stderr.write("and an error\n")
+time.sleep(60)
+"""
+    async with EmbeddedEngine(program(code)):
+        await until(lambda: any("error" in line for line in log()))
+    lines = [line.removeprefix("[whisper] ") for line in log()]
+    assert lines[:4] == ["red bell", "half \N{REPLACEMENT CHARACTER}", "10%", "20%"]
+    assert "".join(lines[4:]) == "x" * 5000 + "and an error"
+    assert all(line.startswith("[whisper] ") for line in log())
+    assert max(map(len, lines)) <= 2 * engine_module.LONGEST_LINE
