@@ -26,7 +26,6 @@ __all__ = ["RATE", "AudioInfo", "SpeechReader", "Stretch", "probe", "wav"]
 
 _BLOCK = 128 * WINDOW  # samples, 4.1 s: enough at once for the voice activity to be fast
 _CLOSE = 1.0  # seconds between two damages that are told as one
-_MOST_DAMAGES = 1000  # are listed: a file with more of them is told well enough by these
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +132,11 @@ class SpeechReader:
                 yield from frames
 
     def _silence(self, seconds: float, channels: int) -> Iterator[npt.NDArray[np.float32]]:
-        while seconds > 0:
-            part = min(seconds, _BLOCK / RATE)
-            self._clock.advance(part)
-            yield np.zeros((channels, round(part * RATE)), np.float32)
-            seconds -= part
+        self._clock.advance(seconds)  # all at once: no time is spent on silence that is beyond the limit
+        missing = round(seconds * RATE)
+        while missing > 0:
+            yield np.zeros((channels, min(missing, _BLOCK)), np.float32)
+            missing -= _BLOCK
 
     def _note_damage(self, start: float | None, length: float) -> None:
         start = self._clock.now if start is None else max(0.0, start)
@@ -145,8 +144,7 @@ class SpeechReader:
         if self.damaged and start - self.damaged[-1][1] < _CLOSE:
             start, before = self.damaged.pop()
             end = max(before, end)
-        if len(self.damaged) < _MOST_DAMAGES:
-            self.damaged.append((start, end))
+        self.damaged.append((start, end))
 
 
 def _kind(frame: AudioFrame) -> tuple[str, str, int]:

@@ -10,6 +10,9 @@ from transcription.errors import BadAudio
 from transcription.media import FORMATS, WITH_PICTURES, Media, decoded, opened
 from transcription.promised import breaks_off
 
+# Formats that state seconds, but not bytes: a file of these that is shorter than it says was cut off.
+_SECONDS_ONLY = ("au", "flac")
+
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
@@ -39,8 +42,10 @@ def probe(file: BinaryIO, *, max_hours: float) -> AudioInfo:
                 packets += 1
                 length = float((packet.duration or 0) * packet.time_base)
                 clock.advance(max(0.0, clock.ahead(media.time(packet)) + length))
-        if breaks_off(file, complete=True) or (media.format in _LOST_AT_THE_END and falls_short(media, clock.now)):
+        if breaks_off(file, complete=True) or (media.format in _SECONDS_ONLY and falls_short(media, clock.now)):
             raise BadAudio("truncated", "The file breaks off: its end is missing.")
+        if not packets and len(media.stream.index_entries):
+            raise BadAudio("not_audio", "The file only points to sound elsewhere; we need the sound itself.")
         if not packets:
             raise BadAudio("no_sound", "The file describes sound, but holds none of it.")
         if frame is None:
@@ -53,10 +58,6 @@ def probe(file: BinaryIO, *, max_hours: float) -> AudioInfo:
             sample_rate=frame.sample_rate,
             channels=frame.layout.nb_channels,
         )
-
-
-# Formats that state seconds, but not bytes: one that is shorter than it says was cut off.
-_LOST_AT_THE_END = ("au", "caf", "flac", "w64")
 
 
 def falls_short(media: Media, end: float) -> bool:

@@ -29,6 +29,10 @@ def breaks_off(file: BinaryIO, *, complete: bool) -> bool:
         promised = _segment_end(file)
     elif head[:4] in (b"RIFF", b"RF64", b"FORM"):
         promised = _chunks_end(file, size)
+    elif head.startswith(b"caff"):
+        promised = _caf_end(file, size)
+    elif head.startswith(b"riff"):  # Wave64: its first length is that of the whole file
+        promised = int.from_bytes(file.read(8), "little")
     else:
         promised = _xing_end(file)
     return promised - size > min(_SLACK, promised // 100)
@@ -72,6 +76,18 @@ def _chunks_end(file: BinaryIO, size: int) -> int:
         elif kind == b"data" and length in _UNKNOWN:
             return 0
         position += 8 + length + length % 2
+    return position
+
+
+def _caf_end(file: BinaryIO, size: int) -> int:
+    """Where the last chunk of a Core Audio file ends; 0 where its writer did not know."""
+    position = 8
+    while position < size:
+        file.seek(position + 4)
+        length = int.from_bytes(file.read(8), signed=True)
+        if length < 0:
+            return 0
+        position += 12 + length
     return position
 
 

@@ -104,8 +104,8 @@ class Segmenter:
 
     def _quietest(self, limit: int) -> int:
         """Where to cut inside unbroken speech. What follows stays speech, though its start was cut off."""
-        first = limit - min(_REACH, self._limit // 2)
-        zone = self._samples[first * WINDOW : limit * WINDOW].astype(np.float32).reshape(-1, WINDOW)
+        first, last = limit - min(_REACH, self._limit // 2), limit - _SHORTEST  # so that a run follows
+        zone = self._samples[first * WINDOW : last * WINDOW].astype(np.float32).reshape(-1, WINDOW)
         energy = np.convolve(np.square(zone).mean(axis=1), np.ones(3), mode="valid")
         end = first + 2 + int(np.argmin(energy))
         self._speech[end] = 1.0

@@ -1,0 +1,128 @@
+"""Audio files for tests, made by real encoders (those PyAV brings) from real speech."""
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from tests.speech import librivox
+
+RATE = 16_000
+Sound = npt.NDArray[np.int16]
+
+
+@cache
+def clip() -> Sound:
+    """7.1 s of speech that begins at 0.3 s and ends at 6.8 s."""
+    return recorded(librivox()[0].path)
+
+
+def recorded(path: Path) -> Sound:
+    """The samples of a WAV file, 16 bit, one channel, at whatever rate it has."""
+    with av.open(str(path)) as file:
+        return np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)]).astype(np.int16)
+
+
+def encode(
+    path: Path,
+    *tracks: Sound,
+    codec: str,
+    rate: int = RATE,
+    layout: str = "mono",
+    container: str | None = None,
+    muxer: Mapping[str, str] | None = None,
+    encoder: Mapping[str, str] | None = None,
+    picture: str | None = None,
+    default: int = 0,
+    starts: float = 0.0,
+) -> Path:
+    """Encode tracks of 16 kHz samples (one row, or one a channel) into a file at `rate`.
+
+    `muxer` and `encoder`: FFmpeg's options. `picture`: the codec of a moving picture beside the sound, or
+    `cover` for a still one. `default`: which track is marked so. `starts`: the timestamp of the first sample,
+    in seconds.
+    """
+    with av.open(str(path), "w", format=container, options=dict(muxer or {})) as file:
+        pictures = _picture_stream(file, picture) if picture else None
+        streams = [_sound_stream(file, codec, rate, layout, dict(encoder or {})) for _ in tracks]
+        for index, stream in enumerate(streams):
+            stream.disposition = Disposition.default if index == default else Disposition(0)
+        file.start_encoding()
+        if pictures:
+            _draw(file, pictures, 1 if picture == "cover" else 25 * 7)
+        for stream, track in zip(streams, tracks, strict=True):
+            size = stream.codec_context.frame_size or rate // 10
+            resampler = AudioResampler(stream.codec_context.format, layout, rate, frame_size=size)
+            for frame in (*_frames(np.atleast_2d(track), layout, starts), None):
+                for part in resampler.resample(frame):
+                    file.mux(stream.encode(part))
+            file.mux(stream.encode(None))
+    return path
+
+
+def _frames(channels: Sound, layout: str, starts: float) -> Iterator[AudioFrame]:
+    for first in range(0, channels.shape[1], RATE):
+        part = np.ascontiguousarray(channels[:, first : first + RATE].T).reshape(1, -1)
+        frame = AudioFrame.from_ndarray(part, "s16", layout)
+        frame.sample_rate = RATE
+        frame.time_base = Fraction(1, RATE)
+        frame.pts = first + round(starts * RATE)
+        yield frame
+
+
+def _sound_stream(
+    file: OutputContainer, codec: str, rate: int, layout: str, options: dict[str, str]
+) -> AudioStream:
+    stream = cast(AudioStream, file.add_stream(codec, rate=rate, options=options))
+    stream.codec_context.layout = layout
+    return stream
+
+
+def _picture_stream(file: OutputContainer, codec: str) -> VideoStream:
+    stream = cast(VideoStream, file.add_stream("png" if codec == "cover" else codec, rate=25))
+    stream.width, stream.height = 64, 48
+    stream.pix_fmt = "yuv420p"
+    if codec == "cover":
+        stream.pix_fmt = "rgb24"
+        stream.disposition = Disposition.attached_pic
+    return stream
+
+
+def _draw(file: OutputContainer, stream: VideoStream, pictures: int) -> None:
+    black = np.zeros((48, 64, 3), np.uint8)
+    for index in range(pictures):
+        frame = VideoFrame.from_ndarray(black, "rgb24").reformat(format=stream.pix_fmt)
+        frame.pts = index
+        file.mux(stream.encode(frame))
+    file.mux(stream.encode(None))
+
+
+def loudness(samples: Sound) -> npt.NDArray[np.float64]:
+    """The loudness of each 25 ms of 16 kHz samples: what can be compared across codecs."""
+    whole = len(samples) // 400 * 400
+    power: npt.NDArray[np.float64] = np.square(samples[:whole].astype(np.float64)).reshape(-1, 400).mean(axis=1)
+    return np.sqrt(power)
+
+
+def sounds_like(samples: Sound, start: float, original: Sound) -> bool:
+    """Whether these samples of 16 kHz are what the original has from `start` on, give or take 0.1 s."""
+
+    def alike(late: float) -> float:
+        first = max(0, round((start - late) * RATE))
+        ours, theirs = loudness(samples), loudness(original[first : first + len(samples)])
+        both = min(len(ours), len(theirs))
+        return float(np.corrcoef(ours[:both], theirs[:both])[0, 1])
+
+    return max(alike(late) for late in (-0.1, -0.075, -0.05, -0.025, 0, 0.025, 0.05, 0.075, 0.1)) > 0.9

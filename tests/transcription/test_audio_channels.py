@@ -1,0 +1,49 @@
+"""However many channels, speech on any of them is heard."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.transcription.audio_files import Sound, clip, encode, loudness, sounds_like
+from transcription.audio import SpeechReader
+
+SILENCE = np.zeros_like(clip())
+
+
+@pytest.mark.parametrize(
+    ("layout", "channels"),
+    {
+        "both alike": ("stereo", (clip(), clip())),
+        "left only": ("stereo", (clip(), SILENCE)),
+        "right only": ("stereo", (SILENCE, clip())),
+        "polarity reversed": ("stereo", (clip(), -clip())),
+        "polarity reversed, one side quieter": ("stereo", (clip(), -(clip() // 2))),
+        "5.1, speech in the centre": ("5.1", (SILENCE, SILENCE, clip(), SILENCE, SILENCE, SILENCE)),
+        "four channels": ("4.0", (clip(), SILENCE, SILENCE, SILENCE)),
+    }.values(),
+)
+def test_speech_is_heard(layout: str, channels: tuple[Sound, ...], tmp_path: Path) -> None:
+    path = encode(tmp_path / "x.wav", np.stack(channels), codec="pcm_s16le", layout=layout)
+    with path.open("rb") as file:
+        (stretch,) = SpeechReader(file, max_hours=1)
+    assert sounds_like(stretch.samples, stretch.start, clip())
+    assert loudness(stretch.samples).max() > loudness(clip()).max() / 4
+
+
+def test_polarity_that_changes_half_way_leaves_no_hole(tmp_path: Path) -> None:
+    half = len(clip()) // 2
+    right = np.concatenate((clip()[:half], -clip()[half:]))
+    path = encode(tmp_path / "x.wav", np.stack((clip(), right)), codec="pcm_s16le", layout="stereo")
+    with path.open("rb") as file:
+        (stretch,) = SpeechReader(file, max_hours=1)
+    heard = np.flatnonzero(loudness(stretch.samples) > 500)
+    assert heard[-1] * 0.025 > 6  # seconds: nearly to the end
+
+
+def test_two_channels_of_a_lossy_codec_are_read(tmp_path: Path) -> None:
+    sound, experimental = np.stack((clip(), SILENCE)), {"strict": "experimental"}
+    path = encode(tmp_path / "x.ogg", sound, codec="vorbis", layout="stereo", encoder=experimental)
+    with path.open("rb") as file:
+        (stretch,) = SpeechReader(file, max_hours=1)
+    assert sounds_like(stretch.samples, stretch.start, clip())

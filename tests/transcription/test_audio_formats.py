@@ -1,0 +1,117 @@
+"""Every kind of file people have: recognised, measured, and read at the right time."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.transcription.audio_files import clip, encode, sounds_like
+from transcription.audio import SpeechReader, probe
+
+FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
+    "8 bit.wav": ("audio/wav", {"codec": "pcm_u8"}),
+    "16 bit.wav": ("audio/wav", {"codec": "pcm_s16le"}),
+    "24 bit.wav": ("audio/wav", {"codec": "pcm_s24le"}),
+    "32 bit.wav": ("audio/wav", {"codec": "pcm_s32le"}),
+    "float.wav": ("audio/wav", {"codec": "pcm_f32le"}),
+    "double.wav": ("audio/wav", {"codec": "pcm_f64le"}),
+    "a-law 8 kHz.wav": ("audio/wav", {"codec": "pcm_alaw", "rate": 8000}),
+    "mu-law.wav": ("audio/wav", {"codec": "pcm_mulaw"}),
+    "adpcm.wav": ("audio/wav", {"codec": "adpcm_ms"}),
+    "192 kHz.wav": ("audio/wav", {"codec": "pcm_s24le", "rate": 192_000}),
+    "rf64.wav": ("audio/wav", {"codec": "pcm_s16le", "muxer": {"rf64": "always"}}),
+    "with header.mp3": ("audio/mpeg", {"codec": "libmp3lame", "rate": 44_100}),
+    "vbr without header.mp3": (
+        "audio/mpeg",
+        {
+            "codec": "libmp3lame",
+            "muxer": {"write_xing": "0", "id3v2_version": "0"},
+            "encoder": {"flags": "+qscale", "global_quality": "600"},
+        },
+    ),
+    "cover.mp3": ("audio/mpeg", {"codec": "libmp3lame", "picture": "cover"}),
+    "aac.m4a": ("audio/mp4", {"codec": "aac", "rate": 44_100, "container": "ipod"}),
+    "index first.m4a": ("audio/mp4", {"codec": "aac", "muxer": {"movflags": "faststart"}, "container": "mp4"}),
+    "alac.m4a": ("audio/mp4", {"codec": "alac", "container": "ipod"}),
+    "fragments.mp4": ("audio/mp4", {"codec": "aac", "muxer": {"movflags": "frag_keyframe+empty_moov"}}),
+    "adts.aac": ("audio/aac", {"codec": "aac"}),
+    "opus.ogg": ("audio/ogg", {"codec": "libopus", "rate": 48_000}),
+    "browser.webm": ("audio/webm", {"codec": "libopus", "rate": 48_000, "muxer": {"live": "1"}}),
+    "flac.flac": ("audio/flac", {"codec": "flac"}),
+    "phone.amr": ("audio/amr", {"codec": "libopencore_amrnb", "rate": 8000, "encoder": {"b": "12200"}}),
+    "phone.3gp": ("audio/3gpp", {"codec": "libopencore_amrnb", "rate": 8000, "encoder": {"b": "12200"}}),
+    "windows.wma": ("audio/x-ms-wma", {"codec": "wmav2", "encoder": {"b": "64000"}}),
+    "apple.aiff": ("audio/aiff", {"codec": "pcm_s16be"}),
+    "apple.caf": ("audio/x-caf", {"codec": "pcm_s16le"}),
+    "sun.au": ("audio/basic", {"codec": "pcm_s16be"}),
+    "long.w64": ("audio/x-w64", {"codec": "pcm_s16le"}),
+    "video.mp4": ("video/mp4", {"codec": "aac", "picture": "mpeg4"}),
+    "video.mkv": ("video/x-matroska", {"codec": "aac", "picture": "mpeg4"}),
+    "video.mov": ("video/quicktime", {"codec": "pcm_s16le", "picture": "mpeg4"}),
+    "video.avi": ("video/x-msvideo", {"codec": "libmp3lame", "picture": "mpeg4", "rate": 44_100}),
+    "video.ts": ("video/mp2t", {"codec": "aac", "picture": "mpeg1video"}),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_is_recognised_measured_and_read(name: str, tmp_path: Path) -> None:
+    media_type, how = FORMATS[name]
+    with encode(tmp_path / name, clip(), **how).open("rb") as file:
+        info = probe(file, max_hours=1)
+        reader = SpeechReader(file, max_hours=1)
+        (stretch,) = reader
+
+    assert info.media_type == media_type
+    assert info.sample_rate == how.get("rate", 16_000)
+    assert info.channels == 1
+    assert info.duration == pytest.approx(7.1, abs=0.16)  # what encoders put before and after the sound
+    assert reader.duration == pytest.approx(info.duration, abs=0.12)
+    assert len(stretch.samples) == round((stretch.end - stretch.start) * 16_000)
+    assert stretch.start == pytest.approx(0.1, abs=0.1)
+    assert stretch.end == pytest.approx(7.0, abs=0.15)
+    assert sounds_like(stretch.samples, stretch.start, clip())
+    assert reader.damaged == []
+
+
+def test_the_name_of_a_file_means_nothing(tmp_path: Path) -> None:
+    path = encode(tmp_path / "x.flac", clip(), codec="flac").rename(tmp_path / "playlist.m3u8")
+    with path.open("rb") as file:
+        assert probe(file, max_hours=1).media_type == "audio/flac"
+
+
+def test_a_title_in_any_encoding_does_no_harm(tmp_path: Path) -> None:
+    path = encode(tmp_path / "x.mp3", clip(), codec="libmp3lame")
+    with path.open("ab") as file:
+        file.write(b"TAG" + "标题".encode("gbk").ljust(125, b"\0"))
+    with path.open("rb") as file:
+        assert probe(file, max_hours=1).codec == "mp3float"
+
+
+@pytest.mark.parametrize("suffix", ["m4a", "mkv"])
+@pytest.mark.parametrize("default", [0, 1])
+def test_of_two_tracks_the_default_one_is_read(suffix: str, default: int, tmp_path: Path) -> None:
+    hum = (3000 * np.sin(np.arange(len(clip())) / 20)).astype(np.int16)
+    tracks = (clip(), hum) if default == 0 else (hum, clip())
+    path = encode(tmp_path / f"two.{suffix}", *tracks, codec="aac", default=default)
+    with path.open("rb") as file:
+        (stretch,) = SpeechReader(file, max_hours=1)
+    assert sounds_like(stretch.samples, stretch.start, clip())
+
+
+def test_joined_files_are_read_one_after_the_other(tmp_path: Path) -> None:
+    path = encode(tmp_path / "x.ogg", clip(), codec="libopus", rate=48_000)
+    path.write_bytes(path.read_bytes() * 2)
+    with path.open("rb") as file:
+        assert probe(file, max_hours=1).duration == pytest.approx(14.2, abs=0.1)
+        reader = SpeechReader(file, max_hours=1)
+        assert list(reader)[-1].end == pytest.approx(14.1, abs=0.2)
+
+
+def test_sound_that_begins_after_the_picture_keeps_its_time(tmp_path: Path) -> None:
+    path = encode(tmp_path / "late.mkv", clip(), codec="aac", picture="mpeg4", starts=3.0)
+    with path.open("rb") as file:
+        assert probe(file, max_hours=1).duration == pytest.approx(10.1, abs=0.16)
+        (stretch,) = SpeechReader(file, max_hours=1)
+    assert stretch.start == pytest.approx(3.1, abs=0.15)
+    assert sounds_like(stretch.samples, stretch.start - 3.0, clip())
