@@ -18,6 +18,7 @@ class Line:
     start: float
     end: float
     text: str
+    spaced: bool = False  # a space follows
     words: list[list[float]] = field(default_factory=list)
 
 
@@ -59,7 +60,8 @@ def _line(text: str, begin: int, words: list[tuple[int, dict[str, Any]]]) -> Lin
         return len(text[: place - begin].encode("utf-16-le")) // 2
 
     times = [[offset(place), word["start"], word["end"]] for place, word in words]
-    return Line(words[0][1]["start"], words[-1][1]["end"], text, times)
+    kept = text.rstrip()
+    return Line(words[0][1]["start"], words[-1][1]["end"], kept, spaced=kept != text, words=times)
 
 
 def text_language(text: str, spoken: str) -> str:

@@ -2,25 +2,32 @@
 // Without the socket the pieces poll, so the page stays true, only later.
 import { connect } from "./socket.js";
 
+const SETTLE = 100; // ms, in which one change's several messages come
 const OWN_PAUSE = 1000, LINE_PAUSE = 4000; // ms between two requests for one piece, at most
 const rows = document.getElementById("rows");
-const asked = new Map(); // piece id -> when it was asked for, and the timer of the next time
+const asked = new Map(); // piece id -> when it last asked for itself, and when it is due again
 
-/** Ask for a piece again: at once, or after the pause when it was just asked for. */
+/** Have a piece ask for itself again: soon, or `pause` after it last did. */
 function refresh(id, pause) {
-  const now = Date.now();
-  const state = asked.get(id) ?? { last: 0, timer: 0 };
+  const state = asked.get(id) ?? { last: 0, due: Infinity, timer: 0 };
   asked.set(id, state);
-  if (state.timer) return;
-  const ask = () => {
-    state.timer = 0;
+  const due = Math.max(state.last + pause, Date.now() + SETTLE);
+  if (due >= state.due) return;
+  clearTimeout(state.timer);
+  state.due = due;
+  state.timer = setTimeout(() => {
     state.last = Date.now();
+    state.due = Infinity;
     const piece = document.getElementById(id);
     if (piece) htmx.trigger(piece, "changed");
-  };
-  const rest = state.last + pause - now;
-  if (rest <= 0) ask();
-  else state.timer = setTimeout(ask, rest);
+  }, due - Date.now());
+}
+
+function remove(recording) {
+  const id = `recording-${recording}`;
+  clearTimeout(asked.get(id)?.timer);
+  asked.delete(id);
+  document.getElementById(id)?.remove();
 }
 
 const coming = new Set();
@@ -38,18 +45,18 @@ export async function showRow(id) {
 
 function onMessage(message) {
   const text = document.getElementById("text");
+  const reading = text !== null && Number(text.dataset.recording) === message.recording;
   if (message.queue) {
     refresh("rail", LINE_PAUSE);
     for (const piece of document.querySelectorAll("[data-unfinished]")) refresh(piece.id, LINE_PAUSE);
   } else if (message.gone) {
-    document.getElementById(`recording-${message.recording}`)?.remove();
-    if (text?.dataset.recording === String(message.recording)) location.assign("/");
+    remove(message.recording);
+    if (reading) location.assign("/");
   } else {
     refresh("rail", OWN_PAUSE);
-    if (text?.dataset.recording === String(message.recording)) refresh("text", OWN_PAUSE);
+    if (reading) refresh("text", OWN_PAUSE);
     else if (rows) showRow(message.recording);
   }
-  document.dispatchEvent(new Event("stile:changed"));
 }
 
 let wasOpen = false;

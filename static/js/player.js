@@ -90,7 +90,7 @@ byId("main").addEventListener("click", (event) => {
 // Following stops as soon as somebody scrolls by hand; a button brings it back.
 for (const gesture of ["wheel", "touchmove"]) {
   addEventListener(gesture, () => {
-    if (current && follow.checked && !audio.paused) jump.hidden = !(follow.checked = false);
+    if (current && !audio.paused) follow.checked = jump.hidden = false;
   }, { passive: true });
 }
 follow.addEventListener("change", () => (follow.checked ? show() : (jump.hidden = true)));

@@ -6,7 +6,7 @@ const FIRST_PAUSE = 500, LONGEST_PAUSE = 30_000; // ms
 export function connect(path, onMessage, onState = () => {}) {
   let pause = FIRST_PAUSE;
   const open = () => {
-    const socket = new WebSocket(path); // a relative address: same host, ws or wss as the page
+    const socket = new WebSocket(new URL(path, location).href.replace(/^http/, "ws"));
     socket.onopen = () => { pause = FIRST_PAUSE; onState(true); };
     socket.onmessage = (event) => onMessage(JSON.parse(event.data));
     socket.onclose = (event) => {

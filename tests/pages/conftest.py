@@ -1,0 +1,146 @@
+"""A real server in a thread and a real browser. Every page is watched: an error in the console, a breach of the
+content security policy or a request to another host fails the test."""
+
+import asyncio
+import importlib
+import io
+import math
+import socket
+import threading
+import time
+import wave
+from array import array
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import uvicorn
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.test import Client, override_settings
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One event loop for all tests here, so that they share one browser: to start one takes a second or two."""
+    for item in items:
+        if pytest_asyncio.is_async_test(item) and Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+class Server:
+    """The product's ASGI application on a free port, without the runner of jobs: tests make the rows' states."""
+
+    def __init__(self, application: Any) -> None:
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.uvicorn = uvicorn.Server(uvicorn.Config(application, lifespan="off", log_config=None))
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_until_complete(self.uvicorn.serve([self.socket]))
+
+    async def do(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` where the product would: on the server's own loop."""
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serves what `collectstatic` makes of the checkout now, with hashed names, as in production."""
+    with override_settings(STATIC_ROOT=tmp_path_factory.mktemp("static"), SECURE_SSL_REDIRECT=False):
+        call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=["django_htmx/ext/*"])
+        asgi = importlib.reload(importlib.import_module("asrsite.asgi"))
+        running = Server(asgi.application)
+        running.thread.start()
+        while not running.uvicorn.started:
+            time.sleep(0.02)
+        yield running
+        running.uvicorn.should_exit = True
+        running.thread.join(10)
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one is slow by intent
+
+
+@pytest.fixture
+def media(tmp_path: Path, settings: Any) -> None:
+    settings.MEDIA_ROOT = tmp_path
+
+
+@pytest.fixture
+def mei(transactional_db: None, media: None) -> User:
+    return User.objects.create_superuser("mei", password="correct horse")
+
+
+@pytest.fixture
+def jonas(transactional_db: None) -> User:
+    return User.objects.create_user("jonas", password="correct horse")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def context(server: Server, browser: Browser, mei: User) -> AsyncIterator[BrowserContext]:
+    """A fresh browser profile in which Mei is signed in."""
+    context = await browser.new_context(base_url=server.url, viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(10_000)
+    await context.add_cookies(await asyncio.to_thread(session_cookies, mei, server.url))
+    yield context
+    await context.close()
+
+
+def session_cookies(user: User, url: str) -> list[Any]:
+    client = Client()
+    client.force_login(user)
+    return [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": url}]
+
+
+@pytest.fixture
+def faults() -> list[str]:
+    """What the browser complained of; a test that provokes a complaint takes it out."""
+    return []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(context: BrowserContext, server: Server, faults: list[str]) -> AsyncIterator[Page]:
+    page = await context.new_page()
+    own = (server.url, "data:", "blob:")
+    page.on("console", lambda said: faults.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda asked: None if asked.url.startswith(own) else faults.append(asked.url))
+    yield page
+    assert faults == []
+
+
+def tone(seconds: float) -> bytes:
+    """A WAV file that can be heard."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((1, 2, 8000, 0, "NONE", ""))
+        writer.writeframes(array("h", (int(8000 * math.sin(i / 3)) for i in range(int(8000 * seconds)))).tobytes())
+    return file.getvalue()

@@ -1,0 +1,105 @@
+"""Every page holds together: narrow or wide, light or dark, in both languages, with or without JavaScript."""
+
+import asyncio
+
+import pytest
+from django.contrib.auth.models import User
+from django.template.loader import render_to_string
+from django.test import Client
+from playwright.async_api import Browser, Page, expect
+
+from recordings.models import Recording
+from tests.pages.conftest import Server, session_cookies
+from tests.pages.library import Status, make_recording, make_transcription
+
+LONG = "Averylongwordwithoutanyspaceinit" * 6
+
+
+@pytest.fixture
+def shelf(mei: User) -> Recording:
+    """One recording in every state; the one with text is returned."""
+    for status in (Status.QUEUED, Status.TRANSCRIBING, Status.FAILED, Status.CANCELED):
+        recording = make_recording(mei, f"{LONG} {status}")
+        make_transcription(recording, status, error_code="out_of_memory" if status == Status.FAILED else "")
+    recording = make_recording(mei, "产品周会", seconds=4000)
+    make_transcription(recording, Status.DONE, "我们先过一遍上周的发布情况。", LONG, detected_language="zh")
+    return recording
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_no_page_overflows_or_breaks_the_policy(
+    page: Page, shelf: Recording, server: Server, language: str, theme: str
+) -> None:
+    cookies = {"django_language": language, "theme": theme}
+    await page.context.add_cookies([{"name": n, "value": v, "url": server.url} for n, v in cookies.items()])
+    for path in ("/", f"/recordings/{shelf.pk}", "/accounts/password", "/admin/asr/monitor/"):
+        await page.goto(path)
+        if not path.startswith("/admin"):
+            paper = await page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+            assert paper == ("rgb(20, 22, 26)" if theme == "dark" else "rgb(251, 250, 247)")
+        for width in (320, 390, 768, 1280):
+            await page.set_viewport_size({"width": width, "height": 800})
+            for menu in await page.locator("main details.menu").all():
+                await menu.evaluate("menu => { menu.open = true; }")
+                left = await menu.locator(".list").evaluate("list => list.getBoundingClientRect().left")
+                assert left >= 0, (path, width)
+                await menu.evaluate("menu => { menu.open = false; }")
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (path, width)
+
+
+async def test_the_tab_key_passes_skip_link_navigation_files_and_first_title_in_that_order(
+    page: Page, shelf: Recording
+) -> None:
+    await page.goto("/")
+    passed = []
+    for _ in range(12):
+        await page.keyboard.press("Tab")
+        passed.append(await page.evaluate("document.activeElement.textContent.trim() || document.activeElement.id"))
+        assert await page.evaluate("getComputedStyle(document.activeElement).outlineWidth") == "2px"
+    stops = ["Skip to content", "Library", "files", "产品周会"]
+    assert [stop for stop in passed if stop in stops] == stops
+
+
+async def test_reading_needs_no_javascript(browser: Browser, server: Server, mei: User, shelf: Recording) -> None:
+    context = await browser.new_context(base_url=server.url, java_script_enabled=False)
+    await context.add_cookies(await asyncio.to_thread(session_cookies, mei, server.url))
+    page = await context.new_page()
+    await page.goto("/")
+    await expect(page.get_by_text("Next in line", exact=True)).to_be_visible()
+    await page.get_by_role("link", name="产品周会").click()
+    await expect(page.locator("audio[controls]")).to_be_visible()
+    await expect(page.get_by_text("我们先过一遍上周的发布情况。")).to_be_visible()
+    await context.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "path", "words"),
+    [(404, "/nope", "Nothing here."), (403, "/accounts/language", "The page was too old.")],
+)
+def test_faults_are_told_in_the_same_layout(client: Client, status: int, path: str, words: str) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    answer = strict.post(path) if status == 403 else client.get(path)
+    assert answer.status_code == status
+    assert words in answer.content.decode()
+    assert 'class="bar"' in answer.content.decode()
+
+
+@pytest.mark.parametrize("template", ["400.html", "403.html", "413.html", "500.html"])
+def test_a_fault_page_needs_neither_a_person_nor_a_database(template: str) -> None:
+    assert "<h1>" in render_to_string(template)
+
+
+async def test_what_a_stranger_opens_leads_to_the_sign_in(browser: Browser, server: Server, mei: User) -> None:
+    context = await browser.new_context(base_url=server.url)
+    page = await context.new_page()
+    await page.goto("/recordings/1")
+    await page.fill("[name=username]", "mei")
+    await page.fill("[name=password]", "correct horse")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("heading", name="Nothing here.")).to_be_visible()
+    await page.goto("/")
+    await page.get_by_label("You and how this looks").click()
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    await context.close()

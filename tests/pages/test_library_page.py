@@ -1,0 +1,198 @@
+"""The library: rows that keep themselves true, and files that become rows."""
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from django.core.files.storage import default_storage
+from django.test import Client
+from playwright.async_api import Page, expect
+from pytest_django import DjangoAssertNumQueries
+
+from recordings.events import recording_changed
+from recordings.models import Recording, Transcription
+from tests.pages.conftest import Server, tone
+from tests.pages.library import Status, add_segment, make_recording, make_transcription
+
+FILE = {"name": "会议 & <b>notes.wav", "mimeType": "audio/wav", "buffer": tone(1)}
+
+
+@sync_to_async
+def waiting(owner: User, title: str) -> tuple[Recording, Transcription]:
+    recording = make_recording(owner, title)
+    return recording, make_transcription(recording, Status.QUEUED)
+
+
+@sync_to_async
+def finish(transcription: Transcription, text: str) -> None:
+    add_segment(transcription, 0, text)
+    Transcription.objects.filter(pk=transcription.pk).update(status=Status.DONE)
+
+
+async def test_a_chosen_file_becomes_a_row_that_waits_in_line(page: Page) -> None:
+    await page.goto("/")
+    await expect(page.get_by_text("No recordings yet.")).to_be_visible()
+    await page.set_input_files("#files", [FILE])
+    row = page.locator("#rows .row")
+    await expect(row).to_have_count(1)
+    await expect(row.locator("h2")).to_have_text("会议 & <b>notes")
+    await expect(row.locator(".status")).to_have_text("Next in line")
+    await expect(page.locator("#rail")).to_contain_text("1 waiting · yours: next in line")
+    await expect(page.locator("#uploads li")).to_have_count(0)
+    await expect(page.get_by_text("No recordings yet.")).to_be_hidden()
+
+
+async def test_files_dropped_anywhere_on_the_page_are_uploaded(page: Page) -> None:
+    await page.goto("/")
+    dropped = await page.evaluate_handle(
+        """(sound) => {
+            const files = new DataTransfer();
+            for (const name of ["one.wav", "two.wav", "three.wav"])
+                files.items.add(new File([Uint8Array.from(sound)], name, { type: "audio/wav" }));
+            return files;
+        }""",
+        list(tone(0.5)),
+    )
+    await page.dispatch_event("h1", "dragover", {"dataTransfer": dropped})
+    await expect(page.get_by_text("Let go to upload")).to_be_visible()
+    await page.dispatch_event("h1", "drop", {"dataTransfer": dropped})
+    await expect(page.locator("#rows .row")).to_have_count(3)
+    await expect(page.get_by_text("Let go to upload")).to_be_hidden()
+
+
+async def test_what_cannot_be_accepted_is_refused_before_a_byte_is_sent(page: Page) -> None:
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    await page.goto("/")
+    await page.evaluate("document.getElementById('drop').dataset.maxBytes = 100")
+    await page.set_input_files(
+        "#files",
+        [
+            {"name": "large.wav", "mimeType": "audio/wav", "buffer": b"x" * 101},
+            {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"notes"},
+            {"name": "empty.wav", "mimeType": "audio/wav", "buffer": b""},
+        ],
+    )
+    notes = page.locator("#uploads .note")
+    await expect(notes).to_have_text(
+        [
+            "Larger than 2.0\N{NO-BREAK SPACE}GB, the most this server accepts.",
+            "This isn’t audio or video we can read.",
+            "The file is empty.",
+        ]
+    )
+    assert sent == []
+    await page.get_by_role("button", name="Remove").first.click()
+    await expect(notes).to_have_count(2)
+
+
+async def test_a_file_the_server_refuses_says_why_in_its_row(page: Page, faults: list[str]) -> None:
+    await page.goto("/")
+    await page.set_input_files("#files", [FILE | {"buffer": b"These are words, not sound."}])
+    await expect(page.locator("#uploads .note")).to_have_text("This isn’t audio or video we can read.")
+    await expect(page.locator("#rows .row")).to_have_count(0)
+    assert len(faults) == 1  # Chromium notes every answer of 4xx
+    faults.clear()
+
+
+async def test_a_lost_connection_is_told(page: Page, faults: list[str]) -> None:
+    await page.goto("/")
+    await page.route("**/api/recordings", lambda route: route.abort())
+    await page.set_input_files("#files", [FILE])
+    await expect(page.locator("#uploads .note")).to_have_text(
+        "The connection was lost before the file was whole. Nothing was kept."
+    )
+    assert len(faults) == 1
+    faults.clear()
+
+
+async def test_a_row_follows_its_transcription_without_a_reload(page: Page, mei: User, server: Server) -> None:
+    recording, transcription = await waiting(mei, "Standup")
+    await page.goto("/")
+    await expect(page.locator(".status")).to_have_text("Next in line")
+    await page.evaluate("window.same = true")
+    await Transcription.objects.filter(pk=transcription.pk).aupdate(status=Status.TRANSCRIBING, seconds_done=37.2)
+    await server.do(recording_changed(recording.pk, mei.pk))
+    await expect(page.locator(".status")).to_have_text("Transcribing 62%")
+    await expect(page.locator("#rows progress")).to_have_attribute("value", "62")
+    await finish(transcription, "So the root cause was nesting.")
+    await server.do(recording_changed(recording.pk, mei.pk))
+    await expect(page.locator(".what p")).to_have_text("So the root cause was nesting.")
+    assert await page.evaluate("window.same")
+
+
+async def test_those_behind_move_up_when_one_finishes(page: Page, mei: User, server: Server) -> None:
+    first, transcription = await waiting(mei, "First")
+    await waiting(mei, "Second")
+    await page.goto("/")
+    await expect(page.locator(".status")).to_have_text(["Number 2 in line", "Next in line"])
+    await finish(transcription, "Done.")
+    await server.do(recording_changed(first.pk, mei.pk))
+    await expect(page.locator(".status")).to_have_text(["Next in line", "Done"], timeout=10_000)
+
+
+async def test_a_recording_made_elsewhere_comes_up_by_itself(page: Page, mei: User, server: Server) -> None:
+    await page.goto("/")
+    await expect(page.locator("html[data-offline]")).to_have_count(0)
+    recording, _ = await waiting(mei, "From a script")
+    await server.do(recording_changed(recording.pk, mei.pk))
+    await server.do(recording_changed(recording.pk, mei.pk))
+    await expect(page.locator("#rows h2")).to_have_text(["From a script"])
+
+
+async def test_without_a_socket_the_page_says_so_and_polls(page: Page, mei: User, server: Server) -> None:
+    await page.clock.install()
+    await page.route_web_socket("/ws/recordings", lambda socket: socket.close())
+    _, transcription = await waiting(mei, "Standup")
+    await page.goto("/")
+    await expect(page.get_by_text("Reconnecting…")).to_be_visible()
+    await finish(transcription, "Done.")
+    await page.clock.fast_forward(21_000)
+    await expect(page.locator(".status")).to_have_text("Done")
+
+
+async def test_a_waiting_recording_can_be_canceled_retried_and_deleted(page: Page, mei: User) -> None:
+    recording, _ = await waiting(mei, "Standup")
+    await page.goto("/")
+    row = page.locator("#rows .row")
+    await row.get_by_label("Actions for Standup").click()
+    await row.get_by_role("button", name="Cancel").click()
+    await expect(row.locator(".status")).to_have_text("Canceled")
+    await row.get_by_label("Actions for Standup").click()
+    await row.get_by_role("button", name="Transcribe").click()
+    await expect(row.locator(".status")).to_have_text("Next in line")
+
+    await row.get_by_label("Actions for Standup").click()
+    await row.get_by_role("button", name="Delete").click()
+    await page.get_by_role("button", name="Keep it").click()
+    await expect(row).to_have_count(1)
+    await row.get_by_label("Actions for Standup").click()
+    await row.get_by_role("button", name="Delete").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(row).to_have_count(0)
+    await expect(page.get_by_text("No recordings yet.")).to_be_visible()
+    assert not await Recording.objects.filter(pk=recording.pk).aexists()
+    assert not await sync_to_async(default_storage.exists)(recording.original.name)
+
+
+def test_a_long_library_is_paged_and_asks_as_few_queries(
+    mei: User, client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    client.force_login(mei)
+    for number in range(51):
+        recording = make_recording(mei, f"Recording {number}", seconds=0.1)
+        make_transcription(recording, Status.DONE, "Text.")
+        make_transcription(recording, Status.QUEUED)
+    with django_assert_max_num_queries(9):
+        newest = client.get("/")
+    assert [row.recording.title for row in newest.context["rows"]][::49] == ["Recording 50", "Recording 1"]
+    older = client.get(f"/?before={newest.context['older']}")
+    assert [row.recording.title for row in older.context["rows"]] == ["Recording 0"]
+    assert older.context["older"] is None
+
+
+def test_titles_and_texts_are_searched(mei: User, client: Client) -> None:
+    client.force_login(mei)
+    make_transcription(make_recording(mei, "Standup"), Status.DONE, "第二个请求是不是在排队。")
+    make_recording(mei, "Workshop")
+    found = client.get("/", {"q": "排队"})
+    assert [row.recording.title for row in found.context["rows"]] == ["Standup"]
+    assert "Nothing matches “lunch”." in client.get("/", {"q": "lunch"}).content.decode()

@@ -1,0 +1,54 @@
+"""The monitor shows the same numbers as the stats, follows them, and says when it cannot."""
+
+import json
+import re
+
+from django.contrib.auth.models import User
+from django.test import Client
+from playwright.async_api import Page, expect
+
+from transcription import monitor
+
+
+def test_the_monitor_is_for_staff(mei: User, jonas: User, client: Client) -> None:
+    assert client.get("/admin/asr/monitor/").status_code == 302
+    client.force_login(jonas)
+    assert client.get("/admin/asr/monitor/").status_code == 302
+    assert "Monitor" not in client.get("/").content.decode()
+    client.force_login(mei)
+    assert client.get("/admin/asr/monitor/").status_code == 200
+
+
+def test_every_number_is_the_one_that_the_stats_give(mei: User, client: Client) -> None:
+    client.force_login(mei)
+    page = client.get("/admin/asr/monitor/").content.decode()
+    stats = client.get("/api/recordings/stats/asr-concurrency").json() | {"peak": monitor.stats()["peak"]}
+    shown = dict(re.findall(r'data-field="(\w+)">([^<]*)<', page.split("<h2>")[0] + page.split("<h2>")[-1]))
+    for field, text in shown.items():
+        expected = "–" if stats[field] is None else str(stats[field])
+        assert text == expected, field
+
+
+async def test_it_follows_and_tells_when_no_data_comes(page: Page) -> None:
+    sent = []
+
+    def relay(client_side) -> None:  # type: ignore[no-untyped-def]
+        server_side = client_side.connect_to_server()
+
+        def change(message: str | bytes) -> None:
+            if not sent:
+                stats = json.loads(message) | {"active_tasks": 1, "limit": 2, "queued_tasks": 7}
+                client_side.send(json.dumps(stats))
+            sent.append(message)
+
+        server_side.on_message(change)
+
+    await page.clock.install()
+    await page.route_web_socket("/ws/monitor", relay)
+    await page.goto("/admin/asr/monitor/")
+    await expect(page.locator(".figures [data-field=queued_tasks]")).to_have_text("7")
+    await expect(page.locator(".figures .cell")).to_have_count(2)
+    await expect(page.locator(".figures .cell.busy")).to_have_count(1)
+    await expect(page.locator(".freshness")).to_contain_text("Following")
+    await page.clock.fast_forward(12_000)
+    await expect(page.locator(".freshness")).to_contain_text("No data since")

@@ -1,0 +1,196 @@
+"""Listening and reading: the text follows the sound, and the sound follows a click on the text."""
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from django.test import Client
+from playwright.async_api import Page, expect
+
+from recordings.events import recording_changed
+from recordings.models import Recording, Segment, Transcription
+from recordings.reading import lines
+from tests.pages.conftest import Server
+from tests.pages.library import Status, add_segment, make_recording, make_transcription, words
+
+ENGLISH = "So the root cause was nesting. We wrapped the wrapper, and nobody counted the call."
+CHINESE = "对，把并发设成一再测。显存曲线应该是平的。"
+
+
+@pytest.fixture
+def standup(mei: User) -> Recording:
+    recording = make_recording(mei, "Standup")
+    transcription = make_transcription(recording, Status.DONE, ENGLISH, CHINESE, detected_language="en")
+    add_segment(transcription, 2, "No word times here. It can be read all the same.", timed=False)
+    return recording
+
+
+async def time(page: Page) -> float:
+    seconds: float = await page.evaluate("document.getElementById('audio').currentTime")
+    return seconds
+
+
+async def test_a_click_on_a_word_or_a_timestamp_goes_there(page: Page, standup: Recording) -> None:
+    await page.goto(f"/recordings/{standup.pk}")
+    place = await page.evaluate(
+        """() => {
+            const range = new Range(), text = document.querySelector(".line").firstChild;
+            range.setStart(text, 12); range.setEnd(text, 17);  // "cause"
+            const { x, y, width, height } = range.getBoundingClientRect();
+            return [x + width / 2, y + height / 2, range.toString()];
+        }"""
+    )
+    assert place[2] == "cause"
+    await page.mouse.click(place[0], place[1])
+    cause = words(ENGLISH, 0)[3]["start"]
+    assert await time(page) == pytest.approx(cause, abs=0.15)
+    assert await page.evaluate("[...CSS.highlights.get('word')].map(String)") == ["cause"]
+    await page.get_by_label("Play from 0:20").click()
+    assert await time(page) == pytest.approx(20, abs=0.15)
+    await page.get_by_text("No word times here.").click()
+    assert await time(page) == pytest.approx(40, abs=0.15)
+
+
+async def test_the_line_being_spoken_is_marked_while_it_plays(page: Page, standup: Recording) -> None:
+    await page.goto(f"/recordings/{standup.pk}#t=24")
+    current = page.locator("[aria-current=true].line")
+    await expect(current).to_have_text("对，把并发设成一再测。")
+    await expect(page.locator(".segment.current .stamp")).to_have_text("0:20")
+    await page.get_by_role("button", name="Play", exact=True).click()
+    await page.get_by_role("button", name="Pause").wait_for()
+    await page.locator("#seek").fill("32")
+    await expect(current).to_have_text("显存曲线应该是平的。")
+    assert await time(page) >= 32
+
+
+async def test_following_stops_for_a_hand_that_scrolls_and_can_be_taken_up_again(page: Page, mei: User) -> None:
+    recording = await sync_to_async(make_recording)(mei, "Long", seconds=60)
+    await sync_to_async(make_transcription)(recording, Status.DONE, *(f"{ENGLISH} Number {n}." * 4 for n in range(30)))
+    await page.goto(f"/recordings/{recording.pk}")
+    await page.get_by_role("button", name="Play", exact=True).click()
+    await expect(page.locator("[aria-current=true].line")).to_have_count(1)
+    await page.mouse.move(600, 600)
+    await page.mouse.wheel(0, 2000)
+    jump = page.get_by_role("button", name="Jump to current")
+    await jump.click()
+    await expect(page.locator("[aria-current=true].line")).to_be_in_viewport()
+    await expect(jump).to_be_hidden()
+    await expect(page.get_by_label("Follow")).to_be_checked()
+
+
+async def test_keys_do_what_the_list_says_and_can_be_turned_off(page: Page, standup: Recording) -> None:
+    await page.goto(f"/recordings/{standup.pk}#t=20")
+    await expect(page.locator("#time")).to_have_text("0:20")
+    await page.keyboard.press("l")
+    assert await time(page) == pytest.approx(25, abs=0.1)
+    await page.keyboard.press("j")
+    await page.keyboard.press("j")
+    assert await time(page) == pytest.approx(15, abs=0.1)
+    await page.keyboard.press("]")
+    await page.keyboard.press("]")
+    assert await page.evaluate("document.getElementById('audio').playbackRate") == 1.5
+    await page.keyboard.press(" ")
+    await page.get_by_role("button", name="Pause").wait_for()
+    await page.keyboard.press(" ")
+    await page.keyboard.press("?")
+    await page.get_by_label("Use these keys").uncheck()
+    await page.get_by_role("button", name="Close").click()
+    await page.reload()
+    assert await page.evaluate("document.getElementById('audio').playbackRate") == 1.5  # kept
+    before = await time(page)
+    await page.keyboard.press("l")
+    assert await time(page) == before
+
+
+async def test_text_appears_as_it_comes_and_a_failure_says_why_and_can_be_retried(
+    page: Page, mei: User, server: Server
+) -> None:
+    recording = await sync_to_async(make_recording)(mei, "Workshop")
+    transcription = await sync_to_async(make_transcription)(recording, Status.QUEUED)
+    await page.goto(f"/recordings/{recording.pk}")
+    status = page.locator("#text .status")
+    await expect(status).to_have_text("Next in line")
+
+    await sync_to_async(add_segment)(transcription, 0, ENGLISH)
+    this = Transcription.objects.filter(pk=transcription.pk)
+    await this.aupdate(status=Status.TRANSCRIBING, seconds_done=20)
+    await server.do(recording_changed(recording.pk, mei.pk))
+    await expect(page.locator("#text .segment")).to_contain_text(ENGLISH)
+    await expect(status).to_have_text("Transcribing 33%")
+
+    await this.aupdate(status=Status.FAILED, error_code="out_of_memory", error_message="CUDA out of memory")
+    await server.do(recording_changed(recording.pk, mei.pk))
+    await expect(page.get_by_text("The Whisper server ran out of GPU memory.")).to_be_visible()
+    await expect(page.get_by_text("This is the part that was finished:")).to_be_visible()
+    assert "CUDA" not in await page.content()
+    await page.get_by_role("button", name="Retry").click()
+    await expect(status).to_have_text("Next in line")
+
+
+async def test_deleting_from_its_own_page_leads_back_to_the_library(page: Page, standup: Recording) -> None:
+    await page.goto(f"/recordings/{standup.pk}")
+    await page.get_by_label("More actions").click()
+    await page.get_by_role("button", name="Delete").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await page.wait_for_url("/")
+    await expect(page.get_by_text("No recordings yet.")).to_be_visible()
+
+
+def test_what_people_and_whisper_write_stays_text(mei: User, client: Client) -> None:
+    client.force_login(mei)
+    recording = make_recording(mei, "<script>alert(1)</script>")
+    make_transcription(recording, Status.DONE, "</span><img src=x onerror=alert(2)>")
+    page = client.get(f"/recordings/{recording.pk}").content.decode()
+    assert "<script>alert" not in page
+    assert "<img" not in page
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (Status.DONE, "No speech found in this recording."),
+        (Status.CANCELED, "Canceled. Nothing was lost; the audio is still here."),
+        (Status.FAILED, "The Whisper server took too long, so we stopped waiting."),
+        (Status.QUEUED, "Next in line"),
+    ],
+)
+def test_every_state_says_what_is_the_matter(mei: User, client: Client, status: Status, sentence: str) -> None:
+    client.force_login(mei)
+    recording = make_recording(mei, "Standup")
+    make_transcription(recording, status, error_code="timed_out" if status == Status.FAILED else "")
+    assert sentence in client.get(f"/recordings/{recording.pk}").content.decode()
+
+
+def test_an_earlier_text_stays_readable_while_a_new_one_is_made(mei: User, client: Client) -> None:
+    client.force_login(mei)
+    recording = make_recording(mei, "Standup")
+    make_transcription(recording, Status.DONE, ENGLISH)
+    make_transcription(recording, Status.TRANSCRIBING)
+    page = client.get(f"/recordings/{recording.pk}").content.decode()
+    assert "This is the text of the transcription before:" in page
+    assert "nobody counted the call" in page
+
+
+def test_every_paragraph_says_its_language(mei: User, client: Client, standup: Recording) -> None:
+    client.force_login(mei)
+    paragraphs = client.get(f"/recordings/{standup.pk}").context["paragraphs"]
+    assert [paragraph.language for paragraph in paragraphs] == ["en", "zh-Hans", "en"]
+
+
+def test_lines_end_where_sentences_end_and_count_as_browsers_do() -> None:
+    text = "🙂 Hi there. Bye."
+    spoken = [
+        {"start": 1.0, "end": 2.0, "word": "🙂", "probability": 1},
+        {"start": 2.0, "end": 3.0, "word": " Hi", "probability": 1},
+        {"start": 3.0, "end": 4.0, "word": " there.", "probability": 1},
+        {"start": 4.0, "end": 5.0, "word": " Bye.", "probability": 1},
+    ]
+    first, second = lines(Segment(start=0, end=6, text=text, words=spoken))
+    assert (first.text, first.spaced, first.start, first.end) == ("🙂 Hi there.", True, 1.0, 4.0)
+    assert first.words == [[0, 1.0, 2.0], [3, 2.0, 3.0], [6, 3.0, 4.0]]  # the emoji is two units in UTF-16
+    assert (second.text, second.spaced, second.words) == ("Bye.", False, [[0, 4.0, 5.0]])
+
+
+def test_a_corrected_segment_keeps_its_own_time_only() -> None:
+    segment = Segment(start=0, end=19, text=ENGLISH, words=words(ENGLISH, 0), correction="Quite something else.")
+    (line,) = lines(segment)
+    assert (line.text, line.start, line.end, line.words) == ("Quite something else.", 0, 19, [])
