@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -28,12 +28,12 @@ class Stopped(Exception):
     """The job was canceled or deleted: it is nobody's any more."""
 
 
-async def run_transcription(pk: int) -> None:
+async def run_transcription(pk: int, stopping: Callable[[], bool] = lambda: False) -> None:
     """Run the job to its end: done, or failed with a reason. The same coroutine wherever jobs run.
 
-    Safe to call again after a crash: segments that were committed are not sent again. When it is canceled half-way,
-    because the process stops, the row stays as it is, to be taken up again. `DatabaseError` is raised: the job is then
-    unfinished, and the caller's to try again.
+    Safe to call again after a crash: segments that were committed are not sent again. Once the process is `stopping`
+    it ends early, with the segments under way; the row then stays as it is, to be taken up again, and so it does when
+    the coroutine is canceled. `DatabaseError` is raised: the job is then unfinished, and the caller's to try again.
     """
     claimed = await Transcription.objects.filter(pk=pk, status__in=Transcription.UNFINISHED).aupdate(
         status=Status.TRANSCRIBING, attempts=F("attempts") + 1, started_at=timezone.now()
@@ -44,7 +44,7 @@ async def run_transcription(pk: int) -> None:
     await recording_changed(job.recording_id, job.recording.owner_id)
     try:
         with _one_error():
-            await _transcribe(job)
+            await _transcribe(job, stopping)
     except Stopped:
         return
     except TranscriptionError as error:
@@ -59,18 +59,21 @@ async def run_transcription(pk: int) -> None:
     await recording_changed(job.recording_id, job.recording.owner_id)
 
 
-async def _transcribe(job: Transcription) -> None:
+async def _transcribe(job: Transcription, stopping: Callable[[], bool]) -> None:
     """Send every stretch of speech that has no segment yet, a few at a time."""
     done = {index async for index in job.segments.values_list("index", flat=True)}
     total = 0
     room = asyncio.Semaphore(service.total_limit() + 1)  # bounds memory; one more than fits, so that no permit idles
     async with _stretches(job.recording) as (reader, stretches), asyncio.TaskGroup() as tasks:
         async for stretch in stretches:
+            if stopping():
+                break
             total += 1
             if stretch.index not in done:
                 await room.acquire()
                 tasks.create_task(_segment(job, stretch)).add_done_callback(lambda _: room.release())
-    await _finish(job, total, reader)
+    if not stopping():
+        await _finish(job, total, reader)
 
 
 async def _segment(job: Transcription, stretch: Stretch) -> None:
@@ -165,24 +168,22 @@ def _leaf(error: BaseException) -> BaseException:
 async def _stretches(recording: Recording) -> AsyncIterator[tuple[SpeechReader, AsyncIterator[Stretch]]]:
     """The recording's stretches of speech, each read in a thread when it is asked for."""
     file = await asyncio.to_thread(recording.original.storage.open, recording.original.name)
-    try:
-        reader = SpeechReader(file, max_hours=settings.MAX_AUDIO_HOURS)
-        async with aclosing(_read(reader)) as stretches:
-            yield reader, stretches
-    finally:
-        file.close()
-
-
-async def _read(reader: SpeechReader) -> AsyncGenerator[Stretch]:
-    stretches = iter(reader)
+    reader = SpeechReader(file, max_hours=settings.MAX_AUDIO_HOURS)
+    speech = iter(reader)
     reading: asyncio.Future[Stretch | None] | None = None
-    try:
+
+    async def stretches() -> AsyncGenerator[Stretch]:
+        nonlocal reading
         while True:
-            reading = asyncio.ensure_future(asyncio.to_thread(next, stretches, None))
-            stretch = await asyncio.shield(reading)
-            if stretch is None:
+            reading = asyncio.ensure_future(asyncio.to_thread(next, speech, None))
+            if (stretch := await asyncio.shield(reading)) is None:
                 return
             yield stretch
+
+    try:
+        yield reader, stretches()
     finally:
-        if reading and not reading.done():  # a thread cannot be canceled; the file stays open until it is through
-            await asyncio.wait({reading})
+        if reading and not reading.done():  # a thread cannot be canceled: the file stays open until it is through
+            reading.add_done_callback(lambda _: file.close())
+        else:
+            file.close()

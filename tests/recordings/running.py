@@ -87,7 +87,6 @@ async def jobs_running() -> AsyncIterator[Runner]:
     try:
         yield runner
     finally:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
+        runner.stop()
+        await running
         await service.client().aclose()

@@ -206,3 +206,17 @@ async def test_a_job_that_another_process_put_in_line_is_found() -> None:
             await asyncio.sleep(0.2)
             job = await Transcription.objects.acreate(recording=await recording(await someone()))
             assert (await finished(job, LOOK_AGAIN + 10)).status == "done"
+
+
+async def test_a_process_that_stops_lets_the_segment_under_way_end_and_leaves_the_rest_in_line() -> None:
+    with WhisperStub(seconds=0.3) as stub, whisper_at(stub):
+        async with jobs_running():
+            job = await queue_transcription(await recording(await someone()))
+            await until(lambda: stub.computing == 1)
+        await job.arefresh_from_db()
+        assert job.status == "transcribing"
+        assert job.segments_done == len(stub.received) < CLIPS  # every answer was kept
+
+        async with jobs_running():
+            assert (await finished(job)).segments_done == CLIPS
+    assert len(stub.received) == CLIPS

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import fcntl
 import os
 import socket
 from argparse import ArgumentParser
@@ -18,7 +17,7 @@ from django.urls import reverse
 
 from accounts.models import SignInLink
 from recordings.jobs import in_line
-from recordings.runner import runner
+from recordings.runner import AlreadyRunning, only_runner, runner
 from recordings.transcribing import run_transcription
 from transcription import service
 
@@ -33,34 +32,26 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=settings.PORT)
 
     def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
-        with _only_server(), _listening(host, port) as listener:
-            call_command("migrate", verbosity=0)
-            _remove_leftovers()
-            link = _sign_in_link(*listener.getsockname()[:2])
-            with suppress(KeyboardInterrupt):
-                asyncio.run(self._serve(listener, link))
+        try:
+            with only_runner(settings.DATA_DIR), _listening(host, port) as listener:
+                call_command("migrate", verbosity=0)
+                _remove_leftovers()
+                link = _sign_in_link(*listener.getsockname()[:2])
+                with suppress(KeyboardInterrupt):
+                    asyncio.run(self._serve(listener, link))
+        except AlreadyRunning:
+            raise CommandError(f"Stile is already running on the data in {settings.DATA_DIR}.") from None
 
     async def _serve(self, listener: socket.socket, link: str) -> None:
         config = uvicorn.Config(
             "asrsite.asgi:application", log_config=None, access_log=False, timeout_graceful_shutdown=GRACE
         )
         async with service.running(), asyncio.TaskGroup() as tasks:
-            jobs = tasks.create_task(runner.run(in_line, run_transcription, service.total_limit))
+            tasks.create_task(runner.run(in_line, run_transcription, service.total_limit))
             self.stdout.write(f"\n  Stile 听序 is ready. Sign in, once, with\n\n    {link}\n")
             self.stdout.flush()
             await uvicorn.Server(config).serve(sockets=[listener])
-            jobs.cancel()
-
-
-@contextmanager
-def _only_server() -> Iterator[None]:
-    """Two servers on the same data would run the same jobs, each behind a gate of its own."""
-    with (settings.DATA_DIR / "server.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CommandError(f"Stile is already running on the data in {settings.DATA_DIR}.") from None
-        yield
+            runner.stop()
 
 
 @contextmanager
