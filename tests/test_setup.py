@@ -68,6 +68,7 @@ def test_a_python_without_venv_is_told_in_one_sentence(checkout: Path) -> None:
     assert result.returncode
 
 
+@pytest.mark.slow
 def test_without_network_the_last_word_is_a_sentence_and_the_next_try_starts_again(checkout: Path) -> None:
     nowhere = {"PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": "", "PIP_RETRIES": "0", "PIP_NO_CACHE_DIR": "1"}
     for _ in range(2):

@@ -66,6 +66,7 @@ def _quick_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "FIRST_DELAY", 0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("engine")
 async def test_a_call_made_while_whisper_starts_or_comes_back_is_answered_all_the_same() -> None:
     async with EmbeddedEngine(WHISPER) as engine, httpx.AsyncClient(timeout=60) as client:
