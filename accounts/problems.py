@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Mapping
 
+from django.core.exceptions import BadRequest
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -10,8 +11,12 @@ from django.utils.translation import gettext_lazy as _
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-class Problem(Exception):
-    """An HTTP status, a code that never changes, and a sentence for a person in their language."""
+class Problem(BadRequest):
+    """An HTTP status, a code that never changes, and a sentence for a person in their language.
+
+    A BadRequest, so that Django answers 400 where one is raised outside of the API: by the upload handler, while a
+    page's form is read.
+    """
 
     def __init__(
         self, status: int, code: str, message: str | Promise, headers: Mapping[str, str] | None = None

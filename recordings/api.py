@@ -8,10 +8,13 @@ from functools import wraps
 from typing import Any, Literal, cast
 
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import IntegrityError
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
+from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext_lazy as _
 from ninja import File, Form, NinjaAPI, P, QueryEx, Status, UploadedFile
@@ -141,10 +144,29 @@ UNEXPECTED = Problem(
 )
 
 
+# What pydantic finds, by its own names (docs.pydantic.dev: validation errors), in words that are translated.
+FAULTS: dict[str, Promise] = {
+    "bool_parsing": _("This is neither true nor false."),
+    "greater_than_equal": _("This must be at least %(ge)s."),
+    "int_parsing": _("This is not a whole number."),
+    "less_than_equal": _("This must be at most %(le)s."),
+    "literal_error": _("This must be one of %(expected)s."),
+    "missing": _("This is missing."),
+    "string_too_long": _("This is longer than %(max_length)s characters."),
+    "string_type": _("This is not a text."),
+    "string_unicode": _("This is not a text."),
+}
+
+
 def _fault(error: Mapping[str, Any]) -> str:
-    """“body.title: …”; what pydantic puts before a ValueError's own words is left out."""
+    """“title: …”, without the names that only our own functions give to what is sent."""
     where = ".".join(str(part) for part in error["loc"][1:] if part not in {"form", "patch", "options"})
-    return f"{where}: {error['msg'].removeprefix('Value error, ')}"
+    context = error.get("ctx", {})
+    if error["type"] == "value_error":  # one of our own: it is said in words already
+        words = str(context["error"])
+    else:
+        words = str(FAULTS.get(error["type"], _("This cannot be used."))) % context
+    return f"{where}: {words}" if where else words
 
 
 for handled in (Http404, HttpError, ValidationError):  # ninja has its own for these
@@ -247,9 +269,7 @@ async def patch_recording(request: ApiRequest, id: int, patch: RecordingPatch) -
     if changes.get("title") == "":
         raise Problem(422, "invalid_request", _("title: A recording needs a title."))
     if changes:
-        for field, value in changes.items():
-            setattr(recording, field, value)
-        await recording.asave(update_fields=[*changes, "updated_at"])
+        await Recording.objects.filter(pk=id).aupdate(**changes, updated_at=timezone.now())
         await recording_changed(recording.pk, recording.owner_id)
     return await _one(request, id)
 
@@ -280,7 +300,10 @@ async def transcribe(request: ApiRequest, response: HttpResponse, id: int, optio
     """While one is queued or running, a second request answers with that same one."""
     recording = (await find(request.auth.user.pk, id)).recording
     asked = options.model_dump() if options else {}
-    await queue_transcription(recording, **asked)
+    try:
+        await queue_transcription(recording, **asked)
+    except IntegrityError:  # deleted in this very moment
+        raise not_found() from None
     response["Location"] = request.path.removesuffix("/transcribe")
     return Status(202, await _one(request, id))
 
@@ -342,13 +365,13 @@ async def correct_segment(request: ApiRequest, id: int, index: int, patch: Segme
     if segment is None:
         raise not_found()
     segment.correction = None if patch.text == segment.text else patch.text
-    await segment.asave(update_fields=["correction"])
+    await Segment.objects.filter(pk=segment.pk).aupdate(correction=segment.correction)
     await recording_changed(entry.recording.pk, entry.recording.owner_id)
     return segment_json(segment)
 
 
-@api.api_operation(
-    ["GET", "HEAD"],
+@api.api_operation(["HEAD"], "recordings/{int:id}/audio", include_in_schema=False)
+@api.get(
     "recordings/{int:id}/audio",
     response={200: None, 206: None, 304: None, 416: None, **errors(404)},
     openapi_extra=_files("audio/*", "video/*"),

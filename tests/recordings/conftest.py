@@ -52,7 +52,11 @@ class Site:
         return self.client(cookies={"sessionid": session.cookies["sessionid"].value})
 
     def files(self) -> list[str]:
-        """What lies in the storage and among the unfinished uploads."""
+        """What lies in the storage and among the uploads, when those that were just refused are gone: the server
+        closes them after it has answered."""
+        deadline = time.monotonic() + 2
+        while list(self.folder.glob("incoming/*.upload")) and time.monotonic() < deadline:
+            time.sleep(0.01)
         return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file())
 
     def close(self) -> None:

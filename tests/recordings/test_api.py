@@ -332,6 +332,20 @@ def test_what_nobody_thought_of_is_a_500_that_tells_nothing(site: Site, monkeypa
     assert "42" not in answer.text
 
 
+def test_what_is_wrong_with_a_request_is_said_in_the_callers_language(site: Site) -> None:
+    program = site.program()
+
+    def message(language: str, **parameters: Any) -> str:
+        answer = program.get("/api/recordings", params=parameters, headers={"Accept-Language": language})
+        assert code(answer) == (422, "invalid_request")
+        words: str = answer.json()["error"]["message"]
+        return words
+
+    assert message("en", limit=101) == "limit: This must be at most 100."
+    assert message("zh-CN", limit=101) == "limit: 此项不能大于 100。"
+    assert message("en", status="x").startswith("status: This must be one of 'new', 'queued'")
+
+
 def test_answers_are_kept_by_no_cache(site: Site) -> None:
     assert site.program().get("/api/recordings").headers["Cache-Control"] == "no-store"
 
@@ -383,11 +397,12 @@ def test_the_specification_names_every_route_with_its_errors_and_its_auth(site: 
         ("apiKey", "cookie"),
     }
     operations = [operation for path in spec["paths"].values() for operation in path.values()]
-    assert len(operations) == 12
+    assert len(operations) == 11
     for operation in operations:
         assert {tuple(way) for way in operation["security"]} == {("BearerToken",), ("SessionCookie",)}
         assert {"401", "403", "422", "500", "503"} <= operation["responses"].keys()
         assert operation["summary"]
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
     assert spec["components"]["schemas"]["RecordingOut"]["example"].keys() == SHAPE
 
 

@@ -102,6 +102,12 @@ def test_what_cannot_be_transcribed_is_refused_with_a_reason_and_leaves_nothing(
     assert not Recording.objects.exists()
 
 
+def test_a_bad_name_in_a_pages_form_is_a_bad_request_too(site: Site) -> None:
+    body, headers = form("../a.wav", b"x")
+    browser = site.client(cookies={"csrftoken": "a" * 32})
+    assert browser.post("/admin/login/", content=body, headers=headers).status_code == 400
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -45,9 +45,7 @@ class Command(BaseCommand):
             users(username=options["user"]).clean_fields(exclude=["password"])
         except ValidationError as error:
             raise CommandError(f"This cannot be a user's name: {error.messages[0]}") from error
-        user, _made = users.objects.get_or_create(
-            username=options["user"], defaults={"password": make_password(None)}
-        )
+        user, _made = users.objects.get_or_create(username=options["user"], defaults={"password": make_password(None)})
         if not user.is_active:
             raise CommandError(f"The user {user.username} is deactivated: no token of theirs would work.")
         scopes = options["scopes"] or ApiToken.Scope.values
