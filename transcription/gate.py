@@ -430,6 +430,8 @@ class Gate:
 
     def set_ceiling(self, ceiling: int | None) -> None:
         """Change the highest limit while running; None has it found from 1 upwards. `ValueError` says what is wrong."""
+        if ceiling is not None and type(ceiling) is not int:
+            raise ValueError(f"The limit must be a whole number, not {ceiling!r}.")
         with self._lock:
             now = self._clock()
             if change := self._limit.set_ceiling(ceiling):
