@@ -1,19 +1,20 @@
 """How many calls one Whisper server gets at once: samples of finished calls in, a limit out.
 
-`AdaptiveLimit` looks for the fewest calls in flight that get the most audio transcribed per second, so:
+`AdaptiveLimit` looks for the fewest calls in flight that get the most audio transcribed per second:
 
-1.  It measures only while the server is full: throughput is, by Little's law, calls in flight x audio seconds /
-    seconds in the server, over calls that ran under one limit. With fewer calls nothing is learnt, nothing rises.
-2.  From its home, the level it trusts, it visits a neighbour for one window of calls: upwards by one (an eighth
-    when high), downwards half way first, then ever nearer. The more noise was measured, the longer the window.
-3.  A visit's gain is set against an ideal server's, which from a to b calls gains b / a. The higher level becomes
-    home if it gains a fair share of that, else the lower one: for equal throughput all wait less in the server.
+1.  It measures only while the server is full. Throughput is then, by Little's law, calls in flight x audio
+    seconds / seconds in the server, over calls that ran under one limit. With fewer calls nothing rises.
+2.  From home, the level it trusts, it visits the neighbour it knows least about: one call up (an eighth when
+    high), or down, half way first and then ever nearer. A visit lasts until noise can no longer decide it.
+3.  What a visit gains is set against an ideal server, which from a to b calls gains b / a. If the higher level
+    gains a fair share of that it becomes home, else the lower: for equal throughput all wait less in the server.
     Remembered are gains, averaged over visits, not throughputs: whoever else slows the GPU slows both levels.
-    A move is followed up at once; after visits in vain it rests ever longer.
-4.  An out-of-memory answer halves the limit and lets nobody in for a cool-down, which doubles while that has not
-    helped. Then every round of successes adds one, up to home, which is below the level that failed. That level
-    is shunned until enough calls and time have passed, longer after each failure, until it is seen to work.
-5.  A server that answers busy, or not in time, is taken one level down in the same way, without a cool-down.
+4.  A move is followed up at once. The surer it is of home, the longer it stays; when home's own throughput
+    jumps, all gains are forgotten.
+5.  Out of memory: halve the limit, let nobody in for a cool-down, twice as long each time while that has not
+    helped. Then each round of successes adds one, up to home, which is now below the level that failed. That
+    level is shunned until enough calls and time have passed, longer when it fails again.
+6.  Busy, or no answer in time: the same, but one level down, and no cool-down.
 
 It reads no clock: time is what the samples say. A sample costs O(1); memory grows with levels, not with calls.
 """
@@ -27,26 +28,26 @@ from typing import Literal, NamedTuple, Protocol
 
 Outcome = Literal["ok", "oom", "busy", "timeout", "error"]
 
-# The share of an ideal server's gain (in logarithms) that makes a higher level worth its longer time in the server.
-# On Gunther's and on parabolic curves (see bench/adaptive) each step below 95 % of the peak gains more than 0.16.
-WORTH = 0.15
-# A window is so long that its standard error is this share of an ideal server's gain.
-PRECISION = 0.3
-# The spread of log(audio / time) between calls until it is measured.
-SPREAD = 0.2
-BASE_WINDOWS = 4  # home's throughput is averaged over about so many windows
-VISITS = 6  # gains are averaged over about so many visits
-LONGEST_REST = 64  # windows between visits at most
-COOL_DOWN = 1.0  # seconds, first
-LONGEST_COOL_DOWN = 60.0
-SHUN_CALLS = 250  # successes before a failed level is tried again: with its one failure, well under 1 in 100
-SHUN_SECONDS = 120.0
-SHUN_DOUBLINGS = 2
+# Chosen on the grid of bench/adaptive, which shows what they bring.
+WORTH = 0.16  # share of an ideal server's gain that a level must bring: each step below 95 % of the peak does there
+SURE = 0.6  # standard errors of the gain beyond WORTH that it takes to move
+CLEAR = 3.0  # standard errors that end a visit early
+VISIT = 22.0  # weight that ends it anyhow: a standard error of 0.21 ideal gains
+MEMORY = 12 * VISIT  # weight at which old visits begin to be forgotten
+BASE_WINDOWS = 8  # home's throughput is averaged over about so many windows
+REST = 32  # windows at home between visits, over home: a visit costs about 1 / home, so visits cost 3 %
+LONGEST = 4
+SURPRISE = 0.3  # change of the log of home's throughput that says that the server is another now
+SPREAD = 0.3  # of log(audio / time) between calls, until it is measured
+COOL_DOWN = 1.0  # seconds, the first
+LONGEST_COOL_DOWN = 60.0  # seconds
+SHUN_CALLS, SHUN_SECONDS = 200, 90.0  # before a failed level is tried again: one failure is well under 1 in 100
+SHUN_LONGER = 2  # times that, when it failed again
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One finished exchange. Times are monotonic seconds; `in_flight`: calls out at its admission, itself too."""
+    """One finished exchange. Times: monotonic seconds. `in_flight`: calls out at its admission, itself too."""
 
     started: float
     finished: float
@@ -66,8 +67,8 @@ class Limit(Protocol):
     """What the gate asks of a limit. `hold_until`: nobody is let in before this time (-inf: no hold)."""
 
     limit: int
-    hold_until: float
     ceiling: int | None
+    hold_until: float
 
     def record(self, sample: Sample) -> LimitChange | None: ...
 
@@ -95,53 +96,45 @@ class FixedLimit:
 
     def set_ceiling(self, ceiling: int | None) -> LimitChange | None:
         if ceiling is None:
-            raise ValueError("A fixed limit must be a number: only an adaptive limit is found by itself.")
+            raise ValueError("A fixed limit must be a number: only an adaptive limit finds its own.")
         _check(1, ceiling)
-        self.ceiling = ceiling
-        if ceiling == self.limit:
-            return None
-        self.limit = ceiling
-        return LimitChange(ceiling, "set by an admin")
+        before = self.limit
+        self.limit = self.ceiling = ceiling
+        return LimitChange(ceiling, "set by an admin") if ceiling != before else None
 
 
 class _Phase(Enum):
     HOME = auto()
     VISIT = auto()
-    RECOVERY = auto()
+    RECOVERY = auto()  # on the way back up to home after a failure
 
 
 class AdaptiveLimit:
     """See the module's docstring.
 
-    floor, ceiling: the limit stays between them. `ceiling=None` has it found from the floor upwards.
-    start: the first limit; by default the ceiling, for which an admin vouched, or the floor if there is none.
+    floor, ceiling: the limit stays between them; `ceiling=None` has it found from the floor upwards.
+    start: the first limit; by default the ceiling, for which an admin vouched, or else the floor.
     """
 
     def __init__(self, *, floor: int = 1, ceiling: int | None, start: int | None = None) -> None:
         _check(floor, ceiling)
         self.floor = floor
         self.ceiling = ceiling
-        self.limit = self._home = self._clamp(start or ceiling or floor)
+        self.limit = self._clamp(start or ceiling or floor)
         self.hold_until = -math.inf
         self._phase = _Phase.HOME
-        self._base, self._base_windows = (
-            0.0,
-            0,
-        )  # log of home's throughput, and how many windows it comes from
+        self._settle(self.limit)
+        self._rest = 0  # calls at home until the next visit
         self._variance = SPREAD**2
-        self._gains: dict[tuple[int, int], tuple[float, int]] = {}  # (lower, higher): mean log gain, visits
-        self._upwards = ceiling is None  # where the next visit goes
-        self._stride = self._home // 2  # how far down
-        self._rest = self._longest_rest = 0  # windows
-        self._failed: int | None = None  # the level shunned
-        self._failures = 0
+        self._gains: dict[tuple[int, int], tuple[float, float]] = {}  # (low, high): share of ideal, weight
+        self._failed: int | None = None  # the level that is shunned
         self._failed_at = -math.inf
-        self._successes = 0  # since then
-        self._streak = 0  # cuts since a window went well
+        self._successes = self._failures = 0  # since it failed; since a higher level proved itself
+        self._streak = 0  # failures since a window went well
         self._begin(-math.inf)
 
     def record(self, sample: Sample) -> LimitChange | None:
-        """Learn from a finished exchange. Returns the change of the limit it brought, if any."""
+        """Learn from a finished exchange. Returns the change of the limit that it brought, if any."""
         if sample.outcome == "error":
             return None
         if sample.outcome != "ok":
@@ -150,39 +143,43 @@ class AdaptiveLimit:
         if sample.started < self._since:
             return None  # it ran partly under another limit
         if sample.in_flight < self.limit:
-            self._slack += 1
+            self._slack += 1  # filling up takes fewer than `limit` of these
             return self._give_up(sample.finished) if self._slack >= self.limit else None
+        if self._skip > 0:
+            self._skip -= 1  # short calls answer first: a round later all lengths do
+            return None
         self._measure(sample)
-        return self._conclude(sample.finished) if self._calls >= self._wanted else None
+        return self._conclude(sample.finished) if self._is_over() else None
 
     def set_ceiling(self, ceiling: int | None) -> LimitChange | None:
-        """Change the ceiling while running. A limit at the old ceiling goes to the new one; any other stays below."""
+        """Change the ceiling while running. A limit at the old ceiling goes to the new one at once."""
         _check(self.floor, ceiling)
-        follow = ceiling is not None and self.limit == self.ceiling
-        before, self.ceiling = self.limit, ceiling
-        self._home = self._clamp(ceiling if follow and ceiling else self._home)
-        self.limit = self._home if follow else self._clamp(self.limit)
+        before, follow = self.limit, ceiling is not None and self.limit == self.ceiling
+        self.ceiling = ceiling
+        self.limit = self._clamp(ceiling if follow and ceiling else before)
         if self.limit == before:
+            self._home = self._clamp(self._home)
             return None
-        self._base_windows = 0
-        self._phase = _Phase.HOME if self.limit == self._home else _Phase.RECOVERY
-        self._look_around()
+        self._phase = _Phase.HOME
+        self._settle(self.limit)
         self._begin(self._since)
         return LimitChange(self.limit, "an admin changed the highest limit")
 
     # --- measuring -----------------------------------------------------------------------------
 
     def _begin(self, now: float) -> None:
-        """Start a window: it measures calls admitted from `now` on."""
+        """Measure calls admitted from `now` on."""
         self._since = now
+        self._skip = 0 if self._phase is _Phase.RECOVERY else self.limit
+        self._clear()
+
+    def _clear(self) -> None:
+        """Start a window. `_ideal`: the log of what an ideal server gains by the step it is to decide on."""
         self._calls = self._slack = 0
         self._audio = self._seconds = self._logs = self._squares = 0.0
-        if self._phase is _Phase.RECOVERY:
-            self._wanted = self.limit
-            return
-        low, high = sorted((self._home, self.limit))
-        ideal = math.log(high / low) if high > low else math.log1p(1 / low)
-        self._wanted = self.limit + 2 + math.ceil(self._variance / (PRECISION * ideal) ** 2)
+        visited = self._home - self._stride if self._stride > 1 else self._home + 1
+        low, high = sorted((self._home, self.limit if self.limit != self._home else max(visited, 1)))
+        self._ideal = math.log(high / low)
 
     def _measure(self, sample: Sample) -> None:
         seconds = max(sample.finished - sample.started, 1e-6)
@@ -194,64 +191,127 @@ class AdaptiveLimit:
         self._logs += speed
         self._squares += speed * speed
 
+    def _level(self) -> float:
+        """Log of the throughput in this window."""
+        return math.log(self.limit * self._audio / self._seconds)
+
+    def _weight(self) -> float:
+        """1 / the variance of a gain measured by two windows like this, in ideal gains."""
+        return self._calls * self._ideal**2 / (2 * self._variance)
+
+    def _share(self) -> float:
+        """The gain of the higher level over the lower in ideal gains, which no real server exceeds."""
+        gain = (self._level() - self._base) / self._ideal
+        return max(-1.0, min(gain if self.limit > self._home else -gain, 1.0))
+
+    def _is_over(self) -> bool:
+        if self._phase is _Phase.RECOVERY:
+            return self._calls >= self.limit
+        if self._calls < self.limit + 2:
+            return False
+        weight = self._weight()
+        return weight >= VISIT or (
+            self._phase is _Phase.VISIT and abs(self._share() - WORTH) * math.sqrt(weight) > CLEAR
+        )
+
     def _conclude(self, now: float) -> LimitChange | None:
-        """The window is full: learn from it, decide where to go, start the next."""
-        level = math.log(self.limit * self._audio / self._seconds)
-        spread = self._squares / self._calls - (self._logs / self._calls) ** 2
-        self._variance += (min(max(spread, 0.0), 1.0) - self._variance) / 8
+        """The window is over: learn from it, decide where to go, start the next."""
         self._streak = 0
-        if self._failed is not None and self.limit >= self._failed:
-            self._failed, self._failures = None, 0
-        match self._phase:
-            case _Phase.RECOVERY:
-                change = self._recover()
-            case _Phase.VISIT:
-                change = self._judge(level, now)
-            case _Phase.HOME:
-                self._base_windows = min(self._base_windows + 1, BASE_WINDOWS)
-                self._base += (level - self._base) / self._base_windows
-                self._rest -= 1
-                change = self._visit(now) if self._rest < 0 else None
-        self._begin(now)
+        if self._phase is _Phase.RECOVERY:
+            change: LimitChange | None = self._recover()
+        else:
+            spread = self._squares / self._calls - (self._logs / self._calls) ** 2
+            self._variance += (min(max(spread, 1e-4), 1.0) - self._variance) / 4
+            change = self._judge() if self._phase is _Phase.VISIT else self._stay(now)
+        if change:
+            self._begin(now)
+        else:
+            self._clear()
         return change
 
-    # --- visits --------------------------------------------------------------------------------
+    # --- home and visits -----------------------------------------------------------------------
 
-    def _visit(self, now: float) -> LimitChange | None:
-        up = min(self._home + max(1, self._home // 8), self._highest(now))
-        down = max(self._home - self._stride, self.floor)
-        target = up if up > self._home and (self._upwards or down == self._home) else down
-        if target == self._home:
+    def _settle(self, home: int) -> None:
+        """Make an unmeasured level home."""
+        self._home = home
+        self._base, self._base_windows = 0.0, 0  # log of home's throughput, and the windows it comes from
+        self._stride = max(1, home // 2)  # of visits down
+
+    def _stay(self, now: float) -> LimitChange | None:
+        level = self._level()
+        if self._base_windows and abs(level - self._base) > max(
+            SURPRISE, 4 * math.sqrt(2 * self._variance / self._calls)
+        ):
+            self._gains.clear()
+            self._base_windows = self._rest = 0
+            if level > self._base:
+                self._failed, self._failures = None, 0
+        self._base_windows = min(self._base_windows + 1, BASE_WINDOWS)
+        self._base += (level - self._base) / self._base_windows
+        longer = SHUN_LONGER if self._failures > 1 else 1
+        if (
+            self._failed is not None
+            and self._successes >= SHUN_CALLS * longer
+            and now - self._failed_at >= SHUN_SECONDS * longer
+        ):
+            self._failed, self._rest = None, 0
+        self._rest -= self._calls
+        return self._visit() if self._rest <= 0 else None
+
+    def _neighbours(self) -> list[int]:
+        up = self._clamp(self._home + max(1, self._home // 8))
+        if self._failed is not None:
+            up = min(up, self._failed - 1)
+        down = max(self.floor, self._home - self._stride)
+        return [level for level, there in ((up, up > self._home), (down, down < self._home)) if there]
+
+    def _visit(self) -> LimitChange | None:
+        """Set out for the neighbour that is the least certain to be worse than home."""
+        neighbours = self._neighbours()
+        if not neighbours:
             return None
         self._phase = _Phase.VISIT
-        self.limit = target
-        return LimitChange(target, f"trying whether {target} at once get more done than {self._home}")
+        self.limit = min(neighbours, key=self._certainty)
+        return LimitChange(self.limit, f"trying whether {self.limit} at once get more done than {self._home}")
 
-    def _judge(self, level: float, now: float) -> LimitChange | None:
+    def _certainty(self, level: int) -> float:
+        """By how many standard errors home is known to be better than this level."""
+        share, weight = self._gains.get((min(self._home, level), max(self._home, level)), (0.0, 0.0))
+        return (share - WORTH if level < self._home else WORTH - share) * math.sqrt(weight)
+
+    def _judge(self) -> LimitChange | None:
+        """The visit is over: learn the gain, and either return or make this level home and go on."""
         low, high = sorted((self._home, self.limit))
-        ideal = math.log(high / low)
-        gain = level - self._base if self.limit == high else self._base - level
-        mean, visits = self._gains.get((low, high), (0.0, 0))
-        visits = min(visits + 1, VISITS)
-        mean += (max(-ideal, min(gain, ideal)) - mean) / visits
-        self._gains[low, high] = mean, visits
-        better = high if mean > WORTH * ideal else low
-        told = f"{high} at once get {math.expm1(mean):+.0%} done beside {low}"
-        if better == self._home:
-            return self._return(told)
-        self._home, self._base, self._base_windows = better, level, 1
-        self._look_around()
-        return self._visit(now)
+        share, weight = self._gains.get((low, high), (0.0, 0.0))
+        new = min(self._weight(), VISIT)
+        weight = min(weight + new, MEMORY)
+        share += (self._share() - share) * new / weight
+        self._gains[low, high] = share, weight
+        if self._certainty(self.limit) > -SURE:
+            gain = math.expm1(share * self._ideal)
+            return self._return(f"{high} at once get {gain:+.0%} done beside {low}")
+        if self.limit > self._home:
+            self._failures, self._stride = 0, 1
+        else:
+            self._stride = max(1, self.limit // 2)
+        self._home, self._base, self._base_windows = self.limit, self._level(), 1
+        self._phase = _Phase.HOME
+        return self._visit()
 
     def _return(self, reason: str) -> LimitChange:
         if self.limit < self._home and self._stride > 1:
             self._stride //= 2  # nearer next time
-        else:
-            self._rest = self._longest_rest = min(2 * self._longest_rest + 1, LONGEST_REST)
-            self._upwards = not self._upwards
         self.limit = self._home
         self._phase = _Phase.HOME
+        self._lie_down()
         return LimitChange(self.limit, reason)
+
+    def _lie_down(self) -> None:
+        """Decide how many calls to stay at home: the more, the less there is to learn."""
+        step = math.log1p(1 / self._home)
+        visit = 2 * self._home + 2 + 2 * VISIT * self._variance / step**2
+        doubt = min(map(self._certainty, self._neighbours()), default=0.0)
+        self._rest = round(visit * REST / self._home * min(LONGEST, (1 + max(0.0, doubt) ** 2) / 8))
 
     def _give_up(self, now: float) -> LimitChange | None:
         """Too few calls are in flight to learn anything."""
@@ -259,48 +319,35 @@ class AdaptiveLimit:
         self._begin(now)
         return change
 
-    def _look_around(self) -> None:
-        self._rest = self._longest_rest = 0
-        self._stride = max(1, self._home // 2)
-
     # --- failures ------------------------------------------------------------------------------
 
     def _fail(self, sample: Sample) -> LimitChange | None:
         if sample.started < self._failed_at:
-            return None  # an answer to calls admitted before the last cut, which was for them too
+            return None  # it was let in before the last cut, which was for its kind too
         level = sample.in_flight if sample.started >= self._since else max(sample.in_flight, self.limit)
+        before, self.limit = self.limit, min(level, self.limit)
         if sample.outcome == "oom":
             reason = f"out of memory with {level} in flight"
             self.hold_until = sample.finished + min(COOL_DOWN * 2**self._streak, LONGEST_COOL_DOWN)
-            target = min(level, self.limit) // 2
+            self.limit = max(self.floor, self.limit // 2)
         else:
             reason = f"{'busy' if sample.outcome == 'busy' else 'no answer in time'} with {level} in flight"
-            target = min(level, self.limit) - 1
+            self.limit = max(self.floor, self.limit - 1)
         self._failures += self._streak == 0
         self._streak += 1
         self._failed, self._failed_at, self._successes = level, sample.finished, 0
         if level <= self._home:
-            self._home, self._base_windows = max(self.floor, level - 1), 0
-            self._look_around()
-        before, self.limit = self.limit, max(self.floor, target)
+            self._settle(max(self.floor, level - 1))
+        self._lie_down()
         self._phase = _Phase.RECOVERY if self.limit < self._home else _Phase.HOME
         self._begin(sample.finished)
         return LimitChange(self.limit, reason) if self.limit != before else None
 
     def _recover(self) -> LimitChange:
         self.limit += 1
-        if self.limit == self._home:
+        if self.limit >= self._home:
             self._phase = _Phase.HOME
         return LimitChange(self.limit, f"{self.limit - 1} at once went well")
-
-    def _highest(self, now: float) -> float:
-        """The highest level that may be visited now."""
-        ceiling = math.inf if self.ceiling is None else self.ceiling
-        if self._failed is None:
-            return ceiling
-        longer = 2 ** min(self._failures - 1, SHUN_DOUBLINGS)
-        over = self._successes >= SHUN_CALLS * longer and now - self._failed_at >= SHUN_SECONDS * longer
-        return ceiling if over else min(ceiling, self._failed - 1)
 
     def _clamp(self, limit: int) -> int:
         return max(self.floor, limit if self.ceiling is None else min(limit, self.ceiling))
