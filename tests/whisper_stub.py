@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Self, TypeVar
@@ -81,14 +82,18 @@ class WhisperStub:
         replies: Reply | Iterable[Reply] | None = None,
         capacity: int | None = None,
     ) -> None:
-        self._seconds = seconds if callable(seconds) else lambda: seconds
-        script = [said()] if replies is None else [replies] if callable(replies) else list(replies)
-        self._script: Iterator[Reply] = chain(script, repeat(script[-1]))
+        self.answer(said() if replies is None else replies, seconds)
         self._capacity = capacity
         self._loop = asyncio.new_event_loop()
         self._computations: set[asyncio.Task[None]] = set()
         self.received: list[Received] = []
         self.computing = self.peak = self.finished = self.connections = 0
+
+    def answer(self, replies: Reply | Iterable[Reply], seconds: float | Callable[[], float] = 0.05) -> None:
+        """Follow this script from now on."""
+        self._seconds = seconds if callable(seconds) else lambda: seconds
+        script = [replies] if callable(replies) else list(replies)
+        self._script: Iterator[Reply] = chain(script, repeat(script[-1]))
 
     @property
     def url(self) -> str:
@@ -183,7 +188,5 @@ class WhisperStub:
         finally:
             self.computing -= 1
             self.finished += 1
-        try:
+        with suppress(ConnectionError):  # nobody is listening any more
             await reply(writer)
-        except ConnectionError:  # nobody is listening any more
-            pass

@@ -1,0 +1,59 @@
+"""`manage.py prune`: find what a crash could leave behind, say what it is, and remove it with `--yes`."""
+
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.files.storage import Storage, default_storage
+from django.core.management import BaseCommand
+from django.utils import timezone
+
+from accounts.models import ApiToken
+from recordings.models import Recording
+
+# A file without a row may be an upload that is about to get one; no upload takes so long between the two.
+LEAST_AGE = timedelta(hours=1)
+BATCH = 500  # names looked up at once
+
+
+class Command(BaseCommand):
+    help = "Say which files belong to no recording and which tokens have expired; with --yes, remove them."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--yes", action="store_true", help="remove them")
+
+    def handle(self, *args: Any, yes: bool, **options: Any) -> None:
+        verb = "removed" if yes else "would remove"
+        for name in orphans(default_storage):
+            self.stdout.write(f"{verb} file {name}: no recording has it")
+            if yes:
+                default_storage.delete(name)
+        for part in abandoned_uploads(Path(settings.FILE_UPLOAD_TEMP_DIR)):
+            self.stdout.write(f"{verb} file {part.name}: an upload that broke off")
+            if yes:
+                part.unlink(missing_ok=True)
+        expired = ApiToken.objects.filter(expires_at__lt=timezone.now())
+        for token in expired:
+            self.stdout.write(f"{verb} token {token}: expired {token.expires_at:%Y-%m-%d}")
+        if yes:
+            expired.delete()
+
+
+def orphans(storage: Storage, folder: str = "originals") -> Iterator[str]:
+    """Names of stored files that no recording has, an hour after they were written."""
+    names = [f"{folder}/{name}" for name in storage.listdir(folder)[1]] if storage.exists(folder) else []
+    for start in range(0, len(names), BATCH):
+        some = names[start : start + BATCH]
+        known = set(Recording.objects.filter(original__in=some).values_list("original", flat=True))
+        for name in some:
+            if name not in known and timezone.now() - storage.get_modified_time(name) > LEAST_AGE:
+                yield name
+
+
+def abandoned_uploads(folder: Path) -> Iterator[Path]:
+    """Parts of uploads that nothing was written to for an hour."""
+    return (part for part in folder.iterdir() if time.time() - part.stat().st_mtime > LEAST_AGE.total_seconds())
