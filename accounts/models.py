@@ -42,9 +42,7 @@ class ApiToken(models.Model):
         return f"{self.name} …{self.ends_with}"
 
     @classmethod
-    def issue(
-        cls, user: AbstractBaseUser, name: str, *, scopes: list[str], days: float | None
-    ) -> tuple[Self, str]:
+    def issue(cls, user: AbstractBaseUser, name: str, *, scopes: list[str], days: float | None) -> tuple[Self, str]:
         """Make a token; returns the row and the secret, which is nowhere else. `days`: life, None for ever."""
         secret = f"asr_{secrets.token_urlsafe(32)}"
         expires_at = timezone.now() + timedelta(days=days) if days is not None else None
@@ -86,6 +84,9 @@ class SignInLink(models.Model):
     digest = models.CharField(max_length=64, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    def __str__(self) -> str:
+        return f"sign-in link of {self.created_at:%Y-%m-%d %H:%M}"
+
     @classmethod
     def issue(cls) -> str:
         """Make a new link's secret; earlier links that were not used stop working."""
@@ -98,6 +99,3 @@ class SignInLink(models.Model):
     def redeem(cls, secret: str) -> bool:
         """True for the first caller only, whoever else tries at the same moment."""
         return cls.objects.filter(digest=digest(secret)).delete()[0] == 1
-
-    def __str__(self) -> str:
-        return f"sign-in link of {self.created_at:%Y-%m-%d %H:%M}"

@@ -23,7 +23,8 @@ DATA_DIR.mkdir(parents=True, exist_ok=True)
 
 def _secret_key() -> str:
     """The key from the environment, else one made once and kept in DATA_DIR, readable by its owner only."""
-    if key := env.str("SECRET_KEY", default=""):
+    key: str = env.str("SECRET_KEY", default="")
+    if key:
         return key
     path = DATA_DIR / "secret-key"
     try:

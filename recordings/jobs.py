@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from asgiref.sync import sync_to_async
 from django.core.files.storage import default_storage
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from transcription import monitor
@@ -55,7 +56,7 @@ async def cancel_transcription(recording: Recording) -> None:
 
 async def delete_recording(recording: Recording) -> None:
     """End its work, remove its rows and its file. Deleting twice does no harm."""
-    pk, name = recording.pk, recording.original.name
+    pk, name = recording.pk, str(recording.original.name)
     await cancel_transcription(recording)
     await Recording.objects.filter(pk=pk).adelete()
     await sync_to_async(default_storage.delete)(name)
@@ -72,12 +73,12 @@ class Place:
 
 async def in_line() -> list[Transcription]:
     """The queued jobs in the order in which they start: by lane, then owners in turns, then by age."""
-    queued = Transcription.objects.filter(status=Status.QUEUED).select_related("recording").order_by("pk")
+    queued = _standing(Transcription.objects.filter(status=Status.QUEUED)).order_by("pk")
     turns: Counter[tuple[str, int]] = Counter()
     ranked = []
     async for job in queued:
         whose = (job.lane, job.recording.owner_id)
-        ranked.append(((LANES.index(job.lane), turns[whose], job.pk), job))  # type: ignore[arg-type]
+        ranked.append(((LANES.index(job.lane), turns[whose], job.pk), job))
         turns[whose] += 1
     return [job for _, job in sorted(ranked, key=lambda pair: pair[0])]
 
@@ -87,7 +88,7 @@ async def places() -> dict[int, Place]:
     rate = monitor.audio_rate()
     ahead = 0.0
     result = {}
-    async for job in Transcription.objects.filter(status=Status.TRANSCRIBING).select_related("recording"):
+    async for job in _standing(Transcription.objects.filter(status=Status.TRANSCRIBING)):
         left = max(0.0, job.recording.duration - job.seconds_done)
         ahead += left
         result[job.pk] = Place(None, left / rate if rate else None)
@@ -95,3 +96,8 @@ async def places() -> dict[int, Place]:
         ahead += job.recording.duration
         result[job.pk] = Place(position, ahead / rate if rate else None)
     return result
+
+
+def _standing(jobs: QuerySet[Transcription]) -> QuerySet[Transcription]:
+    """Of thousands of jobs only what says where they stand, not their recordings' waveforms."""
+    return jobs.select_related("recording").only("lane", "seconds_done", "recording__owner_id", "recording__duration")

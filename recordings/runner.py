@@ -97,9 +97,9 @@ class Runner:
                 run = partial(run_job, job.pk, lambda: self._stopping)
                 task = asyncio.create_task(_patiently(run), name=f"transcription {job.pk}")
                 self._tasks[job.pk] = task
-                task.add_done_callback(lambda _, pk=job.pk, whose=whose: self._ended(pk, whose))
+                task.add_done_callback(partial(self._ended, job.pk, whose))
 
-    def _ended(self, pk: int, whose: tuple[int, str]) -> None:
+    def _ended(self, pk: int, whose: tuple[int, str], _: asyncio.Task[None]) -> None:
         del self._tasks[pk]
         self._running[whose] -= 1
         self._awake.set()

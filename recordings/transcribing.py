@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import BinaryIO, cast
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -15,6 +16,7 @@ from transcription import service
 from transcription.answer import Transcript
 from transcription.audio import SpeechReader, Stretch, wav
 from transcription.errors import TranscriptionError
+from transcription.gate import Lane
 
 from .events import recording_changed
 from .models import Recording, Segment, Transcription
@@ -80,7 +82,7 @@ async def _segment(job: Transcription, stretch: Stretch) -> None:
     transcript = await service.transcribe_audio(
         b"".join(wav(stretch.samples)),
         seconds=stretch.end - stretch.start,
-        lane=job.lane,
+        lane=cast(Lane, job.lane),
         owner=f"user:{job.recording.owner_id}",
         language=job.language,
         prompt=job.prompt,
@@ -167,8 +169,8 @@ def _leaf(error: BaseException) -> BaseException:
 @asynccontextmanager
 async def _stretches(recording: Recording) -> AsyncIterator[tuple[SpeechReader, AsyncIterator[Stretch]]]:
     """The recording's stretches of speech, each read in a thread when it is asked for."""
-    file = await asyncio.to_thread(recording.original.storage.open, recording.original.name)
-    reader = SpeechReader(file, max_hours=settings.MAX_AUDIO_HOURS)
+    file = await asyncio.to_thread(recording.original.storage.open, str(recording.original.name))
+    reader = SpeechReader(cast(BinaryIO, file), max_hours=settings.MAX_AUDIO_HOURS)
     speech = iter(reader)
     reading: asyncio.Future[Stretch | None] | None = None
 

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 from django.conf import settings
-from django.contrib.auth.models import AbstractUser, User
+from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 
 from recordings.jobs import in_line
@@ -41,11 +41,11 @@ def speech_with_pauses() -> bytes:
     return buffer.getvalue()
 
 
-async def someone(name: str = "mei") -> AbstractUser:
+async def someone(name: str = "mei") -> User:
     return (await User.objects.aget_or_create(username=name))[0]
 
 
-async def recording(owner: AbstractUser, content: bytes | None = None) -> Recording:
+async def recording(owner: User, content: bytes | None = None) -> Recording:
     """A recording as an upload leaves it."""
     content = speech_with_pauses() if content is None else content
     made = Recording(

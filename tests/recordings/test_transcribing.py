@@ -51,7 +51,9 @@ async def test_a_run_that_was_killed_goes_on_after_the_segments_that_are_committ
     with WhisperStub(seconds=0.2, replies=[said(f"sentence {n}") for n in range(2 * CLIPS)]) as stub, whisper_at(stub):
         job = await queue_transcription(await recording(await someone()))
         first = asyncio.create_task(run_transcription(job.pk))
-        await until(lambda: len(stub.received) == 3)
+        async with asyncio.timeout(10):
+            while await job.segments.acount() < 2 or len(stub.received) < 3:
+                await asyncio.sleep(0.005)
         first.cancel()
         await asyncio.wait({first})
         committed = await texts(job)
@@ -171,7 +173,7 @@ async def test_deleting_a_recording_that_is_transcribed_leaves_nothing_behind() 
     assert not await Recording.objects.aexists()
     assert not await Transcription.objects.aexists()
     assert not await Segment.objects.aexists()
-    assert not default_storage.exists(name)
+    assert not default_storage.exists(str(name))
 
 
 async def test_a_recording_without_speech_is_done_with_no_text() -> None:
@@ -194,7 +196,7 @@ async def test_a_recording_without_speech_is_done_with_no_text() -> None:
 async def test_a_file_that_is_gone_fails_with_a_reason() -> None:
     with WhisperStub() as stub, whisper_at(stub):
         made = await recording(await someone())
-        default_storage.delete(made.original.name)
+        default_storage.delete(str(made.original.name))
         async with jobs_running():
             job = await finished(await queue_transcription(made))
     assert (job.status, job.error_code) == ("failed", "source_missing")
