@@ -50,6 +50,11 @@ async def find(owner_id: int, recording_id: int) -> Entry:
     return (await _entries([recording]))[0]
 
 
+async def several(owner_id: int, ids: Iterable[int]) -> list[Entry]:
+    """Those of the ids that are the owner's, in no order."""
+    return await _entries([row async for row in library(owner_id).filter(pk__in=ids)])
+
+
 async def page(
     owner_id: int, *, query: str, status: str | None, before: int | None, limit: int
 ) -> tuple[list[Entry], int | None]:

@@ -29,6 +29,7 @@ ERRORS: dict[str, Promise] = {
     "no_sound": _("The file has no sound in it."),
     "truncated": _("The file is cut off: its end is missing."),
     "damaged": _("The file is damaged and cannot be read."),
+    "source_missing": _("The audio file is no longer on the server."),
     "too_long": _("The recording is longer than this server accepts."),
     "too_large": _("The file is larger than this server accepts."),
     "invalid_filename": _("The file’s name cannot be used. Rename it and try again."),

@@ -23,6 +23,7 @@ from recordings.models import Recording, Segment, Transcription
 from recordings.reading import Line, lines, text_language
 from transcription import monitor
 
+DIGITS = 18  # of an id that fits its 64 bits
 PAGE = 50  # rows; a screen shows about ten
 SPEEDS = [f"{quarter / 4:g}" for quarter in range(2, 13)]  # 0.5 to 3
 DRAWN = 12  # cells or dots on the rail; more than that is told in numbers only
@@ -158,7 +159,7 @@ def library(request: Request) -> HttpResponse:
         request.user.pk,
         query=query,
         status=None,
-        before=int(before[:18]) if before.isdecimal() else None,  # 18 digits fit the id's 64 bits
+        before=int(before[:DIGITS]) if before.isdecimal() else None,
         limit=PAGE,
     )
     places = line()
@@ -177,7 +178,11 @@ def library(request: Request) -> HttpResponse:
 @require_safe
 @login_required
 def rail(request: Request) -> HttpResponse:
-    return render(request, "recordings/_rail.html", {"rail": rail_of(request, line())})
+    """The rail, and with it the rows named by `row`, whose places moved: one request however many they are."""
+    places = line()
+    ids = [int(pk) for pk in request.GET.getlist("row")[:PAGE] if pk.isdecimal() and len(pk) <= DIGITS]
+    moved = rows_of(async_to_sync(shelf.several)(request.user.pk, ids), places) if ids else []
+    return render(request, "recordings/_rail.html", {"rail": rail_of(request, places), "moved": moved})
 
 
 @require_safe

@@ -5,6 +5,7 @@ import { connect } from "./socket.js";
 const SETTLE = 100; // ms, in which one change's several messages come
 const OWN_PAUSE = 1000, LINE_PAUSE = 4000; // ms between two requests for one piece, at most
 const rows = document.getElementById("rows");
+const text = document.getElementById("text"); // swapped for newer ones of the same recording
 const asked = new Map(); // piece id -> when it last asked for itself, and when it is due again
 
 /** Have a piece ask for itself again: soon, or `pause` after it last did. */
@@ -23,49 +24,62 @@ function refresh(id, pause) {
   }, due - Date.now());
 }
 
-function remove(recording) {
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { target, xhr, pathInfo } = event.detail;
+  if (new URL(xhr.responseURL).pathname !== pathInfo.requestPath) { // led to the sign-in: the session has ended
+    event.detail.shouldSwap = false;
+    location.reload();
+  } else if (xhr.status === 404) { // deleted while no message came through
+    gone(Number(target.dataset.recording));
+  }
+});
+
+// A menu is not taken from under somebody's pointer: the newer piece comes when it is closed.
+for (const name of ["htmx:beforeSwap", "htmx:oobBeforeSwap"]) {
+  document.addEventListener(name, (event) => {
+    if (!event.detail.target.querySelector("details[open]")) return;
+    event.detail.shouldSwap = false;
+    refresh(event.detail.target.id, OWN_PAUSE);
+  });
+}
+
+function gone(recording) {
+  if (Number(text?.dataset.recording) === recording) return location.assign("/");
   const id = `recording-${recording}`;
   clearTimeout(asked.get(id)?.timer);
   asked.delete(id);
   document.getElementById(id)?.remove();
 }
 
-const coming = new Set();
-
-/** Put a new recording's row on top, once, whoever tells about it first: the upload or the server. */
+/** Put a new recording's row where it belongs, once, whoever tells about it first: the upload or the server. */
 export async function showRow(id) {
-  if (document.getElementById(`recording-${id}`)) return refresh(`recording-${id}`, OWN_PAUSE);
-  if (coming.has(id) || !rows?.hasAttribute("data-newest")) return;
-  const newest = rows.firstElementChild;
-  if (newest && id < Number(newest.id.split("-")[1])) return; // an old one, on a later page
-  coming.add(id);
-  await htmx.ajax("GET", rows.dataset.row.replace("/0/", `/${id}/`), { target: rows, swap: "afterbegin" });
-  coming.delete(id);
+  const shown = () => document.getElementById(`recording-${id}`);
+  if (shown()) return refresh(shown().id, OWN_PAUSE);
+  if (!rows.hasAttribute("data-newest")) return;
+  const answer = await fetch(rows.dataset.row.replace("/0/", `/${id}/`));
+  if (!answer.ok || answer.redirected) return;
+  const holder = document.createElement("template");
+  holder.innerHTML = await answer.text();
+  const older = Array.from(rows.children).find((row) => Number(row.dataset.recording) < id);
+  if (shown() || (!older && document.querySelector(".pager"))) return; // there by now, or on a later page
+  const row = holder.content.firstElementChild;
+  rows.insertBefore(row, older ?? null);
+  htmx.process(row);
 }
+
+/** The rail brings the rows along whose transcription is not finished. */
+const moved = () => document.querySelectorAll("#rail, #text[data-unfinished]");
 
 function onMessage(message) {
-  const text = document.getElementById("text");
-  const reading = text !== null && Number(text.dataset.recording) === message.recording;
-  if (message.queue) {
-    refresh("rail", LINE_PAUSE);
-    for (const piece of document.querySelectorAll("[data-unfinished]")) refresh(piece.id, LINE_PAUSE);
-  } else if (message.gone) {
-    remove(message.recording);
-    if (reading) location.assign("/");
-  } else {
-    refresh("rail", OWN_PAUSE);
-    if (reading) refresh("text", OWN_PAUSE);
-    else if (rows) showRow(message.recording);
-  }
+  if (message.gone) gone(message.recording);
+  else if (Number(text?.dataset.recording) === message.recording) refresh("text", OWN_PAUSE);
+  else if (message.recording && rows) showRow(message.recording);
+  if (message.queue) for (const piece of moved()) refresh(piece.id, LINE_PAUSE);
 }
 
-let wasOpen = false;
 function onState(open) {
   document.documentElement.toggleAttribute("data-offline", !open);
-  if (open && wasOpen) { // whatever happened meanwhile
-    for (const piece of document.querySelectorAll("#rail, [data-unfinished]")) htmx.trigger(piece, "changed");
-  }
-  wasOpen ||= open;
+  if (open) for (const piece of moved()) refresh(piece.id, 0); // whatever happened meanwhile
 }
 
 connect("/ws/recordings", onMessage, onState);

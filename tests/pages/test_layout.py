@@ -85,7 +85,7 @@ def test_faults_are_told_in_the_same_layout(client: Client, status: int, path: s
     assert 'class="bar"' in answer.content.decode()
 
 
-@pytest.mark.parametrize("template", ["400.html", "403.html", "413.html", "500.html"])
+@pytest.mark.parametrize("template", ["400.html", "403.html", "500.html"])
 def test_a_fault_page_needs_neither_a_person_nor_a_database(template: str) -> None:
     assert "<h1>" in render_to_string(template)
 

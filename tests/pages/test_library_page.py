@@ -2,9 +2,10 @@
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.core.files.storage import default_storage
 from django.test import Client
-from playwright.async_api import Page, expect
+from playwright.async_api import FilePayload, Page, expect
 from pytest_django import DjangoAssertNumQueries
 
 from recordings.events import recording_changed
@@ -12,7 +13,7 @@ from recordings.models import Recording, Transcription
 from tests.pages.conftest import Server, tone
 from tests.pages.library import Status, add_segment, make_recording, make_transcription
 
-FILE = {"name": "会议 & <b>notes.wav", "mimeType": "audio/wav", "buffer": tone(1)}
+FILE: FilePayload = {"name": "会议 & <b>notes.wav", "mimeType": "audio/wav", "buffer": tone(1)}
 
 
 @sync_to_async
@@ -55,6 +56,8 @@ async def test_files_dropped_anywhere_on_the_page_are_uploaded(page: Page) -> No
     await expect(page.get_by_text("Let go to upload")).to_be_visible()
     await page.dispatch_event("h1", "drop", {"dataTransfer": dropped})
     await expect(page.locator("#rows .row")).to_have_count(3)
+    ids = await page.locator("#rows .row").evaluate_all("rows => rows.map(row => Number(row.id.split('-')[1]))")
+    assert ids == sorted(ids, reverse=True)  # newest first, in whatever order they arrived
     await expect(page.get_by_text("Let go to upload")).to_be_hidden()
 
 
@@ -63,14 +66,12 @@ async def test_what_cannot_be_accepted_is_refused_before_a_byte_is_sent(page: Pa
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     await page.goto("/")
     await page.evaluate("document.getElementById('drop').dataset.maxBytes = 100")
-    await page.set_input_files(
-        "#files",
-        [
-            {"name": "large.wav", "mimeType": "audio/wav", "buffer": b"x" * 101},
-            {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"notes"},
-            {"name": "empty.wav", "mimeType": "audio/wav", "buffer": b""},
-        ],
-    )
+    refused: list[FilePayload] = [
+        {"name": "large.wav", "mimeType": "audio/wav", "buffer": b"x" * 101},
+        {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"notes"},
+        {"name": "empty.wav", "mimeType": "audio/wav", "buffer": b""},
+    ]
+    await page.set_input_files("#files", refused)
     notes = page.locator("#uploads .note")
     await expect(notes).to_have_text(
         [
@@ -86,7 +87,8 @@ async def test_what_cannot_be_accepted_is_refused_before_a_byte_is_sent(page: Pa
 
 async def test_a_file_the_server_refuses_says_why_in_its_row(page: Page, faults: list[str]) -> None:
     await page.goto("/")
-    await page.set_input_files("#files", [FILE | {"buffer": b"These are words, not sound."}])
+    words: FilePayload = {**FILE, "buffer": b"These are words, not sound."}
+    await page.set_input_files("#files", [words])
     await expect(page.locator("#uploads .note")).to_have_text("This isn’t audio or video we can read.")
     await expect(page.locator("#rows .row")).to_have_count(0)
     assert len(faults) == 1  # Chromium notes every answer of 4xx
@@ -149,6 +151,27 @@ async def test_without_a_socket_the_page_says_so_and_polls(page: Page, mei: User
     await expect(page.locator(".status")).to_have_text("Done")
 
 
+async def test_a_session_that_ended_leads_to_the_sign_in(page: Page, mei: User, server: Server) -> None:
+    recording, _ = await waiting(mei, "Standup")
+    await page.goto("/")
+    await Session.objects.all().adelete()
+    await server.do(recording_changed(recording.pk, mei.pk))
+    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+async def test_an_open_menu_is_not_taken_from_under_the_pointer(page: Page, mei: User, server: Server) -> None:
+    recording, transcription = await waiting(mei, "Standup")
+    await page.goto("/")
+    row = page.locator("#rows .row")
+    await row.get_by_label("Actions for Standup").click()
+    await finish(transcription, "Done.")
+    await server.do(recording_changed(recording.pk, mei.pk))
+    await expect(page.locator("#rail")).not_to_contain_text("waiting")  # the message has come
+    await expect(row.get_by_role("button", name="Cancel")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(row.locator(".status")).to_have_text("Done")
+
+
 async def test_a_waiting_recording_can_be_canceled_retried_and_deleted(page: Page, mei: User) -> None:
     recording, _ = await waiting(mei, "Standup")
     await page.goto("/")
@@ -170,7 +193,7 @@ async def test_a_waiting_recording_can_be_canceled_retried_and_deleted(page: Pag
     await expect(row).to_have_count(0)
     await expect(page.get_by_text("No recordings yet.")).to_be_visible()
     assert not await Recording.objects.filter(pk=recording.pk).aexists()
-    assert not await sync_to_async(default_storage.exists)(recording.original.name)
+    assert not await sync_to_async(default_storage.exists)(str(recording.original.name))
 
 
 def test_a_long_library_is_paged_and_asks_as_few_queries(
@@ -184,6 +207,9 @@ def test_a_long_library_is_paged_and_asks_as_few_queries(
     with django_assert_max_num_queries(9):
         newest = client.get("/")
     assert [row.recording.title for row in newest.context["rows"]][::49] == ["Recording 50", "Recording 1"]
+    rows = [row.recording.pk for row in newest.context["rows"]]
+    with django_assert_max_num_queries(9):
+        assert len(client.get("/rail", {"row": rows}).context["moved"]) == 50
     older = client.get(f"/?before={newest.context['older']}")
     assert [row.recording.title for row in older.context["rows"]] == ["Recording 0"]
     assert older.context["older"] is None

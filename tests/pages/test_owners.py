@@ -54,6 +54,13 @@ def test_the_rail_counts_everyone_but_names_ones_own(mei: User, jonas: User, cli
     assert "2 waiting · yours: number 2 in line" in " ".join(client.get("/rail").content.decode().split())
 
 
+def test_the_rail_brings_ones_own_rows_along_and_nobody_elses(mei: User, jonas: User, client: Client) -> None:
+    theirs, own = make_recording(mei, "Mei's own"), make_recording(jonas, "One")
+    client.force_login(jonas)
+    answer = client.get(f"/rail?row={theirs.pk}&row={own.pk}&row=x&row={'9' * 30}")
+    assert [row.recording.title for row in answer.context["moved"]] == ["One"]
+
+
 def test_staff_without_all_rights_see_only_their_own_in_the_admin(mei: User, jonas: User, client: Client) -> None:
     jonas.is_staff = True
     jonas.save()
@@ -86,11 +93,12 @@ async def test_a_socket_tells_of_ones_own_recordings_and_that_the_line_moved(mei
 
 
 async def test_strangers_are_turned_away_from_the_sockets(mei: User, jonas: User) -> None:
-    for path, user, code in [
+    turned_away: list[tuple[str, User | AnonymousUser, int]] = [
         ("/ws/recordings", AnonymousUser(), 4401),
         ("/ws/monitor", AnonymousUser(), 4401),
         ("/ws/monitor", jonas, 4403),
-    ]:
+    ]
+    for path, user, code in turned_away:
         stranger = socket(path, user)
         await stranger.connect()
         assert (await stranger.receive_output())["code"] == code
