@@ -63,7 +63,8 @@ def _line(longest: int) -> Callable[[str], str]:
 
 
 Title = Annotated[str, AfterValidator(_line(255))]
-# Whisper reads at most the last 224 tokens of a prompt (half its context of 448): about 1,000 characters.
+# Whisper reads at most the last 224 tokens of a prompt (half its context of 448): about 1,000 characters. Twice
+# that is kept for people who list more.
 Prompt = Annotated[str, AfterValidator(_line(2_000))]
 # Nobody says more in the 30 s of a segment; people who paste a chapter have the wrong field.
 Correction = Annotated[str, AfterValidator(_line(10_000))]

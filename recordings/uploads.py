@@ -30,8 +30,6 @@ from recordings.text import filename_fault, one_line
 from transcription.audio import AudioInfo, probe
 from transcription.errors import BadAudio
 
-CHUNK = 256 * 1024  # bytes: reading larger pieces made no upload faster
-
 
 class ReceivedFile(TemporaryUploadedFile):
     """An upload on disk, whole, with the digest of its bytes."""
@@ -41,8 +39,6 @@ class ReceivedFile(TemporaryUploadedFile):
 
 class UploadHandler(FileUploadHandler):
     """Writes the file to FILE_UPLOAD_TEMP_DIR as it comes, and stops at MAX_UPLOAD_BYTES (Problem 413)."""
-
-    chunk_size = CHUNK
 
     def handle_raw_input(
         self,
@@ -70,7 +66,6 @@ class _Parser(MultiPartParser):
 
 
 class _Receiver(FileUploadHandler):
-    chunk_size = CHUNK
     file: ReceivedFile
 
     def __init__(self, request: HttpRequest | None = None) -> None:
@@ -153,10 +148,7 @@ async def accept_upload(
         try:
             kept, created = await asyncio.shield(keeping)
         except asyncio.CancelledError:
-            # The thread cannot be stopped: let it come to its end, then take back what it made.
-            kept, created = await keeping
-            if created:
-                await delete_recording(kept)
+            await asyncio.shield(asyncio.ensure_future(_take_back(keeping)))
             raise
     finally:
         file.close()
@@ -164,6 +156,16 @@ async def accept_upload(
     runner.wake()
     await recording_changed(kept.pk, kept.owner_id)
     return kept, created
+
+
+async def _take_back(keeping: asyncio.Future[tuple[Recording, bool]]) -> None:
+    """The thread cannot be stopped: let it come to its end, then remove what it made."""
+    try:
+        kept, created = await keeping
+    except Exception:
+        return  # it made nothing
+    if created:
+        await delete_recording(kept)
 
 
 def _twins(recording: Recording) -> QuerySet[Recording]:

@@ -93,10 +93,11 @@ def test_a_client_that_hangs_up_leaves_no_file_open(site: Site, audio: tuple[htt
     program, path = audio
     stored = Path(site.folder, "media", str(Recording.objects.get().original))
     with stored.open("r+b") as file:
-        file.truncate(64 * 1024**2)  # a sparse file: more than sockets buffer
-    Recording.objects.update(bytes=64 * 1024**2)
+        file.truncate(256 * 1024**2)  # a sparse file: more than sockets buffer
+    Recording.objects.update(bytes=256 * 1024**2)
     with program.stream("GET", path) as answer:
-        next(answer.iter_raw())
+        pieces = answer.iter_raw()  # kept: the response would be closed with it
+        next(pieces)
         assert str(stored) in open_files()
     deadline = time.monotonic() + 5
     while str(stored) in open_files() and time.monotonic() < deadline:

@@ -1,5 +1,6 @@
 """Uploads: what is kept of a good one, and that nothing is kept of any other."""
 
+import asyncio
 import hashlib
 import io
 import socket
@@ -10,9 +11,10 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.contrib.auth.models import User
 
 from recordings.models import Recording, Transcription
-from recordings.uploads import sweep
+from recordings.uploads import ReceivedFile, accept_upload, sweep
 from tests.recordings.conftest import Site
 
 
@@ -213,6 +215,23 @@ def test_an_upload_whose_client_hangs_up_leaves_nothing(site: Site, clip: bytes,
     kept = Recording.objects.count()
     assert len(site.files()) == kept
     assert kept == 0 or part == 1.0
+
+
+async def test_an_upload_canceled_at_any_moment_leaves_nothing(site: Site, clip: bytes) -> None:
+    owner = await User.objects.acreate(username="mei")
+    whole = 0
+    for delay in range(24):
+        file = ReceivedFile("a.wav", "", len(clip), "")
+        file.write(clip)
+        file.seek(0)
+        file.sha256 = "0" * 64
+        task = asyncio.create_task(accept_upload(owner, file, source="upload"))
+        await asyncio.sleep(delay * 0.002)
+        task.cancel()
+        done, _ = await asyncio.wait([task])
+        whole += not done.pop().cancelled()
+        assert await Recording.objects.acount() == await Transcription.objects.acount() == len(site.files()) == whole
+    assert whole < 24
 
 
 def full_disk(*args: Any, **options: Any) -> Any:
