@@ -12,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 from av.audio.frame import AudioFrame
+from av.audio.layout import AudioLayout
 from av.audio.resampler import AudioResampler
 
 from transcription.clock import GAP, Clock
@@ -97,12 +98,13 @@ class SpeechReader:
         yield downmix(np.concatenate(waiting, axis=1))
 
     def _sound(self, media: Media) -> Iterator[npt.NDArray[np.float32]]:
-        """Every frame at 16 kHz, as (channels, samples); channels are one or two, the same throughout.
+        """Every frame at 16 kHz, as (channels, samples); the channels are the same throughout.
 
         Where sound is missing, silence is put in, so that what follows is at its right time.
         """
         resampler: AudioResampler | None = None
-        layout = kind = None
+        layout: AudioLayout | None = None
+        kind = None
         for frame in self._frames(media):
             ahead = self._clock.ahead(media.time(frame))
             missing = ahead if ahead > GAP else 0.0
@@ -111,10 +113,10 @@ class SpeechReader:
             if resampler and (missing or kind != _kind(frame)):
                 yield from _arrays(resampler, None)
                 resampler = None
-            layout = layout or ("mono" if frame.layout.nb_channels == 1 else "stereo")
-            yield from self._silence(missing, 1 if layout == "mono" else 2)
+            layout = layout or _mixable(frame.layout)
+            yield from self._silence(missing, layout.nb_channels)
             if resampler is None:
-                resampler = AudioResampler(format="fltp", layout=layout, rate=RATE)
+                resampler = AudioResampler(format="flt", layout=layout, rate=RATE)
                 kind = _kind(frame)
             self._clock.advance(frame.samples / frame.sample_rate)
             yield from _arrays(resampler, frame)
@@ -127,7 +129,7 @@ class SpeechReader:
         for packet in media.packets():
             frames = decoded(packet)
             if frames is None:
-                self._note_damage(media.time(packet), float((packet.duration or 0) * packet.time_base))
+                self._note_damage(media.time(packet), media.length(packet))
             else:
                 yield from frames
 
@@ -147,13 +149,24 @@ class SpeechReader:
         self.damaged.append((start, end))
 
 
+def _mixable(layout: AudioLayout) -> AudioLayout:
+    """What the resampler mixes a layout to: it knows that in 5.1 the centre speaks and the bass does not.
+
+    It knows nothing of a field recorder's ten microphones: they are left as they are, for Downmix.
+    """
+    if layout.nb_channels == 1 or layout.name.endswith(" channels"):
+        return layout
+    return AudioLayout("stereo")
+
+
 def _kind(frame: AudioFrame) -> tuple[str, str, int]:
     return frame.format.name, frame.layout.name, frame.sample_rate
 
 
 def _arrays(resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[npt.NDArray[np.float32]]:
-    for resampled in resampler.resample(frame):
-        yield resampled.to_ndarray().astype(np.float32, copy=False)
+    for resampled in resampler.resample(frame):  # interleaved: PyAV crashes on more than eight planes
+        samples = resampled.to_ndarray().astype(np.float32, copy=False)
+        yield samples.reshape(-1, resampled.layout.nb_channels).T
 
 
 def wav(samples: npt.NDArray[np.int16]) -> tuple[bytes, memoryview]:

@@ -141,6 +141,10 @@ class Media:
             return None
         return float(stamp * of.time_base) - self._origin
 
+    def length(self, packet: Packet[AudioStream]) -> float:
+        """Seconds of sound in it, as the file states it; 0 where it does not."""
+        return float((packet.duration or 0) * packet.time_base)
+
     @property
     def stated(self) -> float | None:
         """How many seconds the file says its track is long; None where FFmpeg could but guess."""

@@ -40,8 +40,7 @@ def probe(file: BinaryIO, *, max_hours: float) -> AudioInfo:
             frame = frame or next(iter(decoded(packet) or ()), None)
             if packet.size:
                 packets += 1
-                length = float((packet.duration or 0) * packet.time_base)
-                clock.advance(max(0.0, clock.ahead(media.time(packet)) + length))
+                clock.advance(max(0.0, clock.ahead(media.time(packet)) + media.length(packet)))
         if breaks_off(file, complete=True) or (media.format in _SECONDS_ONLY and falls_short(media, clock.now)):
             raise BadAudio("truncated", "The file breaks off: its end is missing.")
         if not packets and len(media.stream.index_entries):

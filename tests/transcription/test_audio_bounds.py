@@ -119,6 +119,14 @@ def test_an_index_that_points_to_the_same_bytes_over_and_over_is_stopped() -> No
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize("begin", [b"RIFF\0\0\0\0WAVE", b"caff\0\1\0\0", b"FORM\0\0\0\0AIFF"])
+def test_a_file_of_a_million_empty_parts_is_soon_seen_through(begin: bytes) -> None:
+    began = time.monotonic()
+    with pytest.raises(BadAudio):
+        probe(BytesIO(begin + bytes(20 * MIB)), max_hours=12)
+    assert time.monotonic() - began < 5
+
+
 def test_stopping_early_lets_go_of_the_file(tmp_path: Path) -> None:
     class Watched(BytesIO):
         pass

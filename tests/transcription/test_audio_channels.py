@@ -1,12 +1,14 @@
 """However many channels, speech on any of them is heard."""
 
+import wave
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.transcription.audio_files import Sound, clip, encode, loudness, sounds_like
-from transcription.audio import SpeechReader
+from transcription.audio import SpeechReader, probe
 
 SILENCE = np.zeros_like(clip())
 
@@ -46,4 +48,16 @@ def test_two_channels_of_a_lossy_codec_are_read(tmp_path: Path) -> None:
     path = encode(tmp_path / "x.ogg", sound, codec="vorbis", layout="stereo", encoder=experimental)
     with path.open("rb") as file:
         (stretch,) = SpeechReader(file, max_hours=1)
+    assert sounds_like(stretch.samples, stretch.start, clip())
+
+
+@pytest.mark.parametrize("channels", [3, 10, 32])
+def test_microphones_of_unknown_place_are_all_heard(channels: int) -> None:
+    """A field recorder's WAV names no loudspeakers. Speech is on the last of its channels only."""
+    content = BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setparams((channels, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(np.stack([SILENCE] * (channels - 1) + [clip()], axis=1).tobytes())
+    assert probe(content, max_hours=1).channels == channels
+    (stretch,) = SpeechReader(content, max_hours=1)
     assert sounds_like(stretch.samples, stretch.start, clip())
