@@ -27,6 +27,9 @@ function show(stats) {
     cell.className = number < stats.active_tasks ? "cell busy" : "cell";
     return cell;
   }));
+  const held = stats.max_concurrent === null || stats.peak <= stats.max_concurrent;
+  monitor.querySelector(".held").hidden = !held;
+  monitor.querySelector(".broken").hidden = held;
   tellAge();
 }
 

@@ -38,7 +38,13 @@ async def test_it_follows_and_tells_when_no_data_comes(page: Page) -> None:
 
         def change(message: str | bytes) -> None:
             if not sent:
-                stats = json.loads(message) | {"active_tasks": 1, "limit": 2, "queued_tasks": 7}
+                stats = json.loads(message) | {
+                    "active_tasks": 1,
+                    "limit": 2,
+                    "queued_tasks": 7,
+                    "peak": 2,
+                    "max_concurrent": 1,
+                }
                 client_side.send(json.dumps(stats))
             sent.append(message)
 
@@ -50,6 +56,8 @@ async def test_it_follows_and_tells_when_no_data_comes(page: Page) -> None:
     await expect(page.locator(".figures [data-field=queued_tasks]")).to_have_text("7")
     await expect(page.locator(".figures .cell")).to_have_count(2)
     await expect(page.locator(".figures .cell.busy")).to_have_count(1)
+    await expect(page.get_by_text("above the ceiling: report this")).to_be_visible()
+    await expect(page.get_by_text("never above the ceiling")).to_be_hidden()
     await expect(page.locator(".freshness")).to_contain_text("Following")
     await page.clock.fast_forward(12_000)
     await expect(page.locator(".freshness")).to_contain_text("No data since")
