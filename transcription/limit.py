@@ -5,12 +5,12 @@
 1.  It measures only while the server is full. Throughput is then, by Little's law, calls in flight x audio
     seconds / seconds in the server, over calls that ran under one limit. With fewer calls nothing rises.
 2.  From home, the level it trusts, it visits the neighbour it knows least about: one call up (an eighth when
-    high), or down, half way first and then ever nearer. A visit lasts until noise can no longer decide it.
+    high), or down, half way first and then ever nearer. A visit is as long as the noise makes necessary.
 3.  What a visit gains is set against an ideal server, which from a to b calls gains b / a. If the higher level
     gains a fair share of that it becomes home, else the lower: for equal throughput all wait less in the server.
     Remembered are gains, averaged over visits, not throughputs: whoever else slows the GPU slows both levels.
-4.  A move is followed up at once. The surer it is of home, the longer it stays; when home's own throughput
-    jumps, all gains are forgotten.
+4.  A move is followed up at once. The surer it is of home, the longer it stays there. When home's own
+    throughput jumps, the server is another now: all gains are forgotten, and if it is faster, failures too.
 5.  Out of memory: halve the limit, let nobody in for a cool-down, twice as long each time while that has not
     helped. Then each round of successes adds one, up to home, which is now below the level that failed. That
     level is shunned until enough calls and time have passed, longer when it fails again.
@@ -28,19 +28,19 @@ from typing import Literal, NamedTuple, Protocol
 
 Outcome = Literal["ok", "oom", "busy", "timeout", "error"]
 
-# Chosen on the grid of bench/adaptive, which shows what they bring.
-WORTH = 0.16  # share of an ideal server's gain that a level must bring: each step below 95 % of the peak does there
-SURE = 0.6  # standard errors of the gain beyond WORTH that it takes to move
+# Chosen on the grid of bench/adaptive, which shows what they bring. Gains are in shares of an ideal server's.
+WORTH = 0.15  # gain that a level must bring; on the grid each step below 95 % of the peak brings more
+SURE = 0.8  # standard errors beyond WORTH that it takes to go up; to go down, none
 CLEAR = 3.0  # standard errors that end a visit early
-VISIT = 22.0  # weight that ends it anyhow: a standard error of 0.21 ideal gains
-MEMORY = 12 * VISIT  # weight at which old visits begin to be forgotten
+PRECISION = 0.21  # standard error that ends it anyhow
+FADE = 0.9  # what is left of a gain's weight after another visit
 BASE_WINDOWS = 8  # home's throughput is averaged over about so many windows
-REST = 32  # windows at home between visits, over home: a visit costs about 1 / home, so visits cost 3 %
-LONGEST = 4
-SURPRISE = 0.3  # change of the log of home's throughput that says that the server is another now
+REST = 3.0  # calls at home between visits, in calls of a visit / home, for that is about what a visit costs ...
+LONGEST_REST = 128.0  # ... when nothing is known, and at most
 SPREAD = 0.3  # of log(audio / time) between calls, until it is measured
-COOL_DOWN = 1.0  # seconds, the first
-LONGEST_COOL_DOWN = 60.0  # seconds
+SURPRISE = 0.3  # change of the log of home's throughput after which the server counts as another,
+CERTAIN = 4.0  # if it is also so many standard errors
+COOL_DOWN, LONGEST_COOL_DOWN = 1.0, 60.0  # seconds
 SHUN_CALLS, SHUN_SECONDS = 200, 90.0  # before a failed level is tried again: one failure is well under 1 in 100
 SHUN_LONGER = 2  # times that, when it failed again
 
@@ -113,14 +113,14 @@ class AdaptiveLimit:
     """See the module's docstring.
 
     floor, ceiling: the limit stays between them; `ceiling=None` has it found from the floor upwards.
-    start: the first limit; by default the ceiling, for which an admin vouched, or else the floor.
+    It starts at the ceiling, for which an admin vouched, or else at the floor.
     """
 
-    def __init__(self, *, floor: int = 1, ceiling: int | None, start: int | None = None) -> None:
+    def __init__(self, *, floor: int = 1, ceiling: int | None) -> None:
         _check(floor, ceiling)
         self.floor = floor
         self.ceiling = ceiling
-        self.limit = self._clamp(start or ceiling or floor)
+        self.limit = ceiling or floor
         self.hold_until = -math.inf
         self._phase = _Phase.HOME
         self._settle(self.limit)
@@ -154,16 +154,17 @@ class AdaptiveLimit:
     def set_ceiling(self, ceiling: int | None) -> LimitChange | None:
         """Change the ceiling while running. A limit at the old ceiling goes to the new one at once."""
         _check(self.floor, ceiling)
-        before, follow = self.limit, ceiling is not None and self.limit == self.ceiling
-        self.ceiling = ceiling
-        self.limit = self._clamp(ceiling if follow and ceiling else before)
-        if self.limit == before:
-            self._home = self._clamp(self._home)
+        at_ceiling, self.ceiling = self._home == self.ceiling, ceiling
+        home = self._clamp(self._home)
+        if at_ceiling and ceiling is not None:
+            home = max(home, ceiling if self._failed is None else min(ceiling, self._failed - 1))
+        if home == self._home and self._clamp(self.limit) == self.limit:
             return None
-        self._phase = _Phase.HOME
-        self._settle(self.limit)
+        before, self.limit = self.limit, home if at_ceiling else min(self.limit, home)
+        self._settle(home)
+        self._phase = _Phase.RECOVERY if self.limit < home else _Phase.HOME
         self._begin(self._since)
-        return LimitChange(self.limit, "an admin changed the highest limit")
+        return LimitChange(self.limit, "an admin changed the highest limit") if self.limit != before else None
 
     # --- measuring -----------------------------------------------------------------------------
 
@@ -195,9 +196,13 @@ class AdaptiveLimit:
         """Log of the throughput in this window."""
         return math.log(self.limit * self._audio / self._seconds)
 
+    def _window(self, ideal: float) -> float:
+        """Calls it takes to know a gain to PRECISION, beside as many at home."""
+        return self.limit + 2 + 2 * self._variance / (PRECISION * ideal) ** 2
+
     def _weight(self) -> float:
-        """1 / the variance of a gain measured by two windows like this, in ideal gains."""
-        return self._calls * self._ideal**2 / (2 * self._variance)
+        """1 / the variance of a gain measured by this window beside home's, in ideal gains."""
+        return self._ideal**2 / (self._variance * (1 / self._calls + 1 / self._base_calls))
 
     def _share(self) -> float:
         """The gain of the higher level over the lower in ideal gains, which no real server exceeds."""
@@ -207,12 +212,11 @@ class AdaptiveLimit:
     def _is_over(self) -> bool:
         if self._phase is _Phase.RECOVERY:
             return self._calls >= self.limit
-        if self._calls < self.limit + 2:
+        if self._calls >= self._window(self._ideal):
+            return True
+        if self._phase is _Phase.HOME or self._calls < self.limit + 2:
             return False
-        weight = self._weight()
-        return weight >= VISIT or (
-            self._phase is _Phase.VISIT and abs(self._share() - WORTH) * math.sqrt(weight) > CLEAR
-        )
+        return abs(self._share() - WORTH) * math.sqrt(self._weight()) > CLEAR
 
     def _conclude(self, now: float) -> LimitChange | None:
         """The window is over: learn from it, decide where to go, start the next."""
@@ -234,20 +238,19 @@ class AdaptiveLimit:
     def _settle(self, home: int) -> None:
         """Make an unmeasured level home."""
         self._home = home
-        self._base, self._base_windows = 0.0, 0  # log of home's throughput, and the windows it comes from
+        self._base, self._base_calls = 0.0, 0  # log of home's throughput, and the calls it comes from
         self._stride = max(1, home // 2)  # of visits down
 
     def _stay(self, now: float) -> LimitChange | None:
         level = self._level()
-        if self._base_windows and abs(level - self._base) > max(
-            SURPRISE, 4 * math.sqrt(2 * self._variance / self._calls)
-        ):
+        doubt = math.sqrt(2 * self._variance / self._calls)
+        if self._base_calls and abs(level - self._base) > max(SURPRISE, CERTAIN * doubt):
             self._gains.clear()
-            self._base_windows = self._rest = 0
+            self._base_calls = self._rest = 0
             if level > self._base:
                 self._failed, self._failures = None, 0
-        self._base_windows = min(self._base_windows + 1, BASE_WINDOWS)
-        self._base += (level - self._base) / self._base_windows
+        self._base_calls = min(self._base_calls, BASE_WINDOWS * self._calls) + self._calls
+        self._base += (level - self._base) * self._calls / self._base_calls
         longer = SHUN_LONGER if self._failures > 1 else 1
         if (
             self._failed is not None
@@ -282,19 +285,19 @@ class AdaptiveLimit:
     def _judge(self) -> LimitChange | None:
         """The visit is over: learn the gain, and either return or make this level home and go on."""
         low, high = sorted((self._home, self.limit))
+        self._gains = {step: (share, weight * FADE) for step, (share, weight) in self._gains.items()}
         share, weight = self._gains.get((low, high), (0.0, 0.0))
-        new = min(self._weight(), VISIT)
-        weight = min(weight + new, MEMORY)
-        share += (self._share() - share) * new / weight
-        self._gains[low, high] = share, weight
-        if self._certainty(self.limit) > -SURE:
+        new = self._weight()
+        share += (self._share() - share) * new / (weight + new)
+        self._gains[low, high] = share, weight + new
+        if self._certainty(self.limit) > (-SURE if self.limit > self._home else 0.0):
             gain = math.expm1(share * self._ideal)
             return self._return(f"{high} at once get {gain:+.0%} done beside {low}")
         if self.limit > self._home:
             self._failures, self._stride = 0, 1
         else:
             self._stride = max(1, self.limit // 2)
-        self._home, self._base, self._base_windows = self.limit, self._level(), 1
+        self._home, self._base, self._base_calls = self.limit, self._level(), self._calls
         self._phase = _Phase.HOME
         return self._visit()
 
@@ -308,10 +311,9 @@ class AdaptiveLimit:
 
     def _lie_down(self) -> None:
         """Decide how many calls to stay at home: the more, the less there is to learn."""
-        step = math.log1p(1 / self._home)
-        visit = 2 * self._home + 2 + 2 * VISIT * self._variance / step**2
         doubt = min(map(self._certainty, self._neighbours()), default=0.0)
-        self._rest = round(visit * REST / self._home * min(LONGEST, (1 + max(0.0, doubt) ** 2) / 8))
+        visits = min(LONGEST_REST, REST * (1 + max(0.0, doubt) ** 2)) / self._home
+        self._rest = round(visits * (self._home + self._window(math.log1p(1 / self._home))))
 
     def _give_up(self, now: float) -> LimitChange | None:
         """Too few calls are in flight to learn anything."""
@@ -338,7 +340,9 @@ class AdaptiveLimit:
         self._failed, self._failed_at, self._successes = level, sample.finished, 0
         if level <= self._home:
             self._settle(max(self.floor, level - 1))
-        self._lie_down()
+            self._rest = 0
+        else:
+            self._lie_down()
         self._phase = _Phase.RECOVERY if self.limit < self._home else _Phase.HOME
         self._begin(sample.finished)
         return LimitChange(self.limit, reason) if self.limit != before else None
