@@ -70,13 +70,19 @@ def whisper_at(stub: WhisperStub, **options: object) -> Iterator[None]:
     before = {name: getattr(settings, name) for name in wanted}
     for name, value in wanted.items():
         setattr(settings, name, value)
-    service.client.cache_clear()
+    _forget()
     try:
         yield
     finally:
         for name, value in before.items():
             setattr(settings, name, value)
-        service.client.cache_clear()
+        _forget()
+
+
+def _forget() -> None:
+    """The service is built anew, from the settings as they are now."""
+    service.engine.cache_clear()
+    service.client.cache_clear()
 
 
 @contextlib.asynccontextmanager
