@@ -82,9 +82,7 @@ def _frames(channels: Sound, layout: str, starts: float) -> Iterator[AudioFrame]
         yield frame
 
 
-def _sound_stream(
-    file: OutputContainer, codec: str, rate: int, layout: str, options: dict[str, str]
-) -> AudioStream:
+def _sound_stream(file: OutputContainer, codec: str, rate: int, layout: str, options: dict[str, str]) -> AudioStream:
     stream = cast(AudioStream, file.add_stream(codec, rate=rate, options=options))
     stream.codec_context.layout = layout
     return stream
