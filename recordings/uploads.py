@@ -139,17 +139,22 @@ async def accept_upload(
         language=language,
         prompt=prompt,
     )
+    making = asyncio.ensure_future(_make(recording, file, transcribe, duplicate))
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        await asyncio.shield(asyncio.ensure_future(_take_back(making)))
+        raise
+
+
+async def _make(recording: Recording, file: ReceivedFile, transcribe: bool, duplicate: str) -> tuple[Recording, bool]:
+    """Runs to its end, whoever cancels: the threads that it waits for cannot be stopped, and need the file."""
     try:
         if duplicate == "reuse" and (existing := await _twins(recording).afirst()):
             return existing, False
         info = await asyncio.to_thread(_probe, file)
         recording.duration, recording.media_type = info.duration, info.media_type
-        keeping = asyncio.ensure_future(sync_to_async(_keep)(recording, file, transcribe, duplicate))
-        try:
-            kept, created = await asyncio.shield(keeping)
-        except asyncio.CancelledError:
-            await asyncio.shield(asyncio.ensure_future(_take_back(keeping)))
-            raise
+        kept, created = await sync_to_async(_keep)(recording, file, transcribe, duplicate)
     finally:
         file.close()
     # The job was put in line inside the transaction: whoever looked for it then could not see it yet.
@@ -158,12 +163,11 @@ async def accept_upload(
     return kept, created
 
 
-async def _take_back(keeping: asyncio.Future[tuple[Recording, bool]]) -> None:
-    """The thread cannot be stopped: let it come to its end, then remove what it made."""
+async def _take_back(making: asyncio.Future[tuple[Recording, bool]]) -> None:
     try:
-        kept, created = await keeping
+        kept, created = await making
     except Exception:
-        return  # it made nothing
+        return  # nothing was made
     if created:
         await delete_recording(kept)
 
