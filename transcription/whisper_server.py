@@ -38,8 +38,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from transcription.audio.media import Media, decoded, opened
 from transcription.errors import BadAudio
-from transcription.media import Media, decoded, opened
 
 logger = logging.getLogger(__name__)
 

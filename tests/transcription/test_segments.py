@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.speech import librivox
 from tests.transcription.audio_files import RATE, Sound, clip, recorded
 from transcription.audio import SpeechReader, Stretch, wav
-from transcription.segmenter import Probabilities, Segmenter, _runs
-from transcription.vad import WINDOW
+from transcription.audio.segmenter import Probabilities, Segmenter, _runs
+from transcription.audio.vad import WINDOW
 
 Cut = tuple[float, float]  # seconds
 

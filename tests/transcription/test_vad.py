@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pytest
 
 from tests.transcription.audio_files import RATE, clip
-from transcription import vad
-from transcription.vad import WINDOW, VoiceActivity
+from transcription.audio import vad
+from transcription.audio.vad import WINDOW, VoiceActivity
 
 
 def share_of_speech(samples: npt.ArrayLike) -> float:

@@ -26,7 +26,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from transcription.vad import RATE, WINDOW
+from transcription.audio.vad import RATE, WINDOW
 
 Samples = npt.NDArray[np.int16]
 Probabilities = npt.NDArray[np.float32]

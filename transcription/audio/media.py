@@ -24,8 +24,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Disposition, Stream
 
+from transcription.audio.promised import breaks_off
 from transcription.errors import BadAudio
-from transcription.promised import breaks_off
 
 # The demuxers, by FFmpeg's names, and the media types of their files.
 FORMATS = {

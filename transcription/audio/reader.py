@@ -15,15 +15,13 @@ from av.audio.frame import AudioFrame
 from av.audio.layout import AudioLayout
 from av.audio.resampler import AudioResampler
 
-from transcription.clock import GAP, Clock
+from transcription.audio.clock import GAP, Clock
+from transcription.audio.media import Media, decoded, opened
+from transcription.audio.probe import falls_short
+from transcription.audio.segmenter import Segmenter
+from transcription.audio.vad import RATE, WINDOW, VoiceActivity
+from transcription.audio.waveform import Downmix, Peaks
 from transcription.errors import BadAudio
-from transcription.media import Media, decoded, opened
-from transcription.probe import AudioInfo, falls_short, probe
-from transcription.segmenter import Segmenter
-from transcription.vad import RATE, WINDOW, VoiceActivity
-from transcription.waveform import Downmix, Peaks
-
-__all__ = ["RATE", "AudioInfo", "SpeechReader", "Stretch", "probe", "wav"]
 
 _BLOCK = 128 * WINDOW  # samples, 4.1 s: enough at once for the voice activity to be fast
 _CLOSE = 1.0  # seconds between two damages that are told as one

@@ -5,10 +5,10 @@ from typing import BinaryIO
 
 from av.audio.frame import AudioFrame
 
-from transcription.clock import GAP, Clock
+from transcription.audio.clock import GAP, Clock
+from transcription.audio.media import FORMATS, WITH_PICTURES, Media, decoded, opened
+from transcription.audio.promised import breaks_off
 from transcription.errors import BadAudio
-from transcription.media import FORMATS, WITH_PICTURES, Media, decoded, opened
-from transcription.promised import breaks_off
 
 # Formats that state seconds, but not bytes: a file of these that is shorter than it says was cut off.
 _SECONDS_ONLY = ("au", "flac")
