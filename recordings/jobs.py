@@ -1,20 +1,26 @@
 """Transcriptions as jobs: put in line, canceled, asked where they stand. The `Transcription` row is the job; see
 `transcribing` for what a run of it does, and `runner` for who runs it."""
 
-from collections import Counter
+from bisect import bisect
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import accumulate, chain, count
+from typing import cast
 
 from asgiref.sync import sync_to_async
 from django.core.files.storage import default_storage
-from django.db.models import QuerySet
+from django.db.models import F
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
-from transcription import monitor
+from transcription import monitor, service
 from transcription.gate import LANES, Lane
 
 from .events import recording_changed
 from .models import Recording, Transcription
-from .runner import runner
+from .runner import Queued, runner
 
 Status = Transcription.Status
 
@@ -71,33 +77,67 @@ class Place:
     eta_seconds: float | None
 
 
-async def in_line() -> list[Transcription]:
+async def in_line() -> list[Queued]:
     """The queued jobs in the order in which they start: by lane, then owners in turns, then by age."""
-    queued = _standing(Transcription.objects.filter(status=Status.QUEUED)).order_by("pk")
+    jobs = Transcription.objects.filter(status=Status.QUEUED).order_by("pk")
     turns: Counter[tuple[str, int]] = Counter()
     ranked = []
-    async for job in queued:
-        whose = (job.lane, job.recording.owner_id)
-        ranked.append(((LANES.index(job.lane), turns[whose], job.pk), job))
-        turns[whose] += 1
-    return [job for _, job in sorted(ranked, key=lambda pair: pair[0])]
+    async for row in jobs.values_list("pk", "lane", "recording__owner_id", "recording__duration"):
+        job = Queued(*row)
+        ranked.append((LANES.index(cast(Lane, job.lane)), turns[job.lane, job.owner_id], job))
+        turns[job.lane, job.owner_id] += 1
+    return [job for _, _, job in sorted(ranked)]
 
 
 async def places() -> dict[int, Place]:
     """The place of every unfinished job, by the id of its transcription."""
+    running = Transcription.objects.filter(status=Status.TRANSCRIBING).order_by("pk")
+    left = Greatest(F("recording__duration") - F("seconds_done"), 0.0)
+    now = [Queued(*row) async for row in running.values_list("pk", "lane", "recording__owner_id", left)]
+    waiting = await in_line()
     rate = monitor.audio_rate()
-    ahead = 0.0
-    result = {}
-    async for job in _standing(Transcription.objects.filter(status=Status.TRANSCRIBING)):
-        left = max(0.0, job.recording.duration - job.seconds_done)
-        ahead += left
-        result[job.pk] = Place(None, left / rate if rate else None)
-    for position, job in enumerate(await in_line(), 1):
-        ahead += job.recording.duration
-        result[job.pk] = Place(position, ahead / rate if rate else None)
-    return result
+    work = work_until_done([*now, *waiting], service.total_limit())
+    positions = chain(((job, None) for job in now), zip(waiting, count(1), strict=False))
+    return {job.pk: Place(position, work[job.pk] / rate if rate else None) for job, position in positions}
 
 
-def _standing(jobs: QuerySet[Transcription]) -> QuerySet[Transcription]:
-    """Of thousands of jobs only what says where they stand, not their recordings' waveforms."""
-    return jobs.select_related("recording").only("lane", "seconds_done", "recording__owner_id", "recording__duration")
+def work_until_done(jobs: Iterable[Queued], at_once: int) -> dict[int, float]:
+    """Seconds of audio that will have been transcribed when each job is done, its own included, by its id.
+
+    As the gate and the runner have it: a lane before the next; within a lane owners in turns, so that all progress
+    alike; `at_once` jobs of an owner at a time, which share what the owner gets.
+    """
+    work: dict[int, float] = {}
+    before = 0.0
+    lanes: defaultdict[str, defaultdict[int, list[Queued]]] = defaultdict(lambda: defaultdict(list))
+    for job in jobs:
+        lanes[job.lane][job.owner_id].append(job)
+    for lane in LANES:
+        owners = lanes[lane].values()
+        totals = sorted(sum(job.seconds for job in owned) for owned in owners)
+        sums = [0.0, *accumulate(totals)]
+        for owned in owners:
+            for pk, own in _sharing(owned, at_once):
+                less = bisect(totals, own)  # of these owners everything is done by then, of the others as much
+                work[pk] = before + sums[less] + own * (len(totals) - less)
+        before += sums[-1]
+    return work
+
+
+def _sharing(jobs: Iterable[Queued], at_once: int) -> Iterator[tuple[int, float]]:
+    """The id of each job of one owner, as it ends, and the seconds of audio transcribed for the owner until then."""
+    running: list[tuple[float, int]] = []  # by where each one's share ends
+    share = total = 0.0
+
+    def first() -> tuple[int, float]:
+        nonlocal share, total
+        total += (running[0][0] - share) * len(running)
+        share, pk = heappop(running)
+        return pk, total
+
+    for job in jobs:
+        if len(running) >= at_once:
+            yield first()
+        heappush(running, (share + job.seconds, job.pk))
+    while running:
+        yield first()

@@ -8,21 +8,28 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
-
-from asgiref.sync import sync_to_async
-from django.db import DatabaseError, close_old_connections
+from typing import NamedTuple
 
 from .models import Transcription
+from .patience import patiently
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-MOST_JOBS = 32  # at once: each holds a decoder and a few stretches of audio
+MOST_JOBS = 32  # of one lane at once: each holds a decoder and a few stretches of audio
 LOOK_AGAIN = 5.0  # seconds, for jobs that another process put in line
-LONGEST_PAUSE = 60.0  # seconds between tries while the database is away
 GRACE = 10.0  # seconds that exchanges under way get to end when the process stops
+
+
+RunJob = Callable[[int, Callable[[], bool]], Awaitable[None]]
+
+
+class Queued(NamedTuple):
+    """A job in line, as far as its turn depends on it. `seconds`: the duration of its recording."""
+
+    pk: int
+    lane: str
+    owner_id: int
+    seconds: float
 
 
 class Runner:
@@ -33,15 +40,15 @@ class Runner:
 
     def __init__(self) -> None:
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._running: Counter[tuple[int, str]] = Counter()
+        self._running: dict[int, tuple[int, str]] = {}  # whose each is: owner and lane
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awake = asyncio.Event()
         self._stopping = False
 
     async def run(
         self,
-        in_line: Callable[[], Awaitable[list[Transcription]]],
-        run_job: Callable[[int, Callable[[], bool]], Awaitable[None]],
+        in_line: Callable[[], Awaitable[list[Queued]]],
+        run_job: RunJob,
         at_once: Callable[[], int],
     ) -> None:
         """Run until `stop()`, or until canceled. Jobs that an earlier process left running are put back in line first.
@@ -51,26 +58,24 @@ class Runner:
         at_once: how many of one owner and lane run.
         """
         self._loop, self._awake, self._stopping = asyncio.get_running_loop(), asyncio.Event(), False
+        self._looking = asyncio.create_task(self._look(in_line, run_job, at_once))
         try:
-            await _patiently(_put_back)
-            while not self._stopping:
-                self._awake.clear()
-                self._start(await _patiently(in_line), run_job, at_once())
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_AGAIN):
-                        await self._awake.wait()
+            await asyncio.wait({self._looking})
+            if not self._stopping:
+                self._looking.result()
             if self._tasks:
                 await asyncio.wait(self._tasks.values(), timeout=GRACE)
         finally:
             self._loop = None
-            for task in self._tasks.values():
+            tasks = [self._looking, *self._tasks.values()]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def stop(self) -> None:
         """Start nothing more, and end `run()` when the exchanges under way have ended, or after GRACE."""
         self._stopping = True
-        self._awake.set()
+        self._looking.cancel()
 
     def wake(self) -> None:
         """There may be something to start. Callable from any thread; does nothing where no runner runs."""
@@ -82,41 +87,40 @@ class Runner:
         if self._loop and (task := self._tasks.get(pk)):
             self._loop.call_soon_threadsafe(task.cancel)
 
+    async def _look(
+        self,
+        in_line: Callable[[], Awaitable[list[Queued]]],
+        run_job: RunJob,
+        at_once: Callable[[], int],
+    ) -> None:
+        await patiently(_put_back)
+        while True:
+            self._awake.clear()
+            self._start(await patiently(in_line), run_job, at_once())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_AGAIN):
+                    await self._awake.wait()
+
     def _start(
         self,
-        jobs: list[Transcription],
-        run_job: Callable[[int, Callable[[], bool]], Awaitable[None]],
+        jobs: list[Queued],
+        run_job: RunJob,
         at_once: int,
     ) -> None:
+        owners, lanes = Counter(self._running.values()), Counter(lane for _, lane in self._running.values())
         for job in jobs:
-            whose = (job.recording.owner_id, job.lane)
-            if len(self._tasks) >= MOST_JOBS:
-                return
-            if job.pk not in self._tasks and self._running[whose] < at_once:
-                self._running[whose] += 1
+            whose = (job.owner_id, job.lane)
+            if job.pk not in self._tasks and owners[whose] < at_once and lanes[job.lane] < MOST_JOBS:
+                owners[whose] += 1
+                lanes[job.lane] += 1
                 run = partial(run_job, job.pk, lambda: self._stopping)
-                task = asyncio.create_task(_patiently(run), name=f"transcription {job.pk}")
-                self._tasks[job.pk] = task
-                task.add_done_callback(partial(self._ended, job.pk, whose))
+                self._tasks[job.pk] = asyncio.create_task(patiently(run), name=f"transcription {job.pk}")
+                self._running[job.pk] = whose
+                self._tasks[job.pk].add_done_callback(partial(self._ended, job.pk))
 
-    def _ended(self, pk: int, whose: tuple[int, str], _: asyncio.Task[None]) -> None:
-        del self._tasks[pk]
-        self._running[whose] -= 1
+    def _ended(self, pk: int, _: asyncio.Task[None]) -> None:
+        del self._tasks[pk], self._running[pk]
         self._awake.set()
-
-
-async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
-    """While the database is locked or away, try again: what waits in it is neither done nor failed."""
-    pause = 1.0
-    while True:
-        try:
-            return await work()
-        except DatabaseError:
-            log.exception("The database failed; trying again in %.0f s", pause)
-            # A connection that failed must not be used again; Django checks for that between requests only.
-            await sync_to_async(close_old_connections)()
-        await asyncio.sleep(pause)
-        pause = min(LONGEST_PAUSE, pause * 2)
 
 
 async def _put_back() -> None:

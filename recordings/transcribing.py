@@ -8,7 +8,7 @@ from typing import BinaryIO, cast
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -20,6 +20,7 @@ from transcription.gate import Lane
 
 from .events import recording_changed
 from .models import Recording, Segment, Transcription
+from .patience import DATABASE_AWAY, patiently
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,8 @@ async def run_transcription(pk: int, stopping: Callable[[], bool] = lambda: Fals
 
     Safe to call again after a crash: segments that were committed are not sent again. Once the process is `stopping`
     it ends early, with the segments under way; the row then stays as it is, to be taken up again, and so it does when
-    the coroutine is canceled. `DatabaseError` is raised: the job is then unfinished, and the caller's to try again.
+    the coroutine is canceled. While the database is away, what was transcribed waits for it. Where it is away at the
+    start, its error is raised (`DATABASE_AWAY`): the job is then unfinished, and the caller's to try again.
     """
     claimed = await Transcription.objects.filter(pk=pk, status__in=Transcription.UNFINISHED).aupdate(
         status=Status.TRANSCRIBING, attempts=F("attempts") + 1, started_at=timezone.now()
@@ -53,7 +55,7 @@ async def run_transcription(pk: int, stopping: Callable[[], bool] = lambda: Fals
         await _fail(job, error.code, str(error))
     except FileNotFoundError as error:
         await _fail(job, "source_missing", str(error))
-    except DatabaseError:
+    except DATABASE_AWAY:
         raise
     except Exception as error:
         log.exception("Transcription %d failed for a reason that nobody thought of", pk)
@@ -75,7 +77,7 @@ async def _transcribe(job: Transcription, stopping: Callable[[], bool]) -> None:
                 await room.acquire()
                 tasks.create_task(_segment(job, stretch)).add_done_callback(lambda _: room.release())
     if not stopping():
-        await _finish(job, total, reader)
+        await patiently(lambda: _finish(job, total, reader))
 
 
 async def _segment(job: Transcription, stretch: Stretch) -> None:
@@ -89,13 +91,18 @@ async def _segment(job: Transcription, stretch: Stretch) -> None:
         model=job.model,
         durable=True,
     )
-    await sync_to_async(_commit)(job, stretch, transcript)
+    await patiently(lambda: sync_to_async(_commit)(job, stretch, transcript))
     await recording_changed(job.recording_id, job.recording.owner_id)
 
 
 @transaction.atomic
 def _commit(job: Transcription, stretch: Stretch, transcript: Transcript) -> None:
-    """The segment and the job's progress, or neither: nothing is written for a job that does not run any more."""
+    """The segment and the job's progress, or neither: nothing is written for a job that does not run any more.
+
+    May be called again where an earlier call failed: it may have been committed all the same.
+    """
+    if job.segments.filter(index=stretch.index).exists():
+        return
     job.seconds_done = max(job.seconds_done, stretch.end)
     job.detected_language = job.detected_language or transcript.language or ""
     running = Transcription.objects.filter(pk=job.pk, status=Status.TRANSCRIBING).update(
@@ -145,8 +152,11 @@ def _finish(job: Transcription, total: int, reader: SpeechReader) -> None:
 
 async def _fail(job: Transcription, code: str, message: str) -> None:
     log.warning("Transcription %d failed: %s %r", job.pk, code, message)
-    await Transcription.objects.filter(pk=job.pk, status=Status.TRANSCRIBING).aupdate(
-        status=Status.FAILED, error_code=code, error_message=message, finished_at=timezone.now()
+    running = Transcription.objects.filter(pk=job.pk, status=Status.TRANSCRIBING)
+    await patiently(
+        lambda: running.aupdate(
+            status=Status.FAILED, error_code=code, error_message=message, finished_at=timezone.now()
+        )
     )
 
 
@@ -185,7 +195,6 @@ async def _stretches(recording: Recording) -> AsyncIterator[tuple[SpeechReader, 
     try:
         yield reader, stretches()
     finally:
-        if reading and not reading.done():  # a thread cannot be canceled: the file stays open until it is through
-            reading.add_done_callback(lambda _: file.close())
-        else:
-            file.close()
+        if reading:  # a thread cannot be canceled, but its next read of the closed file ends it
+            reading.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        await asyncio.to_thread(file.close)

@@ -50,8 +50,14 @@ class Command(BaseCommand):
             tasks.create_task(runner.run(in_line, run_transcription, service.total_limit))
             self.stdout.write(f"\n  Stile 听序 is ready. Sign in, once, with\n\n    {link}\n")
             self.stdout.flush()
-            await uvicorn.Server(config).serve(sockets=[listener])
-            runner.stop()
+            await _Server(config).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """No job starts any more, from the moment on in which no request is taken any more."""
+        runner.stop()
+        await super().shutdown(sockets)
 
 
 @contextmanager
