@@ -1,0 +1,218 @@
+"""Retries, their budget, the breaker, and an outage of ten minutes."""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import pytest
+
+from tests.transcription.calls import caller, client, request, until
+from tests.transcription.virtual_server import VirtualServer, virtual_client
+from tests.virtual_time import VirtualLoop, in_virtual_time
+from tests.whisper_stub import OUT_OF_MEMORY, WhisperStub, http, said
+from transcription.client import WhisperClient
+from transcription.errors import Evicted, QueueFull, ServerError, Unreachable
+from transcription.pool import FAILURES_TO_OPEN, FIRST_PAUSE, LONGEST_PAUSE, Breaker
+
+BROKEN = http(500, {"error": "broken"})
+
+
+def state(whisper: WhisperClient) -> tuple[int, int, int]:
+    gate = whisper.snapshot().servers[0].gate
+    return gate.active, gate.queued, gate.abandoned
+
+
+async def test_g6_a_call_that_waits_for_its_next_attempt_holds_no_permit() -> None:
+    with WhisperStub(seconds=0.02, replies=[http(503, Retry_After="0.5"), said()]) as stub:
+        whisper = client(stub.url)
+        delays: list[float] = []
+        put_off = asyncio.create_task(
+            whisper.call_remote_asr_api(request("put off"), caller(on_retry=lambda error, delay: delays.append(delay)))
+        )
+        await until(lambda: bool(delays))
+        assert state(whisper) == (0, 0, 0)
+        await whisper.call_remote_asr_api(request("next"), caller())
+        await put_off
+        assert stub.prompts == ["put off", "next", "put off"]
+        await whisper.aclose()
+
+
+async def test_a_call_is_tried_as_often_as_it_may_be_and_then_fails_with_the_last_error() -> None:
+    with WhisperStub(seconds=0, replies=[OUT_OF_MEMORY, BROKEN]) as stub:
+        whisper = client(stub.url, max_attempts=3)
+        with pytest.raises(ServerError, match="broken"):
+            await whisper.call_remote_asr_api(request(), caller())
+        calls = whisper.snapshot().calls
+        assert (len(stub.received), calls.total, calls.retries, calls.failed, calls.oom_errors) == (3, 1, 2, 1, 1)
+        await whisper.aclose()
+
+
+async def test_a_server_that_fails_every_call_gets_a_fifth_more_of_them_and_a_few_not_a_storm() -> None:
+    with WhisperStub(seconds=0, replies=BROKEN) as stub:
+        whisper = client(stub.url, limit=4, max_attempts=5, retry_delay=0.001)
+        results = await asyncio.gather(
+            *(whisper.call_remote_asr_api(request(), caller("interactive")) for _ in range(100)), return_exceptions=True
+        )
+        assert all(isinstance(result, ServerError) for result in results)
+        assert 100 < len(stub.received) <= 100 + 100 / 5 + 10
+        await whisper.aclose()
+
+
+async def test_a_durable_call_waits_where_the_line_is_full_and_another_is_refused() -> None:
+    with WhisperStub(seconds=0.1) as stub:
+        whisper = client(stub.url, max_queue=1)
+        calls = [asyncio.create_task(whisper.call_remote_asr_api(request(), caller(durable=True))) for _ in range(4)]
+        await until(lambda: state(whisper) == (1, 1, 0))
+        with pytest.raises(QueueFull) as refused:
+            await whisper.call_remote_asr_api(request(), caller("interactive"))
+        assert refused.value.retry_after > 0
+        assert [transcript.text for transcript in await asyncio.gather(*calls)] == ["hello"] * 4
+        counts = whisper.snapshot().calls
+        assert (counts.rejected, counts.completed, len(stub.received)) == (1, 4, 4)
+        await whisper.aclose()
+
+
+@in_virtual_time
+async def test_ten_minutes_without_the_server_fail_no_durable_call_and_end_without_a_burst() -> None:
+    server = VirtualServer(seconds=2.0)
+    whisper = virtual_client([server], limit=2)
+    loop = asyncio.get_running_loop()
+    calls = [asyncio.create_task(whisper.call_remote_asr_api(request(), caller(durable=True))) for _ in range(40)]
+    await asyncio.sleep(5)
+    server.up = False
+    await asyncio.sleep(60)
+
+    with pytest.raises(Unreachable) as refused:  # who cannot wait is told when to come back
+        await whisper.call_remote_asr_api(request(), caller("interactive"))
+    lost = whisper.snapshot().servers[0]
+    assert (lost.breaker, lost.gate.active, lost.gate.queued) == ("open", 0, 0)
+    assert lost.unreachable_since is not None
+    assert 50 < lost.unreachable_since < 60
+    assert lost.retry_in is not None
+    assert refused.value.retry_after == pytest.approx(max(1.0, lost.retry_in))
+
+    await asyncio.sleep(540)
+    assert not any(call.done() and call.exception() for call in calls)
+    assert server.most_attempts <= 2  # before the breaker opened; then one probe at a time
+    probes = server.attempts[-10:]
+    assert all(later - earlier >= 1 for earlier, later in pairwise(probes))
+    assert len(server.attempts) <= 18
+
+    server.up, back = True, loop.time()
+    server.peak = 0
+    await asyncio.gather(*calls)
+    assert server.peak == 2
+    assert loop.time() - back <= LONGEST_PAUSE + 40 * 2.0 / 2 + 5
+    assert whisper.snapshot().calls.completed == 40
+    assert whisper.snapshot().servers[0].breaker == "closed"
+    assert state(whisper) == (0, 0, 0)
+
+
+@in_virtual_time
+async def test_a_call_may_be_cancelled_at_every_step_of_its_way_and_leaves_nothing_behind() -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    server = VirtualServer(seconds=1.0, status=500)
+    whisper = virtual_client([server], request_timeout=20.0, abandoned_grace=5.0)
+    sent = set()
+    for steps in range(60):
+        before = server.finished
+        calls = [
+            asyncio.create_task(whisper.call_remote_asr_api(request(), caller("live", durable=True))) for _ in range(2)
+        ]
+        for step in range(steps):
+            await asyncio.sleep(0 if step % 8 else 1.0)  # some steps wait for the server or for the next attempt
+        for call in calls:
+            call.cancel()
+        await asyncio.wait(calls)
+        await asyncio.sleep(30)
+        assert state(whisper) == (0, 0, 0)
+        assert len(asyncio.all_tasks()) == 1
+        sent.add(server.finished - before)
+    assert min(sent) == 0
+    assert max(sent) >= 4
+    assert server.peak == 1
+
+
+# --- the breaker -------------------------------------------------------------------------------
+
+
+class Hand:
+    """A clock that is set by hand."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def lost(breaker: Breaker, failures: int = FAILURES_TO_OPEN) -> None:
+    for _ in range(failures):
+        breaker.finish(breaker.start(), reached=False)
+
+
+def test_the_breaker_opens_after_failures_in_a_row_only() -> None:
+    breaker = Breaker(Hand())
+    for _ in range(5):
+        lost(breaker, FAILURES_TO_OPEN - 1)
+        breaker.finish(breaker.start(), reached=True)
+    assert breaker.state == "closed"
+    lost(breaker)
+    assert (breaker.state, breaker.open_since, breaker.retry_at) == ("open", 100.0, 100.0 + FIRST_PAUSE)
+
+
+def test_the_breaker_lets_one_probe_through_after_each_pause_and_pauses_ever_longer() -> None:
+    clock = Hand()
+    breaker = Breaker(clock)
+    lost(breaker)
+    pauses = []
+    for _ in range(9):
+        pauses.append(breaker.retry_at - clock.now)
+        clock.now = breaker.retry_at - 0.001
+        assert not breaker.allows()
+        clock.now = breaker.retry_at
+        assert breaker.start() is True
+        assert (breaker.state, breaker.allows()) == ("half-open", False)
+        with pytest.raises(Evicted):
+            breaker.start()
+        breaker.finish(True, reached=False)
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    clock.now = breaker.retry_at
+    breaker.finish(breaker.start(), reached=True)
+    assert (breaker.state, breaker.open_since) == ("closed", None)
+
+
+def test_calls_under_way_when_the_breaker_opens_do_not_lengthen_its_pause() -> None:
+    breaker = Breaker(Hand())
+    under_way = [breaker.start() for _ in range(20)]
+    opened = [breaker.finish(probe, reached=False) for probe in under_way]
+    assert opened.count(True) == 1
+    assert breaker.retry_at == 100.0 + FIRST_PAUSE
+
+
+def test_a_probe_that_never_tried_leaves_its_turn_to_the_next() -> None:
+    clock = Hand()
+    breaker = Breaker(clock)
+    lost(breaker)
+    clock.now = breaker.retry_at
+    breaker.finish(breaker.start(), reached=None)
+    assert (breaker.state, breaker.allows()) == ("open", True)
+
+
+def test_of_many_threads_that_would_probe_at_once_one_does() -> None:
+    clock = Hand()
+    breaker = Breaker(clock)
+    lost(breaker)
+    clock.now = breaker.retry_at
+    together = threading.Barrier(8)
+
+    def probe(_: int) -> bool:
+        together.wait()
+        try:
+            return breaker.start()
+        except Evicted:
+            return False
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sorted(threads.map(probe, range(8))) == [False] * 7 + [True]

@@ -1,0 +1,66 @@
+"""Whisper servers in virtual time, for what would take minutes: a client whose connections end in them."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+
+from transcription.client import WhisperClient
+from transcription.gate import Gate
+from transcription.limit import FixedLimit
+from transcription.pool import Breaker, Pool, Server, endpoint
+
+
+class VirtualServer(httpx.AsyncBaseTransport):
+    """Computes for `seconds`, and answers with `status`. While it is not `up`, connections to it are refused.
+
+    `attempts`: when someone tried to connect while it was down. `most_attempts`: at the same time.
+    """
+
+    def __init__(self, seconds: float, status: int = 200) -> None:
+        self.seconds = seconds
+        self.status = status
+        self.up = True
+        self.computing = self.peak = self.finished = self.attempting = self.most_attempts = 0
+        self.attempts: list[float] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if not self.up:
+            await self._refuse()
+        self.computing += 1
+        self.peak = max(self.peak, self.computing)
+        try:
+            await asyncio.sleep(self.seconds)
+        finally:
+            self.computing -= 1
+        if not self.up:
+            raise httpx.ReadError("Connection reset by peer")
+        self.finished += 1
+        answer = b'{"text": "hello"}' if self.status == 200 else b'{"error": "broken"}'
+        return httpx.Response(self.status, stream=httpx.ByteStream(answer))
+
+    async def _refuse(self) -> None:
+        self.attempts.append(asyncio.get_running_loop().time())
+        self.attempting += 1
+        self.most_attempts = max(self.most_attempts, self.attempting)
+        await asyncio.sleep(0.05)
+        self.attempting -= 1
+        raise httpx.ConnectError("Connection refused")
+
+
+def virtual_client(servers: Sequence[VirtualServer], limit: int = 1, **options: Any) -> WhisperClient:
+    """A client on these servers, on the running loop's clock."""
+    loop = asyncio.get_running_loop()
+    urls = [f"http://gpu{number}:8000/v1" for number in range(len(servers))]
+    pool = Pool(
+        [
+            Server(endpoint(url), Gate(url, FixedLimit(limit), max_queue=1000, clock=loop.time), Breaker(loop.time))
+            for url in urls
+        ],
+        loop.time,
+    )
+    whisper = WhisperClient(pool, clock=loop.time, **options)
+    mounts = dict(zip(urls, servers, strict=True))
+    whisper._http_clients[loop] = httpx.AsyncClient(mounts={url.removesuffix("/v1"): mounts[url] for url in urls})
+    return whisper
