@@ -233,7 +233,8 @@ class WhisperClient:
                     raise
                 if not self._budget.spend() and not caller.durable:
                     raise
-            failures, first = failures + 1, False
+            failures += 1
+            first = first and isinstance(reason, QueueFull)  # it has not even arrived
             self._count(retries=1)
             log.info("[ASR并发] 等待重试 task_id=%s delay=%.1fs reason=%r", caller.task_id, delay, str(reason))
             if caller.on_retry:
