@@ -23,13 +23,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(look: Callable[[], T | None], seconds: float, what: str) -> T:
+def wait_for(look: Callable[[], T | None], seconds: float, what: str, every: float = 0.05) -> T:
     """What `look` finds, as soon as it is something true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := look():
             return found
-        time.sleep(0.05)
+        time.sleep(every)
     raise AssertionError(f"{what}: not within {seconds} s")
 
 
@@ -115,4 +115,4 @@ def transcribed(api: httpx.Client, pk: int, seconds: float = 120.0) -> dict[str,
         recording = dict(api.get(f"/api/recordings/{pk}").json())
         return recording if recording["status"] in ("done", "failed", "canceled") else None
 
-    return wait_for(look, seconds, f"recording {pk} finished")
+    return wait_for(look, seconds, f"recording {pk} finished", every=0.25)
