@@ -10,7 +10,7 @@
     gains a fair share of that it becomes home, else the lower: for equal throughput all wait less in the server.
     Remembered are gains, averaged over visits, not throughputs: whoever else slows the GPU slows both levels.
 4.  A move is followed up at once. The surer it is of home, the longer it stays there. When home's own
-    throughput jumps, the server is another now: all gains are forgotten, and if it is faster, failures too.
+    throughput jumps, each gain is tried anew before it counts again, and if it rose, failures are forgotten.
 5.  Out of memory: halve the limit, let nobody in for a cool-down, twice as long each time while that has not
     helped. Then each round of successes adds one, up to home, which is now below the level that failed. That
     level is shunned until enough calls and time have passed, longer when it fails again.
@@ -39,7 +39,7 @@ REST = 3.0  # calls at home between visits, in calls of a visit / home, for that
 LONGEST_REST = 128.0  # ... when nothing is known, and at most
 SPREAD = 0.3  # of log(audio / time) between calls, until it is measured
 SURPRISE = 0.3  # change of the log of home's throughput after which the server counts as another,
-CERTAIN = 4.0  # if it is also so many standard errors
+CERTAIN = 4.0  # if it is also so many standard errors, as is what else is too odd to be noise
 COOL_DOWN, LONGEST_COOL_DOWN = 1.0, 60.0  # seconds
 SHUN_CALLS, SHUN_SECONDS = 200, 90.0  # before a failed level is tried again: one failure is well under 1 in 100
 SHUN_LONGER = 2  # times that, when it failed again
@@ -127,10 +127,11 @@ class AdaptiveLimit:
         self._rest = 0  # calls at home until the next visit
         self._variance = SPREAD**2
         self._gains: dict[tuple[int, int], tuple[float, float]] = {}  # (low, high): share of ideal, weight
+        self._doubted: set[tuple[int, int]] = set()  # learnt before the server changed
         self._failed: int | None = None  # the level that is shunned
         self._failed_at = -math.inf
         self._successes = self._failures = 0  # since it failed; since a higher level proved itself
-        self._streak = 0  # failures since a window went well
+        self._streak = 0  # failures with no success of a later call in between
         self._begin(-math.inf)
 
     def record(self, sample: Sample) -> LimitChange | None:
@@ -140,6 +141,8 @@ class AdaptiveLimit:
         if sample.outcome != "ok":
             return self._fail(sample)
         self._successes += 1
+        if sample.started >= self._failed_at:
+            self._streak = 0
         if sample.started < self._since:
             return None  # it ran partly under another limit
         if sample.in_flight < self.limit:
@@ -220,7 +223,6 @@ class AdaptiveLimit:
 
     def _conclude(self, now: float) -> LimitChange | None:
         """The window is over: learn from it, decide where to go, start the next."""
-        self._streak = 0
         if self._phase is _Phase.RECOVERY:
             change: LimitChange | None = self._recover()
         else:
@@ -243,12 +245,8 @@ class AdaptiveLimit:
 
     def _stay(self, now: float) -> LimitChange | None:
         level = self._level()
-        doubt = math.sqrt(2 * self._variance / self._calls)
-        if self._base_calls and abs(level - self._base) > max(SURPRISE, CERTAIN * doubt):
-            self._gains.clear()
-            self._base_calls = self._rest = 0
-            if level > self._base:
-                self._failed, self._failures = None, 0
+        if self._base_calls and self._is_another(level):
+            self._start_over(level)
         self._base_calls = min(self._base_calls, BASE_WINDOWS * self._calls) + self._calls
         self._base += (level - self._base) * self._calls / self._base_calls
         longer = SHUN_LONGER if self._failures > 1 else 1
@@ -260,6 +258,18 @@ class AdaptiveLimit:
             self._failed, self._rest = None, 0
         self._rest -= self._calls
         return self._visit() if self._rest <= 0 else None
+
+    def _is_another(self, level: float, possible: float = 0.0) -> bool:
+        """Whether throughput is so far from home's that the server must have changed."""
+        doubt = math.sqrt(2 * self._variance / self._calls)
+        return abs(level - self._base) > possible + max(SURPRISE, CERTAIN * doubt)
+
+    def _start_over(self, level: float) -> None:
+        """The server changed: measure home and doubt every gain until it is tried again."""
+        self._base_calls = self._rest = 0
+        self._doubted = set(self._gains)
+        if level > self._base:
+            self._failed, self._failures = None, 0
 
     def _neighbours(self) -> list[int]:
         up = self._clamp(self._home + max(1, self._home // 8))
@@ -279,17 +289,25 @@ class AdaptiveLimit:
 
     def _certainty(self, level: int) -> float:
         """By how many standard errors home is known to be better than this level."""
-        share, weight = self._gains.get((min(self._home, level), max(self._home, level)), (0.0, 0.0))
+        step = (min(self._home, level), max(self._home, level))
+        share, weight = (0.0, 0.0) if step in self._doubted else self._gains.get(step, (0.0, 0.0))
         return (share - WORTH if level < self._home else WORTH - share) * math.sqrt(weight)
 
     def _judge(self) -> LimitChange | None:
         """The visit is over: learn the gain, and either return or make this level home and go on."""
         low, high = sorted((self._home, self.limit))
+        if self._is_another(self._level(), self._ideal):
+            self._start_over(self._level())
+            self.limit, self._phase = self._home, _Phase.HOME
+            return LimitChange(self.limit, "the server's speed changed in between")
         self._gains = {step: (share, weight * FADE) for step, (share, weight) in self._gains.items()}
         share, weight = self._gains.get((low, high), (0.0, 0.0))
-        new = self._weight()
-        share += (self._share() - share) * new / (weight + new)
+        seen, new = self._share(), self._weight()
+        if weight and abs(seen - share) > CERTAIN * math.sqrt(1 / weight + 1 / new):
+            weight = 0.0  # the server is not what it was
+        share += (seen - share) * new / (weight + new)
         self._gains[low, high] = share, weight + new
+        self._doubted.discard((low, high))
         if self._certainty(self.limit) > (-SURE if self.limit > self._home else 0.0):
             gain = math.expm1(share * self._ideal)
             return self._return(f"{high} at once get {gain:+.0%} done beside {low}")

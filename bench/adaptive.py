@@ -1,0 +1,148 @@
+"""The adaptive limit beside an oracle and other limits: throughput, latency, OOM answers, and a picture.
+
+    python -m bench.adaptive [--step 2] [--real]
+
+A grid of simulated servers in virtual time (`bench.adaptive_simulation` tells how they compute, `bench.adaptive_grid`
+what the oracles know), every run from calls of its own seed. Goals, after the first minute: at least 95 % of the
+best fixed limit's throughput, at most one OOM answer in 100 calls, latency at most 10 % above the best's.
+Prints one line per kind of server and limit, then each cell that our limit misses, with what it misses. Draws the
+limit over time beside the oracle into bench/results/adaptive.svg. `--real` does a few cells over HTTP, in real time.
+"""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import mean
+
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from bench.adaptive_grid import SECONDS, Cell, Score, grid, known, score
+from bench.adaptive_real import measure
+from bench.adaptive_rivals import Aimd, Gradient2, Published
+from transcription.limit import AdaptiveLimit, FixedLimit, Limit
+
+CEILING = 8  # of the limits that need one: what the best server of the grid can take
+KINDS = (
+    *(
+        ("steady", curve, noise)
+        for curve in ("flat", "falling", "gunther", "parabola", "queue")
+        for noise in (0.1, 0.3)
+    ),
+    *((scenario, curve, 0.1) for scenario in ("drop", "tenant") for curve in ("flat", "gunther", "parabola")),
+)
+OURS = "adaptive, auto"
+LIMITS: dict[str, Callable[[], Limit]] = {
+    OURS: partial(AdaptiveLimit, ceiling=None),
+    f"adaptive, at most {CEILING}": partial(AdaptiveLimit, ceiling=CEILING),
+    f"fixed at {CEILING}": partial(FixedLimit, CEILING),
+    "AIMD": partial(Aimd, CEILING),
+    "Gradient2": partial(Gradient2, CEILING),
+    "adaptive-concurrency": partial(Published, CEILING),
+}
+PICTURED = (
+    Cell("steady", "flat", 0.1, 8, 3),
+    Cell("steady", "gunther", 0.3, 4, 8),
+    Cell("drop", "flat", 0.1, 6, 8),
+    Cell("tenant", "parabola", 0.1, 8, 6),
+)
+PICTURE = Path(__file__).parent / "results" / "adaptive.svg"
+
+
+def scores(cell: Cell) -> dict[str, Score]:
+    return {name: score(cell, make)[0] for name, make in LIMITS.items()}
+
+
+def compare(console: Console, step: int) -> None:
+    """Every kind of server with every limit: one table, then what our own misses."""
+    table = Table("server", "noise", "limit", title="ratios to the best fixed limit after the first minute")
+    for column in (
+        "throughput, least",
+        "mean",
+        "beside known, mean",
+        "latency, most",
+        "mean",
+        "OOM in 100, most",
+        "good",
+    ):
+        table.add_column(column, justify="right")
+    missed: list[str] = []
+    for scenario, curve, noise in track(KINDS, console=console):
+        cells = grid(scenario, curve, noise, step)
+        rows = list(map(scores, cells))
+        for name in LIMITS:
+            table.add_row(scenario + ", " + curve, str(noise), name, *summary([row[name] for row in rows]))
+        table.add_section()
+        missed += [
+            f"{cell.scenario}, {cell.curve}, noise {cell.noise}, N={cell.memory}, M={cell.peak}: {'; '.join(misses)}"
+            for cell, row in zip(cells, rows, strict=True)
+            if (misses := row[OURS].misses)
+        ]
+    console.print(table)
+    console.print(f"{OURS} misses a goal in {len(missed)} cells:", *missed, sep="\n  ")
+
+
+def summary(of: list[Score]) -> list[str]:
+    return [
+        f"{min(s.throughput for s in of):.3f}",
+        f"{mean(s.throughput for s in of):.3f}",
+        f"{mean(s.throughput_known for s in of):.3f}",
+        f"{max(s.latency for s in of):.2f}",
+        f"{mean(s.latency for s in of):.2f}",
+        f"{max(s.oom_per_100 for s in of):.2f}",
+        f"{sum(not s.misses for s in of)}/{len(of)}",
+    ]
+
+
+def draw() -> None:
+    figure = Figure(figsize=(11, 9), layout="constrained")
+    for axes, cell in zip(figure.subplots(len(PICTURED), sharex=True), PICTURED, strict=True):
+        told = known(cell)
+        got, run = score(cell, LIMITS[OURS])
+        for trace, style in ((told.trace, {"color": "0.6", "linewidth": 4.0}), (run.trace, {"color": "tab:blue"})):
+            axes.step([*(t for t, _ in trace), SECONDS], [*(n for _, n in trace), trace[-1][1]], where="post", **style)
+        axes.set_title(
+            f"{cell.scenario}, {cell.curve}: memory for N={cell.memory}, peak at M={cell.peak}, noise {cell.noise}. "
+            f"Throughput {got.throughput:.1%} of best fixed, latency {got.latency:.2f}, OOM {got.oom_per_100:.2f} %",
+            fontsize="medium",
+        )
+        axes.set_ylabel("limit")
+        axes.set_ylim(0, None)
+        axes.legend(["best known", "adaptive"], loc="lower right")
+    axes.set_xlabel("seconds")
+    PICTURE.parent.mkdir(exist_ok=True)
+    figure.savefig(PICTURE)
+
+
+def compare_real(console: Console) -> None:
+    table = Table("server", "best limit", "throughput", "latency", "OOM in 100", title="over HTTP, in real time")
+    for r in measure():
+        table.add_row(
+            f"{r.curve}, N={r.memory}, M={r.peak}",
+            str(r.best_limit),
+            f"{r.adaptive.throughput / r.best.throughput:.3f}",
+            f"{r.adaptive.latency / r.best.latency:.2f}",
+            f"{r.adaptive.oom_per_100:.2f}",
+        )
+    console.print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--step", type=int, default=1, help="only every so many levels of N and M")
+    parser.add_argument("--real", action="store_true", help="over HTTP, in real time, instead of the grid")
+    options = parser.parse_args()
+    console = Console(width=150)
+    if options.real:
+        compare_real(console)
+        return
+    compare(console, options.step)
+    draw()
+    console.print(f"Picture: {PICTURE}")
+
+
+if __name__ == "__main__":
+    main()

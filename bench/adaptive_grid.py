@@ -1,0 +1,144 @@
+"""The grid of `bench.adaptive`: its servers, what is best on each, and what counts as good enough.
+
+steady: memory for N calls, throughput's peak at M. drop: from 3/8 to 5/8 of the time memory for N / 2 only.
+tenant: for 2 to 8 minutes at a time somebody else takes half of the GPU and a quarter of its memory.
+
+Beside each run stand two oracles. `fixed` is the best fixed limit for the whole run, found by sweep. `known` is
+told at each change which limit is best from then on, also found by sweep; on a steady server they are the same.
+"Best" is the lowest limit within 1 % of the best throughput, of those with at most one OOM answer in 100.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from bench.adaptive_simulation import Run, Server, Simulation, Stretch
+from transcription.limit import FixedLimit, Limit, LimitChange, Sample
+
+SECONDS = 1200.0
+SWEEP_SECONDS = 600.0
+HIGHEST = 8  # of N and M
+SCENARIOS = ("steady", "drop", "tenant")
+NEAR_BEST = 0.99
+
+
+@dataclass(frozen=True)
+class Cell:
+    scenario: str
+    curve: str
+    noise: float
+    memory: int
+    peak: int
+
+    @property
+    def seed(self) -> int:
+        """One of its own, so that no two cells see the same calls."""
+        return random.Random(repr(self)).getrandbits(32)
+
+    @property
+    def server(self) -> Server:
+        return Server(self.curve, self.peak, self.noise, tuple(self._stretches()))
+
+    def _stretches(self) -> Iterable[Stretch]:
+        yield Stretch(0.0, self.memory)
+        if self.scenario == "drop":
+            yield Stretch(SECONDS * 3 / 8, max(1, self.memory // 2))
+            yield Stretch(SECONDS * 5 / 8, self.memory)
+        elif self.scenario == "tenant":
+            rng = random.Random(self.seed)
+            beside = Stretch(0.0, max(1, self.memory - max(1, self.memory // 4)), 0.5)
+            time, alone = 0.0, True
+            while (time := time + rng.uniform(120, 480)) < SECONDS:
+                alone = not alone
+                yield Stretch(time, self.memory) if alone else Stretch(time, beside.memory, beside.share)
+
+
+def grid(scenario: str, curve: str, noise: float, step: int = 1) -> list[Cell]:
+    levels = range(1, HIGHEST + 1, step)
+    return [Cell(scenario, curve, noise, memory, peak) for memory in levels for peak in levels]
+
+
+class Known(FixedLimit):
+    """Told beforehand which limit is best from which time on."""
+
+    def __init__(self, plan: Iterable[tuple[float, int]]) -> None:
+        (_, first), *self._rest = plan
+        super().__init__(first)
+
+    def record(self, sample: Sample) -> LimitChange | None:
+        before = self.limit
+        while self._rest and sample.finished >= self._rest[0][0]:
+            _, self.limit = self._rest.pop(0)
+        return LimitChange(self.limit, "known") if self.limit != before else None
+
+
+def run(cell: Cell, limit: Limit) -> Run:
+    return Simulation(cell.server, limit, cell.seed).run(SECONDS)
+
+
+def known(cell: Cell) -> Run:
+    plan = [
+        (part.start, _best_steady(cell.curve, cell.noise, cell.peak)[part.memory]) for part in cell.server.stretches
+    ]
+    return run(cell, Known(plan))
+
+
+def fixed(cell: Cell) -> Run:
+    if cell.scenario == "steady":
+        return known(cell)
+    return _best([run(cell, FixedLimit(limit)) for limit in range(1, cell.memory + 1)])[1]
+
+
+@cache
+def _best_steady(curve: str, noise: float, peak: int) -> dict[int, int]:
+    """The best limit for each memory. Up to its memory a steady server runs alike whatever that is: one sweep does."""
+    roomy = Server(curve, peak, noise, (Stretch(0.0, HIGHEST),))
+    sweep = [Simulation(roomy, FixedLimit(n), 0).run(SWEEP_SECONDS) for n in range(1, HIGHEST + 1)]
+    return {memory: _best(sweep[:memory])[0] for memory in range(1, HIGHEST + 1)}
+
+
+def _best(sweep: list[Run]) -> tuple[int, Run]:
+    allowed = [(limit, r) for limit, r in enumerate(sweep, 1) if r.oom_per_100 <= 1] or [(1, sweep[0])]
+    top = max(r.throughput for _, r in allowed)
+    return next((limit, r) for limit, r in allowed if r.throughput >= NEAR_BEST * top)
+
+
+@dataclass(frozen=True)
+class Score:
+    """Ratios to the oracles. `latency` is to `known`'s: a fixed limit that is too low answers fast for nothing."""
+
+    throughput: float
+    throughput_known: float
+    latency: float
+    oom_per_100: float
+    oom_known: float
+
+    @property
+    def misses(self) -> list[str]:
+        """Which of the three goals it misses, in words."""
+        return (
+            [f"throughput {self.throughput:.1%} of the best"] * (self.throughput < 0.95)
+            + [f"latency {self.latency:.2f} times the best's"] * (self.latency > 1.10)
+            + [f"{self.oom_per_100:.2f} OOM in 100 (known: {self.oom_known:.2f})"] * (self.oom_per_100 > 1.0)
+        )
+
+
+def score(cell: Cell, make: Callable[[], Limit]) -> tuple[Score, Run]:
+    """A limit's run on a cell, and how it compares with both oracles."""
+    best, told = _oracles(cell)
+    got = run(cell, make())
+    return Score(
+        got.throughput / best.throughput,
+        got.throughput / told.throughput,
+        got.latency / told.latency,
+        got.oom_per_100,
+        told.oom_per_100,
+    ), got
+
+
+@cache
+def _oracles(cell: Cell) -> tuple[Run, Run]:
+    return fixed(cell), known(cell)
