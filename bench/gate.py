@@ -1,0 +1,271 @@
+"""What the gate costs, beside other limiters in one run; and what real calls through it take at a real HTTP server.
+
+    python -m bench.gate [--service 0.1] [--calls 1000] [cost] [flat] [live] [makespan]
+
+cost      microseconds of CPU for a call that does nothing: alone, and with 1,000 waiting for their turn (their tasks
+          included; "bare" is these tasks with no limiter). Goals: alone not slower than anyio's limiter; waiting at
+          most 1.5 times asyncio's semaphore.
+flat      the same per admission with 10 to 10,000 in line. Goal: at most 1.2 times.
+live      how long a live call waits behind 10,000 batch calls at limit 1. Goal: one exchange and 50 ms.
+makespan  --calls calls of --service seconds at limits 1, 2, 4. Goal: 1.02 times calls x service / limit.
+
+Others take part where they are installed: `pip install aiometer aio-fairshare ace-concurrency`. Each is used as its own
+documentation shows. None of them has lanes, a bounded line or a limit that follows the server.
+"""
+
+import argparse
+import asyncio
+import gc
+import importlib.util
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
+
+import anyio
+
+from tests.transcription.calls import caller, client, request
+from tests.whisper_stub import WhisperStub
+from transcription.client import WhisperClient
+from transcription.gate import LANES, Gate
+from transcription.limit import FixedLimit
+
+OWNERS = 500
+ROUNDS = 7  # the best counts: what is slower was disturbed by something else
+
+Call = Callable[
+    [int, bool], Coroutine[None, None, None]
+]  # takes a permit, lets others run if it is busy, gives it back
+Contestant = Callable[[AsyncExitStack], Awaitable[Call]]
+
+
+async def bare(stack: AsyncExitStack) -> Call:
+    async def call(number: int, busy: bool) -> None:
+        if busy:
+            await asyncio.sleep(0)
+
+    return call
+
+
+async def semaphore(stack: AsyncExitStack) -> Call:
+    limiter = asyncio.Semaphore(1)
+
+    async def call(number: int, busy: bool) -> None:
+        async with limiter:
+            if busy:
+                await asyncio.sleep(0)
+
+    return call
+
+
+async def capacity_limiter(stack: AsyncExitStack) -> Call:
+    limiter = anyio.CapacityLimiter(1)
+
+    async def call(number: int, busy: bool) -> None:
+        async with limiter:
+            if busy:
+                await asyncio.sleep(0)
+
+    return call
+
+
+async def gate(stack: AsyncExitStack) -> Call:
+    limiter = Gate("bench", FixedLimit(1), max_queue=20_000)
+
+    async def call(number: int, busy: bool) -> None:
+        permit = limiter.enter(LANES[number % 3], number % OWNERS)
+        await permit.admitted()
+        if busy:
+            await asyncio.sleep(0)
+        permit.release()
+
+    return call
+
+
+async def fairshare(stack: AsyncExitStack) -> Call:
+    limiter = import_module("aio_fairshare").FairShareSemaphore(1)
+    tenant = await stack.enter_async_context(limiter.tenant("bench"))  # more than a few make it take seconds
+
+    async def call(number: int, busy: bool) -> None:
+        async with tenant.acquire():
+            if busy:
+                await asyncio.sleep(0)
+
+    return call
+
+
+async def ace(stack: AsyncExitStack) -> Call:
+    module = import_module("ace.core.limiters")
+    import_module("ace.core.logger").logging.disable(logging.CRITICAL)
+    limiter = module.ACESemaphore(1)
+
+    async def call(number: int, busy: bool) -> None:
+        async with await limiter.acquire():
+            if busy:
+                await asyncio.sleep(0)
+
+    return call
+
+
+CONTESTANTS: dict[str, tuple[Contestant, str]] = {
+    "bare": (bare, "asyncio"),
+    "asyncio.Semaphore": (semaphore, "asyncio"),
+    "anyio.CapacityLimiter": (capacity_limiter, "anyio"),
+    "Gate": (gate, "transcription"),
+    "aio-fairshare": (fairshare, "aio_fairshare"),
+    "ace-concurrency": (ace, "ace"),
+}
+
+
+async def alone(call: Call, calls: int) -> float:
+    start = time.thread_time()
+    for number in range(calls):
+        await call(number, False)
+    return time.thread_time() - start
+
+
+async def waiting(call: Call, calls: int) -> float:
+    start = time.thread_time()
+    await asyncio.gather(*(asyncio.create_task(call(number, True)) for number in range(calls)))
+    return time.thread_time() - start
+
+
+async def one_after_the_other(aiometer: str, calls: int) -> float:
+    """aiometer has no permits: it runs a function on each of many items, so many at a time."""
+
+    async def nothing(number: int) -> None:
+        await asyncio.sleep(0)
+
+    start = time.thread_time()
+    await import_module(aiometer).run_on_each(nothing, range(calls), max_at_once=1)
+    return time.thread_time() - start
+
+
+def best(measure: Callable[[], Awaitable[float]], calls: int) -> float:
+    """Microseconds per call."""
+
+    async def run() -> float:
+        gc.collect()
+        return await measure()
+
+    return min(asyncio.run(run()) for _ in range(ROUNDS)) / calls * 1e6
+
+
+def cost() -> None:
+    def measured(contestant: Contestant, how: Callable[[Call, int], Awaitable[float]], calls: int) -> float:
+        async def run() -> float:
+            async with AsyncExitStack() as stack:
+                return await how(await contestant(stack), calls)
+
+        return best(run, calls)
+
+    print(f"{'µs per call':24}{'alone':>10}{'waiting':>10}")
+    for name, (contestant, module) in CONTESTANTS.items():
+        if importlib.util.find_spec(module) is None:
+            print(f"{name:24} is not installed")
+            continue
+        print(f"{name:24}{measured(contestant, alone, 5000):10.2f}{measured(contestant, waiting, 1000):10.2f}")
+    if importlib.util.find_spec("aiometer"):
+        print(f"{'aiometer':24}{'':>10}{best(lambda: one_after_the_other('aiometer', 1000), 1000):10.2f}")
+
+
+async def standing(call: Call, waiters: int, admissions: int = 10_000) -> float:
+    """Seconds that the admissions take while so many stand in line: whoever was let in comes again."""
+    left = admissions + 2 * waiters  # at first, until all are in line
+    start = 0.0
+
+    async def come_again(number: int) -> None:
+        nonlocal left, start
+        while left > 0:
+            await call(number, True)
+            left -= 1
+            if left == admissions:
+                start = time.thread_time()
+
+    tasks = [asyncio.create_task(come_again(number)) for number in range(waiters)]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    seconds = time.thread_time() - start
+    await asyncio.gather(*tasks)
+    return seconds
+
+
+def flat() -> None:
+    sizes = (10, 100, 1000, 10_000)
+    print(f"{'µs per admission':24}" + "".join(f"{size:>10}" for size in sizes) + "  waiters")
+    for name in ("asyncio.Semaphore", "Gate"):
+        contestant, _ = CONTESTANTS[name]
+        row = []
+        for size in sizes:
+
+            async def run(size: int = size, contestant: Contestant = contestant) -> float:
+                async with AsyncExitStack() as stack:
+                    return await standing(await contestant(stack), size)
+
+            row.append(best(run, 10_000))
+        print(f"{name:24}" + "".join(f"{each:10.2f}" for each in row) + f"  {max(row) / row[0]:.2f} times")
+
+
+@asynccontextmanager
+async def stub_and_client(service: float, limit: int) -> AsyncIterator[tuple[WhisperStub, WhisperClient]]:
+    with WhisperStub(seconds=service) as stub:
+        whisper = client(stub.url, limit=limit, max_queue=20_000, request_timeout=60.0)
+        yield stub, whisper
+        await whisper.aclose()
+
+
+async def makespan(service: float, calls: int) -> None:
+    print(f"makespan of {calls} calls of {service:g} s")
+    for limit in (1, 2, 4):
+        async with stub_and_client(service, limit) as (stub, whisper):
+            await whisper.call_remote_asr_api(request(), caller())
+            callers = [caller(LANES[number % 3], str(number % OWNERS)) for number in range(calls)]
+            start = time.monotonic()
+            await asyncio.gather(*(whisper.call_remote_asr_api(request(), each) for each in callers))
+            seconds, ideal = time.monotonic() - start, calls * service / limit
+            print(f"limit {limit}: {seconds:.2f} s, {seconds / ideal:.4f} times {ideal:g} s; at once: {stub.peak}")
+
+
+async def live(service: float) -> None:
+    async with stub_and_client(service, limit=1) as (_, whisper):
+        waiting = [
+            asyncio.create_task(whisper.call_remote_asr_api(request(), caller("batch", str(number % OWNERS))))
+            for number in range(10_000)
+        ]
+        await asyncio.sleep(5)  # until all are in line
+        delays = []
+        for _ in range(20):
+            start = time.monotonic()
+            await whisper.call_remote_asr_api(request(), caller("live"))
+            delays.append(time.monotonic() - start - service)
+            await asyncio.sleep(service * 0.3)
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+    print(
+        f"a live call behind 10,000 batch calls of {service:g} s waited {max(delays):.3f} s at most, of {len(delays)}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="*", default=["cost", "flat", "live", "makespan"])
+    parser.add_argument("--service", type=float, default=0.1)
+    parser.add_argument("--calls", type=int, default=1000)
+    options = parser.parse_args()
+    for what in options.what:
+        match what:
+            case "cost":
+                cost()
+            case "flat":
+                flat()
+            case "live":
+                asyncio.run(live(options.service))
+            case "makespan":
+                asyncio.run(makespan(options.service, options.calls))
+            case _:
+                parser.error(f"There is no measurement {what!r}.")
+
+
+if __name__ == "__main__":
+    main()
