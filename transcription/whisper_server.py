@@ -46,8 +46,8 @@ logger = logging.getLogger(__name__)
 Samples = npt.NDArray[np.float32]
 SAMPLE_RATE = 16_000  # Hz, what Whisper was trained on
 MAX_UPLOAD_BYTES = 512 * 1024**2
-# faster-whisper computes the spectrogram of the whole file at once: 3 GB of memory for these two hours.
-MAX_HOURS = 2
+# faster-whisper computes the spectrogram of the whole file at once: measured, 3 GB of memory for an hour.
+MAX_HOURS = 1
 FORMATS = ("json", "text", "srt", "vtt", "verbose_json")
 GRANULARITIES = {"segment", "word"}
 
@@ -225,7 +225,7 @@ def decode(file: BinaryIO) -> Samples:
                 blocks.append(block.to_ndarray()[0])
                 length += block.samples
             if length > MAX_HOURS * 3600 * SAMPLE_RATE:
-                raise BadAudio("too_long", f"The audio is longer than {MAX_HOURS} hours.")
+                raise BadAudio("too_long", f"The audio is longer than {MAX_HOURS:g} h; send it in parts.")
     if not length:
         raise BadAudio("damaged", "Nothing in the file can be decoded: it is damaged.")
     return np.concatenate(blocks).astype(np.float32) / np.float32(32768)
@@ -306,7 +306,8 @@ def load(folder: Path) -> Model:
             model = Model(str(folder), device="cuda", compute_type="float16")
             model.encode(np.zeros((model.model.n_mels, 3000), np.float32))
             return model
-        except RuntimeError as error:  # CUDA's libraries are not part of the driver, and are often missing
+        # CUDA's libraries, which are not part of the driver, are missing; or the GPU knows no 16-bit floats.
+        except (RuntimeError, ValueError) as error:
             logger.warning("The GPU cannot be used, the CPU computes instead: %s", error)
     return Model(str(folder), device="cpu", compute_type="int8")
 

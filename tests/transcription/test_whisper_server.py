@@ -281,5 +281,5 @@ async def test_running_out_of_memory_is_told_in_the_words_of_the_model(
 def test_audio_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "MAX_HOURS", 0.01)
     assert len(server_module.decode(io.BytesIO(repeated(SHORT, 12)))) == 12 * 2.99 * 16000
-    with pytest.raises(BadAudio, match=r"The audio is longer than 0\.01 hours\."):
+    with pytest.raises(BadAudio, match=r"The audio is longer than 0\.01 h;"):
         server_module.decode(io.BytesIO(repeated(SHORT, 13)))
