@@ -10,7 +10,7 @@ from itertools import accumulate, chain, count
 from typing import cast
 
 from asgiref.sync import sync_to_async
-from django.core.files.storage import default_storage
+from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Greatest
 from django.utils import timezone
@@ -19,7 +19,7 @@ from transcription import monitor, service
 from transcription.gate import LANES, Lane
 
 from .events import recording_changed
-from .models import Recording, Transcription
+from .models import LooseFile, Recording, Transcription
 from .runner import Queued, runner
 
 Status = Transcription.Status
@@ -64,9 +64,15 @@ async def delete_recording(recording: Recording) -> None:
     """End its work, remove its rows and its file. Deleting twice does no harm."""
     pk, name = recording.pk, str(recording.original.name)
     await cancel_transcription(recording)
-    await Recording.objects.filter(pk=pk).adelete()
-    await sync_to_async(default_storage.delete)(name)
+    await sync_to_async(_remove)(pk, name)
     await recording_changed(pk, recording.owner_id)
+
+
+def _remove(pk: int, name: str) -> None:
+    with transaction.atomic():
+        LooseFile.objects.bulk_create([LooseFile(name=name)], ignore_conflicts=True)
+        Recording.objects.filter(pk=pk).delete()
+    LooseFile.discard(name)
 
 
 @dataclass(frozen=True, slots=True)

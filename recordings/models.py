@@ -4,6 +4,7 @@ from pathlib import PurePath
 from uuid import uuid4
 
 from django.conf import settings
+from django.core.files.storage import default_storage
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -49,6 +50,25 @@ class Recording(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class LooseFile(models.Model):
+    """A file in the storage that no recording has yet, or any more.
+
+    The row is there before such a file is, and goes with it, or in the transaction that gives it to a recording: so
+    the next start knows what a killed process left, and removes it.
+    """
+
+    name = models.CharField(max_length=255, unique=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def discard(cls, name: str) -> None:
+        """Remove the file, if it is there, and what says that it is loose."""
+        default_storage.delete(name)
+        cls.objects.filter(name=name).delete()
 
 
 class Transcription(models.Model):

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Literal, cast
 from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from django.db import transaction
@@ -24,7 +25,7 @@ from accounts.problems import Problem
 from recordings.events import recording_changed
 from recordings.jobs import delete_recording, queue_transcription
 from recordings.messages import error_words
-from recordings.models import Recording
+from recordings.models import LooseFile, Recording
 from recordings.runner import runner
 from recordings.text import filename_fault, one_line
 from transcription.audio import AudioInfo, probe
@@ -186,19 +187,22 @@ def _probe(file: ReceivedFile) -> AudioInfo:
 
 def _keep(recording: Recording, file: ReceivedFile, transcribe: bool, duplicate: str) -> tuple[Recording, bool]:
     """Move the file into the storage, then make the rows in one transaction; undo the first if the second fails."""
-    recording.original.save(recording.original_name, file, save=False)
+    name = recording.original.field.generate_filename(recording, recording.original_name)
+    LooseFile.objects.create(name=name)
     try:
+        recording.original = default_storage.save(name, file)
         with transaction.atomic():
             if duplicate == "reuse":
                 # One at a time per owner, so that of two equal uploads at once the second finds the first.
                 User.objects.select_for_update().get(pk=recording.owner_id)
                 if existing := _twins(recording).first():
-                    recording.original.delete(save=False)
+                    LooseFile.discard(name)
                     return existing, False
             recording.save()
+            LooseFile.objects.filter(name=name).delete()
             if transcribe:
                 async_to_sync(queue_transcription)(recording)
     except BaseException:
-        recording.original.delete(save=False)
+        LooseFile.discard(name)
         raise
     return recording, True

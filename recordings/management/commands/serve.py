@@ -17,6 +17,7 @@ from django.urls import reverse
 
 from accounts.models import SignInLink
 from recordings.jobs import in_line
+from recordings.models import LooseFile
 from recordings.runner import AlreadyRunning, only_runner, runner
 from recordings.transcribing import run_transcription
 from transcription import service
@@ -92,6 +93,8 @@ def _sign_in_link(host: str, port: int) -> str:
 
 
 def _remove_leftovers() -> None:
-    """Uploads that a killed server left half-way. Nobody else writes here: there is only one server."""
+    """What a killed server left half-way. Nobody else writes here: there is only one server."""
     for part in Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir():
         part.unlink(missing_ok=True)
+    for name in LooseFile.objects.values_list("name", flat=True):
+        LooseFile.discard(name)
