@@ -5,6 +5,7 @@ hung up. What it answers is a script: one reply for all calls, or one after the 
 """
 
 import asyncio
+import hashlib
 import json
 import re
 import threading
@@ -18,12 +19,18 @@ from typing import Self, TypeVar
 
 @dataclass(frozen=True)
 class Received:
-    """A request as it arrived: its form fields without the file, whose size is in bytes."""
+    """A request as it arrived: its form fields without the file, of which there are the size and the SHA-256."""
 
     at: float
     fields: dict[str, str]
     headers: dict[str, str]
     file_bytes: int
+    digest: str
+
+    @property
+    def audio_seconds(self) -> float:
+        """The length of a 16 kHz mono WAV file."""
+        return max(0, self.file_bytes - 44) / 32_000
 
 
 T = TypeVar("T")
@@ -72,7 +79,8 @@ OUT_OF_MEMORY = http(500, {"error": {"message": "CUDA out of memory. Tried to al
 class WhisperStub:
     """`with WhisperStub() as stub:` serves at `stub.url` from a thread of its own.
 
-    seconds: how long a computation takes. replies: what is answered after it, the last one for ever.
+    seconds: how long a computation takes; per_second: what each second of audio adds to it.
+    replies: what is answered after it, the last one for ever.
     capacity: computations above it end in out-of-memory; None for as many as come.
     """
 
@@ -81,9 +89,11 @@ class WhisperStub:
         seconds: float | Callable[[], float] = 0.05,
         replies: Reply | Iterable[Reply] | None = None,
         capacity: int | None = None,
+        per_second: float = 0.0,
     ) -> None:
         self.answer(said() if replies is None else replies, seconds)
         self._capacity = capacity
+        self._per_second = per_second
         self._loop = asyncio.new_event_loop()
         self._computations: set[asyncio.Task[None]] = set()
         self.received: list[Received] = []
@@ -152,7 +162,7 @@ class WhisperStub:
         try:
             while request := await self._read(reader):
                 self.received.append(request)
-                computation = asyncio.create_task(self._compute(writer))
+                computation = asyncio.create_task(self._compute(request, writer))
                 self._computations.add(computation)
                 computation.add_done_callback(self._computations.discard)
                 await asyncio.shield(computation)
@@ -169,22 +179,22 @@ class WhisperStub:
         headers = dict(re.findall(r"^([^:\r\n]+): *([^\r\n]*)", head.lower(), re.M))
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         fields: dict[str, str] = {}
-        file_bytes = 0
+        file = b""
         for part in body.split(b"\r\n--"):
             about, _, value = part.partition(b"\r\n\r\n")
             if b"filename=" in about:
-                file_bytes = len(value)
+                file = value
             elif name := re.search(rb'name="([^"]+)"', about):
                 fields[name[1].decode()] = value.decode()
-        return Received(time.monotonic(), fields, headers, file_bytes)
+        return Received(time.monotonic(), fields, headers, len(file), hashlib.sha256(file).hexdigest())
 
-    async def _compute(self, writer: asyncio.StreamWriter) -> None:
+    async def _compute(self, request: Received, writer: asyncio.StreamWriter) -> None:
         self.computing += 1
         self.peak = max(self.peak, self.computing)
         over = self._capacity is not None and self.computing > self._capacity
         reply = OUT_OF_MEMORY if over else next(self._script)
         try:
-            await asyncio.sleep(0 if over else self._seconds())
+            await asyncio.sleep(0 if over else self._seconds() + self._per_second * request.audio_seconds)
         finally:
             self.computing -= 1
             self.finished += 1

@@ -1,0 +1,150 @@
+"""A storm: people upload, transcribe, cancel and delete while the server is killed again and again."""
+
+import random
+import sqlite3
+import threading
+import time
+from collections import Counter
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from itertools import count, pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.product import Product, wait_for
+from tests.recordings.running import speech_with_pauses
+from tests.speech import librivox
+from tests.whisper_stub import Received, WhisperStub, said
+
+FINISHED = ("done", "failed", "canceled")
+CALM = 120.0  # seconds for what is left in line after the last kill
+
+
+# Each answer says which call it answers, so that a segment tells which request it came from.
+NUMBERED = [said(f"call {number}") for number in range(10_000)]
+
+
+@dataclass
+class People:
+    """What is asked of the product at random, and what it promised. A prompt names each upload and each new run."""
+
+    product: Product
+    random: random.Random
+    stop: threading.Event = field(default_factory=threading.Event)
+    kept: set[int] = field(default_factory=set)  # answered 201, and nobody has asked to delete it
+    answers: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+    def work(self, api: httpx.Client) -> None:
+        """Ask until told to stop; a server that is away is asked again."""
+        files = [clip.path.read_bytes() for clip in librivox()] + [speech_with_pauses()] * 3
+        for number in count():
+            if self.stop.is_set():
+                return
+            try:
+                self._ask(api, files, number)
+            except httpx.TransportError:
+                self.answers["cut off"] += 1
+                time.sleep(0.05)
+
+    def _ask(self, api: httpx.Client, files: list[bytes], number: int) -> None:
+        some = self.random.choice(sorted(self.kept)) if self.kept else None
+        action = self.random.choices(["upload", "transcribe", "cancel", "delete"], [4, 3, 2, 1])[0]
+        if some is None or action == "upload":
+            file = ("a.wav", self.random.choice(files))
+            response = api.post("/api/recordings", files={"file": file}, data={"prompt": f"upload {number}"})
+            if response.status_code == 201:
+                self.kept.add(response.json()["id"])
+        elif action == "delete":
+            self.kept.discard(some)
+            response = api.delete(f"/api/recordings/{some}")
+        else:
+            body = {"prompt": f"run {number}"} if action == "transcribe" else None
+            response = api.post(f"/api/recordings/{some}/{action}", json=body)
+        self.answers[f"{action} {response.status_code}"] += 1
+        if response.is_error:
+            self.faults.append(f"{action} of {some}: {response.status_code} {response.text[:200]}")
+
+
+def storm(folder: Path, rounds: int, seed: int) -> Counter[str]:
+    """Kill the server `rounds` times; returns how often each answer came. Raises AssertionError on a broken promise."""
+    chance = random.Random(seed)  # noqa: S311 repeatable, not secret
+    with WhisperStub(seconds=lambda: chance.uniform(0.01, 0.2), replies=NUMBERED) as stub:
+        product = Product(folder, ASR_API_URL=stub.url, ASR_MAX_CONCURRENT="2", ASR_RETRY_DELAY="0.01")
+        product.start()
+        people = People(product, random.Random(seed + 1))  # noqa: S311
+        sent_again: list[tuple[str, str]] = []
+        with product.client() as api:
+            worker = threading.Thread(target=people.work, args=[api])
+            worker.start()
+            try:
+                for _ in range(rounds):
+                    time.sleep(chance.uniform(0.2, 2.0))
+                    product.kill()
+                    finished = _finished(folder, stub)
+                    before = len(stub.received)
+                    product.start()
+                    sent_again += [key for key in map(_key, stub.received[before:]) if key in finished]
+                    people.answers["kill -9"] += 1
+            finally:
+                people.stop.set()
+                worker.join()
+            wait_for(lambda: not _unfinished(folder), CALM, "all jobs finished")
+            stats = api.get("/api/recordings/stats/asr-concurrency").json()
+        product.stop()
+        assert not people.faults, people.faults
+        assert not sent_again, sent_again
+        assert (stats["active_tasks"], stats["queued_tasks"], stats["abandoned"]) == (0, 0, 0)
+    _check(folder, people.kept)
+    return people.answers
+
+
+def query(folder: Path, sql: str, *parameters: object) -> list[Any]:
+    with closing(sqlite3.connect(folder / "stile.sqlite3", timeout=20)) as database:
+        return database.execute(sql, parameters).fetchall()
+
+
+def _unfinished(folder: Path) -> list[Any]:
+    return query(folder, "SELECT id FROM recordings_transcription WHERE status NOT IN (?, ?, ?)", *FINISHED)
+
+
+def _key(request: Received) -> tuple[str, str]:
+    return request.fields["prompt"], request.digest
+
+
+def _finished(folder: Path, stub: WhisperStub) -> set[tuple[str, str]]:
+    """The requests whose answers are committed: nobody may send these again."""
+    texts = query(folder, "SELECT text FROM recordings_segment")
+    return {_key(stub.received[int(text.removeprefix("call "))]) for (text,) in texts}
+
+
+def _check(folder: Path, kept: set[int]) -> None:
+    """What must be true when all is calm: of the rows, of the files and of the processes."""
+    runs = query(folder, "SELECT id, recording_id, status, error_code, segments_total FROM recordings_transcription")
+    assert kept <= {recording for _, recording, *_ in runs}
+    for pk, _, status, code, total in runs:
+        assert status in FINISHED
+        assert bool(code) == (status == "failed")
+        segments = query(
+            folder, 'SELECT "index", start, end FROM recordings_segment WHERE transcription_id = ? ORDER BY start', pk
+        )
+        indexes = [index for index, *_ in segments]
+        assert all(before[2] <= after[1] for before, after in pairwise(segments))
+        assert indexes == list(range(total)) if status == "done" else indexes == sorted(set(indexes)), (pk, indexes)
+    rows = {name for (name,) in query(folder, "SELECT original FROM recordings_recording")}
+    files = {str(path.relative_to(folder / "media")) for path in (folder / "media").rglob("*") if path.is_file()}
+    assert files == rows
+    assert list((folder / "incoming").iterdir()) == []
+    assert processes(folder) == []
+
+
+def processes(folder: Path) -> list[str]:
+    """The command lines of all processes that work on this data."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"DATA_DIR={folder}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+    return found
