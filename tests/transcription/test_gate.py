@@ -417,6 +417,14 @@ async def test_a_cool_down_ends_for_all_though_the_loop_that_was_first_in_line_i
     (await asyncio.wait_for(waiting, 5)).release()
 
 
+@in_virtual_time
+async def test_a_cool_down_ends_though_the_timer_was_early_by_the_gates_clock() -> None:
+    loop = asyncio.get_running_loop()
+    whisper = Gate("whisper", AdaptiveLimit(floor=1, ceiling=1), clock=lambda: 0.75 * loop.time())
+    (await whisper.acquire("batch", "someone")).release("oom")
+    (await asyncio.wait_for(whisper.acquire("batch", "someone"), 60)).release()
+
+
 # --- G12: cost ---------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from tests.transcription.virtual_server import VirtualServer, virtual_client
 from tests.virtual_time import VirtualLoop, in_virtual_time
 from tests.whisper_stub import OUT_OF_MEMORY, WhisperStub, http, said
 from transcription.client import WhisperClient
-from transcription.errors import Evicted, QueueFull, ServerError, Unreachable
+from transcription.errors import DeadlineExceeded, Evicted, QueueFull, ServerError, Unreachable
 from transcription.pool import FAILURES_TO_OPEN, FIRST_PAUSE, LONGEST_PAUSE, Breaker
 
 BROKEN = http(500, {"error": "broken"})
@@ -133,6 +133,21 @@ async def test_a_call_may_be_cancelled_at_every_step_of_its_way_and_leaves_nothi
     assert min(sent) == 0
     assert max(sent) >= 4
     assert server.peak == 1
+
+
+@in_virtual_time
+async def test_a_probe_that_never_got_its_permit_leaves_its_turn_to_the_next_call() -> None:
+    whisper = virtual_client([VirtualServer(seconds=1.0)])
+    server = whisper.pool.servers[0]
+    permit = await server.gate.acquire("batch", "someone")
+    lost(server.breaker)
+    await asyncio.sleep(FIRST_PAUSE)
+    with pytest.raises(DeadlineExceeded):
+        await whisper.call_remote_asr_api(request(), caller("live", deadline=FIRST_PAUSE + 2))
+    assert (server.breaker.state, server.breaker.allows()) == ("open", True)
+    permit.release()
+    await whisper.call_remote_asr_api(request(), caller("live"))
+    assert server.breaker.state == "closed"
 
 
 # --- the breaker -------------------------------------------------------------------------------
