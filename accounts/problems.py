@@ -19,16 +19,27 @@ class Problem(BadRequest):
     """
 
     def __init__(
-        self, status: int, code: str, message: str | Promise, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        code: str,
+        message: str | Promise,
+        headers: Mapping[str, str] | None = None,
+        param: str | None = None,
     ) -> None:
         super().__init__(code)
         self.status = status
         self.code = code
         self.message = message
         self.headers = dict(headers or {})
+        self.param = param  # the field of the request that is to blame
 
     def body(self) -> dict[str, dict[str, str]]:
         return {"error": {"code": self.code, "message": str(self.message)}}
+
+    def openai_body(self) -> dict[str, dict[str, str | None]]:
+        """The same in OpenAI's shape, for the programs that expect it."""
+        kind = "server_error" if self.status >= 500 else "invalid_request_error"
+        return {"error": {"message": str(self.message), "type": kind, "param": self.param, "code": self.code}}
 
 
 def not_signed_in() -> Problem:

@@ -28,7 +28,11 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]  # Django and Channels each type an application in their own way
 
 SMALL = 2 * 1024**2  # bytes: more than any page or program sends that does not upload
-UPLOADS = {("POST", "/api/recordings")}
+UPLOADS = {
+    ("POST", "/api/recordings"): Scope.WRITE,
+    ("POST", "/v1/audio/transcriptions"): Scope.TRANSCRIBE,
+    ("POST", "/v1/audio/translations"): Scope.TRANSCRIBE,
+}
 # A server that answers and closes while the client still sends makes the kernel drop the answer on the way (RFC
 # 9112, section 9.6): so what comes in is thrown away for a while first.
 LINGER = 2.0  # seconds
@@ -72,10 +76,11 @@ async def _limit(scope: AsgiScope) -> int:
     announced = headers.get(b"content-length", b"")
     size = int(announced) if announced.isdigit() else None
     small = size <= SMALL if size is not None else b"transfer-encoding" not in headers
-    if (scope["method"], scope["path"]) not in UPLOADS or small:
+    right = UPLOADS.get((scope["method"], scope["path"]))
+    if right is None or small:
         limit = SMALL
     else:
-        (await _caller(scope)).require(Scope.WRITE)
+        (await _caller(scope)).require(right)
         limit = settings.MAX_UPLOAD_BYTES + SMALL  # the form's other fields, and what parts them
     if size is not None and size > limit:
         raise _too_large(limit)
@@ -121,7 +126,8 @@ def _too_large(limit: int) -> Problem:
 
 async def _refuse(problem: Problem, scope: AsgiScope, receive: Receive, send: Send) -> None:
     with translation.override(translation.get_language_from_request(_request(scope))):
-        body = json.dumps(problem.body(), ensure_ascii=False).encode()
+        shaped = problem.openai_body() if scope["path"].startswith("/v1/") else problem.body()
+        body = json.dumps(shaped, ensure_ascii=False).encode()
     headers = {
         "content-type": "application/json",
         "content-length": str(len(body)),

@@ -9,5 +9,6 @@ urlpatterns = [
     path("", include("recordings.urls")),
     path("", include("accounts.urls")),
     path("api/", api.urls),
+    path("v1/", include("recordings.openai_api")),
     path("admin/", admin.site.urls),
 ]

@@ -109,13 +109,18 @@ def answer(problem: Problem) -> HttpResponse:
 @api.exception_handler(Exception)
 def on_failure(request: HttpRequest, failure: Exception) -> HttpResponse:
     """Every exception of a route ends here, in this order of how well it is known."""
-    if problem := _problem(failure):
-        return answer(problem)
+    return answer(problem_of(request, failure))
+
+
+def problem_of(request: HttpRequest, failure: Exception) -> Problem:
+    """What to tell the caller; what nobody thought of is logged."""
+    if problem := _known(failure):
+        return problem
     logger.error("%s %s failed", request.method, request.path, exc_info=failure)
-    return answer(from_failure(failure) or UNEXPECTED)
+    return from_failure(failure) or UNEXPECTED
 
 
-def _problem(failure: Exception) -> Problem | None:
+def _known(failure: Exception) -> Problem | None:
     match failure:
         case Problem():
             return failure
@@ -123,7 +128,7 @@ def _problem(failure: Exception) -> Problem | None:
             wait = {"Retry-After": str(math.ceil(failure.retry_after))}
             return Problem(503, failure.code, error_words(failure.code), wait)
         case ValidationError():
-            return Problem(422, "invalid_request", _fault(failure.errors[0]))
+            return Problem(422, "invalid_request", fault(failure.errors[0]))
         case AuthenticationError():
             return not_signed_in()
         case Http404():
@@ -158,7 +163,7 @@ FAULTS: dict[str, Promise] = {
 }
 
 
-def _fault(error: Mapping[str, Any]) -> str:
+def fault(error: Mapping[str, Any]) -> str:
     """“title: …”, without the names that only our own functions give to what is sent."""
     where = ".".join(str(part) for part in error["loc"][1:] if part not in {"form", "patch", "options"})
     context = error.get("ctx", {})

@@ -68,7 +68,9 @@ async def _transcribe(job: Transcription, stopping: Callable[[], bool]) -> None:
     done = {index async for index in job.segments.values_list("index", flat=True)}
     total = 0
     room = asyncio.Semaphore(service.total_limit() + 1)  # bounds memory; one more than fits, so that no permit idles
-    async with _stretches(job.recording) as (reader, stretches), asyncio.TaskGroup() as tasks:
+    original = job.recording.original
+    file = await asyncio.to_thread(original.storage.open, str(original.name))
+    async with speech_in(cast(BinaryIO, file)) as (reader, stretches), asyncio.TaskGroup() as tasks:
         async for stretch in stretches:
             if stopping():
                 break
@@ -112,8 +114,14 @@ def _commit(job: Transcription, stretch: Stretch, transcript: Transcript) -> Non
     )
     if not running:
         raise Stopped
-    Segment.objects.create(
-        transcription=job,
+    segment = as_segment(stretch, transcript)
+    segment.transcription = job
+    segment.save(force_insert=True)
+
+
+def as_segment(stretch: Stretch, transcript: Transcript) -> Segment:
+    """What was heard in a stretch, at the times of the recording; not saved, and of no transcription yet."""
+    return Segment(
         index=stretch.index,
         start=stretch.start,
         end=stretch.end,
@@ -121,8 +129,8 @@ def _commit(job: Transcription, stretch: Stretch, transcript: Transcript) -> Non
         language=transcript.language or "",
         words=[
             {
-                "start": _moment(stretch, word.start),
-                "end": _moment(stretch, word.end),
+                "start": moment(stretch, word.start),
+                "end": moment(stretch, word.end),
                 "word": word.word,
                 "probability": word.probability,
             }
@@ -131,7 +139,7 @@ def _commit(job: Transcription, stretch: Stretch, transcript: Transcript) -> Non
     )
 
 
-def _moment(stretch: Stretch, seconds: float) -> float:
+def moment(stretch: Stretch, seconds: float) -> float:
     """A time within the stretch as one of the recording."""
     return round(min(stretch.start + max(0.0, seconds), stretch.end), 3)
 
@@ -177,10 +185,9 @@ def _leaf(error: BaseException) -> BaseException:
 
 
 @asynccontextmanager
-async def _stretches(recording: Recording) -> AsyncIterator[tuple[SpeechReader, AsyncIterator[Stretch]]]:
-    """The recording's stretches of speech, each read in a thread when it is asked for."""
-    file = await asyncio.to_thread(recording.original.storage.open, str(recording.original.name))
-    reader = SpeechReader(cast(BinaryIO, file), max_hours=settings.MAX_AUDIO_HOURS)
+async def speech_in(file: BinaryIO) -> AsyncIterator[tuple[SpeechReader, AsyncIterator[Stretch]]]:
+    """The file's stretches of speech, each read in a thread when it is asked for. The file is closed in the end."""
+    reader = SpeechReader(file, max_hours=settings.MAX_AUDIO_HOURS)
     speech = iter(reader)
     reading: asyncio.Future[Stretch | None] | None = None
 

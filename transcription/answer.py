@@ -8,7 +8,17 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from .errors import AnswerError, OutOfMemory, ProtocolError, Rejected, ServerBusy, ServerError, Unreachable
+from .errors import (
+    AnswerError,
+    Misconfigured,
+    OutOfMemory,
+    ProtocolError,
+    Rejected,
+    ServerBusy,
+    ServerError,
+    UnknownModel,
+    Unreachable,
+)
 
 QUOTED = 200  # bytes of an answer that an error quotes
 KEPT = 2000  # characters of a server's own words that are kept
@@ -90,17 +100,19 @@ def _failure(status: int, headers: dict[str, str], body: bytes) -> AnswerError:
         return Unreachable(f"HTTP {status}: {words}", retry_after)
     if status >= 500 or status < 300:
         return ServerError(f"HTTP {status}: {words}", retry_after)
-    return Rejected(_rejection(status, words))
+    return _rejection(status, words)
 
 
-def _rejection(status: int, words: str) -> str:
+def _rejection(status: int, words: str) -> Rejected:
     if status in (401, 403):
-        return f"The Whisper server refused the API key (HTTP {status}): {words}"
+        return Misconfigured(f"The Whisper server refused the API key (HTTP {status}): {words}")
     if status < 400:
-        return f"The Whisper server redirects elsewhere (HTTP {status}), which is not followed. Check ASR_API_URL."
+        return Misconfigured(
+            f"The Whisper server redirects elsewhere (HTTP {status}), which is not followed. Check ASR_API_URL."
+        )
     if UNKNOWN_MODEL.search(words):
-        return f"The Whisper server does not know this model: {words}"
-    return f"The Whisper server refused the request (HTTP {status}): {words}"
+        return UnknownModel(f"The Whisper server does not know this model: {words}")
+    return Rejected(f"The Whisper server refused the request (HTTP {status}): {words}")
 
 
 def _error_words(body: bytes) -> str:

@@ -62,6 +62,7 @@ class AsrRequest:
     prompt: str = ""
     model: str = ""
     temperature: float = 0.0
+    translate: bool = False  # into English, whatever is spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,7 +341,8 @@ class WhisperClient:
 
     async def _call_asr_api_internal(self, server: Server, request: AsrRequest) -> Transcript:
         """One HTTP request and its answer. Raises the `AnswerError` that tells what happened."""
-        log.info("[ASR API] Calling ASR API: url=%s", server.url)
+        url = f"{server.url.removesuffix('transcriptions')}translations" if request.translate else server.url
+        log.info("[ASR API] Calling ASR API: url=%s", url)
         fields = {
             "model": request.model or self._model,
             "response_format": "verbose_json",
@@ -349,7 +351,7 @@ class WhisperClient:
         } | {name: value for name in ("language", "prompt") if (value := getattr(request, name))}
         files = {"file": ("audio.wav", io.BytesIO(request.audio), "audio/wav")}
         try:
-            async with self._http().stream("POST", server.url, data=fields, files=files) as response:
+            async with self._http().stream("POST", url, data=fields, files=files) as response:
                 body = await self._read(response)
         except httpx.ConnectTimeout:
             raise Unreachable(f"No connection within {CONNECT_TIMEOUT:g} s.") from None

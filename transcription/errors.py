@@ -11,6 +11,8 @@
     ├── AnswerError              the server's answer, or that there was none
     │   ├── OutOfMemory, ServerBusy, Unreachable, TimedOut, ServerError, ProtocolError    may pass: retried
     │   └── Rejected             will not pass: final at once
+    │       ├── UnknownModel     the request named a model that the server does not have
+    │       └── Misconfigured    whoever set the product up has to put it right, not the caller
     └── BadAudio                 the file is not audio that can be transcribed
 
 `code` is the stable name that the API, the pages and the database use.
@@ -89,6 +91,14 @@ class ProtocolError(ServerError):
 
 class Rejected(AnswerError):
     code = "rejected"
+
+
+class UnknownModel(Rejected):
+    """The server has no model of this name."""
+
+
+class Misconfigured(Rejected):
+    """The server refuses the API key, or is not at the address of the settings."""
 
 
 class BadAudio(TranscriptionError):

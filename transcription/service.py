@@ -26,6 +26,8 @@ async def transcribe_audio(
     language: str = "",
     prompt: str = "",
     model: str = "",
+    temperature: float = 0.0,
+    translate: bool = False,
     durable: bool = False,
     deadline: float | None = None,
     supersede: Hashable = None,
@@ -34,10 +36,11 @@ async def transcribe_audio(
 ) -> Transcript:
     """The transcript of a 16 kHz mono WAV file of `seconds`, without what Whisper invented.
 
+    translate: the text is English, whatever was spoken.
     Waits for its turn at the gate: see `Caller` for what lane, owner, durable, deadline and supersede mean. The times
     in the transcript are seconds from the start of the audio. Raises `errors.TranscriptionError`.
     """
-    request = AsrRequest(audio, seconds, language, prompt, model)
+    request = AsrRequest(audio, seconds, language, prompt, model, temperature, translate)
     caller = Caller(lane, owner, durable, deadline, supersede, on_retry)
     return without_inventions(
         await client().call_remote_asr_api(request, caller, use_concurrency_control=use_concurrency_control)

@@ -18,11 +18,13 @@ from transcription.answer import Transcript, read_answer
 from transcription.client import MAX_ANSWER_BYTES, Calls, WhisperClient
 from transcription.errors import (
     AnswerError,
+    Misconfigured,
     ProtocolError,
     Rejected,
     ServerBusy,
     ServerError,
     TimedOut,
+    UnknownModel,
     Unreachable,
 )
 
@@ -107,12 +109,12 @@ ANSWERS: list[tuple[str, Reply, type[AnswerError], str | None]] = [
     ("busy in a proper answer", http(200, {"error": "The queue is full"}), ServerBusy, "queue is full"),
     ("too many requests", http(429), ServerBusy, "429"),
     ("a wrong request", http(400, {"error": "bad language"}), Rejected, "refused the request.*bad language"),
-    ("a wrong key", http(401, {"error": "invalid"}), Rejected, "refused the API key"),
-    ("no right", http(403), Rejected, "refused the API key"),
-    ("an unknown model", http(404, {"detail": "Model 'x' does not exist"}), Rejected, "does not know this model"),
+    ("a wrong key", http(401, {"error": "invalid"}), Misconfigured, "refused the API key"),
+    ("no right", http(403), Misconfigured, "refused the API key"),
+    ("an unknown model", http(404, {"detail": "Model 'x' does not exist"}), UnknownModel, "does not know this model"),
     ("too large", http(413), Rejected, "413"),
     ("another form wanted", http(422, {"detail": [{"msg": "field required"}]}), Rejected, "field required"),
-    ("a redirect", http(302, Location="http://127.0.0.1:1/"), Rejected, "redirects elsewhere.*ASR_API_URL"),
+    ("a redirect", http(302, Location="http://127.0.0.1:1/"), Misconfigured, "redirects elsewhere.*ASR_API_URL"),
 ]  # fmt: skip
 
 
@@ -143,7 +145,7 @@ async def test_an_answer_is_taken_for_what_it_is_and_costs_one_call_its_retry(
         await settled(once)
 
         whisper = client(stub.url)
-        if error is Rejected:  # final: nothing is sent again
+        if issubclass(error, Rejected):  # final: nothing is sent again
             with pytest.raises(Rejected):
                 await call(whisper)
             assert len(stub.received) == 2
