@@ -53,6 +53,7 @@ class People:
         some = self.random.choice(sorted(self.kept)) if self.kept else None
         action = self.random.choices(["upload", "transcribe", "cancel", "delete"], [4, 3, 2, 1])[0]
         if some is None or action == "upload":
+            action = "upload"
             file = ("a.wav", self.random.choice(files))
             response = api.post("/api/recordings", files={"file": file}, data={"prompt": f"upload {number}"})
             if response.status_code == 201:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import signal
 import socket
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -51,6 +52,9 @@ class Command(BaseCommand):
             tasks.create_task(runner.run(in_line, run_transcription, service.total_limit))
             self.stdout.write(f"\n  Stile 听序 is ready. Sign in, once, with\n\n    {link}\n")
             self.stdout.flush()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                # When its own work has ended, uvicorn raises the signal that stopped it again: ours may not end then.
+                signal.signal(number, lambda *_: None)
             await _Server(config).serve(sockets=[listener])
 
 

@@ -1,0 +1,82 @@
+"""Whether a large library opens as fast as a small one, and how long the migrations take on it.
+
+    python -m bench.scale [--recordings 100000]
+
+Fills a database with 100 recordings and then with many, ten segments each; prints queries and milliseconds (median of
+20) of the first page, a page in the middle and one recording as the API gives them, and of the library page. Then
+takes the latest migration of the recordings back and makes it again, on all rows.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+
+FOLDER = tempfile.TemporaryDirectory()
+os.environ["DATA_DIR"] = FOLDER.name
+os.environ["ASR_API_URL"] = "http://127.0.0.1:9/v1"
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "asrsite.settings")
+
+import django  # noqa: E402 the settings read the environment
+
+django.setup()
+
+from django.contrib.auth.models import User  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.db import connection  # noqa: E402
+from django.test import Client  # noqa: E402
+from django.test.utils import CaptureQueriesContext  # noqa: E402
+
+from recordings.models import Recording  # noqa: E402
+from tests.recordings.library_rows import fill_library  # noqa: E402
+
+ROUNDS = 20
+
+
+def timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def looked_at(client: Client, path: str) -> tuple[int, float]:
+    """Queries of one request and its median milliseconds."""
+
+    def get() -> None:
+        response = client.get(path, headers={"host": "localhost"})
+        assert response.status_code == 200, response.content[:300]
+
+    get()
+    with CaptureQueriesContext(connection) as queries:
+        get()
+    return len(queries), 1000 * statistics.median(timed(get) for _ in range(ROUNDS))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recordings", type=int, default=100_000)
+    options = parser.parse_args()
+    print(f"all migrations on an empty database: {timed(lambda: call_command('migrate', verbosity=0)):.1f} s")
+    owners = [User.objects.create(username=name) for name in ("small", "large")]
+    fill_library(owners[0], 100)
+    print(f"filling: {timed(lambda: fill_library(owners[1], options.recordings)):.0f} s")
+    for owner in owners:
+        client = Client()
+        client.force_login(owner)
+        ids = list(Recording.objects.filter(owner=owner).values_list("pk", flat=True))
+        middle = ids[len(ids) // 2]
+        print(f"{len(ids)} recordings")
+        for path in ("/api/recordings", f"/api/recordings?cursor={middle}", f"/api/recordings/{middle}", "/"):
+            queries, milliseconds = looked_at(client, path)
+            print(f"  {path:<32}{queries:>4} queries {milliseconds:>8.1f} ms")
+    print(
+        f"back to the first migration: {timed(partial(call_command, 'migrate', 'recordings', '0001', verbosity=0)):.1f} s"
+    )
+    print(f"to the newest: {timed(partial(call_command, 'migrate', verbosity=0)):.1f} s")
+
+
+if __name__ == "__main__":
+    main()

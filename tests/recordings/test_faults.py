@@ -1,0 +1,199 @@
+"""What the machine does to a server that works: it is stopped, its disk fills up, its database is locked, its clock
+jumps; and what people do: they cancel in the middle."""
+
+import sqlite3
+import subprocess
+import threading
+import time
+import wave
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from django.utils import timezone
+
+from recordings.jobs import cancel_transcription, queue_transcription
+from recordings.models import Recording, Transcription
+from tests.product import Product, transcribed, upload, wait_for
+from tests.recordings.running import CLIPS, jobs_running, recording, someone, speech_with_pauses, whisper_at
+from tests.recordings.storm import processes, query
+from tests.recordings.test_transcribing import finished
+from tests.transcription.calls import until
+from tests.whisper_stub import WhisperStub
+from transcription import service
+
+LOCKED = 23.0  # seconds: longer than a connection waits for the lock by itself, which is 20
+
+
+@pytest.fixture
+def five(tmp_path: Path) -> Path:
+    """A file of five segments."""
+    path = tmp_path / "five.wav"
+    path.write_bytes(speech_with_pauses())
+    return path
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 24 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk], check=True)
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def fill(path: Path) -> None:
+    """Write until the disk is full."""
+    with suppress(OSError), path.open("wb", buffering=0) as ballast:
+        while True:
+            ballast.write(bytes(4096))
+
+
+def silence(path: Path, seconds: int) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        for _ in range(seconds // 60):
+            file.writeframesraw(bytes(60 * 32000))
+
+
+def test_a_server_that_is_stopped_takes_no_new_work_and_loses_none(five: Path, tmp_path: Path) -> None:
+    with WhisperStub(seconds=0.5) as stub:
+        product = Product(tmp_path / "data", ASR_API_URL=stub.url, ASR_MAX_CONCURRENT="2")
+        product.start()
+        with product.client() as api:
+            ids = [upload(api, five)["id"] for _ in range(4)]
+            wait_for(lambda: stub.finished > 2, 20, "some segments")
+            started = time.monotonic()
+            product.stop()
+            assert time.monotonic() - started < 5
+            committed = query(product.data_dir, "SELECT count(*) FROM recordings_segment")[0][0]
+            assert committed == stub.finished == len(stub.received) < 4 * CLIPS  # all that was under way was kept
+            assert processes(product.data_dir) == []
+            with product:
+                assert [transcribed(api, pk)["status"] for pk in ids] == ["done"] * 4
+        assert len(stub.received) == 4 * CLIPS
+
+
+def test_a_server_stops_and_a_job_is_canceled_at_once_in_the_middle_of_hours_of_silence(tmp_path: Path) -> None:
+    silence(tmp_path / "silence.wav", 3600)
+    with WhisperStub() as stub:
+        product = Product(tmp_path / "data", ASR_API_URL=stub.url)
+        product.start()
+        with product.client() as api:
+            pk = upload(api, tmp_path / "silence.wav")["id"]
+            wait_for(lambda: api.get(f"/api/recordings/{pk}").json()["status"] == "transcribing", 10, "start")
+            started = time.monotonic()
+            assert api.post(f"/api/recordings/{pk}/cancel").json()["status"] == "canceled"
+            assert time.monotonic() - started < 3
+            api.post(f"/api/recordings/{pk}/transcribe")
+            wait_for(lambda: api.get(f"/api/recordings/{pk}").json()["status"] == "transcribing", 10, "start")
+            started = time.monotonic()
+            product.stop()
+            assert time.monotonic() - started < 15  # the grace, as for a segment under way
+
+
+def test_a_full_disk_is_told_to_the_person_and_waited_out_by_the_job(five: Path, small_disk: Path) -> None:
+    with (
+        WhisperStub(seconds=0.3) as stub,
+        Product(small_disk, ASR_API_URL=stub.url) as product,
+        product.client() as api,
+    ):
+        pk = upload(api, five)["id"]
+        wait_for(lambda: stub.finished, 20, "the first segment")
+        fill(small_disk / "ballast")
+        with five.open("rb") as file:
+            refused = api.post("/api/recordings", files={"file": ("five.wav", file)})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (507, "disk_full")
+        time.sleep(2)
+        (small_disk / "ballast").unlink()
+        assert transcribed(api, pk)["status"] == "done"
+        assert len(list((small_disk / "media/originals").iterdir())) == 1
+        assert list((small_disk / "incoming").iterdir()) == []
+    assert len(stub.received) == CLIPS  # what Whisper had answered was kept until there was room
+
+
+@pytest.mark.slow
+def test_a_locked_database_is_waited_out(five: Path, tmp_path: Path) -> None:
+    with WhisperStub(seconds=0.1) as stub, Product(tmp_path / "data", ASR_API_URL=stub.url) as product:  # noqa: SIM117
+        with product.client() as api, closing(sqlite3.connect(product.data_dir / "stile.sqlite3")) as other:
+            pk = upload(api, five)["id"]
+            wait_for(lambda: stub.finished, 20, "the first segment")
+            other.execute("BEGIN IMMEDIATE")
+            locked = time.monotonic()
+            assert api.get(f"/api/recordings/{pk}").status_code == 200  # reading goes on
+            refused = api.post(f"/api/recordings/{pk}/cancel")
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "database_unavailable")
+            time.sleep(max(0.0, locked + LOCKED - time.monotonic()))
+            other.rollback()
+            assert transcribed(api, pk)["status"] == "done"
+    assert len(stub.received) == CLIPS
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_clock_that_is_set_back_changes_no_order_and_no_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    past = datetime.now().astimezone() - timedelta(days=1)
+    with WhisperStub(seconds=0.1) as stub, whisper_at(stub):
+        mei = await someone()
+        async with jobs_running():
+            jobs = [await queue_transcription(await recording(mei))]
+            await until(lambda: stub.finished > 0)
+            monkeypatch.setattr(timezone, "now", lambda: past)
+            monkeypatch.setattr(time, "time", past.timestamp)
+            jobs.append(await queue_transcription(await recording(mei)))
+            for job in jobs:
+                await finished(job)
+    assert [job.status async for job in Transcription.objects.order_by("pk")] == ["done", "done"]
+    assert [index async for index in jobs[0].segments.values_list("index", flat=True)] == list(range(CLIPS))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("moment", ["queued", "at the gate", "in the exchange"])
+async def test_a_cancel_is_over_at_once_and_its_permit_comes_back(moment: str) -> None:
+    with WhisperStub(seconds=0.6) as stub, whisper_at(stub):
+        jonas, mei = await someone("jonas"), await someone("mei")
+        async with jobs_running() as runner:
+            if moment != "in the exchange":
+                await queue_transcription(await recording(jonas if moment == "at the gate" else mei))
+                await until(lambda: stub.computing == 1)
+            job = await queue_transcription(made := await recording(mei))
+            if moment == "at the gate":
+                await until(lambda: service.snapshot().servers[0].gate.queued >= 2)
+            elif moment == "in the exchange":
+                await until(lambda: stub.computing == 1)
+            started = time.monotonic()
+            await cancel_transcription(made)
+            await job.arefresh_from_db()
+            assert job.status == "canceled"
+            await until(lambda: job.pk not in runner._tasks)
+            assert time.monotonic() - started < 0.5
+            for other in [other async for other in Recording.objects.all()]:
+                await cancel_transcription(other)
+            await until(lambda: service.snapshot().servers[0].gate.active == 0)
+    assert stub.peak == 1
+
+
+def test_two_requests_at_once_over_http_make_one_job(five: Path, tmp_path: Path) -> None:
+    with WhisperStub(seconds=0.2) as stub, Product(tmp_path / "data", ASR_API_URL=stub.url) as product:
+        with product.client() as api:
+            pk = upload(api, five)["id"]
+            transcribed(api, pk)
+            answers: list[httpx.Response] = []
+            ready = threading.Barrier(8)
+
+            def ask() -> None:
+                ready.wait()
+                answers.append(api.post(f"/api/recordings/{pk}/transcribe"))
+
+            threads = [threading.Thread(target=ask) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert [answer.status_code for answer in answers] == [202] * 8
+            assert len({answer.json()["transcription"]["id"] for answer in answers}) == 1
+            transcribed(api, pk)
+        assert len(stub.received) == 2 * CLIPS
