@@ -27,12 +27,9 @@ from transcription.limit import AdaptiveLimit, FixedLimit, Limit
 
 CEILING = 8  # of the limits that need one: what the best server of the grid can take
 KINDS = (
-    *(
-        ("steady", curve, noise)
-        for curve in ("flat", "falling", "gunther", "parabola", "queue")
-        for noise in (0.1, 0.3)
-    ),
-    *((scenario, curve, 0.1) for scenario in ("drop", "tenant") for curve in ("flat", "gunther", "parabola")),
+    *(("steady", curve, 0.1) for curve in ("flat", "falling", "gunther", "parabola", "queue")),
+    *(("steady", curve, 0.3) for curve in ("flat", "gunther", "parabola")),
+    *((scenario, curve, 0.1) for scenario in ("drop", "tenant") for curve in ("flat", "gunther")),
 )
 OURS = "adaptive, auto"
 LIMITS: dict[str, Callable[[], Limit]] = {

@@ -15,6 +15,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from transcription.limit import Limit, Outcome, Sample
 
@@ -86,13 +87,15 @@ class Run:
         return 100 * self.oom / max(1, self.calls + self.oom)
 
 
-@dataclass(order=True)
-class _Call:
-    done: float  # on the server's own clock
+class _Call(NamedTuple):
+    """A call in the server. `work`: what the server's own clock shows when it is done, or before it is served, how
+    much that is."""
+
+    work: float
     number: int
-    started: float = field(compare=False)
-    audio: float = field(compare=False)
-    in_flight: int = field(compare=False)
+    started: float
+    audio: float
+    in_flight: int
 
 
 def _works(noise: float, seed: int) -> Iterator[tuple[float, float]]:
@@ -136,7 +139,7 @@ class Simulation:
 
     def _step(self) -> None:
         rate = self.rates[len(self.running)] * self.stretch.share
-        finish = self.now + (self.running[0].done - self.clock) / rate if self.running else math.inf
+        finish = self.now + (self.running[0].work - self.clock) / rate if self.running else math.inf
         answer = self.failing[0][0] if self.failing else math.inf
         change = self.pending[0].start if self.pending else math.inf
         reopen = self.limit.hold_until if self.limit.hold_until > self.now else math.inf
@@ -175,8 +178,7 @@ class Simulation:
         return len(self.running) + len(self.waiting) + len(self.failing)
 
     def _serve(self, call: _Call) -> None:
-        call.done += self.clock
-        heapq.heappush(self.running, call)
+        heapq.heappush(self.running, call._replace(work=self.clock + call.work))
 
     def _answer(self, started: float, audio: float, in_flight: int, outcome: Outcome) -> None:
         if self.now >= WARM_UP:

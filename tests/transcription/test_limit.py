@@ -1,0 +1,302 @@
+"""The adaptive limit on paper: what each kind of sample does to it."""
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+
+from transcription.limit import (
+    COOL_DOWN,
+    LONGEST_COOL_DOWN,
+    SHUN_CALLS,
+    SHUN_SECONDS,
+    AdaptiveLimit,
+    FixedLimit,
+    LimitChange,
+    Outcome,
+    Sample,
+)
+
+Speed = Callable[[int], float]
+
+
+def flat(peak: int) -> Speed:
+    return lambda n: min(n, peak)
+
+
+def ideal(n: int) -> float:
+    return n
+
+
+class Calls:
+    """Finished calls of a server without noise that computes `speed(n)` audio seconds per second with n in flight."""
+
+    def __init__(self, limit: AdaptiveLimit | FixedLimit, speed: Speed = ideal) -> None:
+        self.limit, self.speed = limit, speed
+        self.now = 0.0
+        self.changes: list[LimitChange] = []
+
+    def one(self, outcome: Outcome = "ok", in_flight: int | None = None) -> LimitChange | None:
+        """Let one call in and finish it, with as many beside it as the limit allows or as said."""
+        n = self.limit.limit if in_flight is None else in_flight
+        started = max(self.now, self.limit.hold_until) + 1e-3
+        self.now = started + (n / self.speed(n) if outcome == "ok" else 0.3)
+        change = self.limit.record(Sample(started, self.now, 1.0, n, outcome))
+        self.changes += [change] if change else []
+        return change
+
+    def many(self, count: int, in_flight: int | None = None) -> set[int]:
+        """The limits seen on the way."""
+        seen = set()
+        for _ in range(count):
+            self.one(in_flight=in_flight)
+            seen.add(self.limit.limit)
+        return seen
+
+    def home(self) -> int:
+        """The level where it stays: the one it is on most of the time."""
+        levels = []
+        for _ in range(500):
+            self.one()
+            levels.append(self.limit.limit)
+        return max(set(levels), key=levels.count)
+
+
+def test_it_starts_at_the_ceiling_or_without_one_at_the_floor() -> None:
+    assert AdaptiveLimit(ceiling=4).limit == 4
+    assert AdaptiveLimit(floor=2, ceiling=None).limit == 2
+
+
+def test_it_climbs_while_throughput_rises_and_stays_where_that_ends() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=None), flat(5))
+    calls.many(300)
+    assert calls.home() == 5
+
+
+def test_it_goes_down_when_fewer_calls_in_flight_get_as_much_done() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=12), flat(3))
+    calls.many(600)
+    assert calls.home() == 3
+
+
+def test_it_never_leaves_floor_and_ceiling() -> None:
+    calls = Calls(AdaptiveLimit(floor=2, ceiling=4))
+    assert calls.many(500) <= {2, 3, 4}
+    for _ in range(20):
+        calls.one("oom")
+    assert calls.limit.limit == 2
+    assert calls.many(2000) <= {2, 3, 4}
+
+
+def test_samples_below_the_limit_raise_nothing() -> None:
+    calls = Calls(AdaptiveLimit(floor=4, ceiling=None))
+    assert calls.many(1000, in_flight=3) == {4}
+
+
+def test_a_visit_ends_when_the_calls_become_too_few_to_compare() -> None:
+    calls = Calls(AdaptiveLimit(floor=2, ceiling=None))
+    while calls.limit.limit == 2:
+        calls.one()
+    calls.many(3, in_flight=1)
+    assert calls.limit.limit == 2
+    assert calls.changes[-1].reason == "too few calls in flight to compare"
+
+
+def test_errors_that_say_nothing_about_load_change_nothing() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=4))
+    for _ in range(1000):
+        assert calls.one("error") is None
+    assert calls.limit.limit == 4
+    assert calls.limit.hold_until == -math.inf
+
+
+def test_out_of_memory_halves_the_limit_rounding_down() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=7))
+    assert calls.one("oom") == LimitChange(3, "out of memory with 7 in flight")
+
+
+def test_out_of_memory_with_few_in_flight_halves_those() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=8))
+    calls.one("oom", in_flight=5)
+    assert calls.limit.limit == 2
+
+
+def test_answers_to_calls_from_before_a_cut_cut_no_further() -> None:
+    limit = AdaptiveLimit(ceiling=8)
+    for number in range(8):
+        limit.record(Sample(0.0, 1.0 + number / 100, 10.0, 8, "oom"))
+    assert limit.limit == 4
+    assert limit.hold_until == 1.0 + COOL_DOWN
+
+
+def test_the_cool_down_doubles_on_repeats_up_to_a_minute_and_a_success_ends_that() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=1))
+    holds = []
+    for _ in range(10):
+        calls.one("oom")
+        holds.append(calls.limit.hold_until - calls.now)
+    assert holds[:3] == pytest.approx([COOL_DOWN, 2 * COOL_DOWN, 4 * COOL_DOWN])
+    assert holds[-1] == pytest.approx(LONGEST_COOL_DOWN)
+    calls.one()
+    calls.one("oom")
+    assert calls.limit.hold_until - calls.now == pytest.approx(COOL_DOWN)
+
+
+@pytest.mark.parametrize("outcome", ["busy", "timeout"])
+def test_busy_and_late_answers_take_it_one_level_down_without_a_cool_down(outcome: Outcome) -> None:
+    calls = Calls(AdaptiveLimit(ceiling=6))
+    calls.one(outcome)
+    assert calls.limit.limit == 5
+    assert calls.limit.hold_until == -math.inf
+
+
+def test_after_a_cut_each_round_of_successes_adds_one_up_to_below_what_failed() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=8))
+    calls.one("oom")
+    rounds = []
+    for _ in range(4 + 5 + 6):
+        calls.one()
+        rounds.append(calls.limit.limit)
+    assert rounds == [4] * 3 + [5] * 5 + [6] * 6 + [7]
+
+
+def test_a_level_that_failed_is_shunned_and_tried_again_when_the_memory_fades() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=4))
+    calls.one("oom")
+    failed_at = calls.now
+    successes = 0
+    while calls.limit.limit < 4:
+        calls.one()
+        successes += 1
+        assert successes < 10 * SHUN_CALLS, "never tried again"
+    assert successes >= SHUN_CALLS
+    assert calls.now - failed_at >= SHUN_SECONDS
+
+
+def test_it_is_shunned_for_longer_when_it_failed_again() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=4))
+    tries = [0.0]
+    for _ in range(3):
+        while calls.limit.limit < 4:
+            calls.one()
+        calls.one("oom")
+        tries.append(calls.now)
+    first, second, third = (later - earlier for earlier, later in pairwise(tries))
+    assert first < second < third
+
+
+def test_when_the_server_becomes_much_faster_failures_are_forgotten() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=4))
+    calls.one("oom")
+    calls.many(100)
+    assert calls.limit.limit <= 3
+    calls.speed = lambda n: 2.0 * n
+    assert 4 in calls.many(60)
+
+
+def test_a_neighbour_that_slows_all_levels_alike_does_not_move_it() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=None), flat(4))
+    assert calls.home() == 4
+    calls.speed = lambda n: 0.5 * min(n, 4)
+    assert calls.home() == 4
+
+
+def test_it_follows_a_server_whose_peak_moved() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=None), flat(6))
+    assert calls.home() == 6
+    calls.speed = flat(2)
+    calls.many(1500)
+    assert calls.home() == 2
+
+
+def test_every_change_is_told_with_its_reason() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=None), flat(3))
+    before = calls.limit.limit
+    for _ in range(500):
+        change = calls.one()
+        assert (change is not None) == (calls.limit.limit != before)
+        if change:
+            assert change.limit == calls.limit.limit
+            assert change.reason
+        before = calls.limit.limit
+
+
+def test_a_raised_ceiling_is_used_at_once_by_a_limit_that_stood_at_the_old_one() -> None:
+    limit = AdaptiveLimit(ceiling=1)
+    assert limit.set_ceiling(3) == LimitChange(3, "an admin changed the highest limit")
+    assert limit.set_ceiling(3) is None
+
+
+def test_a_raised_ceiling_does_not_lift_a_limit_that_found_its_level_below() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=8), flat(2))
+    calls.many(600)
+    before = calls.limit.limit
+    assert calls.limit.set_ceiling(12) is None
+    assert calls.limit.limit == before
+
+
+def test_a_raised_ceiling_does_not_lift_it_to_a_level_that_just_failed() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=8))
+    calls.one("oom", in_flight=6)
+    calls.limit.set_ceiling(4)
+    calls.many(50)
+    calls.limit.set_ceiling(8)
+    assert calls.limit.limit == 5
+
+
+@pytest.mark.parametrize("successes", [0, 3, 20, 60, 200, 400])
+def test_a_lowered_ceiling_holds_at_once_whatever_it_was_doing(successes: int) -> None:
+    calls = Calls(AdaptiveLimit(ceiling=9), flat(6))
+    calls.one("oom")
+    calls.many(successes)
+    calls.limit.set_ceiling(2)
+    assert calls.limit.limit <= 2
+    assert calls.many(300) <= {1, 2}
+    assert calls.limit.set_ceiling(None) is None
+    calls.many(1500)
+    assert calls.home() == 6
+
+
+def test_odd_samples_break_nothing() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=None))
+    for number in range(100):
+        calls.limit.record(Sample(float(number), float(number), 0.0, calls.limit.limit, "ok"))
+    assert calls.limit.limit >= 1
+    calls.now = 100.0
+    calls.many(500)
+
+
+def test_its_memory_does_not_grow_with_the_calls() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=None), flat(5))
+    calls.many(2000)
+    steps = len(calls.limit._gains)  # type: ignore[union-attr]
+    calls.many(20000)
+    assert len(calls.limit._gains) <= steps + 4  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("floor", "ceiling"), [(0, 4), (-1, None), (3, 2)])
+def test_impossible_bounds_are_refused_with_a_sentence(floor: int, ceiling: int | None) -> None:
+    with pytest.raises(ValueError, match=r"limit must be at least \d, not -?\d\.$"):
+        AdaptiveLimit(floor=floor, ceiling=ceiling)
+
+
+def test_an_impossible_ceiling_is_refused_and_changes_nothing() -> None:
+    limit = AdaptiveLimit(floor=2, ceiling=4)
+    with pytest.raises(ValueError, match=r"The highest limit must be at least 2, not 1\."):
+        limit.set_ceiling(1)
+    assert (limit.limit, limit.ceiling) == (4, 4)
+
+
+def test_a_fixed_limit_changes_only_by_an_admin() -> None:
+    limit = FixedLimit(3)
+    calls = Calls(limit)
+    calls.one("oom")
+    calls.many(100)
+    assert limit.limit == limit.ceiling == 3
+    assert limit.set_ceiling(5) == LimitChange(5, "set by an admin")
+    assert limit.set_ceiling(5) is None
+    for wrong in (None, 0):
+        with pytest.raises(ValueError, match=r"\.$"):
+            limit.set_ceiling(wrong)
+    assert limit.limit == limit.ceiling == 5
