@@ -1,0 +1,141 @@
+"""Callers of /v1 take turns, and who hangs up makes room: measured at the server."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from itertools import pairwise
+
+import httpx
+import pytest
+
+from tests.recordings.conftest import Site
+from tests.recordings.openai_clients import Door, open_door
+from tests.recordings.running import CLIPS, speech_with_pauses
+from tests.whisper_stub import WhisperStub
+from transcription import service
+from transcription.gate import GateSnapshot
+
+EXCHANGE = 0.4  # seconds
+
+
+@pytest.fixture
+def door(site: Site) -> Iterator[Door]:
+    with open_door(site, WhisperStub(EXCHANGE)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def speech(clip: bytes) -> tuple[str, bytes]:
+    return "clip.wav", clip
+
+
+@pytest.fixture
+def long() -> tuple[str, bytes]:
+    """Five segments: to the gate what an hour is."""
+    return "long.wav", speech_with_pauses()
+
+
+def gate() -> GateSnapshot:
+    return service.snapshot().servers[0].gate
+
+
+def places() -> int:
+    """Permits out and waiters."""
+    now = gate()
+    return now.active + now.queued
+
+
+def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("user", ["mei", "ann"])
+def test_a_short_call_waits_for_one_exchange_of_a_long_file(
+    door: Door, long: tuple[str, bytes], speech: tuple[str, bytes], user: str
+) -> None:
+    with ThreadPoolExecutor() as pool:
+        whole = pool.submit(door.client().audio.transcriptions.create, model="whisper-1", file=long, prompt="long")
+        until(lambda: len(door.stub.received) == 2)
+        assert places() == 1  # never more than one turn for a file, however long
+        short = pool.submit(
+            door.client(user).audio.transcriptions.create, model="whisper-1", file=speech, prompt="short"
+        )
+        until(lambda: places() == 2)
+        before = len(door.stub.received)
+        assert short.result(10).text == "hello"
+        assert door.stub.prompts.index("short") <= before + 1
+        assert whole.result(20).text == " ".join(["hello"] * CLIPS)
+    assert door.stub.peak == 1
+    assert door.stub.prompts.count("long") == CLIPS
+
+
+def test_two_long_files_of_two_people_take_turns(door: Door, long: tuple[str, bytes]) -> None:
+    with ThreadPoolExecutor() as pool:
+        both = [
+            pool.submit(door.client(user).audio.transcriptions.create, model="whisper-1", file=long, prompt=user)
+            for user in ("mei", "ann")
+        ]
+        assert {answer.result(30).text for answer in both} == {" ".join(["hello"] * CLIPS)}
+    prompts = door.stub.prompts
+    second = max(prompts.index("mei"), prompts.index("ann"))
+    first_done = min(len(prompts) - prompts[::-1].index(user) for user in ("mei", "ann"))
+    together = prompts[second:first_done]
+    assert len(together) >= CLIPS
+    assert all(one != other for one, other in pairwise(together))
+
+
+def asked(door: Door, file: tuple[str, bytes], user: str, **fields: str) -> HTTPConnection:
+    """A request that has been sent, whose answer nobody reads."""
+    request = httpx.Request("POST", f"{door.site.url}/v1/audio/transcriptions", files={"file": file}, data=fields)
+    connection = HTTPConnection(*door.site.address)
+    headers = {"Authorization": f"Bearer {door.key(user)}", "Content-Type": request.headers["Content-Type"]}
+    connection.request("POST", request.url.path, request.read(), headers)
+    return connection
+
+
+def test_a_waiter_that_hangs_up_leaves_the_line_and_never_reaches_the_server(
+    door: Door, long: tuple[str, bytes], speech: tuple[str, bytes]
+) -> None:
+    with ThreadPoolExecutor() as pool:
+        whole = pool.submit(door.client().audio.transcriptions.create, model="whisper-1", file=long)
+        until(lambda: len(door.stub.received) == 1)
+        waiting = asked(door, speech, "ann", prompt="gone")
+        until(lambda: gate().queued == 1)
+        waiting.close()
+        until(lambda: places() <= 1, seconds=EXCHANGE / 2)
+        assert whole.result(20).text == " ".join(["hello"] * CLIPS)
+    assert "gone" not in door.stub.prompts
+    assert door.site.files() == []
+
+
+@pytest.mark.parametrize("fields", [{}, {"stream": "true"}])
+def test_who_hangs_up_in_the_middle_of_a_file_costs_no_more_than_the_exchange_under_way(
+    door: Door, long: tuple[str, bytes], fields: dict[str, str]
+) -> None:
+    under_way = asked(door, long, "mei", **fields)
+    until(lambda: len(door.stub.received) == 2)
+    under_way.close()
+    until(lambda: places() == 0, seconds=3 * EXCHANGE)
+    time.sleep(2 * EXCHANGE)
+    assert len(door.stub.received) == door.stub.finished == 2
+    assert door.site.files() == []
+
+
+def test_what_has_begun_is_not_sent_home_by_a_full_queue(
+    door: Door, long: tuple[str, bytes], speech: tuple[str, bytes]
+) -> None:
+    its_gate = service.client().pool.servers[0].gate
+    with ThreadPoolExecutor() as pool:
+        whole = pool.submit(door.client().audio.transcriptions.create, model="whisper-1", file=long)
+        until(lambda: len(door.stub.received) == 1)
+        short = pool.submit(door.client("ann").audio.transcriptions.create, model="whisper-1", file=speech)
+        until(lambda: gate().queued == 1)
+        its_gate.max_queue = 0  # so that the file's second segment finds no place behind the other's call
+        until(lambda: service.snapshot().calls.rejected > 0)
+        its_gate.max_queue = 100
+        assert short.result(10).text == "hello"
+        assert whole.result(20).text == " ".join(["hello"] * CLIPS)
