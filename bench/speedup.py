@@ -1,6 +1,6 @@
 """What cutting into segments gains at a server that takes four calls at once, what it costs in memory, who waits.
 
-    python -m bench.speedup [--minutes 20] [--hours 12] [--only speed|memory|wait]
+    python -m bench.speedup [--minutes 60] [--hours 12] [--only speed|memory|wait]
 
 The Whisper server is a stub. speed: its computation takes a time proportional to the audio, so one call with the whole
 file takes as long as all segments one after another; prints how much faster the product is at limit 4. memory: the peak
@@ -105,7 +105,7 @@ def wait(folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--hours", type=float, default=12)
     parser.add_argument("--only", choices=["speed", "memory", "wait"])
     options = parser.parse_args()
