@@ -11,7 +11,8 @@ PIP_COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --str
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 NPM_FLAGS := --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved
 # The files of each npm package that the pages use.
-VENDORED := wavesurfer.js/LICENSE wavesurfer.js/dist/wavesurfer.esm.js
+VENDORED := wavesurfer.js/LICENSE wavesurfer.js/dist/wavesurfer.esm.js \
+	tus-js-client/LICENSE tus-js-client/dist/tus.min.js tus-js-client/dist/tus.min.js.map
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
 from importlib import import_module
@@ -28,11 +29,15 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]  # Django and Channels each type an application in their own way
 
 SMALL = 2 * 1024**2  # bytes: more than any page or program sends that does not upload
+PIECE = 8 * 1024**2  # bytes of an upload that comes in pieces
 UPLOADS = {
     ("POST", "/api/recordings"): Scope.WRITE,
+    ("POST", "/api/uploads"): Scope.WRITE,
+    ("PATCH", "/api/uploads"): Scope.WRITE,
     ("POST", "/v1/audio/transcriptions"): Scope.TRANSCRIBE,
     ("POST", "/v1/audio/translations"): Scope.TRANSCRIBE,
 }
+PIECEWISE = re.compile(r"^/api/uploads/[^/]+$")
 # A server that answers and closes while the client still sends makes the kernel drop the answer on the way (RFC
 # 9112, section 9.6): so what comes in is thrown away for a while first.
 LINGER = 2.0  # seconds
@@ -76,12 +81,14 @@ async def _limit(scope: AsgiScope) -> int:
     announced = headers.get(b"content-length", b"")
     size = int(announced) if announced.isdigit() else None
     small = size <= SMALL if size is not None else b"transfer-encoding" not in headers
-    right = UPLOADS.get((scope["method"], scope["path"]))
+    path = PIECEWISE.sub("/api/uploads", scope["path"])
+    right = UPLOADS.get((scope["method"], path))
     if right is None or small:
         limit = SMALL
     else:
         (await _caller(scope)).require(right)
-        limit = settings.MAX_UPLOAD_BYTES + SMALL  # the form's other fields, and what parts them
+        most = PIECE if path == "/api/uploads" else settings.MAX_UPLOAD_BYTES
+        limit = most + SMALL  # the form's other fields, and what parts them
     if size is not None and size > limit:
         raise _too_large(limit)
     return limit
@@ -119,7 +126,7 @@ def _counted(receive: Receive, limit: int) -> Receive:
 
 
 def _too_large(limit: int) -> Problem:
-    most = limit if limit == SMALL else settings.MAX_UPLOAD_BYTES
+    most = limit if limit == SMALL else limit - SMALL
     message = _("This is larger than the {most} that this server accepts here.")
     return Problem(413, "too_large", format_lazy(message, most=lazy(filesizeformat, str)(most)))
 

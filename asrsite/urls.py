@@ -3,11 +3,14 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from recordings import tus
 from recordings.api import api
 
 urlpatterns = [
     path("", include("recordings.urls")),
     path("", include("accounts.urls")),
+    path("api/uploads", tus.uploads),
+    path("api/uploads/<uuid:key>", tus.upload),
     path("api/", api.urls),
     path("v1/", include("recordings.openai_api")),
     path("admin/", admin.site.urls),

@@ -1,12 +1,14 @@
 """What people have: recordings, the transcriptions made of them, and the segments of their text."""
 
-from pathlib import PurePath
+from datetime import datetime, timedelta
+from pathlib import Path, PurePath
 from uuid import uuid4
 
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 
@@ -69,6 +71,54 @@ class LooseFile(models.Model):
         """Remove the file, if it is there, and what says that it is loose."""
         default_storage.delete(name)
         cls.objects.filter(name=name).delete()
+
+
+def _two_days_on() -> datetime:
+    return timezone.now() + Upload.LIFETIME
+
+
+class Upload(models.Model):
+    """A file that comes in pieces. Those that have come are in its part on disk, whose size is how far it has got.
+
+    The row gets its recording in the transaction that makes it, and is kept until it expires, so that a client which
+    lost the answer to its last piece can still ask for it.
+    """
+
+    LIFETIME = timedelta(days=2)  # a laptop that is closed in the evening goes on in the morning
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="uploads")
+    bytes = models.PositiveBigIntegerField(help_text="of the whole file, as announced")
+    metadata = models.TextField(blank=True, help_text="the Upload-Metadata header, as it was sent")
+    recording = models.ForeignKey(Recording, models.CASCADE, null=True, related_name="uploads")
+    expires_at = models.DateTimeField(default=_two_days_on, db_index=True)
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+    @property
+    def part(self) -> Path:
+        return Path(settings.FILE_UPLOAD_TEMP_DIR) / f"{self.pk}.part"
+
+    @property
+    def offset(self) -> int:
+        """How many bytes have come. Raises FileNotFoundError where the part is gone."""
+        return self.bytes if self.recording_id else self.part.stat().st_size
+
+    def discard(self) -> None:
+        """Forget it and remove its part. Deleting the row first leaves at worst a part that no row has."""
+        part = self.part
+        self.delete()
+        part.unlink(missing_ok=True)
+
+    @classmethod
+    def expired(cls) -> "models.QuerySet[Upload]":
+        return cls.objects.filter(expires_at__lte=timezone.now())
+
+    @classmethod
+    def parts(cls) -> set[str]:
+        """The names of the parts that are still being added to."""
+        return {f"{pk}.part" for pk in cls.objects.filter(recording=None).values_list("pk", flat=True)}
 
 
 class Transcription(models.Model):

@@ -25,7 +25,7 @@ from accounts.problems import Problem
 from recordings.events import recording_changed
 from recordings.jobs import delete_recording, queue_transcription
 from recordings.messages import error_words
-from recordings.models import LooseFile, Recording
+from recordings.models import LooseFile, Recording, Upload
 from recordings.runner import runner
 from recordings.text import filename_fault, one_line
 from transcription.audio import AudioInfo, probe
@@ -123,12 +123,14 @@ async def accept_upload(
     prompt: str = "",
     transcribe: bool = True,
     duplicate: Literal["allow", "reuse"] = "allow",
+    upload: Upload | None = None,
 ) -> tuple[Recording, bool]:
     """Make a recording of a whole file and queue its transcription; returns it and whether it is new.
 
     All or nothing: a failure, or the caller's cancellation at any moment, leaves neither file nor row. With
-    duplicate="reuse" the owner's newest recording of the same bytes is returned as it is. Raises Problem 400, 415
-    or 422 where the file is not audio that can be transcribed.
+    duplicate="reuse" the owner's newest recording of the same bytes is returned as it is. `upload`, by which the file
+    came, gets the recording in the transaction that makes it. Raises Problem 400, 415 or 422 where the file is not
+    audio that can be transcribed.
     """
     recording = Recording(
         owner=owner,
@@ -140,7 +142,7 @@ async def accept_upload(
         language=language,
         prompt=prompt,
     )
-    making = asyncio.ensure_future(_make(recording, file, transcribe, duplicate))
+    making = asyncio.ensure_future(_make(recording, file, transcribe, duplicate, upload))
     try:
         return await asyncio.shield(making)
     except asyncio.CancelledError:
@@ -148,14 +150,16 @@ async def accept_upload(
         raise
 
 
-async def _make(recording: Recording, file: ReceivedFile, transcribe: bool, duplicate: str) -> tuple[Recording, bool]:
+async def _make(
+    recording: Recording, file: ReceivedFile, transcribe: bool, duplicate: str, upload: Upload | None
+) -> tuple[Recording, bool]:
     """Runs to its end, whoever cancels: the threads that it waits for cannot be stopped, and need the file."""
     try:
         if duplicate == "reuse" and (existing := await _twins(recording).afirst()):
             return existing, False
         info = await asyncio.to_thread(_probe, file)
         recording.duration, recording.media_type = info.duration, info.media_type
-        kept, created = await sync_to_async(_keep)(recording, file, transcribe, duplicate)
+        kept, created = await sync_to_async(_keep)(recording, file, transcribe, duplicate, upload)
     finally:
         file.close()
     # The job was put in line inside the transaction: whoever looked for it then could not see it yet.
@@ -185,7 +189,9 @@ def _probe(file: ReceivedFile) -> AudioInfo:
         raise Problem(status, error.code, error_words(error.code)) from error
 
 
-def _keep(recording: Recording, file: ReceivedFile, transcribe: bool, duplicate: str) -> tuple[Recording, bool]:
+def _keep(
+    recording: Recording, file: ReceivedFile, transcribe: bool, duplicate: str, upload: Upload | None
+) -> tuple[Recording, bool]:
     """Move the file into the storage, then make the rows in one transaction; undo the first if the second fails."""
     name = recording.original.field.generate_filename(recording, recording.original_name)
     LooseFile.objects.create(name=name)
@@ -200,6 +206,8 @@ def _keep(recording: Recording, file: ReceivedFile, transcribe: bool, duplicate:
                     return existing, False
             recording.save()
             LooseFile.objects.filter(name=name).delete()
+            if upload:
+                Upload.objects.filter(pk=upload.pk).update(recording=recording)
             if transcribe:
                 async_to_sync(queue_transcription)(recording)
     except BaseException:

@@ -1,7 +1,13 @@
-// Choosing or dropping files sends them, two at a time, each with its own progress.
+// Choosing or dropping files sends them, two at a time and in pieces, so that a broken upload goes on where it stopped.
 import { showRow } from "./events.js";
 
 const AT_ONCE = 2;
+const PIECE = 8 * 1024 ** 2; // the most that the server takes in one request
+// Counted from the last byte that arrived: for an hour, in case the network or the server is away for long.
+const RETRY_DELAYS = [0, 1000, 2000, 5000, ...Array(360).fill(10_000)]; // milliseconds
+// No answer, another request still writes, a server or its database that restarts: it is worth trying again.
+const PASSING = [0, 409, 423, 502, 503, 504];
+const NO_SOUND = /^((text|image|font)\/|application\/(pdf|zip|json|msword|vnd\.))/;
 const drop = document.getElementById("drop");
 const list = document.getElementById("uploads");
 const cover = document.getElementById("cover");
@@ -11,7 +17,7 @@ let running = 0;
 function refusal(file) {
   if (file.size === 0) return drop.dataset.empty;
   if (file.size > Number(drop.dataset.maxBytes)) return drop.dataset.tooLarge;
-  if (/^(text|image)\//.test(file.type)) return drop.dataset.notAudio;
+  if (NO_SOUND.test(file.type)) return drop.dataset.notAudio;
   return "";
 }
 
@@ -39,39 +45,72 @@ function next() {
 
 /** Resolves when the upload has ended, well or not: the row says which. */
 function send(file, row) {
-  const request = new XMLHttpRequest(); // fetch cannot tell how much of an upload has gone out
   const bar = row.querySelector("progress");
   const note = row.querySelector(".note");
-  const form = new FormData();
-  form.append("file", file);
-  request.upload.onprogress = ({ loaded, total }) => {
-    bar.value = Math.max(bar.value, Math.floor(loaded * 100 / total));
-    note.textContent = `${bar.value}%`;
-  };
-  request.upload.onload = () => { bar.removeAttribute("value"); note.textContent = drop.dataset.checking; };
-  row.querySelector("button").onclick = () => { request.abort(); row.remove(); };
+  let furthest = 0; // after a piece that was sent in vain, the client counts from the piece's start again
   return new Promise((ended) => {
-    request.onload = () => {
-      if (request.status === 201 || request.status === 200) {
-        row.remove();
-        showRow(JSON.parse(request.responseText).id);
-      } else {
-        fail(row, reasonOf(request));
-      }
+    const upload = new tus.Upload(file, {
+      endpoint: drop.dataset.url,
+      headers: { "X-CSRFToken": drop.dataset.csrf },
+      metadata: { filename: file.name },
+      chunkSize: PIECE,
+      retryDelays: RETRY_DELAYS,
+      removeFingerprintOnSuccess: true,
+      onProgress(sent, total) {
+        furthest = Math.max(furthest, Math.floor(sent * 100 / total));
+        if (sent < total) {
+          bar.value = furthest;
+          note.textContent = `${furthest}%`;
+        } else {
+          bar.removeAttribute("value");
+          note.textContent = drop.dataset.checking;
+        }
+      },
+      onShouldRetry(error) {
+        const status = error.originalResponse?.getStatus() ?? 0;
+        if (status === 0) note.textContent = drop.dataset.lost;
+        return PASSING.includes(status);
+      },
+      onError(error) {
+        fail(row, error.originalResponse ? reasonOf(error.originalResponse.getBody(), error.originalResponse.getStatus()) : drop.dataset.lost);
+        ended();
+      },
+      async onSuccess({ lastResponse }) {
+        try {
+          showRow(Number(lastResponse.getHeader("Stile-Recording") ?? await recordingOf(upload.url)));
+          row.remove();
+        } catch (error) {
+          fail(row, error.message);
+        }
+        ended();
+      },
+    });
+    row.querySelector("button").onclick = () => {
+      upload.abort(true).catch(() => {}); // what the server then still has of it expires
+      row.remove();
+      ended();
     };
-    request.onerror = () => fail(row, drop.dataset.lost);
-    request.onloadend = ended;
-    request.open("POST", drop.dataset.url);
-    request.setRequestHeader("X-CSRFToken", drop.dataset.csrf);
-    request.send(form);
+    upload.findPreviousUploads().then((previous) => {
+      if (previous.length) upload.resumeFromPreviousUpload(previous[0]);
+      if (row.isConnected) upload.start();
+    });
   });
 }
 
-function reasonOf(request) {
+/** All of it is there, but the answer that would have named the recording was lost. */
+async function recordingOf(url) {
+  for (;; await new Promise((resolve) => setTimeout(resolve, 1000))) {
+    const answer = await fetch(url).catch(() => ({ status: 0 }));
+    if (answer.ok) return (await answer.json()).recording;
+    if (!PASSING.includes(answer.status)) throw new Error(reasonOf(await answer.text(), answer.status));
+  }
+}
+
+function reasonOf(body, status) {
   try {
-    return JSON.parse(request.responseText).error.message;
+    return JSON.parse(body).error.message;
   } catch { // a proxy's answer, not ours
-    return `${request.status} ${request.statusText}`;
+    return `HTTP ${status}`;
   }
 }
 

@@ -13,7 +13,8 @@ from django.core.management import BaseCommand
 from django.utils import timezone
 
 from accounts.models import ApiToken
-from recordings.models import Recording
+from recordings.models import Recording, Upload
+from recordings.tus import remove_expired
 
 # A file without a row may be an upload that is about to get one; no upload takes so long between the two.
 LEAST_AGE = timedelta(hours=1)
@@ -36,6 +37,8 @@ class Command(BaseCommand):
             self.stdout.write(f"{verb} file {part.name}: an upload that broke off")
             if yes:
                 part.unlink(missing_ok=True)
+        if yes:
+            remove_expired()
         expired = ApiToken.objects.filter(expires_at__lt=timezone.now())
         for token in expired:
             self.stdout.write(f"{verb} token {token}: expired {token.expires_at:%Y-%m-%d}")
@@ -55,5 +58,9 @@ def orphans(storage: Storage, folder: str = "originals") -> Iterator[str]:
 
 
 def abandoned_uploads(folder: Path) -> Iterator[Path]:
-    """Parts of uploads that nothing was written to for an hour."""
-    return (part for part in folder.iterdir() if time.time() - part.stat().st_mtime > LEAST_AGE.total_seconds())
+    """Parts of uploads that nothing was written to for an hour, and that nobody can continue any more."""
+    expired = {upload.part.name for upload in Upload.expired()}
+    going_on = Upload.parts() - expired
+    for part in folder.iterdir():
+        if part.name not in going_on and time.time() - part.stat().st_mtime > LEAST_AGE.total_seconds():
+            yield part

@@ -18,9 +18,10 @@ from django.urls import reverse
 
 from accounts.models import SignInLink
 from recordings.jobs import in_line
-from recordings.models import LooseFile
+from recordings.models import LooseFile, Upload
 from recordings.runner import AlreadyRunning, only_runner, runner
 from recordings.transcribing import run_transcription
+from recordings.tus import remove_expired
 from transcription import service
 
 GRACE = 10  # seconds that open requests get when the server is told to stop
@@ -98,7 +99,10 @@ def _sign_in_link(host: str, port: int) -> str:
 
 def _remove_leftovers() -> None:
     """What a killed server left half-way. Nobody else writes here: there is only one server."""
+    remove_expired()
+    going_on = Upload.parts()
     for part in Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir():
-        part.unlink(missing_ok=True)
+        if part.name not in going_on:
+            part.unlink(missing_ok=True)
     for name in LooseFile.objects.values_list("name", flat=True):
         LooseFile.discard(name)

@@ -1,0 +1,361 @@
+"""Resumable uploads: the tus protocol, 1.0 (https://tus.io/protocols/resumable-upload), at /api/uploads.
+
+A file comes in pieces of at most 8 MB, each appended to its part on disk. How far it has got is the size of the part
+and nothing else, so a connection that breaks or a server that is killed costs at most the piece under way. Whoever
+writes holds a lock on the part, which ends with the process that holds it.
+"""
+
+import asyncio
+import binascii
+import fcntl
+import hashlib
+import os
+from base64 import b64decode
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, BinaryIO, TypeVar
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.utils.http import http_date
+from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt
+from pydantic import ValidationError
+
+from accounts.auth import BearerToken, Caller, Scope, SessionCookie
+from accounts.problems import Problem, not_found
+from recordings.api import answer, fault, problem_of
+from recordings.messages import error_words
+from recordings.models import Recording, Upload
+from recordings.schemas import UploadForm
+from recordings.text import filename_fault
+from recordings.uploads import ReceivedFile, accept_upload, too_large
+
+VERSION = "1.0.0"
+EXTENSIONS = "creation,creation-with-upload,expiration,termination,checksum"
+ALGORITHMS = ("sha1", "sha256", "md5")  # sha1 is the one that the protocol asks of everybody
+PIECE_TYPE = "application/offset+octet-stream"
+BAD_FILE = (400, 415, 422)  # what accept_upload says of one, whenever it comes
+
+T = TypeVar("T")
+Handler = Callable[..., Coroutine[Any, Any, HttpResponse]]
+
+
+# --- The protocol ------------------------------------------------------------------------------
+
+
+def _resource(**handlers: Handler) -> Handler:
+    """A view of one address: the protocol's version, the caller's right, and errors in the API's shape."""
+    methods = ", ".join(sorted([*handlers, "OPTIONS"]))
+
+    @csrf_exempt  # SessionCookie checks it
+    async def view(request: HttpRequest, key: UUID | None = None) -> HttpResponse:
+        try:
+            response = await respond(request, key)
+        except Exception as failure:
+            response = answer(problem_of(request, failure))
+        response["Tus-Resumable"] = VERSION
+        response["Cache-Control"] = "no-store"
+        return response
+
+    async def respond(request: HttpRequest, key: UUID | None) -> HttpResponse:
+        method = str(request.method)
+        if method == "OPTIONS":
+            return _abilities()
+        if method not in handlers:
+            message = _("This address does not take %(method)s requests.") % {"method": method}
+            raise Problem(405, "method_not_allowed", message, {"Allow": methods})
+        caller = await BearerToken(Scope.WRITE)(request) or await SessionCookie()(request)
+        if method != "GET" and request.headers.get("Tus-Resumable") != VERSION:  # GET is not the protocol's
+            message = _("The Tus-Resumable header must be %(version)s.") % {"version": VERSION}
+            raise Problem(412, "version_unsupported", message, {"Tus-Version": VERSION})
+        if key is None:
+            return await handlers[method](request, caller)
+        upload = await _find(caller, key)
+        try:
+            return await handlers[method](request, caller, upload)
+        except FileNotFoundError:
+            raise await _why_gone(upload) from None
+
+    return view
+
+
+def _abilities() -> HttpResponse:
+    return HttpResponse(
+        status=204,
+        headers={
+            "Tus-Version": VERSION,
+            "Tus-Extension": EXTENSIONS,
+            "Tus-Max-Size": str(settings.MAX_UPLOAD_BYTES),
+            "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
+        },
+    )
+
+
+async def _create(request: HttpRequest, caller: Caller) -> HttpResponse:
+    """What is wrong with the file's name, size or options is said now, before a byte of it is sent."""
+    size = _number(request, "Upload-Length")
+    if size == 0:
+        raise Problem(400, "empty_file", error_words("empty_file"))
+    if size > settings.MAX_UPLOAD_BYTES:
+        raise too_large()
+    metadata = request.headers.get("Upload-Metadata", "")
+    _options(metadata)
+    await sync_to_async(remove_expired)()
+    upload = await sync_to_async(_open)(Upload(owner=caller.user, bytes=size, metadata=metadata))
+    if request.content_type == PIECE_TYPE:
+        try:
+            await _to_its_end(_append(request, caller, upload, offset=0))
+        except BaseException:  # its address was never told
+            await sync_to_async(upload.discard)()
+            raise
+    response = HttpResponse(status=201, headers=await _state(upload))
+    response["Location"] = f"{request.path}/{upload.pk}"
+    return response
+
+
+async def _ask(request: HttpRequest, caller: Caller, upload: Upload) -> HttpResponse:
+    headers = {"Upload-Length": str(upload.bytes), **await _state(upload)}
+    if upload.metadata:
+        headers["Upload-Metadata"] = upload.metadata
+    return HttpResponse(headers=headers)
+
+
+async def _look(request: HttpRequest, caller: Caller, upload: Upload) -> HttpResponse:
+    """The upload as JSON; one whose last byte came while the server was killed becomes a recording now."""
+    state = await _state(upload)
+    if upload.recording_id is None and state["Upload-Offset"] == str(upload.bytes):
+        await _to_its_end(_complete(caller, upload))
+        state = await _state(upload)
+    body = {
+        "id": str(upload.pk),
+        "offset": int(state["Upload-Offset"]),
+        "length": upload.bytes,
+        "expires_at": upload.expires_at,
+        "recording": upload.recording_id,
+    }
+    return JsonResponse(body, headers=state)
+
+
+async def _continue(request: HttpRequest, caller: Caller, upload: Upload) -> HttpResponse:
+    if request.content_type != PIECE_TYPE:
+        message = _("The Content-Type must be %(type)s.") % {"type": PIECE_TYPE}
+        raise Problem(415, "wrong_content_type", message)
+    await _to_its_end(_append(request, caller, upload, _number(request, "Upload-Offset")))
+    return HttpResponse(status=204, headers=await _state(upload))
+
+
+async def _terminate(request: HttpRequest, caller: Caller, upload: Upload) -> HttpResponse:
+    """The recording that came of it, if one did, stays."""
+    if upload.recording_id:
+        await upload.adelete()
+    else:
+        with _claimed(upload):
+            await sync_to_async(upload.discard)()
+    return HttpResponse(status=204)
+
+
+async def _find(caller: Caller, key: UUID) -> Upload:
+    found = Upload.objects.filter(pk=key, owner=caller.user, expires_at__gt=timezone.now())
+    if upload := await found.afirst():
+        return upload
+    raise not_found()
+
+
+async def _state(upload: Upload) -> dict[str, str]:
+    """Raises FileNotFoundError where the part is gone."""
+    offset = await asyncio.to_thread(lambda: upload.offset)
+    state = {"Upload-Offset": str(offset), "Upload-Expires": http_date(upload.expires_at.timestamp())}
+    return state | ({"Stile-Recording": str(upload.recording_id)} if upload.recording_id else {})
+
+
+# --- What is sent ------------------------------------------------------------------------------
+
+
+def _number(request: HttpRequest, header: str) -> int:
+    value = request.headers.get(header, "")
+    if not (value.isascii() and value.isdigit() and len(value) <= 18):
+        raise Problem(400, "bad_request", _("The %(header)s header must be a whole number.") % {"header": header})
+    return int(value)
+
+
+def _options(metadata: str) -> tuple[str, UploadForm]:
+    """The file's name and what is asked for, from “key base64,key base64”. Raises Problem 400 or 422."""
+    try:
+        pairs = [pair.strip().partition(" ") for pair in metadata.split(",") if pair.strip()]
+        texts = {key: b64decode(value, validate=True).decode() for key, _space, value in pairs}
+    except ValueError as error:
+        raise Problem(400, "bad_request", _("The Upload-Metadata header cannot be read.")) from error
+    name = texts.pop("filename", "")
+    if wrong := filename_fault(name):
+        raise Problem(400, "invalid_filename", wrong)
+    try:
+        return name, UploadForm.model_validate(texts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise Problem(422, "invalid_request", fault({**first, "loc": ("metadata", *first["loc"])})) from error
+
+
+def _checksum(request: HttpRequest, piece: bytes) -> None:
+    """Raises Problem 400 or 460 where the Upload-Checksum header, if any, is not of this piece."""
+    if header := request.headers.get("Upload-Checksum"):
+        algorithm, _space, digest = header.partition(" ")
+        if algorithm not in ALGORITHMS:
+            message = _("The checksum must be one of %(algorithms)s.") % {"algorithms": ", ".join(ALGORITHMS)}
+            raise Problem(400, "checksum_unsupported", message)
+        try:
+            expected = b64decode(digest, validate=True)
+        except binascii.Error as error:
+            raise Problem(400, "bad_request", _("The Upload-Checksum header cannot be read.")) from error
+        if hashlib.new(algorithm, piece, usedforsecurity=False).digest() != expected:
+            raise Problem(460, "checksum_mismatch", _("The piece arrived damaged. Send it again."))
+
+
+# --- The part on disk --------------------------------------------------------------------------
+
+
+def _open(upload: Upload) -> Upload:
+    with transaction.atomic():
+        upload.save(force_insert=True)
+        upload.part.touch(exist_ok=False)
+    return upload
+
+
+@contextmanager
+def _claimed(upload: Upload) -> Iterator[BinaryIO]:
+    """The part, for one at a time, whichever process they are in. Raises FileNotFoundError, or Problem 423."""
+    with upload.part.open("r+b", buffering=0) as part:
+        try:
+            fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _busy() from None
+        yield part
+
+
+def _busy() -> Problem:
+    return Problem(423, "upload_busy", _("Another request is writing to this upload."))
+
+
+async def _why_gone(upload: Upload) -> Problem:
+    """Between the look at the row and the look at the part, another request may have made the recording."""
+    done = Upload.objects.filter(pk=upload.pk, recording__isnull=False)
+    return _busy() if await done.aexists() else not_found()
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for `work`, which a client that hangs up does not stop: its threads would go on without the lock."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with suppress(Exception):
+            await asyncio.shield(task)
+        raise
+
+
+async def _append(request: HttpRequest, caller: Caller, upload: Upload, offset: int) -> None:
+    """Add the request's body at `offset`; with the last byte, the upload becomes a recording."""
+    piece = await asyncio.to_thread(request.read)  # at most 10 MiB: the body guard sees to it
+    await asyncio.to_thread(_checksum, request, piece)
+    if upload.recording_id:
+        size = upload.bytes
+        if offset != size or piece:
+            raise _elsewhere(size)
+        return
+    with _claimed(upload) as part:
+        size = await asyncio.to_thread(_write, part, offset, piece, upload.bytes)
+        if size == upload.bytes:
+            await _make_recording(caller, upload)
+
+
+def _write(part: BinaryIO, offset: int, piece: bytes, most: int) -> int:
+    """Append all of the piece or nothing; returns the new size."""
+    size = part.seek(0, os.SEEK_END)
+    if size != offset:
+        raise _elsewhere(size)
+    if size + len(piece) > most:
+        raise Problem(413, "too_large", _("This is more than the length that was announced for the upload."))
+    try:
+        left = memoryview(piece)
+        while left:
+            left = left[part.write(left) :]
+    except OSError:
+        part.truncate(size)
+        raise
+    return size + len(piece)
+
+
+def _elsewhere(size: int) -> Problem:
+    return Problem(409, "wrong_offset", _("The upload continues at byte %(offset)d.") % {"offset": size})
+
+
+# --- From a part to a recording ----------------------------------------------------------------
+
+
+async def _complete(caller: Caller, upload: Upload) -> None:
+    with _claimed(upload):
+        await _make_recording(caller, upload)
+
+
+async def _make_recording(caller: Caller, upload: Upload) -> None:
+    """By whoever holds the lock. A bad file goes at once; whatever else fails can be tried again."""
+    await upload.arefresh_from_db(fields=["recording"])
+    if upload.recording_id:
+        return
+    name, options = _options(upload.metadata)
+    file = await asyncio.to_thread(_LinkedPart, upload, name)
+    try:
+        recording, _new = await accept_upload(
+            caller.user,
+            file,
+            source=Recording.Source.API if caller.token else Recording.Source.UPLOAD,
+            upload=upload,
+            **options.model_dump(),
+        )
+    except Problem as problem:
+        if problem.status in BAD_FILE:
+            await sync_to_async(upload.discard)()
+        raise
+    upload.recording = recording
+    await Upload.objects.filter(pk=upload.pk).aupdate(recording=recording)  # also where an earlier one is reused
+    await asyncio.to_thread(upload.part.unlink, missing_ok=True)
+
+
+class _LinkedPart(ReceivedFile):
+    """The part under a second name, which may be moved or removed: the upload loses nothing if that goes wrong."""
+
+    def __init__(self, upload: Upload, name: str) -> None:
+        self.link = upload.part.with_suffix(".upload")
+        self.link.unlink(missing_ok=True)
+        self.link.hardlink_to(upload.part)
+        with self.link.open("rb") as whole:
+            self.sha256 = hashlib.file_digest(whole, "sha256").hexdigest()
+        UploadedFile.__init__(self, self.link.open("rb"), name or None, size=upload.bytes)
+
+    def temporary_file_path(self) -> str:
+        return str(self.link)
+
+    def close(self) -> None:
+        UploadedFile.close(self)
+        self.link.unlink(missing_ok=True)  # it is no longer there if it was moved to the storage
+
+
+def remove_expired() -> None:
+    """Forget uploads whose time is over, except one that is being written to at this moment."""
+    for upload in Upload.expired():
+        try:
+            with _claimed(upload):
+                upload.discard()
+        except FileNotFoundError:
+            upload.delete()
+        except Problem:
+            continue
+
+
+uploads = _resource(POST=_create)
+upload = _resource(HEAD=_ask, GET=_look, PATCH=_continue, DELETE=_terminate)

@@ -1,0 +1,234 @@
+"""Resumable uploads: whatever breaks off, nothing that was confirmed is sent again, and nothing half comes of it."""
+
+import fcntl
+import hashlib
+import io
+import threading
+from base64 import b64encode
+from datetime import timedelta
+
+import httpx
+import pytest
+from django.conf import LazySettings
+from django.core.management import call_command
+from django.utils import timezone
+
+from recordings.models import Recording, Transcription, Upload
+from recordings.tus import remove_expired
+from tests.recordings.conftest import Site
+
+TUS = {"Tus-Resumable": "1.0.0"}
+PIECE = TUS | {"Content-Type": "application/offset+octet-stream"}
+KIB = 1024
+
+
+def encoded(**texts: str) -> str:
+    return ",".join(f"{key} {b64encode(text.encode()).decode()}" for key, text in texts.items())
+
+
+def create(client: httpx.Client, length: int, **metadata: str) -> str:
+    headers = TUS | {"Upload-Length": str(length), "Upload-Metadata": encoded(**metadata)}
+    answer = client.post("/api/uploads", headers=headers)
+    assert (answer.status_code, answer.text) == (201, "")
+    return answer.headers["Location"]
+
+
+def send(client: httpx.Client, url: str, offset: int, piece: bytes, **headers: str) -> httpx.Response:
+    return client.patch(url, content=piece, headers=PIECE | {"Upload-Offset": str(offset), **headers})
+
+
+def offset(client: httpx.Client, url: str) -> int:
+    answer = client.head(url, headers=TUS)
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
+    return int(answer.headers["Upload-Offset"])
+
+
+def code(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+def test_a_file_in_pieces_becomes_one_recording_in_line(site: Site, clip: bytes) -> None:
+    api = site.program()
+    url = create(api, len(clip), filename="会议.wav", language="zh")
+    half = len(clip) // 2
+    first = send(api, url, 0, clip[:half])
+    assert (first.status_code, first.headers["Upload-Offset"]) == (204, str(half))
+    assert "Stile-Recording" not in first.headers
+    assert offset(api, url) == half
+    assert api.get(url).json()["recording"] is None
+    last = send(api, url, half, clip[half:])
+    recording = Recording.objects.get()
+    assert (last.status_code, last.headers["Stile-Recording"]) == (204, str(recording.pk))
+    assert recording.sha256 == hashlib.sha256(clip).hexdigest()
+    assert (recording.title, recording.original_name, recording.language) == ("会议", "会议.wav", "zh")
+    assert (recording.bytes, recording.source) == (len(clip), "api")
+    assert Transcription.objects.get().recording_id == recording.pk
+    assert api.get(url).json()["recording"] == recording.pk
+    assert offset(api, url) == len(clip)
+    assert site.files() == [f"media/{recording.original.name}"]
+
+
+def test_a_file_can_come_with_its_creation(site: Site, clip: bytes) -> None:
+    api = site.program()
+    headers = PIECE | {"Upload-Length": str(len(clip)), "Upload-Metadata": encoded(filename="a.wav")}
+    answer = api.post("/api/uploads", content=clip, headers=headers)
+    assert answer.status_code == 201
+    assert answer.headers["Upload-Offset"] == str(len(clip))
+    assert answer.headers["Stile-Recording"] == str(Recording.objects.get().pk)
+
+
+def test_what_the_server_can_do_is_told_without_signing_in(site: Site) -> None:
+    answer = site.client().options("/api/uploads")
+    assert answer.status_code == 204
+    assert answer.headers["Tus-Version"] == answer.headers["Tus-Resumable"] == "1.0.0"
+    extensions = {"creation", "creation-with-upload", "expiration", "termination", "checksum"}
+    assert set(answer.headers["Tus-Extension"].split(",")) == extensions
+    assert "sha1" in answer.headers["Tus-Checksum-Algorithm"]
+    assert int(answer.headers["Tus-Max-Size"]) == 2 * KIB**3
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Upload-Length": "5", "Tus-Resumable": "0.2.2"}, (412, "version_unsupported")),
+        ({}, (400, "bad_request")),
+        ({"Upload-Length": "-1"}, (400, "bad_request")),
+        ({"Upload-Length": "0"}, (400, "empty_file")),
+        ({"Upload-Length": str(2 * KIB**3 + 1)}, (413, "too_large")),
+        ({"Upload-Length": "5", "Upload-Metadata": "filename %%"}, (400, "bad_request")),
+        ({"Upload-Length": "5", "Upload-Metadata": encoded(filename="../a.wav")}, (400, "invalid_filename")),
+        ({"Upload-Length": "5", "Upload-Metadata": encoded(language="klingon")}, (422, "invalid_request")),
+    ],
+)
+def test_what_cannot_be_accepted_is_refused_before_a_byte_is_sent(
+    site: Site, headers: dict[str, str], expected: tuple[int, str]
+) -> None:
+    answer = site.program().post("/api/uploads", headers=TUS | headers)
+    assert code(answer) == expected
+    assert answer.headers["Tus-Resumable"] == "1.0.0"
+    assert not Upload.objects.exists()
+
+
+def test_a_piece_has_its_place_its_type_and_its_size(site: Site) -> None:
+    api = site.program()
+    url = create(api, 10)
+    assert send(api, url, 0, b"01234").status_code == 204
+    assert code(send(api, url, 0, b"01234")) == (409, "wrong_offset")
+    assert code(send(api, url, 7, b"789")) == (409, "wrong_offset")
+    assert code(send(api, url, 5, b"567890")) == (413, "too_large")
+    assert code(api.patch(url, content=b"5", headers=TUS | {"Upload-Offset": "5"})) == (415, "wrong_content_type")
+    assert code(api.patch(url, content=b"5", headers=PIECE)) == (400, "bad_request")
+    assert code(send(api, url, 5, bytes(11 * KIB**2))) == (413, "too_large")
+    assert code(api.put(url)) == (405, "method_not_allowed")
+    assert offset(api, url) == 5
+
+
+def test_a_damaged_piece_is_not_added(site: Site) -> None:
+    api = site.program()
+    url = create(api, 10)
+
+    def checksum(algorithm: str, piece: bytes) -> str:
+        return f"{algorithm} {b64encode(hashlib.new(algorithm, piece).digest()).decode()}"
+
+    assert code(send(api, url, 0, b"01234", **{"Upload-Checksum": checksum("sha1", b"x")})) == (
+        460,
+        "checksum_mismatch",
+    )
+    assert code(send(api, url, 0, b"0", **{"Upload-Checksum": "crc32 AA=="})) == (400, "checksum_unsupported")
+    assert code(send(api, url, 0, b"0", **{"Upload-Checksum": "sha1 %"})) == (400, "bad_request")
+    assert offset(api, url) == 0
+    assert send(api, url, 0, b"01234", **{"Upload-Checksum": checksum("sha256", b"01234")}).status_code == 204
+
+
+def test_only_those_who_may_write_reach_an_upload_and_only_their_own(site: Site) -> None:
+    url = create(site.program(), 10)
+    for method in ("GET", "HEAD", "PATCH", "DELETE"):
+        headers = PIECE | {"Upload-Offset": "0"}
+        assert site.client().request(method, url, headers=headers).status_code == 401
+        assert site.program("jonas").request(method, url, headers=headers).status_code == 404
+        assert site.program(scopes=["read"]).request(method, url, headers=headers).status_code == 403
+    browser = site.browser()
+    assert code(send(browser, url, 0, b"01234")) == (403, "csrf_failed")
+    browser.cookies["csrftoken"] = token = "a" * 32
+    assert send(browser, url, 0, b"01234", **{"X-CSRFToken": token}).status_code == 204
+
+
+def test_what_is_no_audio_leaves_nothing(site: Site) -> None:
+    api = site.program()
+    url = create(api, 5, filename="a.wav")
+    assert code(send(api, url, 0, b"words")) == (415, "not_audio")
+    assert api.head(url, headers=TUS).status_code == 404
+    assert site.files() == []
+    assert not Upload.objects.exists()
+    assert not Recording.objects.exists()
+
+
+def test_a_terminated_upload_is_gone_and_a_recording_made_of_one_stays(site: Site, clip: bytes) -> None:
+    api = site.program()
+    url = create(api, 10)
+    send(api, url, 0, b"01234")
+    assert api.delete(url, headers=TUS).status_code == 204
+    assert api.head(url, headers=TUS).status_code == 404
+    assert site.files() == []
+    url = create(api, len(clip))
+    assert send(api, url, 0, clip).status_code == 204
+    assert api.delete(url, headers=TUS).status_code == 204
+    assert Recording.objects.count() == len(site.files()) == 1
+
+
+def test_of_two_pieces_at_once_one_wins(site: Site) -> None:
+    api = site.program()
+    url = create(api, 3 * KIB**2)
+    answers: list[httpx.Response] = []
+    both = [threading.Thread(target=lambda: answers.append(send(api, url, 0, bytes(KIB**2)))) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert sorted(answer.status_code for answer in answers) in ([204, 409], [204, 423])
+    assert offset(api, url) == KIB**2
+    with Upload.objects.get().part.open("r+b") as part:  # another process is writing
+        fcntl.flock(part, fcntl.LOCK_EX)
+        assert code(send(api, url, KIB**2, b"x")) == (423, "upload_busy")
+        assert code(api.delete(url, headers=TUS)) == (423, "upload_busy")
+    assert send(api, url, KIB**2, b"x").status_code == 204
+
+
+def test_the_same_bytes_can_be_reused(site: Site, clip: bytes) -> None:
+    api = site.program()
+    for _ in range(2):
+        answer = send(api, create(api, len(clip), duplicate="reuse"), 0, clip)
+        assert answer.headers["Stile-Recording"] == str(Recording.objects.get().pk)
+    assert len(site.files()) == 1
+
+
+def test_what_goes_wrong_at_the_end_can_be_tried_again(site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = site.program()
+    url = create(api, len(clip))
+    with monkeypatch.context() as broken:
+
+        async def queue_transcription(recording: Recording) -> None:
+            raise RuntimeError("the database went away")
+
+        broken.setattr("recordings.uploads.queue_transcription", queue_transcription)
+        assert send(api, url, 0, clip).status_code == 500
+    assert not Recording.objects.exists()
+    assert offset(api, url) == len(clip)
+    assert api.get(url).json()["recording"] == Recording.objects.get().pk
+    assert len(site.files()) == 1
+
+
+def test_uploads_expire_with_their_parts(site: Site, settings: LazySettings, clip: bytes) -> None:
+    api = site.program()
+    old, live = create(api, 10), create(api, 10)
+    answer = send(api, old, 0, b"01234")
+    assert "Upload-Expires" in answer.headers
+    Upload.objects.filter(pk=old.rpartition("/")[2]).update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert api.head(old, headers=TUS).status_code == 404
+    (settings.MEDIA_ROOT / "originals").mkdir(parents=True)
+    call_command("prune", "--yes", stdout=io.StringIO())
+    assert site.files() == [f"incoming/{live.rpartition('/')[2]}.part"]
+    Upload.objects.update(expires_at=timezone.now())
+    remove_expired()
+    assert site.files() == []
+    assert not Upload.objects.exists()
