@@ -21,6 +21,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+import anyio
 import httpx
 
 from .answer import Transcript, read_answer
@@ -294,9 +295,9 @@ class WhisperClient:
 
     async def _exchange(self, server: Server, request: AsrRequest, permit: Permit) -> Transcript:
         try:
-            async with asyncio.timeout(self._request_timeout + self._abandoned_grace):
-                with permit.held():
-                    return await self._call_asr_api_internal(server, request)
+            # Not asyncio's time-out: httpcore shields its clean-up from anyio's only, and loses connections otherwise.
+            with anyio.fail_after(self._request_timeout + self._abandoned_grace), permit.held():
+                return await self._call_asr_api_internal(server, request)
         except TimeoutError:
             raise TimedOut(f"No answer within {self._request_timeout:g} s and the grace.") from None
 
@@ -332,7 +333,7 @@ class WhisperClient:
         self._count(bypassed=1)
         log.warning("[ASR并发] 跳过并发控制 task_id=%s", caller.task_id)
         try:
-            async with asyncio.timeout(self._request_timeout):
+            with anyio.fail_after(self._request_timeout):
                 return await self._call_asr_api_internal(server, request)
         except TimeoutError:
             raise TimedOut(f"No answer within {self._request_timeout:g} s.") from None

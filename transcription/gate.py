@@ -376,11 +376,13 @@ class Gate:
                 self._services.append(seconds)
                 self._audio.append(audio_seconds)
                 self._mean_service += (seconds - self._mean_service) * (MEAN_WEIGHT if self._mean_service else 1)
-            sample = Sample(permit.admitted_at, now, audio_seconds, permit.in_flight, outcome)
-            if change := self._limit.record(sample):
-                self._note(change, now)
             self._take_off(permit)
-            self._pump(now)
+            try:
+                sample = Sample(permit.admitted_at, now, audio_seconds, permit.in_flight, outcome)
+                if change := self._limit.record(sample):
+                    self._note(change, now)
+            finally:
+                self._pump(now)
 
     def _abandon(self, permit: Permit) -> None:
         with self._lock:
