@@ -144,6 +144,15 @@ def test_the_models_are_listed(door: Door) -> None:
     assert client.models.retrieve("whisper-1").id == "whisper-1"
 
 
+def test_openais_names_mean_the_model_of_the_settings(site: Site, clip: bytes) -> None:
+    with open_door(site, WhisperStub(0.01), ASR_MODEL="large-v3") as door:
+        client = door.client()
+        assert [model.id for model in client.models.list()] == ["large-v3", "whisper-1"]
+        for name in ("whisper-1", "gpt-4o-transcribe", "large-v3", "small"):
+            client.audio.transcriptions.create(model=name, file=("clip.wav", clip))
+        assert [call.fields["model"] for call in door.stub.received] == ["large-v3", "large-v3", "large-v3", "small"]
+
+
 def test_a_server_that_gives_text_alone_is_enough_for_every_format(site: Site, speech: tuple[str, bytes]) -> None:
     with open_door(site, WhisperStub(0.01)) as door:
         create = door.client().audio.transcriptions.create
