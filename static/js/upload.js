@@ -47,7 +47,7 @@ function next() {
 function send(file, row) {
   const bar = row.querySelector("progress");
   const note = row.querySelector(".note");
-  let furthest = 0; // after a piece that was sent in vain, the client counts from the piece's start again
+  let furthest = -1; // after a piece that was sent in vain, the client counts from the piece's start again
   return new Promise((ended) => {
     const upload = new tus.Upload(file, {
       endpoint: drop.dataset.url,
@@ -57,10 +57,12 @@ function send(file, row) {
       retryDelays: RETRY_DELAYS,
       removeFingerprintOnSuccess: true,
       onProgress(sent, total) {
-        furthest = Math.max(furthest, Math.floor(sent * 100 / total));
+        const percent = Math.floor(sent * 100 / total);
+        if (percent <= furthest) return;
+        furthest = percent;
         if (sent < total) {
-          bar.value = furthest;
-          note.textContent = `${furthest}%`;
+          bar.value = percent;
+          note.textContent = `${percent}%`;
         } else {
           bar.removeAttribute("value");
           note.textContent = drop.dataset.checking;

@@ -95,17 +95,6 @@ async def test_a_file_the_server_refuses_says_why_in_its_row(page: Page, faults:
     faults.clear()
 
 
-async def test_a_lost_connection_is_told(page: Page, faults: list[str]) -> None:
-    await page.goto("/")
-    await page.route("**/api/recordings", lambda route: route.abort())
-    await page.set_input_files("#files", [FILE])
-    await expect(page.locator("#uploads .note")).to_have_text(
-        "The connection was lost before the file was whole. Nothing was kept."
-    )
-    assert len(faults) == 1
-    faults.clear()
-
-
 async def test_a_row_follows_its_transcription_without_a_reload(page: Page, mei: User, server: Server) -> None:
     recording, transcription = await waiting(mei, "Standup")
     await page.goto("/")
