@@ -15,6 +15,7 @@ from ninja.security.base import AuthBase
 
 from accounts.models import ApiToken
 from accounts.problems import Problem, not_signed_in
+from accounts.throttle import BAD_TOKENS, CALLS
 
 Scope = ApiToken.Scope
 
@@ -46,17 +47,21 @@ def bearer_secret(request: HttpRequest) -> str | None:
 
 
 async def identify(request: HttpRequest) -> Caller:
-    """The caller, by token or session; a token decides, even beside a good session. Raises Problem 401."""
+    """The caller, by token or session; a token decides, even beside a good session. Raises Problem 401 or 429."""
     secret = bearer_secret(request)
     if secret is not None:
         token = await ApiToken.authenticate(secret)
-        if token:
-            return Caller(token.user, token)
-        raise not_signed_in()
-    user = await aget_user(request)
-    if isinstance(user, User):
-        return Caller(user)
-    raise not_signed_in()
+        if token is None:
+            BAD_TOKENS.require(request.META.get("REMOTE_ADDR", ""))
+            raise not_signed_in()
+        caller = Caller(token.user, token)
+    else:
+        user = await aget_user(request)
+        if not isinstance(user, User):
+            raise not_signed_in()
+        caller = Caller(user)
+    CALLS.require(caller.user.pk)
+    return caller
 
 
 async def read_form(request: HttpRequest) -> None:

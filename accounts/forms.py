@@ -4,15 +4,14 @@ from typing import Any
 
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.forms import AuthenticationForm
-from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import digest
+from accounts.throttle import Allowance
 
-WINDOW = 300  # seconds for which failures are remembered
-TRIES_PER_PERSON = 5  # failures of one address at one name
-TRIES_PER_ADDRESS = 50  # failures of one address at any names; an office may share one address
+TRIES_PER_PERSON = Allowance("sign-in-as", 5, 300)  # failures of one address at one name
+TRIES_PER_ADDRESS = Allowance("sign-in-from", 50, 300)  # failures at any names; an office may share one address
 
 
 class ThrottledSignIn(AuthenticationForm):
@@ -20,22 +19,13 @@ class ThrottledSignIn(AuthenticationForm):
 
     def clean(self) -> dict[str, Any]:
         address = self.request.META.get("REMOTE_ADDR", "") if self.request else ""
-        name = digest(str(self.cleaned_data.get("username", "")).casefold())
-        person, anyone = f"sign-in:{address}:{name}", f"sign-in:{address}"
-        if _count(person) > TRIES_PER_PERSON or _count(anyone) > TRIES_PER_ADDRESS:
-            raise ValidationError(_("Too many tries. Wait five minutes, then try again."), code="throttled")
+        person = f"{address}:{digest(str(self.cleaned_data.get('username', '')).casefold())}"
+        if wait := TRIES_PER_PERSON.take(person) or TRIES_PER_ADDRESS.take(address):
+            message = _("Too many tries. Wait five minutes, then try again.")
+            raise ValidationError(message, code="throttled", params={"wait": wait})
         cleaned = super().clean()
-        cache.delete(person)
+        TRIES_PER_PERSON.forget(person)
         return cleaned
-
-
-def _count(key: str) -> int:
-    cache.add(key, 0, WINDOW)
-    try:
-        return cache.incr(key)
-    except ValueError:  # it ran out between the two calls
-        cache.set(key, 1, WINDOW)
-        return 1
 
 
 class AdminSignIn(ThrottledSignIn, AdminAuthenticationForm):

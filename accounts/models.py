@@ -99,3 +99,22 @@ class SignInLink(models.Model):
     def redeem(cls, secret: str) -> bool:
         """True for the first caller only, whoever else tries at the same moment."""
         return cls.objects.filter(digest=digest(secret)).delete()[0] == 1
+
+
+class FirstAnswer(models.Model):
+    """What a request with an `Idempotency-Key` was answered, for when it comes again; see `idempotency`."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    key = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64, help_text="of what was asked")
+    begun_at = models.DateTimeField(db_index=True)
+    claimed_at = models.DateTimeField(help_text="the last sign of life of who works on the answer")
+    status = models.PositiveSmallIntegerField(null=True, help_text="of the answer; none yet: null")
+    location = models.CharField(max_length=255, blank=True)
+    body = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="one_first_answer_per_key")]
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.status}"

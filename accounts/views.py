@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts.forms import WINDOW, ThrottledSignIn
+from accounts.forms import ThrottledSignIn
 from accounts.models import SignInLink
 
 THEMES = ("light", "dark")
@@ -57,10 +57,11 @@ class SignIn(LoginView):
     redirect_authenticated_user = True
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
-        if form.has_error("__all__", "throttled"):
-            response = render(self.request, "429.html", status=429)
-            response["Retry-After"] = str(WINDOW)
-            return response
+        for error in form.errors.as_data().get("__all__", []):
+            if error.code == "throttled":
+                response = render(self.request, "429.html", status=429)
+                response["Retry-After"] = str((error.params or {})["wait"])
+                return response
         return super().form_invalid(form)
 
 

@@ -29,7 +29,14 @@ def _limits() -> Iterator[CheckMessage]:
     elif lowest < 1 or (highest != "auto" and lowest > int(highest)):
         hint = "It must be at least 1 and not above ASR_MAX_CONCURRENT."
         yield Error(f"ASR_MIN_CONCURRENT is {lowest}.", hint=hint, id="asr.E002")
-    for name in ("ASR_MAX_QUEUE", "ASR_MAX_RETRIES", "ASR_REQUEST_TIMEOUT", "MAX_UPLOAD_BYTES", "MAX_AUDIO_HOURS"):
+    for name in (
+        "ASR_MAX_QUEUE",
+        "ASR_MAX_RETRIES",
+        "ASR_REQUEST_TIMEOUT",
+        "MAX_UPLOAD_BYTES",
+        "MAX_AUDIO_HOURS",
+        "USER_MAX_QUEUED",
+    ):
         if (value := getattr(settings, name)) <= 0:
             yield Error(f"{name} is {value}.", hint="It must be above 0.", id="asr.E003")
 

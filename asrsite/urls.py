@@ -3,10 +3,14 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from asrsite import health
 from recordings import tus
 from recordings.api import api
 
 urlpatterns = [
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("metrics", health.metrics),
     path("", include("recordings.urls")),
     path("", include("accounts.urls")),
     path("api/uploads", tus.uploads),

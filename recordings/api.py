@@ -5,6 +5,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
+from http import HTTPStatus
 from typing import Any, Literal, cast
 
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -19,10 +20,13 @@ from django.utils.http import content_disposition_header
 from django.utils.translation import gettext_lazy as _
 from ninja import File, Form, NinjaAPI, P, QueryEx, Status, UploadedFile
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.openapi.schema import OpenAPISchema
 from ninja.renderers import JSONRenderer
 
 from accounts.auth import ApiRequest, Scope, needs
+from accounts.idempotency import first_answer
 from accounts.problems import Problem, from_failure, not_found, not_signed_in
+from accounts.throttle import UPLOADS
 from recordings.events import recording_changed
 from recordings.exports import FORMATS, Transcript, segment_json
 from recordings.jobs import Place, cancel_transcription, delete_recording, places, queue_transcription
@@ -68,11 +72,34 @@ class JsonApi(NinjaAPI):
                 pattern.callback = _in_shape(pattern.callback)
         return patterns, app, namespace
 
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        """With what every POST takes and may answer, since `first_answer` stands before it."""
+        schema = super().get_openapi_schema(**options)
+        problem = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+        for path in schema["paths"].values():
+            if post := path.get("post"):
+                post.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+                for status in (400, 409):
+                    post["responses"].setdefault(status, {"description": HTTPStatus(status).phrase, "content": problem})
+        return schema
+
+
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "description": "The same request with the same key gives the first answer again, for a day.",
+}
+
 
 def _in_shape(view: Callable[..., Awaitable[HttpResponseBase]]) -> Callable[..., Awaitable[HttpResponseBase]]:
     @wraps(view)
     async def shaped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        response = await view(request, *args, **kwargs)
+        try:
+            response = await first_answer(request, lambda: view(request, *args, **kwargs))
+        except Exception as failure:
+            response = on_failure(request, failure)
         if response.status_code == 405:
             allowed = {"Allow": ", ".join(sorted(response.headers["Allow"].split(", ")))}
             message = _("This address does not take %(method)s requests.") % {"method": request.method}
@@ -211,18 +238,34 @@ async def upload(
 ) -> Any:
     """Audio or video in any usual format. 201 with the new recording, whose transcription is in line; the text
     is there when `status` is `done`."""
-    recording, created = await accept_upload(
-        request.auth.user,
-        cast(ReceivedFile, file),
-        title=form.title,
-        language=form.language,
-        prompt=form.prompt,
-        source=Recording.Source.API if request.auth.token else Recording.Source.UPLOAD,
-        transcribe=form.transcribe,
-        duplicate=form.duplicate,
+    received = cast(ReceivedFile, file)
+    made = await _made_before(request, received)
+    UPLOADS.require(request.auth.user.pk)
+    recording, created = (
+        (made, True)
+        if made
+        else await accept_upload(
+            request.auth.user,
+            received,
+            title=form.title,
+            language=form.language,
+            prompt=form.prompt,
+            source=Recording.Source.API if request.auth.token else Recording.Source.UPLOAD,
+            transcribe=form.transcribe,
+            duplicate=form.duplicate,
+        )
     )
     response["Location"] = f"{request.path}/{recording.pk}"
     return Status(201 if created else 200, await _one(request, recording.pk))
+
+
+async def _made_before(request: ApiRequest, file: ReceivedFile) -> Recording | None:
+    """What an earlier try of this very request made, which was killed before it could say so (see `idempotency`)."""
+    begun_at = getattr(request, "begun_at", None)
+    if begun_at is None:
+        return None
+    same = Recording.objects.filter(owner=request.auth.user, sha256=file.sha256, created_at__gte=begun_at)
+    return await same.afirst()
 
 
 @api.get(

@@ -1,6 +1,7 @@
 """Transcriptions as jobs: put in line, canceled, asked where they stand. The `Transcription` row is the job; see
 `transcribing` for what a run of it does, and `runner` for who runs it."""
 
+import math
 from bisect import bisect
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -10,11 +11,16 @@ from itertools import accumulate, chain, count
 from typing import cast
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Greatest
 from django.utils import timezone
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
+from accounts.problems import Problem
 from transcription import monitor, service
 from transcription.gate import LANES, Lane
 
@@ -26,28 +32,66 @@ Status = Transcription.Status
 
 # A person waits at the page for a short clip; a long recording is work for the background.
 SHORT_SECONDS = 60.0
+COME_BACK = 60  # seconds, where nobody knows yet how fast the servers are
 
 
 async def queue_transcription(
-    recording: Recording, *, language: str | None = None, model: str | None = None, prompt: str | None = None
+    recording: Recording,
+    *,
+    language: str | None = None,
+    model: str | None = None,
+    prompt: str | None = None,
+    limited: bool = True,
 ) -> Transcription:
-    """A new job for the recording, or the unfinished one that it has. None: as the recording says."""
-    lane: Lane = "interactive" if recording.duration <= SHORT_SECONDS else "batch"
-    transcription, created = await recording.transcriptions.aget_or_create(
-        status__in=Transcription.UNFINISHED,
-        defaults={
-            "status": Status.QUEUED,
-            "lane": lane,
-            "language": recording.language if language is None else language,
-            "model": model or "",
-            "prompt": recording.prompt if prompt is None else prompt,
-        },
+    """A new job for the recording, or the unfinished one that it has. None: as the recording says.
+
+    Raises Problem 429 where the owner has USER_MAX_QUEUED unfinished ones already, unless not `limited`.
+    """
+    job = Transcription(
+        recording=recording,
+        lane="interactive" if recording.duration <= SHORT_SECONDS else "batch",
+        language=recording.language if language is None else language,
+        model=model or "",
+        prompt=recording.prompt if prompt is None else prompt,
     )
-    if not created:
-        return transcription
-    runner.wake()
-    await recording_changed(recording.pk, recording.owner_id)
+    most = settings.USER_MAX_QUEUED if limited else None
+    transcription = await sync_to_async(_put_in_line)(job, most)
+    if transcription is None:
+        raise await _line_full(recording.owner_id)
+    if transcription is job:
+        runner.wake()
+        await recording_changed(recording.pk, recording.owner_id)
     return transcription
+
+
+@transaction.atomic
+def _put_in_line(job: Transcription, most: int | None) -> Transcription | None:
+    """The job, or the recording's unfinished one; None where the owner has `most` unfinished ones."""
+    owner_id = job.recording.owner_id
+    User.objects.select_for_update().filter(pk=owner_id).first()  # one at a time per owner, so that the count holds
+    unfinished = Transcription.objects.filter(status__in=Transcription.UNFINISHED)
+    if existing := unfinished.filter(recording=job.recording_id).first():
+        return existing
+    if most is not None and unfinished.filter(recording__owner=owner_id).count() >= most:
+        return None
+    job.save(force_insert=True)
+    return job
+
+
+async def _line_full(owner_id: int) -> Problem:
+    """Told to come back when the first of the owner's jobs will be done."""
+    line = await places()
+    own = Transcription.objects.filter(recording__owner=owner_id, status__in=Transcription.UNFINISHED)
+    etas = [line[pk].eta_seconds async for pk in own.values_list("pk", flat=True) if pk in line]
+    known = [eta for eta in etas if eta is not None]
+    message = _("You have {most} transcriptions in line. Wait until some are done, then try again.")
+    wait = math.ceil(min(known)) if known else COME_BACK
+    return Problem(
+        429,
+        "too_many_queued",
+        format_lazy(message, most=settings.USER_MAX_QUEUED),
+        {"Retry-After": str(max(1, wait))},
+    )
 
 
 async def cancel_transcription(recording: Recording) -> None:

@@ -200,4 +200,4 @@ class Stats(Schema):
 
 def errors(*statuses: int) -> dict[int, Any]:
     """The answers that a route may give besides its good ones; any may be refused or find the database away."""
-    return dict.fromkeys((401, 403, 422, *statuses, 500, 503), Error)
+    return dict.fromkeys((401, 403, 422, 429, *statuses, 500, 503), Error)

@@ -240,7 +240,10 @@ def changed() -> HttpResponse:
 @require_POST
 @login_required
 def transcribe(request: Request, pk: int) -> HttpResponse:
-    async_to_sync(jobs.queue_transcription)(own(request, pk).recording)
+    try:
+        async_to_sync(jobs.queue_transcription)(own(request, pk).recording)
+    except Problem as problem:
+        return HttpResponse(str(problem.message), status=problem.status, headers=problem.headers)
     return changed()
 
 

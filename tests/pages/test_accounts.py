@@ -71,7 +71,7 @@ def test_who_came_by_the_link_sets_a_password_without_an_old_one(client: Client)
 @pytest.mark.parametrize("url", ["/accounts/login", "/admin/login/"])
 def test_guessing_is_slowed_down_at_both_doors(client: Client, url: str) -> None:
     User.objects.create_superuser("mei", password="correct horse")
-    for _ in range(TRIES_PER_PERSON):
+    for _ in range(TRIES_PER_PERSON.most):
         assert sign_in(client, "wrong", url=url).status_code == 200
     assert "_auth_user_id" not in client.session
     sign_in(client, "correct horse", "MEI", url=url)
@@ -82,16 +82,17 @@ def test_guessing_is_slowed_down_at_both_doors(client: Client, url: str) -> None
 
 
 def test_a_throttled_sign_in_is_429_and_says_when_to_come_back(client: Client) -> None:
-    for number in range(TRIES_PER_ADDRESS):
+    for number in range(TRIES_PER_ADDRESS.most):
         sign_in(client, "wrong", f"name-{number}")
     refused = sign_in(client, "wrong", "another")
-    assert (refused.status_code, refused["Retry-After"]) == (429, "300")
+    assert refused.status_code == 429
+    assert 0 < int(refused["Retry-After"]) <= TRIES_PER_ADDRESS.seconds
 
 
 def test_a_success_forgets_the_failures_before_it(client: Client) -> None:
     User.objects.create_user("mei", password="correct horse")
     for _ in range(3):
-        for _ in range(TRIES_PER_PERSON - 1):
+        for _ in range(TRIES_PER_PERSON.most - 1):
             sign_in(client, "wrong")
         assert sign_in(client, "correct horse").status_code == 302
         client.logout()

@@ -88,7 +88,9 @@ class Command(BaseCommand):
         jobs = []
         for some in _batches(ids):
             async for recording in Recording.objects.filter(pk__in=some).order_by("pk"):
-                job = await queue_transcription(recording, language=options["language"], model=options["model"])
+                job = await queue_transcription(
+                    recording, language=options["language"], model=options["model"], limited=False
+                )
                 jobs.append(job.pk)
         if options["no_wait"]:
             return 0

@@ -1,0 +1,137 @@
+"""`Idempotency-Key` on POST: a request that is sent again gives the answer that the first one gave.
+
+As the IETF's draft has it (draft-ietf-httpapi-idempotency-key-header). The first request claims its key in the
+database, so that one that comes at the same time, here or in another process, waits for its answer. Only a success is
+kept: what failed has made nothing, and may be tried again. A claim lapses with the process that held it; whoever takes
+it over finds in `request.begun_at` when the work was begun, for it may have been done all the same.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import math
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from django.db import DatabaseError, InterfaceError
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.auth import Caller, identify, read_form
+from accounts.models import FirstAnswer
+from accounts.problems import Problem
+
+log = logging.getLogger(__name__)
+
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
+KEPT = timedelta(days=1)
+LAPSES = timedelta(seconds=30)  # a claim of which nothing was heard for so long is nobody's
+BEAT = 10.0  # seconds between two signs of life
+WAIT = 10.0  # seconds that a second request waits for the first
+LOOK_AGAIN = 0.1  # seconds
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+async def first_answer(request: HttpRequest, run: Callable[[], Awaitable[HttpResponseBase]]) -> HttpResponseBase:
+    """What `run()` answers, or has answered before to the same request of the same caller.
+
+    Raises Problem 401 for nobody, 400 for a key that is none, 422 for the key of another request, and 409 where the
+    first one takes long.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if request.method != "POST" or key is None:
+        return await run()
+    if not KEY.fullmatch(key):
+        message = _("Idempotency-Key must be 1 to 255 characters of plain ASCII, without spaces.")
+        raise Problem(400, "invalid_idempotency_key", message)
+    caller = await identify(request)
+    row = await _claim(caller, key, await _fingerprint(request, caller))
+    if row.status is not None:
+        return _again(row)
+    request.begun_at = row.begun_at  # type: ignore[attr-defined]
+    return await _first(row, run)
+
+
+async def _fingerprint(request: HttpRequest, caller: Caller) -> str:
+    """What makes a request another one. A form's parts are parted by other words each time, so those do not count."""
+    said: list[object] = [request.path, request.GET.urlencode(), caller.token and caller.token.pk]
+    if request.content_type == "multipart/form-data":
+        await read_form(request)
+        files = cast(Mapping[str, Any], request.FILES)  # our upload handler's, which know their digest
+        said += [sorted(request.POST.lists()), sorted((field, file.name, file.sha256) for field, file in files.items())]
+    else:
+        said.append(hashlib.sha256(request.body).hexdigest())
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+async def _claim(caller: Caller, key: str, fingerprint: str) -> FirstAnswer:
+    """The row of the key, with an answer, or without one: then it is the caller's to find. Raises Problem 422, 409."""
+    await FirstAnswer.objects.filter(begun_at__lt=timezone.now() - KEPT).adelete()
+    waited = 0.0
+    while True:
+        now = timezone.now()
+        row, created = await FirstAnswer.objects.aget_or_create(
+            user=caller.user, key=key, defaults={"fingerprint": fingerprint, "begun_at": now, "claimed_at": now}
+        )
+        if row.fingerprint != fingerprint:
+            message = _("This Idempotency-Key was used for another request. Choose a new one for each.")
+            raise Problem(422, "idempotency_key_reused", message)
+        if created or row.status is not None or await _took_over(row, now):
+            return row
+        if waited >= WAIT:
+            left = math.ceil((row.claimed_at + LAPSES - now).total_seconds())
+            message = _("The first request with this Idempotency-Key is still being worked on.")
+            raise Problem(409, "still_working", message, {"Retry-After": str(max(1, left))})
+        await asyncio.sleep(LOOK_AGAIN)
+        waited += LOOK_AGAIN
+
+
+async def _took_over(row: FirstAnswer, now: datetime) -> bool:
+    """Whether the claim had lapsed and is ours now: of two who see it, one gets it."""
+    lapsed = row.claimed_at < now - LAPSES
+    same = FirstAnswer.objects.filter(pk=row.pk, status=None, claimed_at=row.claimed_at)
+    return lapsed and await same.aupdate(claimed_at=now) == 1
+
+
+async def _first(row: FirstAnswer, run: Callable[[], Awaitable[HttpResponseBase]]) -> HttpResponseBase:
+    rows = FirstAnswer.objects.filter(pk=row.pk)
+    beating = asyncio.create_task(_beat(row.pk))
+    try:
+        response = await run()
+    except BaseException:  # canceled by a client that hung up, for one: it may be done or not
+        await asyncio.shield(asyncio.ensure_future(rows.aupdate(claimed_at=NEVER)))
+        raise
+    finally:
+        beating.cancel()
+    with suppress(DatabaseError, InterfaceError):  # the claim lapses by itself; this answer is good
+        if isinstance(response, HttpResponse) and response.status_code < 300:
+            text, location = response.content.decode(), response.headers.get("Location", "")
+            await rows.aupdate(status=response.status_code, body=text, location=location)
+        elif response.status_code < 500:
+            await rows.adelete()
+        else:
+            await rows.aupdate(claimed_at=NEVER)
+    return response
+
+
+async def _beat(pk: int) -> None:
+    while True:
+        await asyncio.sleep(BEAT)
+        try:
+            await FirstAnswer.objects.filter(pk=pk).aupdate(claimed_at=timezone.now())
+        except (DatabaseError, InterfaceError) as failure:
+            log.warning("A sign of life could not be written: %r", failure)
+
+
+def _again(row: FirstAnswer) -> HttpResponse:
+    response = HttpResponse(row.body, status=row.status, content_type="application/json; charset=utf-8")
+    response.headers["Idempotent-Replayed"] = "true"
+    if row.location:
+        response.headers["Location"] = row.location
+    return response

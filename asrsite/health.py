@@ -1,0 +1,192 @@
+"""For machines that watch: does the process live, can it do its work, and how much does it do?
+
+/healthz   the process answers: restart it where it does not
+/readyz    each part that the work needs, asked in earnest; 503 while one of them is down
+/metrics   for Prometheus
+"""
+
+import asyncio
+import hmac
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from accounts.auth import bearer_secret
+from accounts.problems import Problem
+from accounts.throttle import BAD_TOKENS
+from transcription import service
+from transcription.metrics import exposition
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 2.0  # seconds for each part; whoever asks usually allows more (Kubernetes 1 s, Docker 30 s by default)
+FRESH = 1.0  # seconds for which an answer holds, so that many who ask cost no more than one
+
+
+@require_safe
+@never_cache
+async def healthz(request: HttpRequest) -> HttpResponse:
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+@never_cache
+async def readyz(request: HttpRequest) -> HttpResponse:
+    parts = await readiness.parts()
+    ready = all(part["ok"] for part in parts.values())
+    return JsonResponse({"status": "ok" if ready else "down", "parts": parts}, status=200 if ready else 503)
+
+
+@require_safe
+@never_cache
+async def metrics(request: HttpRequest) -> HttpResponse:
+    try:
+        _may_scrape(request)
+    except Problem as problem:
+        return JsonResponse(problem.body(), status=problem.status, headers=problem.headers)
+    text, media_type = exposition(request.headers.get("Accept", ""))
+    return HttpResponse(text, content_type=media_type)
+
+
+def _may_scrape(request: HttpRequest) -> None:
+    """Raises Problem unless METRICS_TOKEN is sent, or where there is none, the request comes from this machine."""
+    address = request.META.get("REMOTE_ADDR", "")
+    if not settings.METRICS_TOKEN:
+        # A proxy on this machine brings requests of others.
+        if not _is_loopback(address) or {"X-Forwarded-For", "Forwarded"} & request.headers.keys():
+            raise Problem(403, "forbidden", _("Set METRICS_TOKEN to read this from other machines."))
+    elif not hmac.compare_digest((bearer_secret(request) or "").encode(), settings.METRICS_TOKEN.encode()):
+        BAD_TOKENS.require(address)
+        headers = {"WWW-Authenticate": 'Bearer realm="Stile"'}
+        raise Problem(401, "not_authenticated", _("Send METRICS_TOKEN: “Authorization: Bearer …”."), headers)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:  # a socket file's other end has no address
+        return False
+
+
+class Readiness:
+    """The probes, shared by all who ask within FRESH seconds."""
+
+    def __init__(self, probes: dict[str, Callable[[], Awaitable[None]]]) -> None:
+        self._probes = probes
+        self._asking: asyncio.Task[dict[str, dict[str, Any]]] | None = None
+        self._asked_at = 0.0
+        self._down: set[str] = set()
+
+    async def parts(self) -> dict[str, dict[str, Any]]:
+        """Each part by name: `ok`, `seconds` that its probe took, and `error`, a kind and no details, if it is down."""
+        now = time.monotonic()
+        task, loop = self._asking, asyncio.get_running_loop()
+        if task is None or task.get_loop() is not loop or now - self._asked_at >= FRESH:
+            task = self._asking = loop.create_task(self._ask())
+            self._asked_at = now
+        return await asyncio.shield(task)
+
+    async def _ask(self) -> dict[str, dict[str, Any]]:
+        results = await asyncio.gather(*(self._one(name, probe) for name, probe in self._probes.items()))
+        return dict(zip(self._probes, results, strict=True))
+
+    async def _one(self, name: str, probe: Callable[[], Awaitable[None]]) -> dict[str, Any]:
+        began = time.monotonic()
+        result: dict[str, Any] = {"ok": True}
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await probe()
+        except Exception as failure:
+            result = {"ok": False, "error": type(failure).__name__}
+            if name not in self._down:  # the first time only: it may be asked every second for hours
+                log.warning("%s is down: %r", name, failure)
+            self._down.add(name)
+        else:
+            if name in self._down:
+                log.warning("%s is back", name)
+            self._down.discard(name)
+        return result | {"seconds": round(time.monotonic() - began, 3)}
+
+
+def in_thread(work: Callable[[], None]) -> Callable[[], Awaitable[None]]:
+    """A probe that blocks, in a thread of its own: one that hangs does not take those that others need."""
+    threads = ThreadPoolExecutor(1, thread_name_prefix=work.__name__)
+
+    async def probe() -> None:
+        await asyncio.get_running_loop().run_in_executor(threads, work)
+
+    return probe
+
+
+def database() -> None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM django_migrations")
+    finally:
+        connection.close()
+
+
+def storage() -> None:
+    """Keeps a small file, reads it and removes it. Its name is this process's, so that a killed one leaves few."""
+    content = secrets.token_bytes(16)
+    name = default_storage.save(f"readyz-{socket.gethostname()}-{os.getpid()}", ContentFile(content))
+    try:
+        with default_storage.open(name) as file:
+            if file.read() != content:
+                raise OSError("The storage gave back something else than it was given.")
+    finally:
+        default_storage.delete(name)
+
+
+async def channel_layer() -> None:
+    layer = get_channel_layer()
+    channel = await layer.new_channel()
+    await layer.send(channel, {"type": "readyz"})
+    await layer.receive(channel)
+
+
+async def gate() -> None:
+    """One of the Whisper servers takes connections. Its breaker need not be asked: that looks back."""
+    engine = service.engine()
+    if engine and engine.pid is None:
+        raise ConnectionRefusedError("The embedded Whisper server does not run.")
+    attempts = [asyncio.create_task(_connect(server.url)) for server in service.snapshot().servers]
+    try:
+        for attempt in asyncio.as_completed(attempts):
+            try:
+                return await attempt
+            except OSError as failure:
+                last = failure
+        raise last
+    finally:
+        for task in attempts:
+            task.cancel()
+
+
+async def _connect(url: str) -> None:
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    _reader, writer = await asyncio.open_connection(parts.hostname, port)
+    writer.close()
+
+
+readiness = Readiness(
+    {"database": in_thread(database), "channel_layer": channel_layer, "storage": in_thread(storage), "gate": gate}
+)
