@@ -8,6 +8,7 @@ cost      microseconds of CPU for a call that does nothing: alone, and with 1,00
 flat      the same per admission with 10 to 10,000 in line. Goal: at most 1.2 times.
 live      how long a live call waits behind 10,000 batch calls at limit 1. Goal: one exchange and 50 ms.
 makespan  --calls calls of --service seconds at limits 1, 2, 4. Goal: 1.02 times calls x service / limit.
+          Beside it, the same calls with a plain semaphore: what the machine and httpx take.
 
 Others take part where they are installed: `pip install aiometer aio-fairshare ace-concurrency`. Each is used as its own
 documentation shows. None of them has lanes, a bounded line or a limit that follows the server.
@@ -24,8 +25,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 
 import anyio
+import httpx
 
-from tests.transcription.calls import caller, client, request
+from tests.transcription.calls import WAV, caller, client, request
 from tests.whisper_stub import WhisperStub
 from transcription.client import WhisperClient
 from transcription.gate import LANES, Gate
@@ -220,10 +222,29 @@ async def makespan(service: float, calls: int) -> None:
         async with stub_and_client(service, limit) as (stub, whisper):
             await whisper.call_remote_asr_api(request(), caller())
             callers = [caller(LANES[number % 3], str(number % OWNERS)) for number in range(calls)]
+            ideal = calls * service / limit
             start = time.monotonic()
             await asyncio.gather(*(whisper.call_remote_asr_api(request(), each) for each in callers))
-            seconds, ideal = time.monotonic() - start, calls * service / limit
-            print(f"limit {limit}: {seconds:.2f} s, {seconds / ideal:.4f} times {ideal:g} s; at once: {stub.peak}")
+            seconds = time.monotonic() - start
+            bare = await without_gate(stub.url, limit, calls)
+            print(
+                f"limit {limit}: {seconds:.2f} s, {seconds / ideal:.4f} times {ideal:g} s (at once: {stub.peak}); "
+                f"a bare semaphore and httpx: {bare / ideal:.4f} times"
+            )
+
+
+async def without_gate(url: str, limit: int, calls: int) -> float:
+    """Seconds for the same calls with the least that could make them."""
+    semaphore = asyncio.Semaphore(limit)
+
+    async def call() -> None:
+        async with semaphore:
+            await http.post(f"{url}/audio/transcriptions", data={"model": "x"}, files={"file": ("audio.wav", WAV)})
+
+    async with httpx.AsyncClient(trust_env=False, timeout=60.0) as http:
+        start = time.monotonic()
+        await asyncio.gather(*(call() for _ in range(calls)))
+        return time.monotonic() - start
 
 
 async def live(service: float) -> None:
