@@ -1,0 +1,74 @@
+"""/metrics: the gate's snapshot in Prometheus's words, for this machine or who has the token."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from prometheus_client.parser import text_string_to_metric_families
+
+from accounts.throttle import BAD_TOKENS
+from transcription import service
+from transcription.client import AsrRequest, Caller
+from transcription.errors import TranscriptionError
+
+
+@pytest.fixture(autouse=True)
+def _fresh(settings: Any) -> Iterator[None]:
+    cache.clear()
+    settings.ASR_API_URL, settings.ASR_MAX_RETRIES = "http://127.0.0.1:9/v1|3", 1
+    service.engine.cache_clear()
+    service.client.cache_clear()
+    yield
+    service.engine.cache_clear()
+    service.client.cache_clear()
+
+
+def scraped(**headers: str) -> dict[tuple[str, ...], float]:
+    """Each sample's value, by its name and the values of its labels, in the order of their names."""
+    answer = Client().get("/metrics", **headers)
+    assert answer.status_code == 200
+    assert answer["Content-Type"].startswith("text/plain; version=")
+    families = text_string_to_metric_families(answer.content.decode())
+    return {(s.name, *dict(sorted(s.labels.items())).values()): s.value for family in families for s in family.samples}
+
+
+async def failing_call() -> None:
+    with pytest.raises(TranscriptionError):
+        await service.client().call_remote_asr_api(AsrRequest(b"", 1.0), Caller("batch", "mei"))
+    await service.client().aclose()
+
+
+def test_it_shows_what_the_gate_counts() -> None:
+    asyncio.run(failing_call())
+    seen = scraped()
+    assert seen["asr_slots", "127.0.0.1:9"] >= 1
+    assert seen["asr_results_total", "failed"] == seen["asr_calls_total",] == 1
+    assert seen["asr_results_total", "completed"] == 0
+    assert seen["asr_active", "live", "127.0.0.1:9"] == seen["asr_queued", "batch", "127.0.0.1:9"] == 0
+    assert seen["asr_upstream_up", "127.0.0.1:9"] == 1
+    assert seen["process_open_fds",] > 0
+
+
+def test_without_a_token_only_this_machine_may_read_it() -> None:
+    client = Client()
+    assert client.get("/metrics", REMOTE_ADDR="127.0.0.1").status_code == 200
+    assert client.get("/metrics", REMOTE_ADDR="::1").status_code == 200
+    assert client.get("/metrics", REMOTE_ADDR="10.0.0.7").status_code == 403
+    assert client.get("/metrics", REMOTE_ADDR="").status_code == 403
+    through_a_proxy = client.get("/metrics", headers={"X-Forwarded-For": "10.0.0.7"})
+    assert (through_a_proxy.status_code, through_a_proxy.json()["error"]["code"]) == (403, "forbidden")
+
+
+def test_with_a_token_nobody_reads_it_without(settings: Any) -> None:
+    settings.METRICS_TOKEN = "scraper's own"
+    client = Client(REMOTE_ADDR="10.0.0.7")
+    assert client.get("/metrics", headers={"Authorization": "Bearer scraper's own"}).status_code == 200
+    for _ in range(BAD_TOKENS.most):
+        assert client.get("/metrics", headers={"Authorization": "Bearer 听"}).status_code == 401
+    refused = client.get("/metrics")
+    assert refused.status_code == 429
+    assert 0 < int(refused["Retry-After"]) <= BAD_TOKENS.seconds
+    assert Client().get("/metrics").status_code == 401  # from this machine neither
