@@ -1,25 +1,37 @@
 """Resumable uploads: whatever breaks off, nothing that was confirmed is sent again, and nothing half comes of it."""
 
+import asyncio
 import fcntl
 import hashlib
 import io
+import re
+import socket
+import socketserver
 import threading
 from base64 import b64encode
+from contextlib import suppress
 from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from django.conf import LazySettings
 from django.core.management import call_command
 from django.utils import timezone
+from tusclient.client import TusClient
 
+from recordings import uploads
 from recordings.models import Recording, Transcription, Upload
 from recordings.tus import remove_expired
+from tests.product import Product, wait_for
 from tests.recordings.conftest import Site
 
 TUS = {"Tus-Resumable": "1.0.0"}
 PIECE = TUS | {"Content-Type": "application/offset+octet-stream"}
 KIB = 1024
+MIB = KIB**2
 
 
 def encoded(**texts: str) -> str:
@@ -118,7 +130,7 @@ def test_a_piece_has_its_place_its_type_and_its_size(site: Site) -> None:
     assert code(send(api, url, 5, b"567890")) == (413, "too_large")
     assert code(api.patch(url, content=b"5", headers=TUS | {"Upload-Offset": "5"})) == (415, "wrong_content_type")
     assert code(api.patch(url, content=b"5", headers=PIECE)) == (400, "bad_request")
-    assert code(send(api, url, 5, bytes(11 * KIB**2))) == (413, "too_large")
+    assert code(send(api, url, 5, bytes(11 * MIB))) == (413, "too_large")
     assert code(api.put(url)) == (405, "method_not_allowed")
     assert offset(api, url) == 5
 
@@ -178,20 +190,20 @@ def test_a_terminated_upload_is_gone_and_a_recording_made_of_one_stays(site: Sit
 
 def test_of_two_pieces_at_once_one_wins(site: Site) -> None:
     api = site.program()
-    url = create(api, 3 * KIB**2)
+    url = create(api, 3 * MIB)
     answers: list[httpx.Response] = []
-    both = [threading.Thread(target=lambda: answers.append(send(api, url, 0, bytes(KIB**2)))) for _ in range(2)]
+    both = [threading.Thread(target=lambda: answers.append(send(api, url, 0, bytes(MIB)))) for _ in range(2)]
     for thread in both:
         thread.start()
     for thread in both:
         thread.join()
     assert sorted(answer.status_code for answer in answers) in ([204, 409], [204, 423])
-    assert offset(api, url) == KIB**2
+    assert offset(api, url) == MIB
     with Upload.objects.get().part.open("r+b") as part:  # another process is writing
         fcntl.flock(part, fcntl.LOCK_EX)
-        assert code(send(api, url, KIB**2, b"x")) == (423, "upload_busy")
+        assert code(send(api, url, MIB, b"x")) == (423, "upload_busy")
         assert code(api.delete(url, headers=TUS)) == (423, "upload_busy")
-    assert send(api, url, KIB**2, b"x").status_code == 204
+    assert send(api, url, MIB, b"x").status_code == 204
 
 
 def test_the_same_bytes_can_be_reused(site: Site, clip: bytes) -> None:
@@ -202,7 +214,9 @@ def test_the_same_bytes_can_be_reused(site: Site, clip: bytes) -> None:
     assert len(site.files()) == 1
 
 
-def test_what_goes_wrong_at_the_end_can_be_tried_again(site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_goes_wrong_at_the_end_can_be_tried_again(
+    site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     api = site.program()
     url = create(api, len(clip))
     with monkeypatch.context() as broken:
@@ -215,6 +229,29 @@ def test_what_goes_wrong_at_the_end_can_be_tried_again(site: Site, clip: bytes, 
     assert not Recording.objects.exists()
     assert offset(api, url) == len(clip)
     assert api.get(url).json()["recording"] == Recording.objects.get().pk
+    assert len(site.files()) == 1
+
+
+def test_a_client_that_leaves_before_the_answer_finds_its_recording(
+    site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept, entered = uploads.accept_upload, threading.Event()
+
+    async def slow(*args: Any, **kwargs: Any) -> tuple[Recording, bool]:
+        entered.set()
+        await asyncio.sleep(0.5)
+        return await accept(*args, **kwargs)
+
+    monkeypatch.setattr("recordings.tus.accept_upload", slow)
+    api = site.program()
+    url = create(api, len(clip))
+    with pytest.raises(httpx.ReadTimeout):
+        api.patch(url, content=clip, headers=PIECE | {"Upload-Offset": "0"}, timeout=0.3)
+    assert entered.is_set()
+    assert offset(api, url) == len(clip)
+    assert code(api.get(url)) == (423, "upload_busy")
+    found = wait_for(lambda: api.head(url, headers=TUS).headers.get("Stile-Recording"), 5, "the recording")
+    assert found == str(Recording.objects.get().pk)
     assert len(site.files()) == 1
 
 
@@ -232,3 +269,93 @@ def test_uploads_expire_with_their_parts(site: Site, settings: LazySettings, cli
     remove_expired()
     assert site.files() == []
     assert not Upload.objects.exists()
+
+
+def long(sound: bytes, size: int) -> bytes:
+    """The sound, then silence, in a WAV file of `size` bytes."""
+    header = bytearray(sound[:44])
+    header[4:8] = (size - 8).to_bytes(4, "little")
+    header[40:44] = (size - 44).to_bytes(4, "little")
+    return (bytes(header) + sound[44:]).ljust(size, b"\0")
+
+
+class BadNetwork(socketserver.ThreadingTCPServer):
+    """Stands between client and server: every third piece is cut off half-way, or its answer never arrives.
+
+    `sent` and `confirmed` are the offsets at which pieces were begun, and those of which the client has the answer.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, server: Product) -> None:
+        super().__init__(("127.0.0.1", 0), _Connection)
+        self.server = server
+        self.sent: list[int] = []
+        self.confirmed: list[int] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, args=[0.05], daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _Connection(socketserver.BaseRequestHandler):
+    """One request, as tuspy makes a connection for each."""
+
+    server: BadNetwork
+
+    def handle(self) -> None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.server.server.port)) as server:
+            head = self.request.recv(65536)
+            piece = re.search(rb"(?i)^PATCH[^$]*upload-offset: (\d+)", head)
+            if piece:
+                self.server.sent.append(int(piece[1]))
+            count = len(self.server.sent) if piece else 0
+            server.sendall(head)
+            if count % 3 == 2 and count % 2:
+                return  # the rest of the body is never passed on
+            threading.Thread(target=self._forward, args=[server], daemon=True).start()
+            reply = server.recv(65536)
+            if reply and count % 3 != 2:
+                if piece:
+                    self.server.confirmed.append(int(piece[1]))
+                self.request.sendall(reply)
+
+    def _forward(self, server: socket.socket) -> None:
+        with suppress(OSError):
+            while data := self.request.recv(65536):
+                server.sendall(data)
+
+
+@pytest.mark.slow
+def test_a_bad_network_and_a_server_that_is_killed_cost_no_piece_that_was_confirmed(
+    tmp_path: Path, clip: bytes
+) -> None:
+    """With the tus project's own client for Python, which knows nothing of us."""
+    file = tmp_path / "long.wav"
+    file.write_bytes(long(clip, 20 * MIB))
+    with (
+        Product(tmp_path / "data", ASR_API_URL="http://127.0.0.1:9/v1") as product,
+        product.client() as api,
+        BadNetwork(product) as network,
+    ):
+        client = TusClient(f"{network.url}/api/uploads", headers={"Authorization": api.headers["Authorization"]})
+        uploader = client.uploader(
+            str(file), chunk_size=MIB, retries=3, retry_delay=0.1, metadata={"filename": file.name}
+        )
+        for until in (6 * MIB, 13 * MIB):
+            uploader.upload(stop_at=until)
+            product.kill()
+            product.start()
+            uploader = client.uploader(str(file), url=uploader.url, chunk_size=MIB, retries=3, retry_delay=0.1)
+            assert uploader.offset == until
+        uploader.upload()
+        (recording,) = api.get("/api/recordings").json()["items"]
+        sound = api.get(f"/api/recordings/{recording['id']}/audio").content
+    assert hashlib.sha256(sound).digest() == hashlib.sha256(file.read_bytes()).digest()
+    assert len(network.sent) == 20 + 4  # four came half and were sent again
+    assert len(network.confirmed) == 20 - 4  # four came whole without the client hearing of it: it asked
+    for earlier, later in pairwise(network.sent):
+        assert later - earlier in (0, MIB)
+    assert list((tmp_path / "data" / "incoming").iterdir()) == []
