@@ -1,0 +1,98 @@
+"""Ids of others, at every route: the routes are read from the URL configuration, so that a new one is covered too."""
+
+import re
+from collections.abc import Iterator
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from recordings.models import Recording, Segment, Transcription, Upload
+from tests.recordings.conftest import Site
+from tests.recordings.test_api import recording, transcribed
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+PLACE = re.compile(r"<(int|uuid):(\w+)>")
+TUS = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+
+
+def routes(resolver: URLResolver, before: str = "") -> Iterator[str]:
+    """Every path with an object's id in it, as Django writes it; the admin's are for staff."""
+    for pattern in resolver.url_patterns:
+        route = before + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from routes(pattern, route)
+        elif isinstance(pattern, URLPattern) and PLACE.search(route) and not route.startswith("admin/"):
+            yield route
+
+
+ROUTES = sorted(set(routes(get_resolver())))
+
+
+def path_to(route: str, number: int, key: UUID) -> str:
+    """The route to an object: a recording's number or an upload's key; a segment is the first one."""
+    ids = {"uuid": str(key), "int": str(number)}
+    return "/" + PLACE.sub(lambda place: "0" if place[2] == "index" else ids[place[1]], route)
+
+
+def everything() -> list[object]:
+    """All that people have, to the letter."""
+    return [list(model.objects.order_by("pk").values()) for model in (Recording, Transcription, Segment, Upload)]
+
+
+def asked(caller: httpx.Client, method: str, path: str) -> httpx.Response:
+    headers = TUS if "/uploads/" in path else {}
+    if token := caller.cookies.get("csrftoken"):
+        headers = headers | {"X-CSRFToken": token}
+    body = b'{"text": "x", "title": "x"}' if method in ("POST", "PUT", "PATCH") else None
+    return caller.request(method, path, headers={"Content-Type": "application/json"} | headers, content=body)
+
+
+@pytest.fixture
+def theirs(site: Site) -> tuple[int, UUID]:
+    """A recording with its text, still at work, and an upload under way, all of somebody else's."""
+    cache.clear()
+    made = recording("ann")
+    transcribed(made, "Ann's words.")
+    transcribed(made, status="queued")
+    upload = Upload.objects.create(owner=User.objects.get(username="ann"), bytes=10)
+    upload.part.touch()
+    return made.pk, upload.pk
+
+
+def test_the_routes_are_found() -> None:
+    assert {"api/recordings/<int:id>/audio", "recordings/<int:pk>/delete", "api/uploads/<uuid:key>"} <= set(ROUTES)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_somebody_elses_id_looks_as_no_id_does_and_nothing_changes(
+    site: Site, theirs: tuple[int, UUID], route: str
+) -> None:
+    browser = site.browser()
+    browser.get("/accounts/password")  # brings the CSRF cookie
+    before = everything()
+    taken = 0
+    for caller in (site.program(), browser):
+        if caller is not browser and not route.startswith("api/"):
+            continue  # pages know no tokens
+        for method in METHODS:
+            foreign = asked(caller, method, path_to(route, *theirs))
+            none = asked(caller, method, path_to(route, 10**9, uuid4()))
+            assert foreign.status_code == none.status_code, (method, foreign.text)
+            assert foreign.status_code in (404, 405), (method, foreign.text)
+            taken += foreign.status_code == 404
+            assert "Ann" not in foreign.text
+    assert taken
+    assert everything() == before
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_who_is_nobody_is_asked_to_sign_in(site: Site, theirs: tuple[int, UUID], route: str) -> None:
+    before = everything()
+    nobody = site.client()
+    for method in METHODS:
+        assert asked(nobody, method, path_to(route, *theirs)).status_code in (302, 401, 403, 405)
+    assert everything() == before
