@@ -4,6 +4,7 @@ import ast
 import asyncio
 import logging
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,21 @@ async def test_the_server_sees_as_many_calls_at_once_as_the_limit_says_and_all_s
     snapshot = whisper.snapshot()
     assert snapshot.calls.completed == calls
     assert (snapshot.servers[0].gate.active, snapshot.servers[0].gate.queued) == (0, 0)
+
+
+def test_one_client_serves_event_loops_of_several_threads_under_one_limit_and_forgets_those_that_end() -> None:
+    with WhisperStub(seconds=0.02) as stub:
+        whisper = client(stub.url)
+
+        async def calls() -> None:
+            await asyncio.gather(*(whisper.call_remote_asr_api(request(), caller()) for _ in range(5)))
+
+        with ThreadPoolExecutor(3) as threads:
+            for run in [threads.submit(asyncio.run, calls()) for _ in range(3)]:
+                run.result()
+        asyncio.run(calls())
+        assert (len(stub.received), stub.peak) == (20, 1)
+        assert len(whisper._http_clients) == 1
 
 
 class Wrapped:
