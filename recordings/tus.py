@@ -29,6 +29,7 @@ from pydantic import ValidationError
 
 from accounts.auth import BearerToken, Caller, Scope, SessionCookie
 from accounts.problems import Problem, not_found
+from accounts.throttle import UPLOADS
 from recordings.api import answer, fault, problem_of
 from recordings.messages import error_words
 from recordings.models import Recording, Upload
@@ -106,6 +107,7 @@ async def _create(request: HttpRequest, caller: Caller) -> HttpResponse:
         raise too_large()
     metadata = request.headers.get("Upload-Metadata", "")
     _options(metadata)
+    UPLOADS.require(caller.user.pk)
     await sync_to_async(remove_expired)()
     upload = await sync_to_async(_open)(Upload(owner=caller.user, bytes=size, metadata=metadata))
     if request.content_type == PIECE_TYPE:

@@ -5,8 +5,8 @@ const AT_ONCE = 2;
 const PIECE = 8 * 1024 ** 2; // the most that the server takes in one request
 // Counted from the last byte that arrived: for an hour, in case the network or the server is away for long.
 const RETRY_DELAYS = [0, 1000, 2000, 5000, ...Array(360).fill(10_000)]; // milliseconds
-// No answer, another request still writes, a server or its database that restarts: it is worth trying again.
-const PASSING = [0, 409, 423, 502, 503, 504];
+// No answer, another request still writes, too much at once, a server that restarts: it is worth trying again.
+const PASSING = [0, 409, 423, 429, 502, 503, 504];
 const NO_SOUND = /^((text|image|font)\/|application\/(pdf|zip|json|msword|vnd\.))/;
 const drop = document.getElementById("drop");
 const list = document.getElementById("uploads");
@@ -71,6 +71,7 @@ function send(file, row) {
       onShouldRetry(error) {
         const status = error.originalResponse?.getStatus() ?? 0;
         if (status === 0) note.textContent = drop.dataset.lost;
+        if (status === 429) note.textContent = reasonOf(error.originalResponse.getBody(), status);
         return PASSING.includes(status);
       },
       onError(error) {

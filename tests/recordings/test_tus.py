@@ -255,6 +255,20 @@ def test_a_client_that_leaves_before_the_answer_finds_its_recording(
     assert len(site.files()) == 1
 
 
+def test_whoever_has_too_much_in_line_keeps_the_upload_until_there_is_room(
+    site: Site, clip: bytes, settings: LazySettings
+) -> None:
+    settings.USER_MAX_QUEUED = 1
+    api = site.program()
+    assert send(api, create(api, len(clip)), 0, clip).status_code == 204
+    url = create(api, len(clip))
+    assert send(api, url, 0, clip).status_code == 429
+    assert offset(api, url) == len(clip)
+    Transcription.objects.update(status=Transcription.Status.DONE)
+    assert api.get(url).json()["recording"] == Recording.objects.latest("pk").pk
+    assert Recording.objects.count() == 2
+
+
 def test_uploads_expire_with_their_parts(site: Site, settings: LazySettings, clip: bytes) -> None:
     api = site.program()
     old, live = create(api, 10), create(api, 10)
