@@ -26,9 +26,9 @@ def _fresh(settings: Any) -> Iterator[None]:
     service.client.cache_clear()
 
 
-def scraped(**headers: str) -> dict[tuple[str, ...], float]:
+def scraped() -> dict[tuple[str, ...], float]:
     """Each sample's value, by its name and the values of its labels, in the order of their names."""
-    answer = Client().get("/metrics", **headers)
+    answer = Client().get("/metrics")
     assert answer.status_code == 200
     assert answer["Content-Type"].startswith("text/plain; version=")
     families = text_string_to_metric_families(answer.content.decode())

@@ -75,7 +75,8 @@ def test_what_failed_may_be_tried_again(site: Site, clip: bytes) -> None:
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256, "é"])
 def test_a_key_that_is_none_is_refused(site: Site, key: str) -> None:
-    answer = site.program().post("/api/recordings/1/cancel", headers={"Idempotency-Key": key.encode("latin-1")})  # type: ignore[dict-item]
+    headers = {b"Idempotency-Key": key.encode("latin-1")}
+    answer = site.program().post("/api/recordings/1/cancel", headers=headers)
     assert code(answer) == (400, "invalid_idempotency_key")
 
 

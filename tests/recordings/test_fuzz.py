@@ -1,0 +1,47 @@
+"""The API against its own specification: requests that are right, wrong and strange, one leading to the next."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from accounts import auth
+from accounts.models import ApiToken
+from accounts.throttle import Allowance
+from recordings import api
+from tests.recordings.conftest import Site
+from tests.recordings.test_api import recording, transcribed
+
+SECONDS = 20
+# Besides, what is right by the specification may be refused for what no schema can say: bytes that are no audio, a
+# name that is a path, a language that Whisper does not know, a key that was used for another request.
+CONFIG = """
+[checks.positive_data_acceptance]
+expected-statuses = ["2xx", "3xx", 400, 401, 403, 404, 409, 415, 422]
+"""
+
+
+@pytest.mark.slow
+def test_no_request_finds_a_server_error_or_an_answer_outside_the_specification(site: Site, monkeypatch: Any) -> None:
+    for module, name in ((auth, "CALLS"), (auth, "BAD_TOKENS"), (api, "UPLOADS")):
+        monkeypatch.setattr(module, name, Allowance(f"fuzzed-{name}", 10**9, 60))
+    transcribed(recording(), "Some words.")
+    _, secret = ApiToken.issue(User.objects.get(), "fuzz", scopes=ApiToken.Scope.values, days=None)
+    config = site.folder / "schemathesis.toml"
+    config.write_text(CONFIG)
+    result = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config)),
+            *("run", f"{site.url}/api/openapi.json"),
+            *("--header", f"Authorization: Bearer {secret}", "--checks", "all", "--max-time", str(SECONDS)),
+            *("--seed", "20261124", "--max-examples", "25", "--no-color"),
+        ],
+        cwd=site.folder,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS * 4,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
