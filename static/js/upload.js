@@ -68,14 +68,14 @@ function send(file, row) {
           note.textContent = drop.dataset.checking;
         }
       },
-      onShouldRetry(error) {
-        const status = error.originalResponse?.getStatus() ?? 0;
+      onShouldRetry({ originalResponse: answer }) {
+        const status = answer?.getStatus() ?? 0;
         if (status === 0) note.textContent = drop.dataset.lost;
-        if (status === 429) note.textContent = reasonOf(error.originalResponse.getBody(), status);
+        if (status === 429) note.textContent = reasonOf(answer.getBody(), status);
         return PASSING.includes(status);
       },
-      onError(error) {
-        fail(row, error.originalResponse ? reasonOf(error.originalResponse.getBody(), error.originalResponse.getStatus()) : drop.dataset.lost);
+      onError({ originalResponse: answer }) {
+        fail(row, answer ? reasonOf(answer.getBody(), answer.getStatus()) : drop.dataset.lost);
         ended();
       },
       async onSuccess({ lastResponse }) {
