@@ -238,13 +238,11 @@ async def upload(
 ) -> Any:
     """Audio or video in any usual format. 201 with the new recording, whose transcription is in line; the text
     is there when `status` is `done`."""
-    received = cast(ReceivedFile, file)
-    made = await _made_before(request, received)
-    UPLOADS.require(request.auth.user.pk)
-    recording, created = (
-        (made, True)
-        if made
-        else await accept_upload(
+    received, created = cast(ReceivedFile, file), True
+    recording = await _made_before(request, received)
+    if recording is None:
+        UPLOADS.require(request.auth.user.pk)
+        recording, created = await accept_upload(
             request.auth.user,
             received,
             title=form.title,
@@ -254,7 +252,6 @@ async def upload(
             transcribe=form.transcribe,
             duplicate=form.duplicate,
         )
-    )
     response["Location"] = f"{request.path}/{recording.pk}"
     return Status(201 if created else 200, await _one(request, recording.pk))
 
