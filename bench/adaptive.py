@@ -44,7 +44,7 @@ PICTURED = (
     Cell("steady", "flat", 0.1, 8, 3),
     Cell("steady", "gunther", 0.3, 4, 8),
     Cell("drop", "flat", 0.1, 6, 8),
-    Cell("tenant", "parabola", 0.1, 8, 6),
+    Cell("tenant", "flat", 0.1, 8, 8),
 )
 PICTURE = Path(__file__).parent / "results" / "adaptive.svg"
 
