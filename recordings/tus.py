@@ -10,9 +10,10 @@ import binascii
 import fcntl
 import hashlib
 import os
+import time
 from base64 import b64decode
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, BinaryIO, TypeVar
 from uuid import UUID
 
@@ -41,6 +42,7 @@ VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,expiration,termination,checksum"
 ALGORITHMS = ("sha1", "sha256", "md5")  # sha1 is the one that the protocol asks of everybody
 PIECE_TYPE = "application/offset+octet-stream"
+PATIENCE = 2.0  # seconds that a removal waits for the piece under way: 8 MB are written in far less
 BAD_FILE = (400, 415, 422)  # what accept_upload says of one, whenever it comes
 
 T = TypeVar("T")
@@ -157,7 +159,8 @@ async def _terminate(request: HttpRequest, caller: Caller, upload: Upload) -> Ht
     if upload.recording_id:
         await upload.adelete()
     else:
-        with _claimed(upload):
+        with ExitStack() as claim:
+            await _claim_soon(claim, upload)
             await sync_to_async(upload.discard)()
     return HttpResponse(status=204)
 
@@ -237,6 +240,19 @@ def _claimed(upload: Upload) -> Iterator[BinaryIO]:
         except BlockingIOError:
             raise _busy() from None
         yield part
+
+
+async def _claim_soon(claim: ExitStack, upload: Upload) -> None:
+    """As `_claimed`, once the piece under way is written: who removes an upload has mostly just broken one off."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            claim.enter_context(_claimed(upload))
+            return
+        except Problem:
+            if time.monotonic() > end:
+                raise
+        await asyncio.sleep(0.05)
 
 
 def _busy() -> Problem:
