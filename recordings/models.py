@@ -1,5 +1,6 @@
 """What people have: recordings, the transcriptions made of them, and the segments of their text."""
 
+import secrets
 from datetime import datetime, timedelta
 from pathlib import Path, PurePath
 from uuid import uuid4
@@ -41,6 +42,17 @@ class Recording(models.Model):
     language = models.CharField(max_length=16, blank=True, help_text="hint for Whisper; empty: detect")
     prompt = models.TextField(blank=True, help_text="names and terms to expect")
     peaks = models.JSONField(null=True, help_text="waveform: the loudest sample of each stretch, 0 to 1")
+    damaged = models.JSONField(default=list, help_text="[[start, end]], seconds: what could not be read")
+    playable = models.FileField(
+        blank=True, max_length=255, help_text="a copy that browsers play; none where they play the original"
+    )
+    shown = models.ForeignKey(
+        "Transcription",
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        help_text="the one that a person went back to; none: the newest that is done",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -121,6 +133,56 @@ class Upload(models.Model):
         return {f"{pk}.part" for pk in cls.objects.filter(recording=None).values_list("pk", flat=True)}
 
 
+def _public_id() -> str:
+    return secrets.token_urlsafe(12)  # 96 bits: who does not have the link cannot guess it
+
+
+class LiveSession(models.Model):
+    """A recording that is being made: someone speaks, captions appear, others may watch. See `live`.
+
+    Its sound is a file that grows (`live.journal`); its row gets its recording in the transaction that makes it, and
+    stays, so that viewers and a speaker who comes back late find out what became of it.
+    """
+
+    id = models.CharField(max_length=16, primary_key=True, default=_public_id, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="live_sessions")
+    title = models.CharField(max_length=255, blank=True)
+    language = models.CharField(max_length=16, blank=True, help_text="hint for Whisper; empty: detect")
+    prompt = models.TextField(blank=True, help_text="names and terms to expect")
+    public = models.BooleanField(default=False, help_text="anyone with the link can watch")
+    recording = models.OneToOneField(Recording, models.CASCADE, null=True, related_name="live_session")
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True, help_text="no more sound comes: stopped, or given up waiting for it")
+
+    class Meta:
+        indexes = [models.Index(fields=["owner", "-created_at"], name="live_sessions_of_owner")]
+
+    def __str__(self) -> str:
+        return self.title or self.id
+
+
+class Caption(models.Model):
+    """A final caption of a live session: committed before anyone sees it, never changed."""
+
+    session = models.ForeignKey(LiveSession, models.CASCADE, related_name="captions")
+    index = models.PositiveIntegerField()
+    start = models.FloatField(help_text="seconds from the start of the session")
+    end = models.FloatField(help_text="seconds from the start of the session")
+    text = models.TextField()
+    language = models.CharField(max_length=16, blank=True, help_text="as Whisper heard it")
+    words = models.JSONField(default=list, help_text="as in Segment")
+
+    class Meta:
+        ordering = ["index"]
+        constraints = [
+            models.UniqueConstraint(fields=["session", "index"], name="one_caption_per_index"),
+            models.CheckConstraint(condition=Q(end__gte=models.F("start")), name="caption_ends_after_it_starts"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.session_id}#{self.index}"
+
+
 class Transcription(models.Model):
     """One run of Whisper over a recording. The row is the job: from its commit on, it is never lost."""
 
@@ -188,6 +250,7 @@ class Segment(models.Model):
         default=list, help_text='[{"start", "end", "word", "probability"}], seconds of the recording'
     )
     correction = models.TextField(null=True, help_text="a person's text, kept beside the machine's")  # noqa: DJ001 null: none made
+    version = models.PositiveIntegerField(default=0, help_text="how many times people changed the text")
 
     class Meta:
         ordering = ["index"]
