@@ -20,7 +20,7 @@ G9   A permit may be *abandoned*: nobody waits for the answer any more, but the 
      stays out, counted apart, until it is released.
 G10  A waiter may have a deadline (`DeadlineExceeded`), and a newer call may take an older one's place (`Superseded`).
 G11  The limit may change while running; waiters are let in at once when it grows.
-G12  Entering, leaving and admitting cost O(1), however many wait.
+G12  Entering and admitting cost O(1), however many wait; leaving, a glance at the others of one's owner.
 
 What the limit should be is another object's business (see `limit`): it is told of each finished exchange, and answers
 with the limit and, after the server ran out of memory, a time before which nobody is let in.
@@ -36,6 +36,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import chain
 from threading import RLock, get_ident
 from typing import Literal, get_args
 
@@ -171,42 +172,49 @@ class _Line:
     """
 
     lower: "tuple[_Line, ...]"
-    owners: OrderedDict[Hashable, OrderedDict[Hashable, Permit]] = field(default_factory=OrderedDict)
+    owners: OrderedDict[Hashable, deque[Permit]] = field(default_factory=OrderedDict)
     active: int = 0
     queued: int = 0
     passed: int = 0
 
     def __iter__(self) -> Iterator[Permit]:
-        return (waiter for waiters in self.owners.values() for waiter in waiters.values())
+        return chain.from_iterable(self.owners.values())
 
     def find(self, owner: Hashable, key: Hashable) -> Permit | None:
-        return self.owners[owner].get(key) if owner in self.owners else None
+        return next((waiter for waiter in self.owners.get(owner, ()) if waiter.key == key), None)
 
-    def put(self, waiter: Permit) -> None:
-        """To the end of its owner's waiters, or in the place of the one with its key."""
+    def append(self, waiter: Permit) -> None:
+        """To the end of its owner's waiters."""
         waiters = self.owners.get(waiter.owner)
         if waiters is None:
-            waiters = self.owners[waiter.owner] = OrderedDict()
-        self.queued += waiter.key not in waiters
-        waiters[waiter.key] = waiter
+            waiters = self.owners[waiter.owner] = deque()
+        waiters.append(waiter)
+        self.queued += 1
+
+    def replace(self, older: Permit, newer: Permit) -> None:
+        waiters = self.owners[older.owner]
+        waiters[waiters.index(older)] = newer
 
     def remove(self, waiter: Permit) -> None:
         waiters = self.owners[waiter.owner]
-        del waiters[waiter.key]
+        waiters.remove(waiter)
         if not waiters:
             del self.owners[waiter.owner]
-        self.queued -= 1
-        if not self.queued:
-            self.passed = 0
+        self._is_shorter()
 
     def pop(self) -> Permit:
         """Take out the first waiter of the owner whose turn it is; its next turn comes after all others'."""
-        owner, waiters = next(iter(self.owners.items()))
-        waiter = next(iter(waiters.values()))
-        self.remove(waiter)
+        owner, waiters = self.owners.popitem(last=False)
+        waiter = waiters.popleft()
         if waiters:
-            self.owners.move_to_end(owner)
+            self.owners[owner] = waiters
+        self._is_shorter()
         return waiter
+
+    def _is_shorter(self) -> None:
+        self.queued -= 1
+        if not self.queued:
+            self.passed = 0
 
 
 class Gate:
@@ -280,18 +288,15 @@ class Gate:
         return await self.enter(lane, owner, deadline=deadline, supersede=supersede).admitted()
 
     def _line_up(self, waiter: Permit, line: _Line, now: float) -> None:
-        older = None
-        if waiter.key is None:
-            waiter.key = object()
-        else:
-            older = line.find(waiter.owner, waiter.key)
+        older = line.find(waiter.owner, waiter.key) if waiter.key is not None else None
         if older:
+            line.replace(older, waiter)
             self._send_away(older, Superseded("A newer call took this one's place."))
         elif self._queued < self.max_queue:
+            line.append(waiter)
             self._queued += 1
         else:
             raise QueueFull(f"{self._queued} calls wait already.", self.expected_wait())
-        line.put(waiter)
         waiter.future = waiter.loop.create_future()
         waiter.thread = get_ident()
         if waiter.deadline is not None:

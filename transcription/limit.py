@@ -22,7 +22,6 @@ It reads no clock: time is what the samples say. A sample costs O(1); memory gro
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Literal, NamedTuple, Protocol
 
@@ -45,8 +44,7 @@ SHUN_CALLS, SHUN_SECONDS = 200, 90.0  # before a failed level is tried again: on
 SHUN_LONGER = 2  # times that, when it failed again
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """One finished exchange. Times: monotonic seconds. `in_flight`: calls out at its admission, itself too."""
 
     started: float
