@@ -11,20 +11,15 @@ from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from av.audio.frame import AudioFrame
-from av.audio.layout import AudioLayout
-from av.audio.resampler import AudioResampler
 
-from transcription.audio.clock import GAP, Clock
-from transcription.audio.media import Media, decoded, opened
-from transcription.audio.probe import falls_short
+from transcription.audio.media import opened
 from transcription.audio.segmenter import Segmenter
+from transcription.audio.sound import Sound
 from transcription.audio.vad import RATE, WINDOW, VoiceActivity
 from transcription.audio.waveform import Downmix, Peaks
 from transcription.errors import BadAudio
 
 _BLOCK = 128 * WINDOW  # samples, 4.1 s: enough at once for the voice activity to be fast
-_CLOSE = 1.0  # seconds between two damages that are told as one
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +48,7 @@ class SpeechReader:
 
     def __init__(self, file: BinaryIO, *, max_hours: float, max_seconds: float = 30.0) -> None:
         self._file = file
-        self._clock = Clock(max_hours)
+        self._max_hours = max_hours
         self._segmenter = Segmenter(max_seconds)
         self._peaks = Peaks()
         self._samples = 0
@@ -84,9 +79,11 @@ class SpeechReader:
         waiting: list[npt.NDArray[np.float32]] = []
         count = 0
         with opened(self._file) as media:
-            for sound in self._sound(media):
-                waiting.append(sound)
-                count += sound.shape[1]
+            sound = Sound(media, rate=RATE, max_hours=self._max_hours)
+            self.damaged = sound.damaged
+            for piece in sound:
+                waiting.append(piece)
+                count += piece.shape[1]
                 while count >= _BLOCK:
                     joined = np.concatenate(waiting, axis=1)
                     yield downmix(joined[:, :_BLOCK])
@@ -95,85 +92,18 @@ class SpeechReader:
             raise BadAudio("damaged", "Nothing in the file can be decoded: it is damaged.")
         yield downmix(np.concatenate(waiting, axis=1))
 
-    def _sound(self, media: Media) -> Iterator[npt.NDArray[np.float32]]:
-        """Every frame at 16 kHz, as (channels, samples); the channels are the same throughout.
-
-        Where sound is missing, silence is put in, so that what follows is at its right time.
-        """
-        resampler: AudioResampler | None = None
-        layout: AudioLayout | None = None
-        kind = None
-        for frame in self._frames(media):
-            ahead = self._clock.ahead(media.time(frame))
-            missing = ahead if ahead > GAP else 0.0
-            if missing and self._clock.now and not media.has_pictures:
-                self._note_damage(self._clock.now, missing)  # nothing else leaves a hole in a mere recording
-            if resampler and (missing or kind != _kind(frame)):
-                yield from _arrays(resampler, None)
-                resampler = None
-            layout = layout or _mixable(frame.layout)
-            yield from self._silence(missing, layout.nb_channels)
-            if resampler is None:
-                resampler = AudioResampler(format="flt", layout=layout, rate=RATE)
-                kind = _kind(frame)
-            self._clock.advance(frame.samples / frame.sample_rate)
-            yield from _arrays(resampler, frame)
-        if resampler:
-            yield from _arrays(resampler, None)
-        if media.broken or falls_short(media, self._clock.now):
-            self._note_damage(self._clock.now, max(0.0, (media.stated or 0.0) - self._clock.now))
-
-    def _frames(self, media: Media) -> Iterator[AudioFrame]:
-        for packet in media.packets():
-            frames = decoded(packet)
-            if frames is None:
-                self._note_damage(media.time(packet), media.length(packet))
-            else:
-                yield from frames
-
-    def _silence(self, seconds: float, channels: int) -> Iterator[npt.NDArray[np.float32]]:
-        self._clock.advance(seconds)  # all at once: no time is spent on silence that is beyond the limit
-        missing = round(seconds * RATE)
-        while missing > 0:
-            yield np.zeros((channels, min(missing, _BLOCK)), np.float32)
-            missing -= _BLOCK
-
-    def _note_damage(self, start: float | None, length: float) -> None:
-        start = self._clock.now if start is None else max(0.0, start)
-        end = start + length
-        if self.damaged and start - self.damaged[-1][1] < _CLOSE:
-            start, before = self.damaged.pop()
-            end = max(before, end)
-        self.damaged.append((start, end))
-
-
-def _mixable(layout: AudioLayout) -> AudioLayout:
-    """What the resampler mixes a layout to: it knows that in 5.1 the centre speaks and the bass does not.
-
-    It knows nothing of a field recorder's ten microphones: they are left as they are, for Downmix.
-    """
-    if layout.nb_channels == 1 or layout.name.endswith(" channels"):
-        return layout
-    return AudioLayout("stereo")
-
-
-def _kind(frame: AudioFrame) -> tuple[str, str, int]:
-    return frame.format.name, frame.layout.name, frame.sample_rate
-
-
-def _arrays(resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[npt.NDArray[np.float32]]:
-    for resampled in resampler.resample(frame):  # interleaved: PyAV crashes on more than eight planes
-        samples = resampled.to_ndarray().astype(np.float32, copy=False)
-        yield samples.reshape(-1, resampled.layout.nb_channels).T
-
 
 def wav(samples: npt.NDArray[np.int16]) -> tuple[bytes, memoryview]:
-    """A WAV file (16 kHz, mono, 16 bit) of samples: its header of 44 bytes, and their bytes, not copied."""
+    """A WAV file (16 kHz, mono, 16 bit) of samples: its header, and their bytes, not copied."""
     data = np.ascontiguousarray(samples, "<i2").view(np.uint8).data
-    header = struct.pack(
+    return wav_header(data.nbytes), data
+
+
+def wav_header(size: int) -> bytes:
+    """The 44 bytes before `size` bytes of sound: 16 kHz, mono, 16 bit."""
+    return struct.pack(
         "<4sI8sIHHIIHH4sI",
-        *(b"RIFF", 36 + data.nbytes, b"WAVEfmt ", 16),
+        *(b"RIFF", 36 + size, b"WAVEfmt ", 16),
         *(1, 1, RATE, 2 * RATE, 2, 16),  # PCM, channels, samples and bytes a second, bytes and bits a sample
-        *(b"data", data.nbytes),
+        *(b"data", size),
     )
-    return header, data
