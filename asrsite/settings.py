@@ -63,6 +63,9 @@ ASR_CA_BUNDLE = env.str("ASR_CA_BUNDLE", default="")
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=2 * 1024**3)
 MAX_AUDIO_HOURS = env.float("MAX_AUDIO_HOURS", default=12.0)
 USER_MAX_QUEUED = env.int("USER_MAX_QUEUED", default=200)
+USER_MAX_LIVE = env.int("USER_MAX_LIVE", default=4)
+LIVE_PATIENCE = env.float("LIVE_PATIENCE", default=600.0)  # seconds
+LIVE_SECOND_PASS = env.bool("LIVE_SECOND_PASS", default=True)
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # --- Applications ------------------------------------------------------------------------------
@@ -143,6 +146,7 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"
 
 MEDIA_ROOT = DATA_DIR / "media"
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "incoming"  # same file system as the media: a whole file is moved, not copied
+LIVE_ROOT = DATA_DIR / "live"  # the same, for sessions that go on
 FILE_UPLOAD_HANDLERS = ["recordings.uploads.UploadHandler"]
 DATA_UPLOAD_MAX_NUMBER_FILES = 1
 for _folder in (MEDIA_ROOT, FILE_UPLOAD_TEMP_DIR):

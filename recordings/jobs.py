@@ -42,14 +42,17 @@ async def queue_transcription(
     model: str | None = None,
     prompt: str | None = None,
     limited: bool = True,
+    automatic: bool = False,
 ) -> Transcription:
     """A new job for the recording, or the unfinished one that it has. None: as the recording says.
 
+    automatic: nobody asked for it and nobody waits for it.
     Raises Problem 429 where the owner has USER_MAX_QUEUED unfinished ones already, unless not `limited`.
     """
     job = Transcription(
         recording=recording,
-        lane="interactive" if recording.duration <= SHORT_SECONDS else "batch",
+        lane="interactive" if recording.duration <= SHORT_SECONDS and not automatic else "batch",
+        automatic=automatic,
         language=recording.language if language is None else language,
         model=model or "",
         prompt=recording.prompt if prompt is None else prompt,

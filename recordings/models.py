@@ -198,6 +198,9 @@ class Transcription(models.Model):
     recording = models.ForeignKey(Recording, models.CASCADE, related_name="transcriptions")
     status = models.CharField(max_length=16, choices=Status, default=Status.QUEUED)
     lane = models.CharField(max_length=16, default="batch")
+    automatic = models.BooleanField(
+        default=False, help_text="nobody asked for it, so it never takes the place of a text that a person corrected"
+    )
     model = models.CharField(max_length=128, blank=True, help_text="asked for; empty: the server's default")
     language = models.CharField(max_length=16, blank=True, help_text="asked for; empty: detect")
     prompt = models.TextField(blank=True)
