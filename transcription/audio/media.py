@@ -24,6 +24,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Disposition, Stream
 
+from transcription.audio.clock import GAP
 from transcription.audio.promised import breaks_off
 from transcription.errors import BadAudio
 
@@ -113,11 +114,16 @@ class Media:
     def __init__(self, source: _Source, container: InputContainer, stream: AudioStream) -> None:
         self.stream = stream
         self.format = container.format.name.split(",")[0]
-        self.has_pictures = any(map(_is_moving, container.streams))
+        self.picture = next(filter(None, map(_moving, container.streams)), None)  # the codec of a moving one
+        self.endless = container.duration is None  # a live stream, whose length nobody knew when it began
         self.broken = False  # whether the demuxer met something it could not get over
         self._source = source
         self._container = container
         self._origin = (container.start_time or 0) / av.time_base
+
+    @property
+    def has_pictures(self) -> bool:
+        return self.picture is not None
 
     def packets(self) -> Iterator[Packet[AudioStream]]:
         """The packets of the track. Goes on behind damage for as long as that yields any."""
@@ -153,6 +159,10 @@ class Media:
         if self.format == "matroska" and (tag := _TIME.match(self.stream.metadata.get("DURATION", ""))):
             return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
         return None
+
+    def falls_short(self, end: float) -> bool:
+        """Whether the sound ended clearly before the time the file states: by 1 % of it, at most by 2 s."""
+        return self.stated is not None and self.stated - end > min(2.0, max(GAP, 0.01 * self.stated))
 
     def _check(self) -> None:
         """Raise what went wrong when the file was read (a disk, a network), if anything did."""
@@ -202,9 +212,11 @@ def _sound(container: InputContainer) -> AudioStream:
     return next((track for track in readable if track.disposition & Disposition.default), readable[0])
 
 
-def _is_moving(stream: Stream) -> bool:
-    """Whether it is a video, not the picture of a cover."""
-    return stream.type == "video" and not stream.disposition & Disposition.attached_pic
+def _moving(stream: Stream) -> str | None:
+    """The codec of a video; None where it is none, or the picture of a cover."""
+    if stream.type != "video" or stream.disposition & Disposition.attached_pic:
+        return None
+    return stream.codec_context.name if stream.codec_context else "unknown"
 
 
 def decoded(packet: Packet[AudioStream]) -> list[AudioFrame] | None:

@@ -5,8 +5,9 @@ from typing import BinaryIO
 
 from av.audio.frame import AudioFrame
 
-from transcription.audio.clock import GAP, Clock
+from transcription.audio.clock import Clock
 from transcription.audio.media import FORMATS, WITH_PICTURES, Media, decoded, opened
+from transcription.audio.playable import plays
 from transcription.audio.promised import breaks_off
 from transcription.errors import BadAudio
 
@@ -16,7 +17,8 @@ _SECONDS_ONLY = ("au", "flac")
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What is known about a file's sound. `duration` is in seconds, true even where the file states none."""
+    """What is known about a file's sound. `duration` is in seconds, true even where the file states none; `plays`:
+    browsers play the file as it is."""
 
     duration: float
     media_type: str
@@ -24,6 +26,7 @@ class AudioInfo:
     codec: str
     sample_rate: int
     channels: int
+    plays: bool
 
 
 def probe(file: BinaryIO, *, max_hours: float) -> AudioInfo:
@@ -41,7 +44,7 @@ def probe(file: BinaryIO, *, max_hours: float) -> AudioInfo:
             if packet.size:
                 packets += 1
                 clock.advance(max(0.0, clock.ahead(media.time(packet)) + media.length(packet)))
-        if breaks_off(file, complete=True) or (media.format in _SECONDS_ONLY and falls_short(media, clock.now)):
+        if breaks_off(file, complete=True) or (media.format in _SECONDS_ONLY and media.falls_short(clock.now)):
             raise BadAudio("truncated", "The file breaks off: its end is missing.")
         if not packets and len(media.stream.index_entries):
             raise BadAudio("not_audio", "The file only points to sound elsewhere; we need the sound itself.")
@@ -49,20 +52,16 @@ def probe(file: BinaryIO, *, max_hours: float) -> AudioInfo:
             raise BadAudio("no_sound", "The file describes sound, but holds none of it.")
         if frame is None:
             raise BadAudio("damaged", "Nothing in the file can be decoded: it is damaged.")
+        media_type = _media_type(file, media)
         return AudioInfo(
             duration=clock.now,
-            media_type=_media_type(file, media),
+            media_type=media_type,
             container=media.format,
             codec=media.stream.codec_context.name,
             sample_rate=frame.sample_rate,
             channels=frame.layout.nb_channels,
+            plays=plays(media, media_type),
         )
-
-
-def falls_short(media: Media, end: float) -> bool:
-    """Whether the sound ended clearly before the time the file states: by 1 % of it, at most by 2 s."""
-    stated = media.stated
-    return stated is not None and stated - end > min(2.0, max(GAP, 0.01 * stated))
 
 
 def _media_type(file: BinaryIO, media: Media) -> str:

@@ -10,7 +10,6 @@ from av.audio.resampler import AudioResampler
 
 from transcription.audio.clock import GAP, Clock
 from transcription.audio.media import Media, decoded
-from transcription.audio.probe import falls_short
 
 _CLOSE = 1.0  # seconds between two damages that are told as one
 _PIECE = 4  # seconds of silence at once
@@ -53,7 +52,7 @@ class Sound:
             yield from _arrays(resampler, frame)
         if resampler:
             yield from _arrays(resampler, None)
-        if self._media.broken or falls_short(self._media, self._clock.now):
+        if self._media.broken or self._media.falls_short(self._clock.now):
             self._note_damage(self._clock.now, max(0.0, (self._media.stated or 0.0) - self._clock.now))
 
     def _frames(self) -> Iterator[AudioFrame]:

@@ -1,0 +1,153 @@
+"""What browsers play, and a copy for them of a file that they do not: Opus in WebM, with the times of the text."""
+
+from __future__ import annotations  # PyAV's types are generic in its stubs only
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import BinaryIO
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.audio.fifo import AudioFifo
+from av.audio.frame import AudioFrame
+from av.container import OutputContainer
+
+from transcription.audio.clock import GAP, Clock
+from transcription.audio.media import Media, opened
+from transcription.audio.sound import Sound
+from transcription.errors import BadAudio
+
+# Media types and codecs that Chromium, Firefox and Safari all play: developer.mozilla.org, "Media container formats"
+# and "Web audio codec guide". Raw AAC is not among them, because nothing in it says where to seek to.
+_PLAYED = {
+    ("audio/flac", "flac"),
+    ("audio/mp4", "aac"),
+    ("audio/mpeg", "mp3float"),
+    ("audio/ogg", "opus"),
+    ("audio/ogg", "vorbis"),
+    ("audio/wav", "pcm_s16le"),
+    ("audio/wav", "pcm_s24le"),
+    ("audio/wav", "pcm_u8"),
+    ("audio/webm", "opus"),
+    ("audio/webm", "vorbis"),
+    ("video/mp4", "aac"),
+    ("video/webm", "opus"),
+    ("video/webm", "vorbis"),
+}
+_SHOWN = (None, "h264", "vp8", "vp9")  # beside another moving picture some play no sound either
+
+RATE = 48_000  # Opus has no higher one
+_BITS = {"mono": "48000", "stereo": "80000"}  # a second: "fullband" for speech and music by Opus's own table
+_STEP = 10.0  # seconds of sound written between two occasions to stop
+
+
+def plays(media: Media, media_type: str) -> bool:
+    """Whether browsers play the file as it is, and find any moment in it: a live stream does not even say how long
+    it is."""
+    codec = media.stream.codec_context.name
+    return (media_type, codec) in _PLAYED and media.picture in _SHOWN and not media.endless
+
+
+def write_playable(file: BinaryIO, target: BinaryIO, *, max_hours: float) -> Iterator[float]:
+    """Write the copy to `target`, which is empty and can be read and sought; yields now and then how far it is.
+
+    Blocking, in bounded memory. Raises as `SpeechReader` does. Opus is packed anew as it is, unless its times have
+    gaps or jumps.
+    """
+    with opened(file) as media:
+        if media.stream.codec_context.name == "opus":
+            try:
+                yield from _packed_anew(media, target, max_hours)
+                return
+            except _Uneven:
+                target.seek(0)
+                target.truncate()
+    with opened(file) as media:
+        yield from _encoded(media, target, max_hours)
+
+
+class _Uneven(Exception):
+    """The times of the packets have a gap or a jump."""
+
+
+def _packed_anew(media: Media, target: BinaryIO, max_hours: float) -> Iterator[float]:
+    clock = Clock(max_hours)
+    steps = _Steps()
+    with _webm(target) as out:
+        stream = out.add_stream_from_template(media.stream)
+        for packet in media.packets():
+            if not packet.size:
+                continue  # the end
+            time = media.time(packet)
+            if time is None or abs(time - clock.now) > GAP:
+                raise _Uneven
+            packet.pts = packet.dts = round(time / packet.time_base)
+            packet.stream = stream
+            clock.advance(media.length(packet))
+            out.mux(packet)
+            yield from steps.at(clock.now)
+
+
+def _encoded(media: Media, target: BinaryIO, max_hours: float) -> Iterator[float]:
+    steps = _Steps()
+    encoder: _Encoder | None = None
+    with _webm(target) as out:
+        for samples in Sound(media, rate=RATE, max_hours=max_hours):
+            if encoder is None:
+                encoder = _Encoder(out, "stereo" if len(samples) == 2 else "mono")
+            encoder.write(samples)
+            yield from steps.at(encoder.seconds)
+        if encoder is None:
+            raise BadAudio("damaged", "Nothing in the file can be decoded: it is damaged.")
+        encoder.finish()
+
+
+class _Encoder:
+    """Takes arrays of (channels, samples) of any length. More than two channels are mixed to one."""
+
+    def __init__(self, out: OutputContainer, layout: str) -> None:
+        self._out = out
+        self._layout = layout
+        options = {"b": _BITS[layout], "frame_duration": "60"}  # the longest: a third of the packets
+        self._stream = out.add_stream("libopus", rate=RATE, options=options)
+        self._stream.codec_context.layout = layout
+        self._stream.codec_context.format = "flt"
+        self._stream.codec_context.open()
+        self._fifo = AudioFifo()
+        self._samples = 0
+
+    @property
+    def seconds(self) -> float:
+        return self._samples / RATE
+
+    def write(self, samples: npt.NDArray[np.float32]) -> None:
+        if self._layout == "mono":
+            samples = samples.mean(axis=0, keepdims=True)
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples.T).reshape(1, -1), "flt", self._layout)
+        frame.sample_rate = RATE
+        frame.pts = self._samples
+        frame.time_base = Fraction(1, RATE)
+        self._samples += samples.shape[1]
+        self._fifo.write(frame)
+        for whole in self._fifo.read_many(self._stream.codec_context.frame_size):
+            self._out.mux(self._stream.encode(whole))
+
+    def finish(self) -> None:
+        rest = self._fifo.read(partial=True)
+        self._out.mux([*(self._stream.encode(rest) if rest else []), *self._stream.encode(None)])
+
+
+class _Steps:
+    def __init__(self) -> None:
+        self._next = _STEP
+
+    def at(self, seconds: float) -> Iterator[float]:
+        """The seconds, if a step has been made."""
+        if seconds >= self._next:
+            self._next = seconds + _STEP
+            yield seconds
+
+
+def _webm(target: BinaryIO) -> OutputContainer:
+    return av.open(target, "w", format="webm")
