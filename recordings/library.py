@@ -28,17 +28,17 @@ class Entry:
 
 class Ids(TypedDict):
     newest_id: int | None
-    shown_id: int | None
+    text_id: int | None
 
 
 def library(owner_id: int) -> "QuerySet[WithAnnotations[Recording, Ids]]":
-    """The owner's recordings with `newest_id` and `shown_id`: the newest transcription, and the newest finished
-    well, or where there is none the newest."""
+    """The owner's recordings with `newest_id` and `text_id`: the newest transcription, and the one whose text is shown,
+    which is what a person went back to, else the newest finished well, else the newest."""
     runs = Transcription.objects.filter(recording=OuterRef("pk")).order_by("-id").values("id")
     newest = Subquery(runs[:1])
     return Recording.objects.filter(owner_id=owner_id).annotate(
         newest_id=newest,
-        shown_id=Coalesce(Subquery(runs.filter(status=Transcription.Status.DONE)[:1]), newest),
+        text_id=Coalesce("shown_id", Subquery(runs.filter(status=Transcription.Status.DONE)[:1]), newest),
     )
 
 
@@ -68,16 +68,16 @@ async def page(
         rows = rows.filter(Exists(Transcription.objects.filter(pk=OuterRef("newest_id"), status=status)))
     if query:
         text = Q(correction__icontains=query) | Q(correction=None, text__icontains=query)
-        said = Segment.objects.filter(text, transcription_id=OuterRef("shown_id"))
+        said = Segment.objects.filter(text, transcription_id=OuterRef("text_id"))
         rows = rows.filter(Q(title__icontains=query) | Exists(said))
     found = [row async for row in rows[: limit + 1]]
     return await _entries(found[:limit]), found[limit - 1].pk if len(found) > limit else None
 
 
 async def _entries(recordings: "Sequence[WithAnnotations[Recording, Ids]]") -> list[Entry]:
-    ids = {pk for row in recordings for pk in (row.newest_id, row.shown_id) if pk}
+    ids = {pk for row in recordings for pk in (row.newest_id, row.text_id) if pk}
     runs = await Transcription.objects.ain_bulk(ids)
-    return [Entry(row, runs.get(row.newest_id), runs.get(row.shown_id)) for row in recordings]
+    return [Entry(row, runs.get(row.newest_id), runs.get(row.text_id)) for row in recordings]
 
 
 async def beginnings(entries: Iterable[Entry]) -> dict[int, str]:

@@ -155,7 +155,7 @@ def _finish(job: Transcription, total: int, reader: SpeechReader) -> None:
         finished_at=timezone.now(),
     )
     if finished:
-        Recording.objects.filter(pk=job.recording_id).update(duration=reader.duration, peaks=reader.peaks)
+        Recording.objects.filter(pk=job.recording_id).update(duration=reader.duration, peaks=reader.peaks, shown=None)
 
 
 async def _fail(job: Transcription, code: str, message: str) -> None:
