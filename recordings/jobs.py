@@ -4,7 +4,7 @@
 import math
 from bisect import bisect
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import accumulate, chain, count
@@ -25,7 +25,7 @@ from transcription import monitor, service
 from transcription.gate import LANES, Lane
 
 from .events import recording_changed
-from .models import LooseFile, Recording, Transcription
+from .models import LooseFile, Recording, Transcription, copy_name
 from .runner import Queued, runner
 
 Status = Transcription.Status
@@ -108,18 +108,19 @@ async def cancel_transcription(recording: Recording) -> None:
 
 
 async def delete_recording(recording: Recording) -> None:
-    """End its work, remove its rows and its file. Deleting twice does no harm."""
-    pk, name = recording.pk, str(recording.original.name)
+    """End its work, remove its rows and its files. Deleting twice does no harm."""
+    pk = recording.pk
     await cancel_transcription(recording)
-    await sync_to_async(_remove)(pk, name)
+    await sync_to_async(_remove)(pk, [str(recording.original.name), copy_name(pk)])
     await recording_changed(pk, recording.owner_id)
 
 
-def _remove(pk: int, name: str) -> None:
+def _remove(pk: int, names: Sequence[str]) -> None:
     with transaction.atomic():
-        LooseFile.objects.bulk_create([LooseFile(name=name)], ignore_conflicts=True)
+        LooseFile.objects.bulk_create([LooseFile(name=name) for name in names], ignore_conflicts=True)
         Recording.objects.filter(pk=pk).delete()
-    LooseFile.discard(name)
+    for name in names:
+        LooseFile.discard(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,14 @@ def original_path(recording: "Recording", filename: str) -> str:
     )
 
 
+COPIES = "playable"
+
+
+def copy_name(recording_id: int) -> str:
+    """The storage name of a recording's copy for browsers, also before there is one (see `copies`)."""
+    return f"{COPIES}/{recording_id}.webm"
+
+
 class Recording(models.Model):
     """One piece of audio (or the sound of a video) that somebody owns. The file is whole when the row exists."""
 
@@ -70,13 +78,23 @@ class LooseFile(models.Model):
     """A file in the storage that no recording has yet, or any more.
 
     The row is there before such a file is, and goes with it, or in the transaction that gives it to a recording: so
-    the next start knows what a killed process left, and removes it.
+    the next start knows what a killed process left, and removes it, or makes it if it is a copy for browsers.
     """
 
     name = models.CharField(max_length=255, unique=True)
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def copies(cls) -> "models.QuerySet[LooseFile]":
+        """Those for browsers, which are yet to be made."""
+        return cls.objects.filter(name__startswith=f"{COPIES}/")
+
+    @classmethod
+    def leftovers(cls) -> "models.QuerySet[LooseFile]":
+        """The others, which nobody has any use for."""
+        return cls.objects.exclude(name__startswith=f"{COPIES}/")
 
     @classmethod
     def discard(cls, name: str) -> None:

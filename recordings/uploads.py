@@ -22,6 +22,7 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext as _
 
 from accounts.problems import Problem
+from recordings.copies import want_copy
 from recordings.events import recording_changed
 from recordings.jobs import delete_recording, queue_transcription
 from recordings.messages import error_words
@@ -159,7 +160,7 @@ async def _make(
             return existing, False
         info = await asyncio.to_thread(_probe, file)
         recording.duration, recording.media_type = info.duration, info.media_type
-        kept, created = await sync_to_async(_keep)(recording, file, transcribe, duplicate, upload)
+        kept, created = await sync_to_async(_keep)(recording, file, info.plays, transcribe, duplicate, upload)
     finally:
         file.close()
     # The job was put in line inside the transaction: whoever looked for it then could not see it yet.
@@ -190,7 +191,7 @@ def _probe(file: ReceivedFile) -> AudioInfo:
 
 
 def _keep(
-    recording: Recording, file: ReceivedFile, transcribe: bool, duplicate: str, upload: Upload | None
+    recording: Recording, file: ReceivedFile, plays: bool, transcribe: bool, duplicate: str, upload: Upload | None
 ) -> tuple[Recording, bool]:
     """Move the file into the storage, then make the rows in one transaction; undo the first if the second fails."""
     name = recording.original.field.generate_filename(recording, recording.original_name)
@@ -206,6 +207,8 @@ def _keep(
                     return existing, False
             recording.save()
             LooseFile.objects.filter(name=name).delete()
+            if not plays:
+                want_copy(recording)
             if upload:
                 Upload.objects.filter(pk=upload.pk).update(recording=recording)
             if transcribe:

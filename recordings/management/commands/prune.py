@@ -4,6 +4,7 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from django.core.management import BaseCommand
 from django.utils import timezone
 
 from accounts.models import ApiToken
-from recordings.models import Recording, Upload
+from recordings.models import COPIES, Recording, Upload
 from recordings.tus import remove_expired
 
 # A file without a row may be an upload that is about to get one; no upload takes so long between the two.
@@ -29,7 +30,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, yes: bool, **options: Any) -> None:
         verb = "removed" if yes else "would remove"
-        for name in orphans(default_storage):
+        originals = orphans(default_storage, "originals", "original")
+        for name in chain(originals, orphans(default_storage, COPIES, "playable")):
             self.stdout.write(f"{verb} file {name}: no recording has it")
             if yes:
                 default_storage.delete(name)
@@ -46,12 +48,12 @@ class Command(BaseCommand):
             expired.delete()
 
 
-def orphans(storage: Storage, folder: str = "originals") -> Iterator[str]:
-    """Names of stored files that no recording has, an hour after they were written."""
+def orphans(storage: Storage, folder: str, field: str) -> Iterator[str]:
+    """Names of files stored in the folder that no recording has as its `field`, an hour after they were written."""
     names = [f"{folder}/{name}" for name in storage.listdir(folder)[1]] if storage.exists(folder) else []
     for start in range(0, len(names), BATCH):
         some = names[start : start + BATCH]
-        known = set(Recording.objects.filter(original__in=some).values_list("original", flat=True))
+        known = set(Recording.objects.filter(**{f"{field}__in": some}).values_list(field, flat=True))
         for name in some:
             if name not in known and timezone.now() - storage.get_modified_time(name) > LEAST_AGE:
                 yield name

@@ -17,6 +17,7 @@ from django.core.management import BaseCommand, CommandError, call_command
 from django.urls import reverse
 
 from accounts.models import SignInLink
+from recordings.copies import make_copies
 from recordings.jobs import in_line
 from recordings.models import LooseFile, Upload
 from recordings.runner import AlreadyRunning, only_runner, runner
@@ -51,12 +52,14 @@ class Command(BaseCommand):
         )
         async with service.running(), asyncio.TaskGroup() as tasks:
             tasks.create_task(runner.run(in_line, run_transcription, service.total_limit))
+            copying = tasks.create_task(make_copies())
             self.stdout.write(f"\n  Stile 听序 is ready. Sign in, once, with\n\n    {link}\n")
             self.stdout.flush()
             for number in (signal.SIGINT, signal.SIGTERM):
                 # When its own work has ended, uvicorn raises the signal that stopped it again: ours may not end then.
                 signal.signal(number, lambda *_: None)
             await _Server(config).serve(sockets=[listener])
+            copying.cancel()
 
 
 class _Server(uvicorn.Server):
@@ -104,5 +107,5 @@ def _remove_leftovers() -> None:
     for part in Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir():
         if part.name not in going_on:
             part.unlink(missing_ok=True)
-    for name in LooseFile.objects.values_list("name", flat=True):
+    for name in LooseFile.leftovers().values_list("name", flat=True):
         LooseFile.discard(name)
