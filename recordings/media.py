@@ -3,9 +3,9 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import PurePath
 
-from asgiref.sync import sync_to_async
 from django.core.files.storage import default_storage
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -24,45 +24,77 @@ class Unsatisfiable(Exception):
     """The range begins after the end of the file."""
 
 
-async def audio_response(request: HttpRequest, recording: Recording, *, download: bool = False) -> HttpResponseBase:
-    """The original file: 200, 206 for one range, 304, or 416.
+@dataclass(frozen=True, slots=True)
+class _Sound:
+    """A stored file and how it is served."""
 
+    name: str
+    size: int
+    media_type: str
+    etag: str
+    filename: str
+    attached: bool
+
+
+async def audio_response(
+    request: HttpRequest, recording: Recording, *, original: bool = False, download: bool = False
+) -> HttpResponseBase:
+    """The recording's sound: 200, 206 for one range, 304, or 416.
+
+    original: the file as it was uploaded, even where there is a copy that browsers play.
     download: as an attachment, for saving.
 
     Raises Problem 404 where the storage has lost the file.
     """
-    name = str(recording.original)
-    if not await sync_to_async(default_storage.exists, thread_sensitive=False)(name):
-        raise Problem(404, "source_missing", _("The recording’s audio file is gone."))
-    etag = f'"{recording.sha256}"'
-    if {etag, "*"} & set(parse_etags(request.headers.get("If-None-Match", ""))):
-        return _described(HttpResponseNotModified(), recording, etag, download)
-    size = recording.bytes
     try:
-        part = _range(request, etag, size)
+        sound = await asyncio.to_thread(_sound, recording, original, download)
+    except FileNotFoundError:
+        raise Problem(404, "source_missing", _("The recording’s audio file is gone.")) from None
+    if {sound.etag, "*"} & set(parse_etags(request.headers.get("If-None-Match", ""))):
+        return _described(HttpResponseNotModified(), sound)
+    try:
+        part = _range(request, sound.etag, sound.size)
     except Unsatisfiable:
-        response = HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
-        return _described(response, recording, etag, download)
-    start, stop = part or (0, size)
+        return _described(HttpResponse(status=416, headers={"Content-Range": f"bytes */{sound.size}"}), sound)
+    start, stop = part or (0, sound.size)
     body: HttpResponseBase
-    body = HttpResponse() if request.method == "HEAD" else StreamingHttpResponse(_chunks(name, start, stop))
+    body = HttpResponse() if request.method == "HEAD" else StreamingHttpResponse(_chunks(sound.name, start, stop))
     body.headers["Content-Length"] = str(stop - start)
     if part:
         body.status_code = 206
-        body.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-    return _described(body, recording, etag, download)
+        body.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{sound.size}"
+    return _described(body, sound)
 
 
-def _described(response: HttpResponseBase, recording: Recording, etag: str, download: bool) -> HttpResponseBase:
-    filename = download_name(PurePath(recording.original_name).stem, PurePath(str(recording.original)).suffix)
+def _sound(recording: Recording, original: bool, attached: bool) -> _Sound:
+    """Raises FileNotFoundError."""
+    stem = PurePath(recording.original_name).stem
+    if recording.playable and not original:
+        name = str(recording.playable)
+        return _Sound(
+            name,
+            default_storage.size(name),
+            "audio/webm",
+            f'"{recording.sha256}-copy"',
+            download_name(stem, PurePath(name).suffix),
+            attached,
+        )
+    name = str(recording.original)
+    if not default_storage.exists(name):
+        raise FileNotFoundError(name)
+    filename = download_name(stem, PurePath(name).suffix)
+    return _Sound(name, recording.bytes, recording.media_type, f'"{recording.sha256}"', filename, attached)
+
+
+def _described(response: HttpResponseBase, sound: _Sound) -> HttpResponseBase:
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-cache",  # kept, but asked about: rights may have changed
-        "Content-Disposition": content_disposition_header(download, filename) or "inline",
+        "Content-Disposition": content_disposition_header(sound.attached, sound.filename) or "inline",
         "Content-Security-Policy": "sandbox; default-src 'none'",
-        "Content-Type": recording.media_type,
+        "Content-Type": sound.media_type,
         "Cross-Origin-Resource-Policy": "same-origin",
-        "ETag": etag,
+        "ETag": sound.etag,
         "X-Content-Type-Options": "nosniff",
     }
     for header, value in headers.items():
