@@ -420,16 +420,19 @@ async def correct_segment(request: ApiRequest, id: int, index: int, patch: Segme
     "recordings/{int:id}/audio",
     response={200: None, 206: None, 304: None, 416: None, **errors(404)},
     openapi_extra=_files("audio/*", "video/*"),
-    summary="Its sound, as it was uploaded",
+    summary="Its sound",
     tags=["recordings"],
 )
 async def audio(
     request: ApiRequest,
     id: int,
+    original: QueryEx[bool, P(description="The file that was uploaded, also where there is a copy.")] = False,
     download: QueryEx[bool, P(description="As an attachment, for saving.")] = False,
 ) -> HttpResponseBase:
-    """`Range` (one range), `If-Range` and `If-None-Match` are obeyed."""
-    return await audio_response(request, (await find(request.auth.user.pk, id)).recording, download=download)
+    """As it was uploaded, or where browsers cannot play that, a copy in WebM as soon as there is one. `Range` (one
+    range), `If-Range` and `If-None-Match` are obeyed."""
+    recording = (await find(request.auth.user.pk, id)).recording
+    return await audio_response(request, recording, original=original, download=download)
 
 
 @api.api_operation(ANY_METHOD, "{path:rest}", auth=None, include_in_schema=False)
@@ -468,6 +471,7 @@ def _recording(entry: Entry, line: Mapping[int, Place], text: str | None) -> dic
         "bytes": recording.bytes,
         "media_type": recording.media_type,
         "language": recording.language or (shown.detected_language if shown else "") or None,
+        "damaged": [{"start": start, "end": end} for start, end in recording.damaged],
         "created_at": recording.created_at,
         "transcription": _transcription(newest, line.get(newest.pk)) if newest else None,
         "text": text,

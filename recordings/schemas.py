@@ -40,6 +40,11 @@ class TranscriptionOut(Schema):
     error: ErrorDetail | None
 
 
+class Span(Schema):
+    start: float = Field(description="Seconds from the start of the recording.")
+    end: float
+
+
 class RecordingOut(Schema):
     model_config = ConfigDict(
         json_schema_extra={
@@ -52,6 +57,7 @@ class RecordingOut(Schema):
                 "bytes": 979244,
                 "media_type": "audio/flac",
                 "language": "en",
+                "damaged": [],
                 "created_at": "2026-11-24T09:30:00Z",
                 "transcription": {
                     "id": 9,
@@ -77,6 +83,7 @@ class RecordingOut(Schema):
     bytes: int
     media_type: str
     language: str | None = Field(description="As given, else as heard; null while unknown.")
+    damaged: list[Span] = Field(description="What could not be read, as far as it was read.")
     created_at: datetime
     transcription: TranscriptionOut | None = Field(description="The newest one.")
     text: str | None = Field(
