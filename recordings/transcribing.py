@@ -155,7 +155,12 @@ def _finish(job: Transcription, total: int, reader: SpeechReader) -> None:
         finished_at=timezone.now(),
     )
     if finished:
-        Recording.objects.filter(pk=job.recording_id).update(duration=reader.duration, peaks=reader.peaks, shown=None)
+        Recording.objects.filter(pk=job.recording_id).update(
+            duration=reader.duration,
+            peaks=reader.peaks,
+            damaged=[(round(start, 3), round(end, 3)) for start, end in reader.damaged],
+            shown=None,
+        )
 
 
 async def _fail(job: Transcription, code: str, message: str) -> None:
