@@ -19,7 +19,9 @@ from django.urls import reverse
 from accounts.models import SignInLink
 from recordings.copies import make_copies
 from recordings.jobs import in_line
+from recordings.live.sessions import live
 from recordings.models import LooseFile, Upload
+from recordings.patience import patiently
 from recordings.runner import AlreadyRunning, only_runner, runner
 from recordings.transcribing import run_transcription
 from recordings.tus import remove_expired
@@ -52,6 +54,7 @@ class Command(BaseCommand):
         )
         async with service.running(), asyncio.TaskGroup() as tasks:
             tasks.create_task(runner.run(in_line, run_transcription, service.total_limit))
+            await patiently(live.take_up_all)
             copying = tasks.create_task(make_copies())
             self.stdout.write(f"\n  Stile 听序 is ready. Sign in, once, with\n\n    {link}\n")
             self.stdout.flush()
@@ -66,6 +69,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """No job starts any more, from the moment on in which no request is taken any more."""
         runner.stop()
+        await live.suspend()
         await super().shutdown(sockets)
 
 

@@ -1,0 +1,358 @@
+"""The sockets of live captions: who speaks, and who watches. The protocol is `stile.live.1`.
+
+Who speaks sends `start`, then frames of sound, `pause` and `stop`; who watches sends nothing. Whatever cannot be taken
+is answered with `{"type": "error", "code", "message"}`, and the socket is closed with:
+
+    4400  bad_message, bad_frame, sequence_gap, not_started, already_started, unsupported_sample_rate,
+          unsupported_protocol: the client breaks the protocol
+    4401  not_signed_in             4403  not_allowed: the origin, or a token without the scope
+    4404  not_found: no such session, or somebody else's
+    4409  open_elsewhere: the session goes on in another window
+    4413  frame_too_large: more than half a second; too_long: the session ends with what there is
+    4429  too_many_sessions
+    1012  restarting                1013  slow_client, database_unavailable: come back    1011  internal_error
+    open  stopped, disk_full, storage_failed: the socket is not closed
+
+A frame that has come before is ignored: clients that resume send again what was not acknowledged.
+"""
+
+import asyncio
+import json
+import logging
+import struct
+import time
+from contextlib import suppress
+from functools import partial
+from typing import Any, Literal
+from urllib.parse import parse_qs
+
+from asgiref.sync import sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import close_old_connections
+from django.db.models import Q
+from django.http import HttpRequest
+from django.utils import translation
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from accounts.models import ApiToken
+from recordings.live.journal import SAMPLE
+from recordings.live.refusals import REFUSALS, Refused, refusal
+from recordings.live.sessions import MAX_FRAME_BYTES, Session, live
+from recordings.live.telling import Message, caption_message, encoded, group
+from recordings.models import Caption, LiveSession
+from recordings.patience import DATABASE_AWAY, patiently
+from recordings.text import Language, Prompt, Title
+from transcription.audio import RATE
+
+log = logging.getLogger(__name__)
+
+PROTOCOL = "stile.live.1"
+NORMAL = 1000
+GONE = (OSError, RuntimeError)  # what a send raises when the client has left, or was closed, meanwhile
+READS = {ApiToken.Scope.READ, ApiToken.Scope.TRANSCRIBE}
+NUMBER = struct.Struct("<I")
+MOST_UNTOLD = 200  # messages that wait for a slow client before it is dropped
+LATEST = 50  # captions that a latecomer gets
+QUIET = 30.0  # seconds without a message after which a viewer looks whether one was lost on the way
+
+
+class Start(BaseModel):
+    """The first message of who speaks: of a new session, or to go on with one."""
+
+    model_config = ConfigDict(strict=True)
+
+    type: Literal["start"]
+    session: str | None = None
+    resume: bool = False
+    after: int | None = None  # the last final caption that the client has
+    sample_rate: int = RATE
+    language: Language = ""
+    title: Title = ""
+    prompt: Prompt = ""
+
+
+class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+    """Accepts before it refuses: a close code only reaches the browser on an open socket.
+
+    next_index   of the final caption that comes next: each is sent once, in order, whatever was lost on the way
+    """
+
+    closed = False
+    next_index = 0
+
+    async def dispatch(self, message: Message) -> None:
+        """Without Channels' look at the database's connections before each message: sound does not wait for them."""
+        try:
+            await getattr(self, message["type"].replace(".", "_"))(message)
+        except Refused as refused:
+            await self.refuse_now(refused.code)
+        except DATABASE_AWAY:
+            log.exception("The database failed a live socket")
+            await sync_to_async(close_old_connections)()
+            await self.refuse_now("database_unavailable")
+
+    async def connect(self) -> None:
+        offered = self.scope["subprotocols"]
+        await self.accept(PROTOCOL if PROTOCOL in offered else None)
+        if offered and PROTOCOL not in offered:
+            raise Refused("unsupported_protocol")
+        await self.admit()
+
+    async def admit(self) -> None:
+        """Raises Refused."""
+        raise NotImplementedError
+
+    def refusal(self, code: str) -> Message:
+        with translation.override(_language(self.scope)):
+            return refusal(code)
+
+    async def refuse_now(self, code: str) -> None:
+        await self.send_message(self.refusal(code))
+        if close := REFUSALS[code][0]:
+            await self.shut(close)
+
+    async def shut(self, code: int) -> None:
+        if not self.closed:
+            self.closed = True
+            with suppress(*GONE):
+                await self.close(code)
+
+    async def send_message(self, message: Message) -> None:
+        if message.get("state") == "final":
+            await self.send_final(message["index"], encoded(message))
+        else:
+            await self.send_text(encoded(message))
+
+    async def send_text(self, text: str) -> None:
+        if not self.closed:
+            with suppress(*GONE):
+                await self.send(text_data=text)
+
+    async def send_final(self, index: int, text: str) -> None:
+        """In its turn: after those that were lost on the way, which are in the database."""
+        if index > self.next_index:
+            await self.send_captions(Q(index__gte=self.next_index, index__lt=index))
+        if index == self.next_index:
+            self.next_index += 1
+            await self.send_text(text)
+
+    async def send_snapshot(self, after: int | None) -> None:
+        """The captions after this one; without one, the latest."""
+        if after is None:
+            newest = await Caption.objects.filter(session=self.session_id).order_by("-index").afirst()
+            after = newest.index - LATEST if newest else -1
+        self.next_index = max(0, after + 1)
+        await self.send_captions(Q(index__gt=after))
+
+    async def send_captions(self, which: Q) -> None:
+        captions = Caption.objects.filter(which, session=self.session_id).order_by("index")
+        async for caption in captions.aiterator(chunk_size=LATEST):
+            self.next_index = caption.index + 1
+            await self.send_text(encoded(caption_message(caption)))
+
+    @property
+    def session_id(self) -> str:
+        raise NotImplementedError
+
+
+class SpeakerConsumer(Socket):
+    """Who speaks. What it is told goes through a line of its own, so that a slow client holds nobody up."""
+
+    session: Session | None = None
+    telling: asyncio.Task[None] | None = None
+
+    async def admit(self) -> None:
+        user, token = self.scope["user"], self.scope.get("token")
+        if not user.is_authenticated:
+            raise Refused("not_signed_in")
+        if token and ApiToken.Scope.TRANSCRIBE not in token.scopes:
+            raise Refused("not_allowed")
+
+    @property
+    def session_id(self) -> str:
+        return self.session.id if self.session else ""
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if self.closed:
+            return
+        if bytes_data is not None:
+            await self._frame(bytes_data)
+        else:
+            await self._message(text_data or "")
+
+    async def disconnect(self, code: int) -> None:
+        self.closed = True
+        if self.session:
+            self.session.detach(self)
+        if self.telling:
+            self.telling.cancel()
+
+    async def _frame(self, frame: bytes) -> None:
+        if self.session is None:
+            raise Refused("not_started")
+        if len(frame) > MAX_FRAME_BYTES:
+            raise Refused("frame_too_large")
+        sound = frame[NUMBER.size :]
+        if not sound or len(sound) % SAMPLE:
+            raise Refused("bad_frame")
+        await self.session.hear(self, NUMBER.unpack_from(frame)[0], sound)
+
+    async def _message(self, text: str) -> None:
+        try:
+            content = json.loads(text)
+            kind = content["type"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise Refused("bad_message") from None
+        if kind == "start":
+            await self._start(content)
+        elif self.session is None:
+            raise Refused("not_started")
+        elif kind == "pause":
+            self.session.pause()
+        elif kind == "stop":
+            self.session.end()
+        else:
+            raise Refused("bad_message")
+
+    async def _start(self, content: Any) -> None:
+        if self.session:
+            raise Refused("already_started")
+        try:
+            start = Start.model_validate(content)
+        except ValidationError:
+            raise Refused("bad_message") from None
+        if start.sample_rate != RATE:
+            raise Refused("unsupported_sample_rate")
+        session = await self._session(start)
+        if isinstance(session, LiveSession):
+            await self.send_message({"type": "done", "recording": session.recording_id})
+            await self.shut(NORMAL)
+            return
+        self.session = session
+        self.untold: asyncio.Queue[Message | int] = asyncio.Queue(MOST_UNTOLD)
+        self.telling = asyncio.create_task(self._tell_all(start))
+        await session.attach(self)
+
+    async def _session(self, start: Start) -> Session | LiveSession:
+        user = self.scope["user"]
+        if start.session is None:
+            return await live.begin(user, title=start.title, language=start.language, prompt=start.prompt)
+        return await live.find(user, start.session)
+
+    # --- as the session sees it ----------------------------------------------------------------
+
+    def tell(self, message: Message) -> None:
+        self._put(message)
+
+    def refuse(self, code: str) -> None:
+        self._put(self.refusal(code))
+        if close := REFUSALS[code][0]:
+            self._put(close)
+
+    def done(self, recording: int | None) -> None:
+        self._put({"type": "done", "recording": recording})
+        self._put(NORMAL)
+
+    def _put(self, what: Message | int) -> None:
+        try:
+            self.untold.put_nowait(what)
+        except asyncio.QueueFull:
+            self.drop()
+
+    def drop(self) -> None:
+        """It reads more slowly than captions come; what it missed is there when it comes back."""
+        if self.session and self.telling and not self.telling.done():
+            self.session.detach(self)
+            self.telling.cancel()
+            self.telling = asyncio.create_task(self.refuse_now("slow_client"))
+
+    async def _tell_all(self, start: Start) -> None:
+        while not self.closed:
+            what = await self.untold.get()
+            if isinstance(what, int):
+                await self.shut(what)
+                return
+            await self.send_message(what)
+            if what["type"] == "ready" and start.session:
+                await patiently(partial(self.send_snapshot, start.after))
+
+
+class ViewerConsumer(Socket):
+    """Who watches: the owner, and anyone who has the link where the session is public. What it sends is dropped.
+
+    `?after=7`: the captions after the seventh; without it, the latest ones.
+    """
+
+    looking: asyncio.Task[None] | None = None
+    told_at = 0.0
+
+    @property
+    def session_id(self) -> str:
+        return str(self.scope["url_route"]["kwargs"]["session"])
+
+    async def admit(self) -> None:
+        after = parse_qs(self.scope["query_string"].decode("latin-1")).get("after")
+        if after and not after[0].removeprefix("-").isdecimal():
+            raise Refused("bad_message")
+        await self.channel_layer.group_add(group(self.session_id), self.channel_name)
+        row = await self._watched()
+        await self.send_snapshot(int(after[0]) if after else None)
+        if running := live.get(self.session_id):
+            await self.send_message(running.status())
+            if running.tentative:
+                await self.send_message(running.tentative)
+        self.looking = asyncio.create_task(self._look_again())
+        await self._leave_if_ended(row)
+
+    async def disconnect(self, code: int) -> None:
+        self.closed = True
+        if self.looking:
+            self.looking.cancel()
+        await self.channel_layer.group_discard(group(self.session_id), self.channel_name)
+
+    async def live_told(self, event: Message) -> None:
+        self.told_at = time.monotonic()
+        if event["index"] is None:
+            await self.send_text(event["text"])
+        else:
+            await self.send_final(event["index"], event["text"])
+
+    async def live_look(self, _event: Message) -> None:
+        """Something else changed, or may have been missed: is it still allowed, has it ended?"""
+        row = await self._watched()
+        await self.send_captions(Q(index__gte=self.next_index))
+        await self._leave_if_ended(row)
+
+    async def _look_again(self) -> None:
+        """A message may be lost on the way. Who heard nothing for a while looks."""
+        while True:
+            await asyncio.sleep(QUIET)
+            if time.monotonic() - self.told_at > QUIET:
+                await self.channel_layer.send(self.channel_name, {"type": "live.look"})
+
+    async def _watched(self) -> LiveSession:
+        user, token = self.scope["user"], self.scope.get("token")
+        owned = Q(owner=user.pk) if token is None or READS & set(token.scopes) else Q()
+        row = await LiveSession.objects.filter(Q(public=True) | owned, pk=self.session_id).afirst()
+        if row is None:
+            raise Refused("not_found")
+        return row
+
+    async def _leave_if_ended(self, row: LiveSession) -> None:
+        running = live.get(self.session_id)
+        if running and not running.ended:
+            return
+        if row.ended_at is None:
+            return
+        recording = row.recording_id if row.owner_id == self.scope["user"].pk else None
+        await self.send_message({"type": "done", "recording": recording})
+        await self.shut(NORMAL)
+
+
+def _language(scope: Any) -> str:
+    """As Django finds it for a page: from the cookie, then from what the browser asks for."""
+    request = HttpRequest()
+    request.COOKIES = scope.get("cookies", {})
+    headers = dict(scope["headers"])
+    request.META["HTTP_ACCEPT_LANGUAGE"] = headers.get(b"accept-language", b"").decode("latin-1")
+    return translation.get_language_from_request(request)

@@ -1,0 +1,153 @@
+"""A live session that has ended becomes a recording, with its captions as the transcript."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from asgiref.sync import async_to_sync, sync_to_async
+from django.core.files import File
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from recordings.events import recording_changed
+from recordings.jobs import queue_transcription
+from recordings.live.journal import Journal
+from recordings.models import LiveSession, LooseFile, Recording, Segment, Transcription
+from recordings.runner import runner
+from recordings.text import download_name
+from transcription.audio.waveform import Peaks
+
+BLOCK = 1024 * 1024  # bytes in memory
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """What a recording tells of its file."""
+
+    path: Path
+    bytes: int
+    seconds: float
+    sha256: str
+    peaks: list[float]
+
+
+def seal(journal: Journal) -> Sound | None:
+    """Make a proper file of the sound, and read through it once. None where there is no sound. Blocks."""
+    if not journal.size:
+        return None
+    journal.seal()
+    digest, peaks = hashlib.sha256(), Peaks()
+    with journal.path.open("rb") as file:
+        digest.update(file.read(os.fstat(file.fileno()).st_size - journal.size))
+        while block := file.read(BLOCK):
+            digest.update(block)
+            peaks.add(np.frombuffer(block, "<i2"))
+        return Sound(journal.path, file.tell(), journal.seconds, digest.hexdigest(), peaks.values())
+
+
+async def make_recording(session: str, sound: Sound | None, *, all_captioned: bool) -> int | None:
+    """The id of the recording; None where there was no sound. Called again after a crash, it makes no second one.
+
+    Where captions are missing at the end, a job transcribes it all; until it is done, those that are there are the
+    transcript.
+    """
+    if sound is None:
+        return None
+    recording, made = await sync_to_async(_make)(session, sound, all_captioned)
+    if made:
+        runner.wake()  # a job was put in line inside the transaction: whoever looked for it then could not see it yet
+        await recording_changed(recording.pk, recording.owner_id)
+    return recording.pk
+
+
+def _make(session: str, sound: Sound, all_captioned: bool) -> tuple[Recording, bool]:
+    """The rows in one transaction. The storage gets a second name of the file, so that the first is there until then.
+
+    Raises LiveSession.DoesNotExist where its owner is gone.
+    """
+    row = LiveSession.objects.select_related("recording").get(pk=session)
+    if row.recording:
+        return row.recording, False
+    recording = _recording(row, sound)
+    name = recording.original.field.generate_filename(recording, recording.original_name)
+    LooseFile.objects.create(name=name)
+    try:
+        with _Given(sound.path) as file:
+            recording.original = default_storage.save(name, file)
+        with transaction.atomic():
+            recording.save()
+            LooseFile.objects.filter(name=name).delete()
+            _transcript(row, recording)
+            if not all_captioned:
+                async_to_sync(queue_transcription)(recording, limited=False, automatic=True)
+            LiveSession.objects.filter(pk=session).update(recording=recording)
+    except BaseException:
+        LooseFile.discard(name)
+        raise
+    return recording, True
+
+
+def _recording(row: LiveSession, sound: Sound) -> Recording:
+    began = timezone.localtime(row.created_at)
+    title = row.title or _("Live %(date)s") % {"date": f"{began:%Y-%m-%d %H:%M}"}
+    return Recording(
+        owner_id=row.owner_id,
+        title=title,
+        original_name=download_name(title, ".wav"),
+        sha256=sound.sha256,
+        bytes=sound.bytes,
+        duration=sound.seconds,
+        media_type="audio/wav",
+        source=Recording.Source.LIVE,
+        language=row.language,
+        prompt=row.prompt,
+        peaks=sound.peaks,
+    )
+
+
+def _transcript(row: LiveSession, recording: Recording) -> None:
+    """The captions as a transcription that is done. One that turned out to be nothing is no segment."""
+    captions = [caption for caption in row.captions.all() if caption.text]
+    transcription = Transcription.objects.create(
+        recording=recording,
+        status=Transcription.Status.DONE,
+        lane="live",
+        language=row.language,
+        prompt=row.prompt,
+        detected_language=next((caption.language for caption in captions if caption.language), ""),
+        segments_done=len(captions),
+        segments_total=len(captions),
+        seconds_done=recording.duration,
+        attempts=1,
+        started_at=row.created_at,
+        finished_at=timezone.now(),
+    )
+    Segment.objects.bulk_create(
+        Segment(
+            transcription=transcription,
+            index=index,
+            start=min(caption.start, recording.duration),
+            end=min(caption.end, recording.duration),
+            text=caption.text,
+            language=caption.language,
+            words=caption.words,
+        )
+        for index, caption in enumerate(captions)
+    )
+
+
+class _Given(File):  # type: ignore[type-arg]  # takes none at run time
+    """A file that the storage may move away: a second name of one that stays."""
+
+    def __init__(self, path: Path) -> None:
+        self._given = path.with_suffix(".given")
+        self._given.unlink(missing_ok=True)
+        os.link(path, self._given)
+        super().__init__(self._given.open("rb"), name=path.name)
+
+    def temporary_file_path(self) -> str:
+        return str(self._given)

@@ -1,0 +1,99 @@
+"""A client of the protocol `stile.live.1`, as small as one can be, that keeps what it was told."""
+
+import asyncio
+import json
+import struct
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+PROTOCOL = "stile.live.1"
+FRAME = 1600  # samples, 100 ms
+Message = dict[str, Any]
+
+
+def frames(sound: npt.NDArray[np.int16], first: int = 0, size: int = FRAME) -> Iterator[bytes]:
+    """Sound as the protocol has it, from frame `first` on."""
+    for number, start in enumerate(range(0, len(sound), size)):
+        if number >= first:
+            yield struct.pack("<I", number) + sound[start : start + size].tobytes()
+
+
+class Client:
+    """One socket. `told`: all messages so far."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.told: list[Message] = []
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        await self.socket.send(json.dumps({"type": kind} | fields))
+
+    async def start(self, **fields: Any) -> Message:
+        """Begin a session, or go on with one: `ready`, or whatever comes instead."""
+        await self.send("start", **{"session": None, "sample_rate": 16000} | fields)
+        return await self.hear("ready", "error", "done")
+
+    async def hear(self, *kinds: str, seconds: float = 10.0) -> Message:
+        """The next message of one of these kinds."""
+        async with asyncio.timeout(seconds):
+            while True:
+                self.told.append(message := json.loads(await self.socket.recv()))
+                if message["type"] in kinds:
+                    return message
+
+    async def acknowledged(self, number: int, seconds: float = 10.0) -> None:
+        async with asyncio.timeout(seconds):
+            while (await self.hear("ack", seconds=seconds))["seq"] < number:
+                pass
+
+    async def say(self, sound: npt.NDArray[np.int16], first: int = 0, *, pace: float = 0.0, size: int = FRAME) -> None:
+        """Send sound from frame `first` on. pace: 1 for as fast as it is spoken; 0 for at once."""
+        for frame in frames(sound, first, size):
+            await self.socket.send(frame)
+            if pace:
+                await asyncio.sleep(size / 16000 / pace)
+
+    async def closed(self, seconds: float = 10.0) -> int | None:
+        """Hear everything until the socket is closed; the code."""
+        async with asyncio.timeout(seconds):
+            try:
+                while True:
+                    self.told.append(json.loads(await self.socket.recv()))
+            except ConnectionClosed:
+                return self.socket.close_code
+
+    @property
+    def errors(self) -> list[str]:
+        return [message["code"] for message in self.told if message["type"] == "error"]
+
+    def captions(self) -> dict[int, Message]:
+        """What is on the screen, by index. Asserts what every client relies on."""
+        shown: dict[int, Message] = {}
+        for message in self.told:
+            if message["type"] == "caption":
+                before = shown.get(message["index"])
+                if before:
+                    assert before["state"] == "tentative" or before == message
+                    assert message["text"][: before["stable"]] == before["text"][: before["stable"]]
+                shown[message["index"]] = message
+        return shown
+
+    def finals(self) -> list[str]:
+        return [caption["text"] for caption in self.captions().values() if caption["state"] == "final"]
+
+
+@asynccontextmanager
+async def client(url: str, path: str = "/ws/live", **headers: str) -> AsyncIterator[Client]:
+    """A socket to the product at this HTTP address; headers with _ for -."""
+    address = url.replace("http", "ws", 1) + path
+    more = {"Origin": url} | {name.replace("_", "-"): value for name, value in headers.items()}
+    async with connect(
+        address, subprotocols=[PROTOCOL], additional_headers=more, max_queue=None, close_timeout=2
+    ) as socket:
+        yield Client(socket)
