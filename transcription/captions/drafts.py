@@ -1,0 +1,79 @@
+"""The caption that is being worked on: what was heard of it, and how much of that two recognitions agree on."""
+
+from dataclasses import dataclass, field, replace
+
+from transcription.answer import Word
+from transcription.captions.tokens import Token, agreed, continued, fixed, joined
+
+SENTENCE = 1.0  # seconds that a sentence lasts at least, to become a caption of its own
+CLAUSE = 6.0  # seconds after which the end of a clause is good enough
+
+
+@dataclass(eq=False)
+class Draft:
+    """`tokens` begin with `stable` ones, which stay. Two recognitions in a row that agree make a token stable
+    (LocalAgreement-2; Macháček, Dabre and Bojar 2023)."""
+
+    tokens: list[Token] = field(default_factory=list)
+    stable: int = 0
+    heard: int = 0  # place up to which the sound was heard for it
+    heard_before: int = 0  # the same, one recognition earlier: what is stable lies before it
+    told: tuple[str, int] | None = None  # text and length of its stable part, as people saw them
+    language: str = ""
+
+    @property
+    def text(self) -> str:
+        return joined(self.tokens)
+
+    @property
+    def settled(self) -> str:
+        """The characters that stay."""
+        return fixed(self.tokens[: self.stable])
+
+    def hear(self, tokens: list[Token], place: int) -> None:
+        """Another recognition of the same speech, up to a place."""
+        tokens = continued(self.tokens[: self.stable], tokens)
+        self.stable = agreed(self.tokens, tokens)
+        self.tokens = tokens
+        self.heard_before, self.heard = self.heard, place
+
+    def settle(self, tokens: list[Token]) -> None:
+        """The last recognition: no more will come."""
+        self.tokens = continued(self.tokens[: self.stable], tokens)
+        self.stable = len(self.tokens)
+
+    def cut_short(self) -> None:
+        """It ends before what was heard last: only what is stable is sure to lie in it."""
+        del self.tokens[self.stable :]
+        self.heard = self.heard_before = 0
+
+    def boundary(self, start: float, stable_before: int) -> tuple[int, float, float] | None:
+        """After how many of its tokens a caption that begins at second `start` may end for good, and the seconds
+        between which it does. Not inside of what was stable before this: people saw that in one caption."""
+        for count in range(self.stable - 1, max(stable_before, 1) - 1, -1):
+            last, following = self.tokens[count - 1], self.tokens[count]
+            if last.end is None or following.start is None:
+                continue
+            length = last.end - start
+            if (last.ends_sentence and length >= SENTENCE) or (last.ends_clause and length >= CLAUSE):
+                return count, last.end, following.start
+        return None
+
+    def split(self, count: int) -> "Draft":
+        """Cut its first tokens off, as a draft of their own."""
+        head = Draft(self.tokens[:count], count, self.heard, self.heard_before, self.told, self.language)
+        self.tokens = self.tokens[count:]
+        if self.tokens:
+            self.tokens[0] = replace(self.tokens[0], text=self.tokens[0].text.lstrip())
+        self.stable -= count
+        self.told = None
+        return head
+
+    def words(self) -> tuple[Word, ...]:
+        """With their times, if the server told those of all."""
+        words = [
+            Word(token.start, token.end, token.text, token.probability)
+            for token in self.tokens
+            if token.start is not None and token.end is not None
+        ]
+        return tuple(words) if len(words) == len(self.tokens) else ()
