@@ -27,14 +27,16 @@ from accounts.auth import ApiRequest, Scope, needs
 from accounts.idempotency import first_answer
 from accounts.problems import Problem, from_failure, not_found, not_signed_in
 from accounts.throttle import UPLOADS
+from recordings.editing import EditConflict, correct, restore
 from recordings.events import recording_changed
 from recordings.exports import FORMATS, Transcript, segment_json
 from recordings.jobs import Place, cancel_transcription, delete_recording, places, queue_transcription
-from recordings.library import Entry, beginnings, find, page
+from recordings.library import Entry, beginnings, find, page, transcriptions
 from recordings.media import audio_response
 from recordings.messages import error_words
 from recordings.models import Recording, Segment, Transcription
 from recordings.schemas import (
+    Conflict,
     Format,
     RecordingOut,
     RecordingPage,
@@ -43,6 +45,7 @@ from recordings.schemas import (
     SegmentPatch,
     Stats,
     TranscribeIn,
+    TranscriptionList,
     TranscriptOut,
     UploadForm,
     errors,
@@ -366,6 +369,46 @@ async def cancel(request: ApiRequest, id: int) -> dict[str, Any]:
     return await _one(request, id)
 
 
+@api.get(
+    "recordings/{int:id}/transcriptions",
+    response={200: TranscriptionList, **errors(404)},
+    summary="All that were made of it, newest first",
+    tags=["transcriptions"],
+)
+async def list_transcriptions(request: ApiRequest, id: int) -> dict[str, Any]:
+    entry = await find(request.auth.user.pk, id)
+    shown = entry.shown.pk if entry.shown else None
+    return {
+        "items": [
+            {
+                "id": run.pk,
+                "status": run.status,
+                "language": run.language or None,
+                "detected_language": run.detected_language or None,
+                "model": run.model or None,
+                "created_at": run.created_at,
+                "finished_at": run.finished_at,
+                "corrections": run.corrections,
+                "shown": run.pk == shown,
+            }
+            async for run in transcriptions(entry.recording)
+        ]
+    }
+
+
+@api.post(
+    "recordings/{int:id}/transcriptions/{int:transcription}/restore",
+    auth=needs(Scope.WRITE),
+    response={200: RecordingOut, **errors(404, 409)},
+    summary="Go back to an earlier one",
+    tags=["transcriptions"],
+)
+async def restore_transcription(request: ApiRequest, id: int, transcription: int) -> dict[str, Any]:
+    """Its text is the recording’s from now on, until a newer transcription is done. All are kept."""
+    await restore(await find(request.auth.user.pk, id, transcription))
+    return await _one(request, id)
+
+
 # --- Text and sound ----------------------------------------------------------------------------
 
 
@@ -381,9 +424,15 @@ def _files(*media_types: str, status: int = 200) -> dict[str, Any]:
     summary="Its text, as data or as a file",
     tags=["transcripts"],
 )
-async def transcript(request: ApiRequest, id: int, format: Format = "json") -> HttpResponse:
-    """Of the newest transcription that is done; before there is one, json gives what is there so far."""
-    found = await _transcript(await find(request.auth.user.pk, id))
+async def transcript(
+    request: ApiRequest,
+    id: int,
+    format: Format = "json",
+    transcription: QueryEx[int | None, P(description="Another one’s than the text that is shown.")] = None,
+) -> HttpResponse:
+    """Of the transcription restored last, else of the newest that is done; before there is one, json gives what is
+    there so far."""
+    found = await _transcript(await find(request.auth.user.pk, id, transcription))
     if format != "json" and not found.transcription.finished:
         raise Problem(
             409, "not_finished", _("The transcription is not finished. The json format shows the text so far.")
@@ -399,20 +448,18 @@ async def transcript(request: ApiRequest, id: int, format: Format = "json") -> H
 @api.patch(
     "recordings/{int:id}/segments/{int:index}",
     auth=needs(Scope.WRITE),
-    response={200: SegmentOut, **errors(400, 404)},
+    response={200: SegmentOut, **errors(400, 404), 409: Conflict},
     summary="Correct a segment’s text",
     tags=["transcripts"],
 )
-async def correct_segment(request: ApiRequest, id: int, index: int, patch: SegmentPatch) -> dict[str, Any]:
-    """The machine’s text is kept beside the correction."""
-    entry = await find(request.auth.user.pk, id)
-    segment = await Segment.objects.filter(transcription=entry.shown, index=index).afirst()
-    if segment is None:
-        raise not_found()
-    segment.correction = None if patch.text == segment.text else patch.text
-    await Segment.objects.filter(pk=segment.pk).aupdate(correction=segment.correction)
-    await recording_changed(entry.recording.pk, entry.recording.owner_id)
-    return segment_json(segment)
+async def correct_segment(request: ApiRequest, id: int, index: int, patch: SegmentPatch) -> Any:
+    """The machine’s text is kept beside the correction. Send the `transcription` and the `version` that you read, and
+    no change of somebody else’s is lost."""
+    entry = await find(request.auth.user.pk, id, patch.transcription)
+    try:
+        return segment_json(await correct(entry, index, patch.text, patch.version))
+    except EditConflict as conflict:
+        return Status(409, conflict.body() | {"segment": segment_json(conflict.segment)})
 
 
 @api.api_operation(["HEAD"], "recordings/{int:id}/audio", include_in_schema=False)

@@ -24,10 +24,22 @@ async def recording_changed(recording_id: int, owner_id: int) -> None:
 
     Never raises: a page that misses a message finds out by polling, and no job may fail over it.
     """
+    await text_changed(recording_id, owner_id)
+    await _send(QUEUE_GROUP, {"type": "queue.changed"})
+
+
+async def text_changed(recording_id: int, owner_id: int) -> None:
+    """As `recording_changed`, of what does not move the line."""
     try:
-        layer = get_channel_layer()
         gone = not await Recording.objects.filter(pk=recording_id).aexists()
-        await layer.group_send(owner_group(owner_id), {"type": "recording.changed", "id": recording_id, "gone": gone})
-        await layer.group_send(QUEUE_GROUP, {"type": "queue.changed"})
     except Exception:
         logger.exception("pages could not be told that recording %s changed", recording_id)
+        return
+    await _send(owner_group(owner_id), {"type": "recording.changed", "id": recording_id, "gone": gone})
+
+
+async def _send(group: str, message: dict[str, object]) -> None:
+    try:
+        await get_channel_layer().group_send(group, message)
+    except Exception:
+        logger.exception("pages could not be told: %s", message)

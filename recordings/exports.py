@@ -38,6 +38,7 @@ def as_json(transcript: Transcript) -> str:
             "text": transcript.text,
             "language": transcript.language,
             "duration": transcript.recording.duration,
+            "transcription": transcript.transcription.pk,
             "segments": segments,
         },
         ensure_ascii=False,
@@ -57,6 +58,8 @@ def segment_json(segment: Segment) -> dict[str, Any]:
         "start": segment.start,
         "end": segment.end,
         "text": shown_text(segment),
+        "machine_text": None if segment.correction is None else segment.text,
+        "version": segment.version,
         "words": words,
     }
 

@@ -1,10 +1,10 @@
 """Reading a library: somebody's recordings, each with its newest transcription and the one whose text is shown."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypedDict
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from accounts.problems import not_found
@@ -31,6 +31,10 @@ class Ids(TypedDict):
     text_id: int | None
 
 
+class Corrections(TypedDict):
+    corrections: int
+
+
 def library(owner_id: int) -> "QuerySet[WithAnnotations[Recording, Ids]]":
     """The owner's recordings with `newest_id` and `text_id`: the newest transcription, and the one whose text is shown,
     which is what a person went back to, else the newest finished well, else the newest."""
@@ -42,12 +46,25 @@ def library(owner_id: int) -> "QuerySet[WithAnnotations[Recording, Ids]]":
     )
 
 
-async def find(owner_id: int, recording_id: int) -> Entry:
-    """Raises Problem 404 for an id that is nobody's or somebody else's."""
+async def find(owner_id: int, recording_id: int, transcription_id: int | None = None) -> Entry:
+    """With `transcription_id`, that one's text is the one shown. Raises Problem 404 for an id that is nobody's, or
+    somebody else's, or another recording's."""
     recording = await library(owner_id).filter(pk=recording_id).afirst()
     if recording is None:
         raise not_found()
-    return (await _entries([recording]))[0]
+    entry = (await _entries([recording]))[0]
+    if transcription_id is None:
+        return entry
+    run = await recording.transcriptions.filter(pk=transcription_id).afirst()
+    if run is None:
+        raise not_found()
+    return replace(entry, shown=run)
+
+
+def transcriptions(recording: Recording) -> "QuerySet[WithAnnotations[Transcription, Corrections]]":
+    """The recording's, the newest first, each with how many of its segments people corrected."""
+    corrected = Count("segments", filter=Q(segments__correction__isnull=False))
+    return recording.transcriptions.annotate(corrections=corrected).order_by("-id")
 
 
 async def several(owner_id: int, ids: Iterable[int]) -> list[Entry]:

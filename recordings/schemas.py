@@ -40,6 +40,22 @@ class TranscriptionOut(Schema):
     error: ErrorDetail | None
 
 
+class EarlierTranscription(Schema):
+    id: int
+    status: Status
+    language: str | None = Field(description="As asked for; null: to be found out.")
+    detected_language: str | None
+    model: str | None = Field(description="As asked for; null: the server’s default.")
+    created_at: datetime
+    finished_at: datetime | None
+    corrections: int = Field(description="How many segments people corrected.")
+    shown: bool = Field(description="Its text is the recording’s.")
+
+
+class TranscriptionList(Schema):
+    items: list[EarlierTranscription]
+
+
 class Span(Schema):
     start: float = Field(description="Seconds from the start of the recording.")
     end: float
@@ -87,7 +103,8 @@ class RecordingOut(Schema):
     created_at: datetime
     transcription: TranscriptionOut | None = Field(description="The newest one.")
     text: str | None = Field(
-        description="Of the newest transcription that is done; in lists its beginning, at most 300 characters."
+        description="Of the newest transcription that is done, or the one restored since; in lists its beginning, "
+        "at most 300 characters."
     )
 
 
@@ -133,19 +150,34 @@ class SegmentOut(Schema):
     start: float = Field(description="Seconds from the start of the recording.")
     end: float
     text: str = Field(description="A person’s correction where there is one.")
+    machine_text: str | None = Field(description="What `text` corrects; null where nobody corrected it.")
+    version: int = Field(description="Goes up with every change.")
     words: list[Word]
 
 
 class SegmentPatch(BaseModel):
-    model_config = ConfigDict(json_schema_extra={"example": {"text": "What was really said."}})
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"text": "What was really said.", "transcription": 9, "version": 0}}
+    )
 
     text: Correction | None = Field(description="null brings the machine’s text back.")
+    transcription: int | None = Field(None, description="Whose segment it is; left out: the one shown.")
+    version: int | None = Field(
+        None, description="As you read it: where somebody changed the segment since, 409. Left out: the last one wins."
+    )
+
+
+class Conflict(Error):
+    """`segment`: as it stands now. Send your change with its `version`, or take it over."""
+
+    segment: SegmentOut
 
 
 class TranscriptOut(Schema):
     text: str
     language: str | None
     duration: float
+    transcription: int = Field(description="Its id.")
     segments: list[SegmentOut]
 
 

@@ -16,6 +16,11 @@ def one_line(text: str) -> str:
     return " ".join("".join(" " if unicodedata.category(c) in UNPRINTABLE else c for c in text).split())
 
 
+def lines(text: str) -> str:
+    """As `one_line`, but for the line breaks that somebody made; empty lines go."""
+    return "\n".join(filter(None, map(one_line, text.splitlines())))
+
+
 def filename_fault(name: str) -> str | None:
     """What is wrong with a file's name, as a sentence; None where it can be kept as it is."""
     if len(name) > 255:
@@ -52,20 +57,20 @@ def language_code(text: str) -> str:
     return code
 
 
-def _line(longest: int) -> Callable[[str], str]:
+def _checked(clean: Callable[[str], str], longest: int) -> Callable[[str], str]:
     def check(text: str) -> str:
-        line = one_line(text)
-        if len(line) > longest:
+        cleaned = clean(text)
+        if len(cleaned) > longest:
             raise ValueError(_("This is longer than %(longest)d characters.") % {"longest": longest})
-        return line
+        return cleaned
 
     return check
 
 
-Title = Annotated[str, AfterValidator(_line(255))]
+Title = Annotated[str, AfterValidator(_checked(one_line, 255))]
 # Whisper reads at most the last 224 tokens of a prompt (half its context of 448): about 1,000 characters. Twice
 # that is kept for people who list more.
-Prompt = Annotated[str, AfterValidator(_line(2_000))]
+Prompt = Annotated[str, AfterValidator(_checked(one_line, 2_000))]
 # Nobody says more in the 30 s of a segment; people who paste a chapter have the wrong field.
-Correction = Annotated[str, AfterValidator(_line(10_000))]
+Correction = Annotated[str, AfterValidator(_checked(lines, 10_000))]
 Language = Annotated[str, AfterValidator(language_code), StringConstraints(max_length=16)]

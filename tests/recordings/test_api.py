@@ -379,8 +379,8 @@ def test_transcripts_come_in_every_format_and_say_so_before_there_is_one(site: S
     assert code(program.get(path, params={"format": "exe"})) == (422, "invalid_request")
     Transcription.objects.filter(pk=run.pk).update(status="done")
     transcript = program.get(path).json()
-    assert transcript.keys() == {"text", "language", "duration", "segments"}
-    assert transcript["segments"][0].keys() == {"index", "start", "end", "text", "words"}
+    assert transcript.keys() == {"text", "language", "duration", "transcription", "segments"}
+    assert transcript["segments"][0].keys() == {"index", "start", "end", "text", "machine_text", "version", "words"}
     for format, media_type in {"txt": "text/plain", "srt": "application/x-subrip", "vtt": "text/vtt"}.items():
         answer = program.get(path, params={"format": format})
         assert answer.headers["Content-Type"] == f"{media_type}; charset=utf-8"
@@ -397,7 +397,7 @@ def test_the_specification_names_every_route_with_its_errors_and_its_auth(site: 
         ("apiKey", "cookie"),
     }
     operations = [operation for path in spec["paths"].values() for operation in path.values()]
-    assert len(operations) == 11
+    assert len(operations) == 13
     for operation in operations:
         assert {tuple(way) for way in operation["security"]} == {("BearerToken",), ("SessionCookie",)}
         assert {"401", "403", "422", "500", "503"} <= operation["responses"].keys()
