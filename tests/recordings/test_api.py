@@ -17,6 +17,7 @@ SHAPE = {
     "source",
     "duration",
     "bytes",
+    "damaged",
     "media_type",
     "language",
     "created_at",
