@@ -10,7 +10,6 @@ runs in a task of its own and keeps its permit until the server has answered, wh
 """
 
 import asyncio
-import io
 import logging
 import random
 import secrets
@@ -18,6 +17,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Hashable
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -350,9 +350,13 @@ class WhisperClient:
             "timestamp_granularities[]": ["segment", "word"],
             "temperature": str(request.temperature),
         } | {name: value for name in ("language", "prompt") if (value := getattr(request, name))}
-        files = {"file": ("audio.wav", io.BytesIO(request.audio), "audio/wav")}
+        files = {"file": ("audio.wav", request.audio, "audio/wav")}
+        http = self._http()
+        post = http.build_request("POST", url, data=fields, files=files)
+        await post.aread()  # sent whole: httpx would send each field, name and boundary by itself, 26 pieces in all
         try:
-            async with self._http().stream("POST", url, data=fields, files=files) as response:
+            response = await http.send(post, stream=True)
+            async with aclosing(response):
                 body = await self._read(response)
         except httpx.ConnectTimeout:
             raise Unreachable(f"No connection within {CONNECT_TIMEOUT:g} s.") from None
@@ -364,9 +368,8 @@ class WhisperClient:
 
     async def _read(self, response: httpx.Response) -> bytes:
         body = bytearray()
-        async for (
-            chunk
-        ) in response.aiter_raw():  # as it came: what we did not ask to be packed might unfold to anything
+        # As it came: what we did not ask to be packed might unfold to anything.
+        async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > MAX_ANSWER_BYTES:
                 raise ProtocolError(f"The answer is larger than {MAX_ANSWER_BYTES} bytes: {bytes(body[:200])!r}")
