@@ -18,8 +18,6 @@ from functools import cached_property
 from types import TracebackType
 from typing import Self, cast
 
-import httpx
-
 logger = logging.getLogger(__name__)
 
 FIRST_DELAY, LONGEST_DELAY = 1.0, 60.0  # seconds before a restart: doubled each time, up to a minute
@@ -28,10 +26,6 @@ GRACE = 5.0  # seconds from SIGTERM to SIGKILL
 BACKLOG = 128  # connections that may wait for the child
 LONGEST_LINE = 2000  # bytes of the child's log
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x1f\x7f-\x9f]")  # colours, cursor movements and the like
-
-
-class EngineError(Exception):
-    """The embedded engine is not there; the message is one sentence for a person."""
 
 
 class EmbeddedEngine:
@@ -44,7 +38,6 @@ class EmbeddedEngine:
         self._command = command
         self._process: Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
-        self._last_line = "nothing"
 
     @cached_property
     def _listener(self) -> socket.socket:
@@ -79,21 +72,6 @@ class EmbeddedEngine:
             self._supervisor.cancel()
             await asyncio.wait([self._supervisor])
         self._listener.close()
-
-    async def wait_ready(self, timeout: float) -> None:
-        """Wait until the server answers. Raises EngineError after `timeout` seconds."""
-        health = self.url.removesuffix("/v1") + "/health"
-        try:
-            async with asyncio.timeout(timeout), httpx.AsyncClient(trust_env=False, timeout=timeout) as client:
-                while True:
-                    with suppress(httpx.TransportError):  # it died; its successor may answer
-                        await client.get(health)
-                        return
-                    await asyncio.sleep(0.1)
-        except TimeoutError:
-            raise EngineError(
-                f"The embedded Whisper server did not answer within {timeout:g} s. Last it said: {self._last_line}"
-            ) from None
 
     async def _supervise(self) -> None:
         now = asyncio.get_running_loop().time
@@ -144,7 +122,6 @@ class EmbeddedEngine:
 
     def _log(self, line: bytes) -> None:
         if text := _CONTROL.sub("", line.decode(errors="replace")).strip():
-            self._last_line = text
             logger.info("[whisper] %s", text)
 
 
