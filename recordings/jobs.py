@@ -74,6 +74,8 @@ def _put_in_line(job: Transcription, most: int | None) -> Transcription | None:
     User.objects.select_for_update().filter(pk=owner_id).first()  # one at a time per owner, so that the count holds
     unfinished = Transcription.objects.filter(status__in=Transcription.UNFINISHED)
     if existing := unfinished.filter(recording=job.recording_id).first():
+        if existing.automatic and not job.automatic:  # now somebody has asked
+            Transcription.objects.filter(pk=existing.pk).update(automatic=False)
         return existing
     if most is not None and unfinished.filter(recording__owner=owner_id).count() >= most:
         return None

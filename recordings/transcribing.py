@@ -159,8 +159,17 @@ def _finish(job: Transcription, total: int, reader: SpeechReader) -> None:
             duration=reader.duration,
             peaks=reader.peaks,
             damaged=[(round(start, 3), round(end, 3)) for start, end in reader.damaged],
-            shown=None,
+            shown=_shown_after(job),
         )
+
+
+def _shown_after(job: Transcription) -> int | None:
+    """None: the newest. What nobody asked for takes the place of no text that a person chose, or corrected."""
+    if not job.automatic:
+        return None
+    chosen: int | None = Recording.objects.values_list("shown", flat=True).get(pk=job.recording_id)
+    corrected = Segment.objects.filter(transcription__recording=job.recording_id).exclude(correction=None)
+    return chosen or corrected.order_by("-transcription").values_list("transcription", flat=True).first()
 
 
 async def _fail(job: Transcription, code: str, message: str) -> None:

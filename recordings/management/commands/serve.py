@@ -19,6 +19,7 @@ from django.urls import reverse
 from accounts.models import SignInLink
 from recordings.copies import make_copies
 from recordings.jobs import in_line
+from recordings.live.second_pass import make_second_passes
 from recordings.live.sessions import live
 from recordings.models import LooseFile, Upload
 from recordings.patience import patiently
@@ -27,6 +28,7 @@ from recordings.transcribing import run_transcription
 from recordings.tus import remove_expired
 from transcription import service
 
+MAX_MESSAGE_BYTES = 256 * 1024  # of one on a WebSocket: frames of sound have 16 KB at most
 GRACE = 10  # seconds that open requests get when the server is told to stop
 
 
@@ -50,19 +52,25 @@ class Command(BaseCommand):
 
     async def _serve(self, listener: socket.socket, link: str) -> None:
         config = uvicorn.Config(
-            "asrsite.asgi:application", log_config=None, access_log=False, timeout_graceful_shutdown=GRACE
+            "asrsite.asgi:application",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=GRACE,
+            ws_max_size=MAX_MESSAGE_BYTES,
+            ws_per_message_deflate=False,  # sound does not get smaller, and each viewer would cost its own window
         )
         async with service.running(), asyncio.TaskGroup() as tasks:
             tasks.create_task(runner.run(in_line, run_transcription, service.total_limit))
             await patiently(live.take_up_all)
-            copying = tasks.create_task(make_copies())
+            beside = [tasks.create_task(make_copies()), tasks.create_task(make_second_passes())]
             self.stdout.write(f"\n  Stile 听序 is ready. Sign in, once, with\n\n    {link}\n")
             self.stdout.flush()
             for number in (signal.SIGINT, signal.SIGTERM):
                 # When its own work has ended, uvicorn raises the signal that stopped it again: ours may not end then.
                 signal.signal(number, lambda *_: None)
             await _Server(config).serve(sockets=[listener])
-            copying.cancel()
+            for task in beside:
+                task.cancel()
 
 
 class _Server(uvicorn.Server):

@@ -1,0 +1,45 @@
+"""A second, better pass over what was captioned live: a job like any other, while there is nothing else to do."""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.utils import timezone
+
+from recordings.jobs import queue_transcription
+from recordings.live.sessions import live
+from recordings.models import Recording, Transcription
+from recordings.patience import patiently
+from transcription import service
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN = 5.0  # seconds
+FORGOTTEN = timedelta(days=1)  # after which nobody waits for a better text: who still wants one asks for it
+
+
+async def make_second_passes() -> None:
+    """Put one in line whenever the gate is idle, until canceled."""
+    while settings.LIVE_SECOND_PASS:
+        await asyncio.sleep(LOOK_AGAIN)
+        if _idle() and (recording := await patiently(sync_to_async(_next))):
+            try:
+                await queue_transcription(recording, limited=False, automatic=True)
+            except Exception:
+                log.exception("Recording %d gets no second pass", recording.pk)
+
+
+def _idle() -> bool:
+    gates = [server.gate for server in service.snapshot().servers]
+    return not any(live) and not any(gate.active + gate.queued + gate.abandoned for gate in gates)
+
+
+def _next() -> Recording | None:
+    """The newest that has its captions only, while nobody else's work is in line."""
+    if Transcription.objects.filter(status__in=Transcription.UNFINISHED).exists():
+        return None
+    recent = Recording.objects.filter(live_session__ended_at__gt=timezone.now() - FORGOTTEN)
+    others = Transcription.objects.exclude(lane="live").values("recording")
+    return recent.exclude(pk__in=others).order_by("-pk").first()
