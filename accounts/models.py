@@ -8,7 +8,7 @@ from typing import Self
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 
@@ -34,9 +34,9 @@ class ApiToken(models.Model):
     ends_with = models.CharField(max_length=4)
     scopes = models.JSONField(default=list)
     created_at = models.DateTimeField(auto_now_add=True)
-    expires_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True)
-    revoked_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return f"{self.name} …{self.ends_with}"
@@ -57,25 +57,53 @@ class ApiToken(models.Model):
         return token, secret
 
     @classmethod
+    def living(cls) -> QuerySet[Self]:
+        """Those that open, with their users."""
+        unexpired = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+        return cls.objects.select_related("user").filter(unexpired, revoked_at=None, user__is_active=True)
+
+    @classmethod
     async def authenticate(cls, secret: str) -> Self | None:
         """The living token with this secret, its use noted at most once a minute; None if there is none.
 
         Looked up by digest, so the time taken tells nothing about the secrets that exist.
         """
         now = timezone.now()
-        token = (
-            await cls.objects.select_related("user")
-            .filter(
-                Q(expires_at=None) | Q(expires_at__gt=now),
-                digest=digest(secret),
-                revoked_at=None,
-                user__is_active=True,
-            )
-            .afirst()
-        )
+        token = await cls.living().filter(digest=digest(secret)).afirst()
         if token and (token.last_used_at is None or now - token.last_used_at > cls.LAST_USE_RESOLUTION):
             await cls.objects.filter(pk=token.pk).aupdate(last_used_at=now)
         return token
+
+
+class SocketTicket(models.Model):
+    """Opens one WebSocket with the rights of the token or the session that asked for it: neither fits into a URL."""
+
+    LIFE = timedelta(seconds=30)
+
+    digest = models.CharField(max_length=64, unique=True)
+    token = models.ForeignKey(ApiToken, models.CASCADE, null=True, related_name="+")
+    session_key = models.CharField(max_length=40, blank=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"ticket until {self.expires_at:%Y-%m-%d %H:%M:%S}"
+
+    @classmethod
+    async def issue(cls, token: ApiToken | None, session_key: str) -> str:
+        """Make a ticket's secret; those that nobody used in time are forgotten."""
+        secret, now = secrets.token_urlsafe(32), timezone.now()
+        await cls.objects.filter(expires_at__lte=now).adelete()
+        await cls.objects.acreate(
+            digest=digest(secret), token=token, session_key=session_key, expires_at=now + cls.LIFE
+        )
+        return secret
+
+    @classmethod
+    async def redeem(cls, secret: str) -> Self | None:
+        """The ticket, for the first caller only, whoever else tries at the same moment."""
+        ticket = await cls.objects.filter(digest=digest(secret), expires_at__gt=timezone.now()).afirst()
+        used = ticket and (await cls.objects.filter(pk=ticket.pk).adelete())[0]
+        return ticket if used else None
 
 
 class SignInLink(models.Model):

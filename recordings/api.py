@@ -25,6 +25,7 @@ from ninja.renderers import JSONRenderer
 
 from accounts.auth import ApiRequest, Scope, needs
 from accounts.idempotency import first_answer
+from accounts.models import SocketTicket
 from accounts.problems import Problem, from_failure, not_found, not_signed_in
 from accounts.throttle import UPLOADS
 from recordings.editing import EditConflict, correct, restore
@@ -43,6 +44,7 @@ from recordings.schemas import (
     RecordingPatch,
     SegmentOut,
     SegmentPatch,
+    SocketTicketOut,
     Stats,
     TranscribeIn,
     TranscriptionList,
@@ -332,6 +334,20 @@ async def patch_recording(request: ApiRequest, id: int, patch: RecordingPatch) -
 async def remove_recording(request: ApiRequest, id: int) -> Any:
     await delete_recording((await find(request.auth.user.pk, id)).recording)
     return Status(204, None)
+
+
+@api.post(
+    "ws-ticket",
+    auth=needs(*Scope.values),
+    response={200: SocketTicketOut, **errors()},
+    summary="Get a ticket for a WebSocket",
+    tags=["sockets"],
+)
+async def socket_ticket(request: ApiRequest) -> dict[str, Any]:
+    """Append it as `?ticket=…`: it opens one socket, once, with the rights of the token or the session that asks."""
+    token = request.auth.token
+    secret = await SocketTicket.issue(token, "" if token else request.session.session_key or "")
+    return {"ticket": secret, "expires_in": int(SocketTicket.LIFE.total_seconds())}
 
 
 # --- Work --------------------------------------------------------------------------------------

@@ -5,15 +5,15 @@ from typing import Any
 
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
+from accounts.models import ApiToken
+from accounts.sockets import NOT_ALLOWED, Rightful
 from recordings.events import QUEUE_GROUP, owner_group
 from transcription import monitor
 
-NOT_SIGNED_IN = 4401
-NOT_STAFF = 4403
 MONITOR_INTERVAL = 1.0  # seconds between two snapshots on the monitor
 
 
-class Telling(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+class Telling(Rightful, AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels has no types
     """Accepts before it refuses: a close code only reaches the browser on an open socket."""
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **_: Any) -> None:
@@ -23,12 +23,13 @@ class Telling(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels has
 class RecordingsConsumer(Telling):
     """Changes of one's own recordings, and that the line has moved."""
 
+    scopes = frozenset({ApiToken.Scope.READ})
     joined: tuple[str, ...] = ()
 
     async def connect(self) -> None:
         await self.accept()
-        if not self.scope["user"].is_authenticated:
-            await self.close(NOT_SIGNED_IN)
+        if code := self.refusal():
+            await self.close(code)
             return
         self.joined = (owner_group(self.scope["user"].pk), QUEUE_GROUP)
         for group in self.joined:
@@ -48,15 +49,16 @@ class RecordingsConsumer(Telling):
 class MonitorConsumer(Telling):
     """The gate's numbers once a second, for staff, as long as somebody looks."""
 
+    scopes = frozenset({ApiToken.Scope.STATS})
     pushing: asyncio.Task[None] | None = None
+
+    def refusal(self) -> int | None:
+        return super().refusal() or (None if self.scope["user"].is_staff else NOT_ALLOWED)
 
     async def connect(self) -> None:
         await self.accept()
-        user = self.scope["user"]
-        if not user.is_authenticated:
-            await self.close(NOT_SIGNED_IN)
-        elif not user.is_staff:
-            await self.close(NOT_STAFF)
+        if code := self.refusal():
+            await self.close(code)
         else:
             self.pushing = asyncio.create_task(self._push())
 

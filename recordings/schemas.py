@@ -113,6 +113,15 @@ class RecordingPage(Schema):
     next_cursor: str | None = Field(description="Send it as `cursor` for what is older; null at the end.")
 
 
+class SocketTicketOut(Schema):
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"ticket": "p3mB0Yw3cS0r0E1m8aRrX0m1eLq2kXv9hJ4sT7uN6wQ", "expires_in": 30}}
+    )
+
+    ticket: str
+    expires_in: int = Field(description="Seconds.")
+
+
 class UploadForm(BaseModel):
     title: Title = Field("", description="The file’s name if empty.")
     language: Language = Field("", description="A code Whisper knows, such as “zh”; empty or “auto”: find out.")

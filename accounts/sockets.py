@@ -1,0 +1,154 @@
+"""Who a WebSocket belongs to, and that it closes as soon as they may not have it any more.
+
+`SocketDoor` stands before the consumers and sets `scope["user"]` (AnonymousUser for nobody) and `scope["token"]` (None
+for a session). A consumer stays true to them by `Rightful`:
+
+    class Captions(Rightful, AsyncJsonWebsocketConsumer):
+        scopes = frozenset({Scope.READ})  # of which a token needs one; left out: any token will do
+
+        async def connect(self) -> None:
+            await self.accept()  # before a refusal: a close code only reaches the browser on an open socket
+            if code := self.refusal():
+                await self.close(code)
+
+When a token is revoked, changed or expires, a session ends (sign-out, a new password), or a user is deactivated,
+changed or deleted, `scope["user"]` and `scope["token"]` are set anew and `reconsider` is called, which closes the
+socket if `refusal` says so. A consumer that takes leave in its own way, or lets in people who are not signed in,
+overrides `reconsider`; one with rules of its own (staff only) overrides `refusal`. `websocket_disconnect` must reach
+`Rightful`, as it does where only `disconnect` is overridden.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+from urllib.parse import parse_qs
+
+from channels.security.websocket import AllowedHostsOriginValidator
+from channels.sessions import CookieMiddleware
+from django.conf import settings
+from django.contrib.auth import aget_user
+from django.contrib.auth.models import AnonymousUser, User
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts.auth import Caller, Scope
+from accounts.models import ApiToken, SocketTicket
+from accounts.rights import RIGHTS_CHANGED, rights_group
+
+App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+NOT_SIGNED_IN = 4401
+NOT_ALLOWED = 4403
+# Tells come at once, but a command run beside a single process has no way to tell it (see `rights`).
+LOOK_AGAIN = 30.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a socket was opened with: a token, or a session."""
+
+    token: int | None
+    session_key: str | None
+
+    async def caller(self) -> Caller | None:
+        """Whom it proves now; None once it proves nothing any more."""
+        if self.token is not None:
+            token = await ApiToken.living().filter(pk=self.token).afirst()
+            return Caller(token.user, token) if token else None
+        request = HttpRequest()
+        request.session = import_module(settings.SESSION_ENGINE).SessionStore(self.session_key)
+        user = await aget_user(request)
+        return Caller(user) if isinstance(user, User) else None
+
+
+class SocketDoor:
+    """ASGI middleware for WebSockets: `?ticket=` decides, even beside a good session, which a cookie brings.
+
+    A browser sends cookies along from any page, so the Origin must be one of ours. A program sends none; it gets in
+    by ticket only.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._from_our_pages = AllowedHostsOriginValidator(CookieMiddleware(self._admit))
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        from_a_page = any(name == b"origin" for name, _value in scope["headers"])
+        admit = self._admit if _ticket(scope) and not from_a_page else self._from_our_pages
+        await admit(scope, receive, send)
+
+    async def _admit(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await identify(scope, await _proof(scope))
+        await self._app(scope, receive, send)
+
+
+def _ticket(scope: dict[str, Any]) -> str:
+    asked = parse_qs(str(scope["query_string"], "latin-1"))
+    return asked.get("ticket", [""])[0]
+
+
+async def _proof(scope: dict[str, Any]) -> Proof | None:
+    if secret := _ticket(scope):
+        ticket = await SocketTicket.redeem(secret)
+        return Proof(ticket.token_id, ticket.session_key) if ticket else None
+    key = scope["cookies"].get(settings.SESSION_COOKIE_NAME)
+    return Proof(None, key) if key else None
+
+
+async def identify(scope: dict[str, Any], proof: Proof | None) -> None:
+    """Set who the socket belongs to, as it is now."""
+    caller = await proof.caller() if proof else None
+    scope["user"] = caller.user if caller else AnonymousUser()
+    scope["token"] = caller.token if caller else None
+    scope["proof"] = proof if caller else None
+
+
+class Rightful:
+    """For consumers of Channels, before their own base class; see the module."""
+
+    scopes: frozenset[str] = frozenset(Scope.values)
+    scope: dict[str, Any]
+    channel_name: str
+    channel_layer: Any
+    close: Callable[[int], Awaitable[None]]
+    _watching: asyncio.Task[None] | None = None
+
+    def refusal(self) -> int | None:
+        """The code to close with, if who they are now may not have this socket."""
+        user, token = self.scope["user"], self.scope.get("token")
+        if not user.is_authenticated:
+            return NOT_SIGNED_IN
+        return NOT_ALLOWED if token and not self.scopes & set(token.scopes) else None
+
+    async def reconsider(self) -> None:
+        """Close where it must be, at once: nothing that is under way reaches the client any more."""
+        if code := self.refusal():
+            await self.close(code)
+            await self.websocket_disconnect({"type": "websocket.disconnect", "code": code})
+
+    async def rights_changed(self, _event: Any) -> None:
+        await identify(self.scope, self.scope.get("proof"))
+        await self.reconsider()
+
+    async def websocket_connect(self, message: Any) -> None:
+        if self.scope.get("proof"):
+            self._group = rights_group(self.scope["user"].pk)
+            await self.channel_layer.group_add(self._group, self.channel_name)
+            await identify(self.scope, self.scope["proof"])  # what changed before the group was joined
+            self._watching = asyncio.create_task(self._look_again())
+        await super().websocket_connect(message)  # type: ignore[misc]
+
+    async def websocket_disconnect(self, message: Any) -> None:
+        if self._watching:
+            self._watching.cancel()
+            await self.channel_layer.group_discard(self._group, self.channel_name)
+        await super().websocket_disconnect(message)  # type: ignore[misc]
+
+    async def _look_again(self) -> None:
+        while self.scope["proof"]:
+            expires = self.scope["token"] and self.scope["token"].expires_at
+            left = (expires - timezone.now()).total_seconds() if expires else LOOK_AGAIN
+            await asyncio.sleep(min(max(left, 0.0), LOOK_AGAIN))
+            await self.channel_layer.send(self.channel_name, {"type": RIGHTS_CHANGED})

@@ -1,0 +1,253 @@
+"""WebSockets: opened from our own pages, or with a ticket, and closed as soon as the right to them is gone."""
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+
+import httpx
+import pytest
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.utils import timezone
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from accounts.models import ApiToken, SocketTicket
+from tests.recordings.conftest import Site, server, site
+
+__all__ = ["server", "site"]  # fixtures
+
+OWN = "/ws/recordings"
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> None:
+    cache.clear()
+
+
+def ticket(client: httpx.Client) -> str:
+    """A ticket for whoever this client belongs to."""
+    answer = client.post("/api/ws-ticket", headers=csrf(client))
+    assert answer.status_code == 200, answer.text
+    assert answer.json().keys() == {"ticket", "expires_in"}
+    assert answer.json()["expires_in"] == 30
+    return str(answer.json()["ticket"])
+
+
+def csrf(client: httpx.Client) -> dict[str, str]:
+    if "sessionid" not in client.cookies:
+        return {}
+    client.get("/accounts/password")
+    return {"X-CSRFToken": client.cookies["csrftoken"]}
+
+
+@contextmanager
+def opened(site: Site, path: str = OWN, **headers: str) -> Iterator[ClientConnection]:
+    with connect(site.url.replace("http", "ws", 1) + path, additional_headers=headers, proxy=None) as socket:
+        yield socket
+
+
+@contextmanager
+def page_socket(site: Site, browser: httpx.Client, path: str = OWN) -> Iterator[ClientConnection]:
+    with opened(site, path, Origin=site.url, Cookie=f"sessionid={browser.cookies['sessionid']}") as socket:
+        yield socket
+
+
+def closed(socket: ClientConnection, within: float = 3.0) -> int | None:
+    """The code that the server closes with; None if it does not."""
+    end = time.monotonic() + within
+    try:
+        while True:
+            socket.recv(max(0.0, end - time.monotonic()))
+    except TimeoutError:
+        return None
+    except ConnectionClosed as why:
+        return why.rcvd.code if why.rcvd else 1006
+
+
+@pytest.fixture
+def root(site: Site) -> httpx.Client:
+    User.objects.create_superuser("root")
+    return site.browser("root")
+
+
+def changed(root: httpx.Client, what: str, **fields: str) -> None:
+    """As an administrator does it, on the admin's page; an empty field is left out."""
+    answer = root.post(f"/admin/{what}", data=fields, headers=csrf(root))
+    assert answer.status_code == 302, answer.text
+
+
+# --- Coming in ---------------------------------------------------------------------------------
+
+
+def test_a_program_opens_one_socket_with_one_ticket(site: Site) -> None:
+    bought = ticket(site.program())
+    with opened(site, f"{OWN}?ticket={bought}") as socket:
+        assert closed(socket, 0.3) is None
+    with opened(site, f"{OWN}?ticket={bought}") as socket:
+        assert closed(socket) == 4401
+
+
+def test_of_many_who_use_a_ticket_at_the_same_moment_one_gets_in(site: Site) -> None:
+    bought = ticket(site.program())
+
+    def attempt(_: int) -> int | None:
+        with opened(site, f"{OWN}?ticket={bought}") as socket:
+            return closed(socket, 1.0)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(map(str, pool.map(attempt, range(8)))) == ["4401"] * 7 + ["None"]
+
+
+def test_a_ticket_is_kept_as_a_digest_and_forgotten_when_its_time_is_over(site: Site) -> None:
+    program = site.program()
+    late = ticket(program)
+    assert late not in str(list(SocketTicket.objects.values()))
+    SocketTicket.objects.update(expires_at=timezone.now())
+    with opened(site, f"{OWN}?ticket={late}") as socket:
+        assert closed(socket) == 4401
+    ticket(program)
+    assert SocketTicket.objects.count() == 1
+
+
+def test_a_ticket_decides_even_beside_a_good_session(site: Site) -> None:
+    browser = site.browser()
+    with page_socket(site, browser) as socket:
+        assert closed(socket, 0.3) is None
+    with page_socket(site, browser, f"{OWN}?ticket=nonsense") as socket:
+        assert closed(socket) == 4401
+
+
+@pytest.mark.parametrize("origin", ["https://elsewhere.example", "null", None])
+def test_a_session_opens_nothing_from_another_page(site: Site, origin: str | None) -> None:
+    cookie = f"sessionid={site.browser().cookies['sessionid']}"
+    headers = {"Cookie": cookie} | ({"Origin": origin} if origin else {})
+    with pytest.raises(InvalidStatus) as refused, opened(site, **headers):
+        pass
+    assert refused.value.response.status_code == 403
+
+
+def test_a_ticket_opens_nothing_from_another_page_either(site: Site) -> None:
+    bought = ticket(site.program())
+    with pytest.raises(InvalidStatus), opened(site, f"{OWN}?ticket={bought}", Origin="https://elsewhere.example"):
+        pass
+    assert SocketTicket.objects.exists()
+
+
+@pytest.mark.parametrize(("path", "scope"), [(OWN, "read"), ("/ws/monitor", "stats")])
+def test_a_token_needs_the_scope_of_what_it_opens(site: Site, path: str, scope: str) -> None:
+    User.objects.create_superuser("root")
+    others = [other for other in ApiToken.Scope.values if other != scope]
+    with opened(site, f"{path}?ticket={ticket(site.program('root', others))}") as socket:
+        assert closed(socket) == 4403
+    with opened(site, f"{path}?ticket={ticket(site.program('root', [scope]))}") as socket:
+        assert closed(socket, 0.3) is None
+
+
+def test_nobody_gets_no_ticket(site: Site) -> None:
+    assert site.client().post("/api/ws-ticket").status_code == 401
+    assert site.browser().post("/api/ws-ticket").status_code == 403  # no CSRF token
+    assert not SocketTicket.objects.exists()
+
+
+# --- Going out ---------------------------------------------------------------------------------
+
+
+def test_a_revoked_token_loses_its_sockets_at_once_and_no_other_does(site: Site, root: httpx.Client) -> None:
+    program = site.program()
+    token = ApiToken.objects.get()
+    other = site.program()
+    with opened(site, f"{OWN}?ticket={ticket(program)}") as gone, opened(site, f"{OWN}?ticket={ticket(other)}") as kept:
+        spare = ticket(program)
+        day, clock = timezone.now().strftime("%Y-%m-%d %H:%M:%S").split()
+        changed(
+            root,
+            f"accounts/apitoken/{token.pk}/change/",
+            name="test",
+            expires_at_0="",
+            expires_at_1="",
+            revoked_at_0=day,
+            revoked_at_1=clock,
+        )
+        assert closed(gone, 1.0) == 4401
+        assert closed(kept, 0.3) is None
+    with opened(site, f"{OWN}?ticket={spare}") as socket:
+        assert closed(socket) == 4401
+
+
+def test_a_token_that_expires_loses_its_sockets_in_that_moment(site: Site) -> None:
+    program = site.program()
+    ApiToken.objects.update(expires_at=timezone.now() + timedelta(seconds=1.5))
+    with opened(site, f"{OWN}?ticket={ticket(program)}") as socket:
+        assert closed(socket, 0.5) is None
+        assert closed(socket, 2.0) == 4401
+
+
+def test_signing_out_closes_the_sockets_of_that_session(site: Site) -> None:
+    browser, other = site.browser(), site.browser()
+    with (
+        page_socket(site, browser) as socket,
+        opened(site, f"{OWN}?ticket={ticket(browser)}") as by_ticket,
+        page_socket(site, other) as elsewhere,
+    ):
+        assert browser.post("/accounts/logout", headers=csrf(browser)).status_code == 302
+        assert closed(socket, 1.0) == 4401
+        assert closed(by_ticket, 1.0) == 4401
+        assert closed(elsewhere, 0.3) is None
+
+
+def test_a_new_password_closes_the_sockets_of_every_session(site: Site) -> None:
+    User.objects.create_user("mei")  # who has none yet is not asked for the old one
+    browser, other = site.browser(), site.browser()
+    with page_socket(site, browser) as socket, page_socket(site, other) as elsewhere:
+        answer = browser.post(
+            "/accounts/password",
+            data={"new_password1": PASSWORD, "new_password2": PASSWORD},
+            headers=csrf(browser),
+        )
+        assert answer.status_code == 302, answer.text
+        assert closed(socket, 1.0) == 4401
+        assert closed(elsewhere, 1.0) == 4401
+
+
+def test_a_user_who_is_deactivated_loses_all_sockets(site: Site, root: httpx.Client) -> None:
+    program, browser = site.program(), site.browser()
+    mei = User.objects.get(username="mei")
+    with opened(site, f"{OWN}?ticket={ticket(program)}") as one, page_socket(site, browser) as two:
+        changed(
+            root,
+            f"auth/user/{mei.pk}/change/",
+            username="mei",
+            date_joined_0="2026-01-01",
+            date_joined_1="00:00:00",
+        )
+        assert (closed(one, 1.0), closed(two, 1.0)) == (4401, 4401)
+
+
+def test_who_is_no_longer_staff_loses_the_monitor_but_keeps_the_rest(site: Site, root: httpx.Client) -> None:
+    mei = User.objects.create_user("mei", is_staff=True)
+    browser = site.browser()
+    with page_socket(site, browser, "/ws/monitor") as monitor, page_socket(site, browser) as own:
+        assert "limit" in json.loads(monitor.recv(3))
+        changed(
+            root,
+            f"auth/user/{mei.pk}/change/",
+            username="mei",
+            is_active="on",
+            date_joined_0="2026-01-01",
+            date_joined_1="00:00:00",
+        )
+        assert closed(monitor, 1.0) == 4403
+        assert closed(own, 0.3) is None
+
+
+def test_a_change_that_nobody_told_is_found_out(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accounts.sockets.LOOK_AGAIN", 0.3)
+    browser = site.browser()
+    with page_socket(site, browser) as socket:
+        User.objects.update(is_active=False)
+        assert closed(socket, 2.0) == 4401
