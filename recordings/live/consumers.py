@@ -34,7 +34,8 @@ from django.http import HttpRequest
 from django.utils import translation
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from accounts.models import ApiToken
+from accounts.auth import Scope
+from accounts.sockets import NOT_SIGNED_IN, Rightful
 from recordings.live.journal import SAMPLE
 from recordings.live.refusals import REFUSALS, Refused, refusal
 from recordings.live.sessions import MAX_FRAME_BYTES, Session, live
@@ -49,7 +50,6 @@ log = logging.getLogger(__name__)
 PROTOCOL = "stile.live.1"
 NORMAL = 1000
 GONE = (OSError, RuntimeError)  # what a send raises when the client has left, or was closed, meanwhile
-READS = {ApiToken.Scope.READ, ApiToken.Scope.TRANSCRIBE}
 NUMBER = struct.Struct("<I")
 MOST_UNTOLD = 200  # messages that wait for a slow client before it is dropped
 LATEST = 50  # captions that a latecomer gets
@@ -71,7 +71,7 @@ class Start(BaseModel):
     prompt: Prompt = ""
 
 
-class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+class Socket(Rightful, AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
     """Accepts before it refuses: a close code only reaches the browser on an open socket.
 
     next_index   of the final caption that comes next: each is sent once, in order, whatever was lost on the way
@@ -102,12 +102,12 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
         """Raises Refused."""
         raise NotImplementedError
 
-    def refusal(self, code: str) -> Message:
+    def words(self, code: str) -> Message:
         with translation.override(_language(self.scope)):
             return refusal(code)
 
     async def refuse_now(self, code: str) -> None:
-        await self.send_message(self.refusal(code))
+        await self.send_message(self.words(code))
         if close := REFUSALS[code][0]:
             await self.shut(close)
 
@@ -158,15 +158,16 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
 class SpeakerConsumer(Socket):
     """Who speaks. What it is told goes through a line of its own, so that a slow client holds nobody up."""
 
+    scopes = frozenset({Scope.TRANSCRIBE})
     session: Session | None = None
     telling: asyncio.Task[None] | None = None
 
     async def admit(self) -> None:
-        user, token = self.scope["user"], self.scope.get("token")
-        if not user.is_authenticated:
-            raise Refused("not_signed_in")
-        if token and ApiToken.Scope.TRANSCRIBE not in token.scopes:
-            raise Refused("not_allowed")
+        if code := self.refusal():
+            raise Refused("not_signed_in" if code == NOT_SIGNED_IN else "not_allowed")
+
+    async def reconsider(self) -> None:
+        await self.admit()
 
     @property
     def session_id(self) -> str:
@@ -245,7 +246,7 @@ class SpeakerConsumer(Socket):
         self._put(message)
 
     def refuse(self, code: str) -> None:
-        self._put(self.refusal(code))
+        self._put(self.words(code))
         if close := REFUSALS[code][0]:
             self._put(close)
 
@@ -283,6 +284,7 @@ class ViewerConsumer(Socket):
     `?after=7`: the captions after the seventh; without it, the latest ones.
     """
 
+    scopes = frozenset({Scope.READ, Scope.TRANSCRIBE})
     looking: asyncio.Task[None] | None = None
     told_at = 0.0
 
@@ -317,6 +319,9 @@ class ViewerConsumer(Socket):
         else:
             await self.send_final(event["index"], event["text"])
 
+    async def reconsider(self) -> None:
+        await self._watched()
+
     async def live_look(self, _event: Message) -> None:
         """Something else changed, or may have been missed: is it still allowed, has it ended?"""
         row = await self._watched()
@@ -331,10 +336,9 @@ class ViewerConsumer(Socket):
                 await self.channel_layer.send(self.channel_name, {"type": "live.look"})
 
     async def _watched(self) -> LiveSession:
-        user, token = self.scope["user"], self.scope.get("token")
-        owned = Q(owner=user.pk) if token is None or READS & set(token.scopes) else Q()
-        row = await LiveSession.objects.filter(Q(public=True) | owned, pk=self.session_id).afirst()
-        if row is None:
+        row = await LiveSession.objects.filter(pk=self.session_id).afirst()
+        mine = row and row.owner_id == self.scope["user"].pk and not self.refusal()
+        if not row or not (row.public or mine):
             raise Refused("not_found")
         return row
 
