@@ -3,7 +3,8 @@
 from django.urls import path
 
 from recordings import views
-from transcription.admin import monitor_page
+from recordings.live import views as live
+from transcription.admin import monitor_page, set_limit
 
 app_name = "recordings"
 
@@ -13,8 +14,16 @@ urlpatterns = [
     path("recordings/<int:pk>", views.recording, name="recording"),
     path("recordings/<int:pk>/row", views.row, name="row"),
     path("recordings/<int:pk>/text", views.text, name="text"),
+    path("recordings/<int:pk>/transcriptions", views.transcriptions, name="transcriptions"),
+    path("recordings/<int:pk>/transcriptions/<int:transcription>/restore", views.restore, name="restore"),
     path("recordings/<int:pk>/transcribe", views.transcribe, name="transcribe"),
     path("recordings/<int:pk>/cancel", views.cancel, name="cancel"),
     path("recordings/<int:pk>/delete", views.delete, name="delete"),
+    path("live", live.speaker, name="live"),
+    path("live/<slug:session>", live.viewer, name="viewer"),
+    path("live/<slug:session>/overlay", live.overlay, name="overlay"),
+    path("live/<slug:session>/qr", live.qr, name="qr"),
+    path("live/<slug:session>/public", live.publish, name="publish"),
+    path("admin/asr/monitor/limit", set_limit, name="set_limit"),
     path("admin/asr/monitor/", monitor_page, name="monitor"),  # before the admin's own pattern for everything
 ]

@@ -238,6 +238,7 @@ class Gate:
         self.name = name
         self.max_queue = max_queue
         self._limit = limit
+        self._highest = limit.ceiling  # what whoever runs the server vouches for; None: it is to be found
         self._clock = clock
         # Reentrant: collecting a coroutine that was never finished may call `_leave` in the midst of anything.
         self._lock = RLock()
@@ -436,9 +437,16 @@ class Gate:
     # --- the limit, and what there is to see ---------------------------------------------------
 
     def set_ceiling(self, ceiling: int | None) -> None:
-        """Change the highest limit while running; None has it found from 1 upwards. `ValueError` says what is wrong."""
+        """Change the highest limit while running, at most to the one it was made with; None: back to that one.
+
+        `ValueError` says what is wrong.
+        """
         if ceiling is not None and type(ceiling) is not int:
             raise ValueError(f"The limit must be a whole number, not {ceiling!r}.")
+        if ceiling is None:
+            ceiling = self._highest
+        elif self._highest is not None and ceiling > self._highest:
+            raise ValueError(f"The settings let {self.name} have at most {self._highest} calls at once, not {ceiling}.")
         with self._lock:
             now = self._clock()
             if change := self._limit.set_ceiling(ceiling):

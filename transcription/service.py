@@ -92,6 +92,17 @@ def snapshot() -> Snapshot:
     return client().snapshot()
 
 
+def set_limit(name: str, highest: int | None) -> None:
+    """Change the highest limit of the server with this name, until the process ends; None: as the settings say.
+
+    Raises ValueError, with a sentence, where there is no such server or it may not have that limit.
+    """
+    for server in client().pool.servers:
+        if server.gate.name == name:
+            return server.gate.set_ceiling(highest)
+    raise ValueError(f"There is no Whisper server {name!r}.")
+
+
 def total_limit() -> int:
     """How many exchanges may be in flight now, over all servers."""
     return sum(server.gate.limit for server in snapshot().servers)

@@ -1,13 +1,15 @@
 """The monitor shows the same numbers as the stats, follows them, and says when it cannot."""
 
+import html
 import json
 import re
 
+from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.test import Client
 from playwright.async_api import Page, WebSocketRoute, expect
 
-from transcription import monitor
+from transcription import monitor, service
 
 
 def test_the_monitor_is_for_staff(mei: User, jonas: User, client: Client) -> None:
@@ -61,3 +63,29 @@ async def test_it_follows_and_tells_when_no_data_comes(page: Page) -> None:
     await expect(page.locator(".freshness")).to_contain_text("Following")
     await page.clock.fast_forward(12_000)
     await expect(page.locator(".freshness")).to_contain_text("No data since")
+
+
+def test_staff_change_the_limit_while_it_runs_but_not_above_what_the_settings_say(
+    mei: User, jonas: User, client: Client, settings: LazySettings
+) -> None:
+    settings.ASR_API_URL, settings.ASR_MAX_CONCURRENT = "http://gpu:8000/v1", "4"
+    service.client.cache_clear()
+    service.engine.cache_clear()
+    try:
+        client.force_login(jonas)
+        assert client.post("/admin/asr/monitor/limit", {"server": "gpu:8000", "highest": "2"}).status_code == 302
+        assert service.total_limit() == 4
+        client.force_login(mei)
+        for highest, limit, said in (
+            ("2", 2, "The limit was changed, until the next start."),
+            ("5", 2, "The settings let gpu:8000 have at most 4 calls at once, not 5."),
+            ("0", 2, "must be at least 1, not 0"),
+            ("two", 2, "The limit stays as it is. It must be a whole number."),
+            ("", 4, "The limit was changed, until the next start."),
+        ):
+            page = client.post("/admin/asr/monitor/limit", {"server": "gpu:8000", "highest": highest}, follow=True)
+            assert said in html.unescape(page.content.decode())
+            assert service.total_limit() == limit
+    finally:
+        service.client.cache_clear()
+        service.engine.cache_clear()

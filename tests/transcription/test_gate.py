@@ -373,13 +373,14 @@ async def test_g10_another_owner_or_lane_is_not_superseded() -> None:
 @in_virtual_time
 async def test_g11_waiters_are_let_in_at_once_when_the_limit_grows(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "transcription.gate")
-    callers = Callers(gate())
+    callers = Callers(gate(3))
+    callers.gate.set_ceiling(1)
     await callers.add("1", "2", "3", "4")
     callers.gate.set_ceiling(3)
     await rest()
     assert callers.order == ["1", "2", "3"]
     assert "[ASR并发] 并发上限调整 server=whisper limit=3" in caplog.text
-    assert [change.limit for _, change in callers.gate.snapshot().changes] == [3]
+    assert [change.limit for _, change in callers.gate.snapshot().changes] == [1, 3]
     await callers.end()
 
 
@@ -488,9 +489,19 @@ async def test_a_limit_that_is_no_limit_is_refused_with_a_sentence_and_changes_n
 
 
 @in_virtual_time
-async def test_a_fixed_limit_cannot_be_left_to_be_found() -> None:
-    with pytest.raises(ValueError, match="fixed limit must be a number"):
-        gate().set_ceiling(None)
+async def test_nobody_raises_a_limit_above_what_the_settings_say_and_no_number_means_that() -> None:
+    for whisper in (gate(2), gate(AdaptiveLimit(floor=1, ceiling=2))):
+        whisper.set_ceiling(1)
+        with pytest.raises(ValueError, match="settings let whisper have at most 2 calls at once, not 3"):
+            whisper.set_ceiling(3)
+        assert whisper.snapshot().ceiling == 1
+        whisper.set_ceiling(None)
+        assert whisper.snapshot().ceiling == 2
+    found = gate(AdaptiveLimit(floor=1, ceiling=None))
+    found.set_ceiling(7)
+    assert found.snapshot().ceiling == 7
+    found.set_ceiling(None)
+    assert found.snapshot().ceiling is None
 
 
 @in_virtual_time
