@@ -1,6 +1,6 @@
 """What the gate costs, beside other limiters in one run; and what real calls through it take at a real HTTP server.
 
-    python -m bench.gate [--service 0.1] [--calls 1000] [cost] [flat] [live] [makespan]
+    python -m bench.gate [--service 0.25] [--calls 1000] [cost] [flat] [live] [makespan]
 
 cost      microseconds of CPU for a call that does nothing: alone, and with 1,000 waiting for their turn (their tasks
           included; "bare" is these tasks with no limiter). Goals: alone not slower than anyio's limiter; waiting at
@@ -271,7 +271,7 @@ async def live(service: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="*", default=["cost", "flat", "live", "makespan"])
-    parser.add_argument("--service", type=float, default=0.1)
+    parser.add_argument("--service", type=float, default=0.25)
     parser.add_argument("--calls", type=int, default=1000)
     options = parser.parse_args()
     for what in options.what:
