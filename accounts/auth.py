@@ -18,6 +18,7 @@ from accounts.problems import Problem, not_signed_in
 from accounts.throttle import BAD_TOKENS, CALLS
 
 Scope = ApiToken.Scope
+COUNTED = "stile.counted"  # in a request's scope: it has been counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,16 @@ def bearer_secret(request: HttpRequest) -> str | None:
 
 
 async def identify(request: HttpRequest) -> Caller:
+    """The caller, and one call of theirs counted, however often the request is looked at. Raises Problem 401 or 429."""
+    caller = await who(request)
+    scope = getattr(request, "scope", request.META)
+    if COUNTED not in scope:
+        CALLS.require(caller.user.pk)
+        scope[COUNTED] = True
+    return caller
+
+
+async def who(request: HttpRequest) -> Caller:
     """The caller, by token or session; a token decides, even beside a good session. Raises Problem 401 or 429."""
     secret = bearer_secret(request)
     if secret is not None:
@@ -54,14 +65,11 @@ async def identify(request: HttpRequest) -> Caller:
         if token is None:
             BAD_TOKENS.require(request.META.get("REMOTE_ADDR", ""))
             raise not_signed_in()
-        caller = Caller(token.user, token)
-    else:
-        user = await aget_user(request)
-        if not isinstance(user, User):
-            raise not_signed_in()
-        caller = Caller(user)
-    CALLS.require(caller.user.pk)
-    return caller
+        return Caller(token.user, token)
+    user = await aget_user(request)
+    if not isinstance(user, User):
+        raise not_signed_in()
+    return Caller(user)
 
 
 async def read_form(request: HttpRequest) -> None:

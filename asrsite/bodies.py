@@ -5,6 +5,7 @@ import json
 import re
 import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from importlib import import_module
 from io import BytesIO
 from typing import Any
@@ -13,13 +14,14 @@ from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.db import connections
+from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils import translation
 from django.utils.functional import lazy
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from accounts.auth import Caller, Scope, identify
+from accounts.auth import COUNTED, Caller, Scope, identify, who
 from accounts.problems import Problem, from_failure
 
 AsgiScope = MutableMapping[str, Any]
@@ -41,13 +43,15 @@ PIECEWISE = re.compile(r"^/api/uploads/[^/]+$")
 # A server that answers and closes while the client still sends makes the kernel drop the answer on the way (RFC
 # 9112, section 9.6): so what comes in is thrown away for a while first.
 LINGER = 2.0  # seconds
+ASK_AGAIN = 1.0  # seconds after which whoever still sends is asked again whether they may
 
 
 class BodyGuard:
     """ASGI middleware that lets a large body in only where one belongs, from someone who may, up to its limit.
 
     Whoever may not is told at once (401, 403, 413), before a byte of the body is read, and the connection is closed;
-    a body of unknown length is cut off at the limit. A disk that fills up while Django stores the body becomes a 507.
+    one who loses the right meanwhile, within a second. A body of unknown length is cut off at the limit. A disk that
+    fills up while Django stores the body becomes a 507.
     """
 
     def __init__(self, app: App) -> None:
@@ -66,7 +70,9 @@ class BodyGuard:
             await send(message)
 
         try:
-            limit = await _limit(scope)
+            limit, right = await _limit(scope)
+            if right:
+                receive = _watched(receive, scope, right)
             await self.app(scope, _counted(receive, limit), sending)
         except Exception as failure:
             problem = failure if isinstance(failure, Problem) else from_failure(failure)
@@ -75,8 +81,11 @@ class BodyGuard:
             await _refuse(problem, scope, receive, send)
 
 
-async def _limit(scope: AsgiScope) -> int:
-    """How many bytes of body this request may have; raises Problem where it announces too many, or has no right to."""
+async def _limit(scope: AsgiScope) -> tuple[int, Scope | None]:
+    """How many bytes of body this request may have, and the right that so many take.
+
+    Raises Problem where it announces too many, or has no right to.
+    """
     headers = dict(scope["headers"])
     announced = headers.get(b"content-length", b"")
     size = int(announced) if announced.isdigit() else None
@@ -84,24 +93,25 @@ async def _limit(scope: AsgiScope) -> int:
     path = PIECEWISE.sub("/api/uploads", scope["path"])
     right = UPLOADS.get((scope["method"], path))
     if right is None or small:
-        limit = SMALL
+        limit, right = SMALL, None
     else:
-        (await _caller(scope)).require(right)
+        (await _caller(scope, identify)).require(right)
+        scope[COUNTED] = True
         most = PIECE if path == "/api/uploads" else settings.MAX_UPLOAD_BYTES
         limit = most + SMALL  # the form's other fields, and what parts them
     if size is not None and size > limit:
         raise _too_large(limit)
-    return limit
+    return limit, right
 
 
-async def _caller(scope: AsgiScope) -> Caller:
+async def _caller(scope: AsgiScope, find: Callable[[HttpRequest], Awaitable[Caller]]) -> Caller:
     request = _request(scope)
     sessions = import_module(settings.SESSION_ENGINE)
     request.session = sessions.SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
     # A thread of this request's own, as Django does it, and no connection left behind in it.
     async with ThreadSensitiveContext():
         try:
-            return await identify(request)
+            return await find(request)
         finally:
             await sync_to_async(connections.close_all)()
 
@@ -109,6 +119,27 @@ async def _caller(scope: AsgiScope) -> Caller:
 def _request(scope: AsgiScope) -> ASGIRequest:
     """The request without what Django may find fault with."""
     return ASGIRequest({**scope, "query_string": b""}, BytesIO())
+
+
+def _watched(receive: Receive, scope: AsgiScope, right: Scope) -> Receive:
+    """Until the body's end, whoever sends it is asked again and again whether they may."""
+    clock = asyncio.get_running_loop().time
+    ask_at, more = clock() + ASK_AGAIN, True
+
+    async def receiving() -> Message:
+        nonlocal ask_at, more
+        while more:
+            if clock() >= ask_at:
+                (await _caller(scope, who)).require(right)
+                ask_at = clock() + ASK_AGAIN
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(ask_at):
+                    message = await receive()
+                more = message.get("more_body", False)
+                return message
+        return await receive()
+
+    return receiving
 
 
 def _counted(receive: Receive, limit: int) -> Receive:

@@ -1,12 +1,19 @@
 """The guard in front of Django: large bodies only where they belong, from those who may, up to the limit."""
 
 import json
+import select
 import socket
 import time
+from uuid import UUID, uuid4
 
 import pytest
 from django.conf import LazySettings
+from django.contrib.sessions.models import Session
+from django.core.cache import cache
+from django.utils import timezone
 
+from accounts.models import ApiToken
+from accounts.throttle import Allowance
 from bench import upload as bench
 from tests.recordings.conftest import Site
 
@@ -87,6 +94,40 @@ def test_a_person_who_is_signed_in_may_send_a_large_body(site: Site) -> None:
     browser.cookies["csrftoken"] = token = "a" * 32
     answer = browser.post("/api/recordings", files={"file": ("a.wav", bytes(4 * MIB))}, headers={"X-CSRFToken": token})
     assert (answer.status_code, answer.json()["error"]["code"]) == (415, "not_audio")
+
+
+@pytest.mark.parametrize("loses", ["token", "session"])
+@pytest.mark.parametrize("resumable", [True, False])
+def test_whoever_loses_the_right_to_an_upload_is_stopped_while_it_runs(
+    site: Site, loses: str, resumable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asrsite.bodies.ASK_AGAIN", 0.2)
+    token = "a" * 32
+    client = site.program() if loses == "token" else site.browser()
+    client.cookies["csrftoken"] = client.headers["X-CSRFToken"] = token
+    line = f"PATCH /api/uploads/{UUID(int=1)}" if resumable else "POST /api/recordings"
+    request = client.build_request("POST", "/", headers={"Content-Length": str(8 * MIB)})
+    head = f"{line} HTTP/1.1\n" + "".join(f"{name}: {value}\n" for name, value in request.headers.items())
+    with socket.create_connection(site.address, timeout=10) as connection:
+        connection.sendall(f"{head}\n".replace("\n", "\r\n").encode())
+        connection.sendall(bytes(MIB))
+        assert not select.select([connection], [], [], 0.5)[0]  # it goes on, and they were asked twice
+        ApiToken.objects.update(revoked_at=timezone.now())
+        Session.objects.all().delete()
+        connection.settimeout(0.5)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")
+    assert site.files() == []
+
+
+def test_an_upload_counts_as_one_call(site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.clear()
+    monkeypatch.setattr("accounts.auth.CALLS", Allowance("calls", 3, 60))
+    api = site.program()
+    for _ in range(3):
+        headers = {"Idempotency-Key": str(uuid4())}
+        answer = api.post("/api/recordings", files={"file": clip.ljust(3 * MIB, b"\0")}, headers=headers)
+        assert answer.status_code == 201
+    assert api.get("/api/recordings").status_code == 429
 
 
 @pytest.mark.slow
