@@ -26,6 +26,7 @@ class Received:
     headers: dict[str, str]
     file_bytes: int
     digest: str
+    reply: "Reply | None" = None  # where what is answered depends on what was sent
 
     @property
     def audio_seconds(self) -> float:
@@ -82,6 +83,7 @@ class WhisperStub:
     seconds: how long a computation takes; per_second: what each second of audio adds to it.
     replies: what is answered after it, the last one for ever.
     capacity: computations above it end in out-of-memory; None for as many as come.
+    hear: the answer to a file, in place of the script.
     """
 
     def __init__(
@@ -90,10 +92,12 @@ class WhisperStub:
         replies: Reply | Iterable[Reply] | None = None,
         capacity: int | None = None,
         per_second: float = 0.0,
+        hear: Callable[[bytes], Reply] | None = None,
     ) -> None:
         self.answer(said() if replies is None else replies, seconds)
         self._capacity = capacity
         self._per_second = per_second
+        self._hear = hear
         self._loop = asyncio.new_event_loop()
         self._computations: set[asyncio.Task[None]] = set()
         self.received: list[Received] = []
@@ -186,13 +190,14 @@ class WhisperStub:
                 file = value
             elif name := re.search(rb'name="([^"]+)"', about):
                 fields[name[1].decode()] = value.decode()
-        return Received(time.monotonic(), fields, headers, len(file), hashlib.sha256(file).hexdigest())
+        reply = self._hear(file) if self._hear else None
+        return Received(time.monotonic(), fields, headers, len(file), hashlib.sha256(file).hexdigest(), reply)
 
     async def _compute(self, request: Received, writer: asyncio.StreamWriter) -> None:
         self.computing += 1
         self.peak = max(self.peak, self.computing)
         over = self._capacity is not None and self.computing > self._capacity
-        reply = OUT_OF_MEMORY if over else next(self._script)
+        reply = OUT_OF_MEMORY if over else request.reply or next(self._script)
         try:
             await asyncio.sleep(0 if over else self._seconds() + self._per_second * request.audio_seconds)
         finally:

@@ -4,15 +4,18 @@ import asyncio
 import json
 import struct
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
+from urllib.parse import urlencode
 
+import httpx
 import numpy as np
 import numpy.typing as npt
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Origin, Subprotocol
 
-PROTOCOL = "stile.live.1"
+PROTOCOL = Subprotocol("stile.live.1")
 FRAME = 1600  # samples, 100 ms
 Message = dict[str, Any]
 
@@ -37,19 +40,20 @@ class Client:
     async def start(self, **fields: Any) -> Message:
         """Begin a session, or go on with one: `ready`, or whatever comes instead."""
         await self.send("start", **{"session": None, "sample_rate": 16000} | fields)
-        return await self.hear("ready", "error", "done")
+        return await self.told_of("ready", "error", "done")
 
-    async def hear(self, *kinds: str, seconds: float = 10.0) -> Message:
+    async def told_of(self, *kinds: str, seconds: float = 10.0) -> Message:
         """The next message of one of these kinds."""
         async with asyncio.timeout(seconds):
             while True:
-                self.told.append(message := json.loads(await self.socket.recv()))
+                message: Message = json.loads(await self.socket.recv())
+                self.told.append(message)
                 if message["type"] in kinds:
                     return message
 
     async def acknowledged(self, number: int, seconds: float = 10.0) -> None:
         async with asyncio.timeout(seconds):
-            while (await self.hear("ack", seconds=seconds))["seq"] < number:
+            while (await self.told_of("ack", seconds=seconds))["seq"] < number:
                 pass
 
     async def say(self, sound: npt.NDArray[np.int16], first: int = 0, *, pace: float = 0.0, size: int = FRAME) -> None:
@@ -89,11 +93,22 @@ class Client:
 
 
 @asynccontextmanager
-async def client(url: str, path: str = "/ws/live", **headers: str) -> AsyncIterator[Client]:
-    """A socket to the product at this HTTP address; headers with _ for -."""
-    address = url.replace("http", "ws", 1) + path
-    more = {"Origin": url} | {name.replace("_", "-"): value for name, value in headers.items()}
-    async with connect(
-        address, subprotocols=[PROTOCOL], additional_headers=more, max_queue=None, close_timeout=2
-    ) as socket:
+async def client(url: str, path: str = "/ws/live", **query: object) -> AsyncIterator[Client]:
+    """A socket to the product at this HTTP address: a program's with a ticket, else a page's."""
+    parameters = urlencode({name: value for name, value in query.items() if value is not None})
+    address = f"{url.replace('http', 'ws', 1)}{path}?{parameters}"
+    origin = None if "ticket" in query else Origin(url)
+    async with connect(address, origin=origin, subprotocols=[PROTOCOL], max_queue=None, close_timeout=2) as socket:
         yield Client(socket)
+
+
+def ticket(api: httpx.Client) -> str:
+    return str(api.post("/api/ws-ticket").raise_for_status().json()["ticket"])
+
+
+def speaking(api: httpx.Client) -> AbstractAsyncContextManager[Client]:
+    return client(str(api.base_url), ticket=ticket(api))
+
+
+def watching(api: httpx.Client, session: str, after: int | None = None) -> AbstractAsyncContextManager[Client]:
+    return client(str(api.base_url), f"/ws/live/{session}", ticket=ticket(api), after=after)

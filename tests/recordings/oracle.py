@@ -1,0 +1,86 @@
+"""A Whisper server that knows the sound by heart: it answers with exactly the words that are in what it is sent.
+
+So a test sees from the text which sound reached it: each word is there once, in order, or something was lost or heard
+twice.
+"""
+
+import wave
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tests.speech import librivox
+from tests.whisper_stub import Reply, http
+from transcription.audio.vad import RATE, WINDOW, VoiceActivity
+
+Samples = npt.NDArray[np.int16]
+
+WORD = 0.4  # seconds, about
+SENTENCE = 8  # words
+PROBE = 64  # samples that are like no others
+
+
+def samples(path: Path) -> Samples:
+    with wave.open(str(path)) as file:
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2")
+
+
+def speech(clips: int, pause: float = 1.0) -> Samples:
+    """So many of the LibriVox clips, with pauses; no two stretches alike, though there are but five clips."""
+    noise = np.random.default_rng(1)
+    silence = np.zeros(int(pause * RATE), np.int16)
+    parts = [silence]
+    for number in range(clips):
+        parts += [samples(librivox()[number % 5].path), silence]
+    sound = np.concatenate(parts)
+    like_no_other: Samples = np.clip(sound + noise.integers(-3, 4, len(sound)), -32768, 32767).astype("<i2")
+    return like_no_other
+
+
+class Oracle:
+    """For `WhisperStub(hear=…)`."""
+
+    def __init__(self, sound: Samples) -> None:
+        self._sound = sound
+        self._bytes = sound.tobytes()
+
+    @cached_property
+    def words(self) -> list[tuple[float, float, str]]:
+        """Start and end in seconds, and the word: as many as fit in each run of speech."""
+        speech = VoiceActivity()(self._sound) >= 0.5
+        runs = np.flatnonzero(np.diff(speech, prepend=False, append=False)).reshape(-1, 2) * WINDOW / RATE
+        found: list[tuple[float, float, str]] = []
+        for start, end in runs:
+            if end - start < 0.15:
+                continue
+            count = max(1, round((end - start) / WORD))
+            for number in range(count):
+                length = (end - start) / count
+                dot = "." if len(found) % SENTENCE == SENTENCE - 1 else ""
+                begin = float(start + number * length)
+                found.append((begin, float(begin + length), f"w{len(found)}{dot}"))
+        return found
+
+    @property
+    def text(self) -> str:
+        return " ".join(word for _, _, word in self.words)
+
+    def __call__(self, file: bytes) -> Reply:
+        sent = np.frombuffer(file[44:], "<i2")
+        start = self._place(sent) / RATE
+        here = [
+            (max(0.0, begin - start), min(end - start, len(sent) / RATE), word)
+            for begin, end, word in self.words
+            if start <= (begin + end) / 2 < start + len(sent) / RATE
+        ]
+        words = [{"start": begin, "end": end, "word": f" {word}", "probability": 0.9} for begin, end, word in here]
+        return http(200, {"text": " ".join(word for *_, word in here), "language": "english", "words": words})
+
+    def _place(self, sent: Samples) -> int:
+        """Where in the whole sound this begins; found by its loudest moment."""
+        loudest = min(int(np.argmax(np.abs(sent.astype(np.int32)))), len(sent) - PROBE)
+        offset = self._bytes.find(sent[loudest : loudest + PROBE].tobytes())
+        assert offset >= 0
+        return offset // 2 - loudest
