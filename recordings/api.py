@@ -454,7 +454,9 @@ async def transcript(
             409, "not_finished", _("The transcription is not finished. The json format shows the text so far.")
         )
     media_type, write = FORMATS[format]
-    response = HttpResponse(await asyncio.to_thread(write, found), content_type=f"{media_type}; charset=utf-8")
+    content = await asyncio.to_thread(write, found)
+    charset = "; charset=utf-8" if isinstance(content, str) else ""
+    response = HttpResponse(content, content_type=media_type + charset)
     if format != "json":
         filename = download_name(found.recording.title, f".{format}")
         response["Content-Disposition"] = content_disposition_header(True, filename) or "attachment"

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from recordings.text import Correction, Language, Prompt, Title
 
 Status = Literal["queued", "transcribing", "done", "failed", "canceled"]
-Format = Literal["json", "txt", "srt", "vtt", "md"]
+Format = Literal["json", "txt", "srt", "vtt", "md", "docx"]
 
 
 class ErrorDetail(Schema):

@@ -1,15 +1,18 @@
 """The recordings API: its shapes, who may do what, and that its errors are always of one form."""
 
+import io
 from typing import Any
 
 import httpx
 import pytest
 from django.contrib.auth.models import User
 from django.db.backends.utils import CursorWrapper
+from docx import Document
 
 from recordings.models import Recording, Segment, Transcription
 from tests.recordings.conftest import Site
 
+WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 SHAPE = {
     "id",
     "title",
@@ -387,6 +390,10 @@ def test_transcripts_come_in_every_format_and_say_so_before_there_is_one(site: S
         assert answer.headers["Content-Type"] == f"{media_type}; charset=utf-8"
         assert answer.headers["Content-Disposition"].endswith(f"%E4%BC%9A%E8%AE%AE__1_.{format}")
         assert "So far." in answer.text
+    answer = program.get(path, params={"format": "docx"})
+    assert answer.headers["Content-Type"] == WORD
+    assert answer.headers["Content-Disposition"].endswith("%E4%BC%9A%E8%AE%AE__1_.docx")
+    assert "So far." in Document(io.BytesIO(answer.content)).paragraphs[-1].text
 
 
 def test_the_specification_names_every_route_with_its_errors_and_its_auth(site: Site) -> None:
@@ -398,7 +405,7 @@ def test_the_specification_names_every_route_with_its_errors_and_its_auth(site: 
         ("apiKey", "cookie"),
     }
     operations = [operation for path in spec["paths"].values() for operation in path.values()]
-    assert len(operations) == 13
+    assert len(operations) == 14
     for operation in operations:
         assert {tuple(way) for way in operation["security"]} == {("BearerToken",), ("SessionCookie",)}
         assert {"401", "403", "422", "500", "503"} <= operation["responses"].keys()

@@ -1,16 +1,21 @@
 """Transcripts as files: cues people can read, times that fit, and text that stays text."""
 
+import io
 import json
 import unicodedata
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pysubs2
 import pytest
+from django.utils import translation
+from docx import Document
+from docx.oxml.ns import qn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recordings.cues import Cue, cues
-from recordings.exports import SRT_SAFE, Transcript, as_json, as_md, as_srt, as_txt, as_vtt
+from recordings.exports import SRT_SAFE, Transcript, as_docx, as_json, as_md, as_srt, as_txt, as_vtt
 from recordings.models import Recording, Segment, Transcription
 from recordings.transcript import join, tokens
 
@@ -18,6 +23,7 @@ ENGLISH = (
     " Mrs. Dashwood had been informed, by her husband, of the solemn promise; it lightened his last earthly "
     "reflections. She did not doubt its sincerity, any more than he had doubted it himself. No."
 )
+MADE_AT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 CHINESE = "大家好，今天我们讨论三个问题：第一，预算；第二，人手；第三，什么时候可以把新版本的软件交给客户使用。谁先说？"
 
 
@@ -34,7 +40,7 @@ def segment(text: str, start: float = 0.0, *, pace: float = 0.3, correction: str
 
 def transcript(*segments: Segment, title: str = "Meeting") -> Transcript:
     run = Transcription(status="done", detected_language="en")
-    return Transcript(Recording(title=title, duration=100.0), run, segments)
+    return Transcript(Recording(title=title, duration=100.0, created_at=MADE_AT), run, segments)
 
 
 def width(line: str) -> float:
@@ -120,6 +126,39 @@ def test_nothing_that_was_said_or_typed_becomes_markup_or_a_cue() -> None:
     assert "\\<script\\>" in md
     assert "\\[a\\](http\\://b.c) \\_x\\_ \\# \\|" in md
     assert all(line.startswith(("# \\# \\<b", "**00:00:00**")) for line in md.splitlines() if line)
+
+
+def opened(made: Transcript) -> list[str]:
+    """The paragraphs that a program which reads Word documents finds."""
+    return [paragraph.text for paragraph in Document(io.BytesIO(as_docx(made))).paragraphs]
+
+
+def test_a_word_document_has_title_date_and_a_timed_paragraph_for_each_segment() -> None:
+    made = transcript(segment(ENGLISH), segment("", 30), segment(CHINESE, 3725), title="会议 ☕ reunión")
+    with translation.override("zh-hans"):
+        assert opened(made) == [
+            "会议 ☕ reunión",
+            "2026年11月24日",
+            f"00:00:00  {ENGLISH.strip()}",
+            f"01:02:05  {CHINESE}",
+        ]
+    about = Document(io.BytesIO(as_docx(made))).core_properties
+    assert (about.title, about.author, about.comments) == ("会议 ☕ reunión", "", "")
+    assert about.created == MADE_AT
+
+
+def test_a_word_document_keeps_hostile_text_as_text() -> None:
+    hostile = f"{HOSTILE} \x00\x0b\ufffe {{HYPERLINK}} =1+1"
+    said = opened(transcript(segment(ENGLISH, correction=hostile), title="<w:t>x</w:t>\x01"))
+    assert said[0] == "<w:t>x</w:t>"
+    assert said[2].split() == ["00:00:00", *HOSTILE.split(), "{HYPERLINK}", "=1+1"]
+
+
+def test_a_script_from_the_right_begins_at_the_right() -> None:
+    document = Document(io.BytesIO(as_docx(transcript(segment("مرحبا بالعالم"), segment("Hello world"), title="x"))))
+    arabic, english = document.paragraphs[2:]
+    assert [len(list(paragraph._p.iter(qn("w:bidi")))) for paragraph in (arabic, english)] == [1, 0]
+    assert [run.font.rtl for run in (*arabic.runs, *english.runs)] == [None, True, None, None]
 
 
 def test_a_correction_is_used_everywhere_with_the_times_of_the_words_that_stayed() -> None:
