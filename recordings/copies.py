@@ -7,6 +7,7 @@ gives the copy to the recording. So what a killed server had begun, the next one
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import closing
 from io import SEEK_END
 from pathlib import PurePath
 from typing import BinaryIO, TypeVar, cast
@@ -75,10 +76,11 @@ async def _make(recording: Recording) -> bool:
     """Whether it was made; not where the recording was deleted meanwhile."""
     original = await asyncio.to_thread(recording.original.storage.open, str(recording.original.name))
     with original, TemporaryUploadedFile("copy", "audio/webm", 0, None) as copy:  # its folder is cleared up at starts
-        steps = write_playable(cast(BinaryIO, original), cast(BinaryIO, copy.file), max_hours=settings.MAX_AUDIO_HOURS)
-        while await _to_its_end(lambda: next(steps, None)):
-            if not await Recording.objects.filter(pk=recording.pk).aexists():
-                return False
+        files = cast(BinaryIO, original), cast(BinaryIO, copy.file)
+        with closing(write_playable(*files, max_hours=settings.MAX_AUDIO_HOURS)) as steps:
+            while await _to_its_end(lambda: next(steps, None)):
+                if not await Recording.objects.filter(pk=recording.pk).aexists():
+                    return False
         await _to_its_end(lambda: _store(recording, copy))
     if given := await patiently(lambda: _give(recording)):
         await recording_changed(recording.pk, recording.owner_id)

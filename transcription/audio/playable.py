@@ -2,7 +2,8 @@
 
 from __future__ import annotations  # PyAV's types are generic in its stubs only
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import BinaryIO
 
@@ -49,11 +50,11 @@ def plays(media: Media, media_type: str) -> bool:
     return (media_type, codec) in _PLAYED and media.picture in _SHOWN and not media.endless
 
 
-def write_playable(file: BinaryIO, target: BinaryIO, *, max_hours: float) -> Iterator[float]:
+def write_playable(file: BinaryIO, target: BinaryIO, *, max_hours: float) -> Generator[float]:
     """Write the copy to `target`, which is empty and can be read and sought; yields now and then how far it is.
 
-    Blocking, in bounded memory. Raises as `SpeechReader` does. Opus is packed anew as it is, unless its times have
-    gaps or jumps.
+    Blocking, in bounded memory. To stop early, close the iterator before the files. Raises as `SpeechReader` does.
+    Opus is packed anew as it is, unless its times have gaps or jumps.
     """
     with opened(file) as media:
         if media.stream.codec_context.name == "opus":
@@ -149,5 +150,29 @@ class _Steps:
             yield seconds
 
 
-def _webm(target: BinaryIO) -> OutputContainer:
-    return av.open(target, "w", format="webm")
+class _Target:
+    """The file to write to. Keeps errors, such as of a full disk: FFmpeg only knows that there was one."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+        self.error: Exception | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._file.write(data)
+        except Exception as error:
+            self.error = error
+            raise
+
+
+@contextmanager
+def _webm(file: BinaryIO) -> Iterator[OutputContainer]:
+    target = _Target(file)
+    try:
+        with av.open(target, "w", format="webm") as out:
+            yield out
+    except av.FFmpegError as error:
+        if target.error:
+            raise target.error from error
+        raise

@@ -1,0 +1,188 @@
+"""Copies for browsers that cannot play the original: made beside the jobs, served, and never left over."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from asgiref.sync import sync_to_async
+from django.conf import LazySettings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
+from recordings import copies
+from recordings.jobs import delete_recording
+from recordings.models import LooseFile, Recording, copy_name
+from tests.product import Product, transcribed, upload, wait_for
+from tests.recordings.running import recording, someone
+from tests.recordings.storm import processes, query
+from tests.transcription.audio_files import clip, encode
+from tests.transcription.calls import until
+from tests.whisper_stub import WhisperStub
+from transcription.audio import probe
+
+
+@pytest.fixture
+def amr(tmp_path: Path) -> Path:
+    """What old phones record, 7 seconds."""
+    how: dict[str, Any] = {"codec": "libopencore_amrnb", "rate": 8000, "encoder": {"b": "12200"}}
+    return encode(tmp_path / "phone.amr", clip(), **how)
+
+
+@pytest.fixture
+def long(tmp_path: Path) -> Path:
+    """Three minutes of sound, whose copy takes some seconds."""
+    return encode(tmp_path / "long.au", np.concatenate([clip()] * 25), codec="pcm_s16be")
+
+
+@pytest.fixture
+def stored(settings: LazySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where files of this process lie."""
+    settings.MEDIA_ROOT = tmp_path / "media"
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "incoming"
+    settings.FILE_UPLOAD_TEMP_DIR.mkdir()
+    monkeypatch.setattr(copies, "LOOK_AGAIN", 0.1)
+    return tmp_path
+
+
+@asynccontextmanager
+async def copies_made() -> AsyncIterator[None]:
+    making = asyncio.create_task(copies.make_copies())
+    yield
+    making.cancel()
+    await asyncio.wait({making})
+
+
+async def wanting(path: Path) -> Recording:
+    made = await recording(await someone(), await asyncio.to_thread(path.read_bytes))
+    await sync_to_async(copies.want_copy)(made)
+    return made
+
+
+async def eventually(made: Recording, seconds: float = 10) -> str:
+    async with asyncio.timeout(seconds):
+        while True:
+            await made.arefresh_from_db()
+            if made.playable:
+                return str(made.playable)
+            await asyncio.sleep(0.05)
+
+
+def files(folder: Path) -> list[str]:
+    found = [path for name in ("media", "incoming") for path in (folder / name).rglob("*")]
+    return sorted(path.parent.name for path in found if path.is_file())
+
+
+def test_a_copy_is_made_beside_the_job_and_both_are_served_and_deleted(amr: Path, tmp_path: Path) -> None:
+    with WhisperStub() as stub, Product(tmp_path / "data", ASR_API_URL=stub.url) as product, product.client() as api:
+        pk = upload(api, amr)["id"]
+        path = f"/api/recordings/{pk}/audio"
+        wait_for(lambda: api.head(path).headers["Content-Type"] == "audio/webm", 10, "the copy", every=0.25)
+        assert transcribed(api, pk)["media_type"] == "audio/amr"
+        copy, original = api.get(path), api.get(path, params={"original": "true"})
+        assert original.content == amr.read_bytes()
+        assert original.headers["Content-Type"] == "audio/amr"
+        assert original.headers["ETag"] != copy.headers["ETag"]
+        assert copy.headers["Content-Disposition"] == 'inline; filename="phone.webm"'
+        assert probe(BytesIO(copy.content), max_hours=1).codec == "opus"
+        part = api.get(path, headers={"Range": "bytes=100-199", "If-Range": copy.headers["ETag"]})
+        assert (part.status_code, part.content) == (206, copy.content[100:200])
+        changed = api.get(path, headers={"Range": "bytes=0-9", "If-Range": original.headers["ETag"]})
+        assert (changed.status_code, changed.content) == (200, copy.content)
+        assert files(product.data_dir) == ["originals", "playable"]
+        api.delete(f"/api/recordings/{pk}")
+        assert files(product.data_dir) == []
+
+
+def test_a_copy_that_a_killed_server_had_begun_is_made_by_the_next(long: Path, tmp_path: Path) -> None:
+    with WhisperStub() as stub:
+        product = Product(tmp_path / "data", ASR_API_URL=stub.url)
+        product.start()
+        with product.client() as api:
+            pk = upload(api, long)["id"]
+            wait_for(lambda: list((product.data_dir / "incoming").iterdir()), 10, "the copy begun")
+            product.kill()
+            assert query(product.data_dir, "SELECT playable FROM recordings_recording") == [("",)]
+            with product:
+                path = f"/api/recordings/{pk}/audio"
+                wait_for(lambda: api.head(path).headers["Content-Type"] == "audio/webm", 60, "the copy", every=0.25)
+                assert probe(BytesIO(api.get(path).content), max_hours=1).duration == pytest.approx(177.5, abs=0.1)
+        assert files(product.data_dir) == ["originals", "playable"]
+        assert query(product.data_dir, "SELECT name FROM recordings_loosefile") == []
+        assert processes(product.data_dir) == []
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_copy_of_what_was_deleted_meanwhile_is_not_made(long: Path, amr: Path, stored: Path) -> None:
+    made = await wanting(long)
+    async with copies_made(), asyncio.timeout(20):
+        await until(lambda: "incoming" in files(stored))
+        await delete_recording(made)
+        await eventually(await wanting(amr))  # what was under way is over
+    assert not await LooseFile.objects.aexists()
+    assert files(stored) == ["originals", "playable"]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_stopping_in_the_middle_of_a_copy_takes_a_moment_and_leaves_nothing(long: Path, stored: Path) -> None:
+    made = await wanting(long)
+    async with copies_made(), asyncio.timeout(10):
+        await until(lambda: "incoming" in files(stored))
+        stopped = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - stopped < 1
+    assert files(stored) == ["originals"]
+    assert [name async for name in LooseFile.objects.values_list("name", flat=True)] == [copy_name(made.pk)]
+
+
+@pytest.fixture
+def small_disk(stored: Path) -> Iterator[Path]:
+    """Where uploads and copies are written, 64 KiB."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", stored / "incoming"], check=True)
+    yield stored / "incoming"
+    subprocess.run(["umount", stored / "incoming"], check=True)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_full_disk_leaves_nothing_and_is_waited_out(
+    amr: Path, stored: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "CANNOT_WRITE", 0.1)
+    (small_disk / "ballast").write_bytes(bytes(48 * 1024))
+    made = await wanting(amr)
+    async with copies_made():
+        await asyncio.sleep(1)
+        await made.arefresh_from_db()
+        assert not made.playable
+        await until(lambda: files(stored) == ["incoming", "originals"])  # the ballast and the original, nothing else
+        await asyncio.to_thread((small_disk / "ballast").unlink)
+        assert await eventually(made) == copy_name(made.pk)
+    assert files(stored) == ["originals", "playable"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("fault", ["gone", "damaged"])
+async def test_where_there_never_will_be_a_copy_none_is_wanted(amr: Path, stored: Path, fault: str) -> None:
+    made = await wanting(amr)
+    default_storage.delete(str(made.original.name))
+    if fault == "damaged":
+        default_storage.save(str(made.original.name), ContentFile(b"no sound"))
+    async with copies_made():
+        assert await eventually(await wanting(amr))  # others are made
+    assert not await LooseFile.objects.aexists()
+    await made.arefresh_from_db()
+    assert not made.playable
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_what_was_stored_but_not_given_is_stored_again(amr: Path, stored: Path) -> None:
+    made = await wanting(amr)
+    default_storage.save(copy_name(made.pk), ContentFile(b"of a server that was killed then"))
+    async with copies_made():
+        assert await eventually(made) == copy_name(made.pk)
+    assert made.playable.size > 10_000
+    assert files(stored) == ["originals", "playable"]
