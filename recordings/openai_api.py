@@ -29,7 +29,7 @@ from recordings.api import fault, problem_of
 from recordings.exports import Transcript, as_srt, as_vtt
 from recordings.messages import error_words
 from recordings.models import Recording, Segment, Transcription
-from recordings.text import Language, one_line
+from recordings.text import LANGUAGES, Language, one_line
 from recordings.transcribing import as_segment, moment, speech_in
 from recordings.transcript import join
 from recordings.uploads import ReceivedFile
@@ -234,7 +234,7 @@ class Hearing:
     def _verbose(self) -> dict[str, Any]:
         result: dict[str, Any] = {
             "task": "translate" if self._translate else "transcribe",
-            "language": self.language,
+            "language": LANGUAGES.get(self.language, self.language),  # OpenAI's own answers have names, not codes
             "duration": self.duration,
             "text": self.text,
             "usage": self.usage,

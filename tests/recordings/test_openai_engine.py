@@ -28,7 +28,7 @@ def test_speech_becomes_text_with_the_times_of_its_words(client: OpenAI) -> None
         timestamp_granularities=["word", "segment"],
     )
     assert word_error_rate(clip.text, answer.text) < 0.2
-    assert answer.language == "en"
+    assert answer.language == "english"
     assert answer.words
     assert answer.segments
     assert " ".join(word.word for word in answer.words) == answer.text

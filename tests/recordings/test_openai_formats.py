@@ -68,7 +68,7 @@ def test_verbose_json_has_segments_and_words_at_the_times_of_the_file(door: Door
         timestamp_granularities=["segment", "word"],
     )
     TranscriptionVerbose.model_validate(answer.model_dump(), strict=True)  # all of the shape is there
-    assert (answer.text, answer.language) == (TEXT, "en")
+    assert (answer.text, answer.language) == (TEXT, "english")
     assert answer.duration == pytest.approx(len(speech[1]) / 32000, abs=0.01)
     assert answer.segments
     assert answer.words
