@@ -80,7 +80,7 @@ def _put(fresh: Path, place: Path) -> None:
             raise
 
 
-def _words(text: str) -> str:
+def words(text: str) -> str:
     """Lower case without punctuation; what the readers' texts spell out is spelt out."""
     plain = re.sub(r"[^\w\s']", " ", text.lower()).replace("_", " ")
     return " ".join({"mr": "mister", "mrs": "missis"}.get(word, word) for word in plain.split())
@@ -88,12 +88,12 @@ def _words(text: str) -> str:
 
 def word_error_rate(reference: str, transcript: str) -> float:
     """Wrong, missing and added words per word of the reference."""
-    return float(jiwer.wer(_words(reference), _words(transcript)))
+    return float(jiwer.wer(words(reference), words(transcript)))
 
 
 def character_error_rate(reference: str, transcript: str) -> float:
     """The same by characters, spaces aside: for languages that write none between words."""
-    return float(jiwer.cer(_words(reference).replace(" ", ""), _words(transcript).replace(" ", "")))
+    return float(jiwer.cer(words(reference).replace(" ", ""), words(transcript).replace(" ", "")))
 
 
 if __name__ == "__main__":
