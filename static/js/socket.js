@@ -1,20 +1,37 @@
-// A WebSocket that comes back by itself. The server's refusals (4401, 4403) are final.
+// A WebSocket that comes back by itself. The server's refusals are final.
 
 const FIRST_PAUSE = 500, LONGEST_PAUSE = 30_000; // ms
+const REFUSALS = [4401, 4403, 4404];
 
-/** Calls `onMessage(data)` for each message and `onState(open)` when the line is there or gone. */
-export function connect(path, onMessage, onState = () => {}) {
-  let pause = FIRST_PAUSE;
+/** Calls `onMessage(data)` for each message and `onState(open, code)` when the line is there or gone. `path`: where to, or
+ *  what tells it each time. Returns a function that ends it. */
+export function connect(path, onMessage, onState = () => {}, { protocol = [], longest = LONGEST_PAUSE, final = REFUSALS } = {}) {
+  let socket = null, pause = FIRST_PAUSE, retry = 0, ended = false;
   const open = () => {
-    const socket = new WebSocket(new URL(path, location).href.replace(/^http/, "ws"));
+    clearTimeout(retry);
+    if (socket || ended) return;
+    socket = new WebSocket(new URL(typeof path === "function" ? path() : path, location).href.replace(/^http/, "ws"), protocol);
     socket.onopen = () => { pause = FIRST_PAUSE; onState(true); };
     socket.onmessage = (event) => onMessage(JSON.parse(event.data));
-    socket.onclose = (event) => {
-      onState(false);
-      if (event.code === 4401 || event.code === 4403) return;
-      setTimeout(open, pause * (0.5 + Math.random() / 2)); // not every page in the same moment
-      pause = Math.min(pause * 2, LONGEST_PAUSE);
-    };
+    socket.onclose = ({ code }) => closed(code);
   };
+  const closed = (code) => {
+    socket = null;
+    if (ended) return;
+    ended = final.includes(code);
+    onState(false, code);
+    if (ended) return;
+    retry = setTimeout(open, pause * (0.5 + Math.random() / 2)); // not every page in the same moment
+    pause = Math.min(pause * 2, longest);
+  };
+  const drop = () => {
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+    closed();
+  };
+  addEventListener("offline", drop); // else a line that nobody answers on would look well for minutes
+  addEventListener("online", open);
   open();
+  return () => { ended = true; drop(); };
 }

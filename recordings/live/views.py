@@ -1,0 +1,88 @@
+"""The pages of live captions: who speaks, who watches, and the overlay for streaming software.
+
+What happens on them comes over the sockets of `consumers`; here are only their frames.
+"""
+
+import io
+from collections.abc import Callable
+from functools import wraps
+
+import segno
+from asgiref.sync import async_to_sync
+from django.contrib.auth.decorators import login_required
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from recordings.live.telling import tell_changed
+from recordings.models import LiveSession
+from recordings.templatetags.reading import language_name
+from recordings.text import LANGUAGES
+from recordings.views import Request
+
+SHOWN = 50  # past sessions; the older ones are in the library, as recordings
+
+
+@never_cache  # going back to the page must not show sessions that have ended since
+@require_safe
+@login_required
+def speaker(request: Request) -> HttpResponse:
+    own = LiveSession.objects.filter(owner=request.user).order_by("-created_at")
+    context = {
+        "languages": _languages(),
+        "running": own.filter(ended_at=None, recording=None),
+        "past": own.filter(recording__isnull=False).select_related("recording")[:SHOWN],
+    }
+    return render(request, "live/speaker.html", context)
+
+
+def _languages() -> list[tuple[str, str]]:
+    """Those that have a name in the reader's language, by that name."""
+    named = ((code, language_name(code)) for code in LANGUAGES)
+    return sorted(((code, name) for code, name in named if code != name), key=lambda language: language[1])
+
+
+def watched(view: Callable[[HttpRequest, LiveSession], HttpResponse]) -> Callable[[HttpRequest, str], HttpResponse]:
+    """For the owner, and for anyone who has the link while the session is public. To others there is none."""
+
+    @never_cache
+    @require_safe
+    @wraps(view)
+    def checked(request: HttpRequest, session: str) -> HttpResponse:
+        allowed = Q(public=True) | Q(owner=request.user.pk)
+        return view(request, get_object_or_404(LiveSession, allowed, pk=session))
+
+    return checked
+
+
+@watched
+def viewer(request: HttpRequest, session: LiveSession) -> HttpResponse:
+    return render(request, "live/viewer.html", {"session": session})
+
+
+@watched
+def overlay(request: HttpRequest, session: LiveSession) -> HttpResponse:
+    return render(request, "live/overlay.html", {"session": session})
+
+
+@watched
+def qr(request: HttpRequest, session: LiveSession) -> HttpResponse:
+    """The viewers' link as a picture. Black on white in dark pages too: many scanners read no other."""
+    link = request.build_absolute_uri(reverse("recordings:viewer", args=[session.pk]))
+    picture = io.BytesIO()
+    segno.make(link, micro=False).save(picture, kind="svg", scale=6, light="#fff", svgclass=None, lineclass=None)
+    return HttpResponse(picture.getvalue(), content_type="image/svg+xml")
+
+
+@require_POST
+@login_required
+def publish(request: Request, session: str) -> HttpResponse:
+    """Let anyone who has the link watch, or nobody else any more: who watches is asked again at once."""
+    found = LiveSession.objects.filter(pk=session, owner=request.user)
+    if not found.update(public=request.POST.get("public") == "on"):
+        return HttpResponse(status=404)
+    async_to_sync(tell_changed)(session)
+    return HttpResponse(status=204)
