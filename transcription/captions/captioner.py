@@ -28,9 +28,19 @@ import numpy as np
 from transcription.answer import Transcript, Word
 from transcription.audio.vad import RATE
 from transcription.captions.drafts import Draft
-from transcription.captions.listening import BLOCK, LONGEST, SHORTEST, Listener, Samples, Utterance, seconds, windows
+from transcription.captions.listening import (
+    BLOCK,
+    LONGEST,
+    PADDING,
+    SHORTEST,
+    Listener,
+    Samples,
+    Utterance,
+    seconds,
+    windows,
+)
 from transcription.captions.pace import Pace
-from transcription.captions.tokens import Token, fixed, tokens_of, without_loops
+from transcription.captions.tokens import Token, fixed, tokens_of, whole_words, without_loops
 from transcription.errors import TranscriptionError
 
 log = logging.getLogger(__name__)
@@ -44,6 +54,7 @@ APART = windows(2.0)  # of silence between two such
 BACKLOG = windows(60.0)  # of utterances that wait to become final, before `push` waits
 HURRY, CALM, RUSH = 1.5, 1.0, 2.0  # see `_hurried`
 PROMPT = 200  # tokens of Whisper, about: it takes 224
+RECENT = 60  # of them, at most, for the text so far
 TOKEN_ASCII, TOKEN_OTHER = 0.3, 1.5  # tokens that a character costs, about
 
 
@@ -209,7 +220,7 @@ class Captioner:
                 end = stable[-1].end
                 earliest = self._draft.heard_before if end is None else self._place(end)
             self._draft.cut_short()
-        return current.split(current.best_cut(earliest))
+        return self._listener.cut(current, current.best_cut(earliest))
 
     @property
     def _backlog(self) -> int:
@@ -254,17 +265,18 @@ class Captioner:
             async with asyncio.timeout(timeout):
                 await self._news.wait()
 
-    def _call(self, samples: Samples, *, final: bool) -> "asyncio.Task[Transcript | None]":
-        call = asyncio.create_task(self._transcript(samples, final))
+    def _call(self, utterance: Utterance, place: int, *, final: bool) -> "asyncio.Task[Transcript | None]":
+        prompt = self._context(utterance)
+        call = asyncio.create_task(self._transcript(utterance.samples(place), prompt, final))
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
         call.add_done_callback(lambda _: self._news.set())
         return call
 
-    async def _transcript(self, samples: Samples, final: bool) -> Transcript | None:
+    async def _transcript(self, samples: Samples, prompt: str, final: bool) -> Transcript | None:
         try:
             with self._pace.call(final=final):
-                return await self._recognize(samples, prompt=self._context(), final=final)
+                return await self._recognize(samples, prompt=prompt, final=final)
         except TranscriptionError as error:
             log.log(
                 logging.WARNING if final else logging.DEBUG,
@@ -300,8 +312,8 @@ class Captioner:
         if (early := max(due - now, self._hurried)) > 0:
             return early
         self._partial_since = max(now, self._partial_since + pause)
-        place = utterance.last
-        self._partial = _Partial(utterance, place, self._call(utterance.samples(place), final=False))
+        place = min(utterance.last, utterance.ends + PADDING)
+        self._partial = _Partial(utterance, place, self._call(utterance, place, final=False))
         return None
 
     async def _take_partial(self, partial: _Partial) -> None:
@@ -311,11 +323,14 @@ class Captioner:
         if transcript is None or partial.place > utterance.last:  # cut meanwhile: it heard more than the utterance
             return
         before = self._draft.stable
-        self._draft.hear(self._tokens(transcript, utterance), partial.place)
+        speaking = not _all_heard(partial.place, utterance)
+        tokens = self._tokens(transcript, utterance)
+        second = self._second(partial.place)
+        self._draft.hear(whole_words(tokens) if speaking else tokens, partial.place, second)
         self._draft.language = transcript.language or self._draft.language
         if utterance is self._listener.current:
             await self._split(utterance, before)
-        await self._tell_draft(utterance, speaking=partial.place < utterance.ends + TAIL)
+        await self._tell_draft(utterance, speaking=speaking)
 
     async def _split(self, utterance: Utterance, stable_before: int) -> None:
         """Where a sentence has ended for good, its caption ends, too."""
@@ -365,7 +380,7 @@ class Captioner:
 
     async def _final_transcript(self, utterance: Utterance) -> Transcript | None:
         """A partial that is still under way is shown if it comes before the final, and of no use after it."""
-        final = self._call(utterance.samples(utterance.last), final=True)
+        final = self._call(utterance, utterance.last, final=True)
         while not final.done():
             if self._partial and self._partial.task.done():
                 await self._take_partial(self._partial)
@@ -396,10 +411,14 @@ class Captioner:
     def _tokens(self, transcript: Transcript, utterance: Utterance) -> list[Token]:
         return without_loops(tokens_of(transcript, self._second(utterance.first), self._second(utterance.last)))
 
-    def _context(self) -> str:
-        """The names and terms that people expect, and the text so far, as much of it as Whisper looks at."""
-        room = PROMPT - _cost(self._prompt)
-        return f"{self._prompt} {_last_part(self._recent, room)}".strip()
+    def _context(self, utterance: Utterance) -> str:
+        """The names and terms that people expect, and the text so far, as much of it as Whisper looks at.
+
+        Where speech begins anew, no text: measured, small models then invent more sentences than it saves mistakes.
+        """
+        room = min(RECENT, PROMPT - _cost(self._prompt))
+        recent = _last_part(self._recent, room) if utterance.continues else ""
+        return f"{self._prompt} {recent}".strip()
 
     def _second(self, place: int) -> float:
         return self._start + seconds(place)

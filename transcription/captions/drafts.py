@@ -8,13 +8,22 @@ from transcription.captions.tokens import Token, agreed, continued, fixed, joine
 SENTENCE = 1.0  # seconds that a sentence lasts at least, to become a caption of its own
 CLAUSE = 6.0  # seconds after which the end of a clause is good enough
 
+DOUBTED = 0.5  # probability below which a token needs three votes
+SURE = 0.9  # probability from which it needs one,
+AGED = 1.0  # if it ended so many seconds before the sound did
+
 
 @dataclass(eq=False)
 class Draft:
-    """`tokens` begin with `stable` ones, which stay. Two recognitions in a row that agree make a token stable
-    (LocalAgreement-2; Macháček, Dabre and Bojar 2023)."""
+    """`tokens` begin with `stable` ones, which stay.
+
+    A token becomes stable when two recognitions in a row agree on it (LocalAgreement-2; Macháček, Dabre and Bojar
+    2023). Where the server tells how probable words are, that is refined: one that it doubts takes three, and one
+    that it is sure of, and that was followed by more speech, takes one.
+    """
 
     tokens: list[Token] = field(default_factory=list)
+    votes: list[int] = field(default_factory=list)  # how many recognitions in a row had this token
     stable: int = 0
     heard: int = 0  # place up to which the sound was heard for it
     heard_before: int = 0  # the same, one recognition earlier: what is stable lies before it
@@ -30,12 +39,15 @@ class Draft:
         """The characters that stay."""
         return fixed(self.tokens[: self.stable])
 
-    def hear(self, tokens: list[Token], place: int) -> None:
-        """Another recognition of the same speech, up to a place."""
+    def hear(self, tokens: list[Token], place: int, second: float) -> None:
+        """Another recognition of the same speech, up to a place, which is that second."""
         tokens = continued(self.tokens[: self.stable], tokens)
-        self.stable = agreed(self.tokens, tokens)
+        same = agreed(self.tokens, tokens)
+        self.votes = [*(votes + 1 for votes in self.votes[:same]), *[1] * (len(tokens) - same)]
         self.tokens = tokens
         self.heard_before, self.heard = self.heard, place
+        while self.stable < len(tokens) and self.votes[self.stable] >= _votes_needed(tokens[self.stable], second):
+            self.stable += 1
 
     def settle(self, tokens: list[Token]) -> None:
         """The last recognition: no more will come."""
@@ -44,7 +56,7 @@ class Draft:
 
     def cut_short(self) -> None:
         """It ends before what was heard last: only what is stable is sure to lie in it."""
-        del self.tokens[self.stable :]
+        del self.tokens[self.stable :], self.votes[self.stable :]
         self.heard = self.heard_before = 0
 
     def boundary(self, start: float, stable_before: int) -> tuple[int, float, float] | None:
@@ -61,10 +73,9 @@ class Draft:
 
     def split(self, count: int) -> "Draft":
         """Cut its first tokens off, as a draft of their own."""
-        head = Draft(self.tokens[:count], count, self.heard, self.heard_before, self.told, self.language)
-        self.tokens = self.tokens[count:]
-        if self.tokens:
-            self.tokens[0] = replace(self.tokens[0], text=self.tokens[0].text.lstrip())
+        head = replace(self, tokens=self.tokens[:count], votes=self.votes[:count], stable=count)
+        self.tokens, self.votes = self.tokens[count:], self.votes[count:]
+        self.tokens[0] = replace(self.tokens[0], text=self.tokens[0].text.lstrip())
         self.stable -= count
         self.told = None
         return head
@@ -77,3 +88,11 @@ class Draft:
             if token.start is not None and token.end is not None
         ]
         return tuple(words) if len(words) == len(self.tokens) else ()
+
+
+def _votes_needed(token: Token, second: float) -> int:
+    if token.probability is None or token.end is None:
+        return 2
+    if token.probability < DOUBTED:
+        return 3
+    return 1 if token.probability >= SURE and second - token.end >= AGED else 2

@@ -4,7 +4,7 @@ A place in the stream is a number of windows (32 ms) since the listener began. S
 of `audio.segmenter`; but here what can be known is told at once, and half a second of silence ends an utterance.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,7 @@ class Utterance:
     ends: int  # where speech ends, so far
     sound: bytearray
     pauses: list[tuple[int, int]] = field(default_factory=list)
+    continues: bool = False  # it was cut off from speech before it
 
     @property
     def last(self) -> int:
@@ -59,14 +60,15 @@ class Utterance:
         self.begins = max(self.begins, place)
         self.ends = max(self.ends, place)
         self.pauses = [pause for pause in self.pauses if pause[0] >= place]
+        self.continues = True
 
     def split(self, place: int) -> "Utterance":
-        """Cut off what lies before a place, as an utterance of its own."""
-        head = Utterance(
-            self.first, self.begins, min(self.ends, place), self.sound[: (place - self.first) * BYTES], self.pauses
-        )
-        self.drop(place)
-        return head
+        """Cut off what lies behind a place, as an utterance of its own."""
+        tail = replace(self, sound=self.sound[:])
+        tail.drop(place)
+        self.ends = min(self.ends, place)
+        del self.sound[(place - self.first) * BYTES :]
+        return tail
 
     def join(self, later: "Utterance") -> None:
         """Take over a later utterance, with silence for what lies between."""
@@ -134,6 +136,11 @@ class Listener:
         if last and self.current:
             ended.append(self._end(self.current))
         return ended
+
+    def cut(self, current: Utterance, place: int) -> Utterance:
+        """End the current utterance at a place; what is behind that becomes the current one."""
+        self.current = current.split(place)
+        return current
 
     def _add(self, window: bytes, chance: float) -> None:
         (self.current.sound if self.current else self._silence).extend(window)

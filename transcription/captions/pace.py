@@ -14,7 +14,7 @@ SHORTEST = 0.7  # seconds between partials, however idle the server is
 SHARE = 0.7  # of the gate's time that partials may take
 FULL = 0.9  # of the gate's time that partials and finals together may take
 LEAST = 0.05  # of the gate's time; where less is left for partials, there are none
-WEIGHT = 0.2  # of the newest service time in the mean
+RISE, FALL = 0.2, 0.5  # weight of a longer and of a shorter service time in the mean: few are long for good
 MEMORY = 30.0  # seconds over which the share of the finals is measured
 
 
@@ -67,10 +67,14 @@ class Pace:
             self._leave(call)
 
     def _served(self, seconds: float, final: bool) -> None:
-        self._service += (seconds - self._service) * (WEIGHT if self._service else 1.0)
+        """A final waits for as long as Whisper is away: all that it tells is how long a call takes at most."""
+        if final:
+            seconds = min(seconds, self._service)
+        change = seconds - self._service
+        self._service += change * (1.0 if not self._service else RISE if change > 0 else FALL)
         if final:
             self._fade()
-            self._finals += seconds
+            self._finals += self._service
 
     def _leave(self, call: _Call) -> None:
         place = self._calls.index(call)

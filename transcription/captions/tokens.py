@@ -10,15 +10,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from transcription.answer import Transcript, Word
+from transcription.answer import Transcript, TranscriptSegment, Word
 
 # Chinese, Japanese (also half-width), Thai, Lao, Burmese, Khmer.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
 _TOKEN = re.compile(rf"\s*(?:[{_UNSPACED}]|[^\s{_UNSPACED}]+)")
+_LEADING_DOTS = re.compile(r"^(?:\.{2,}|…)\s*")  # Whisper's sign that the speech began before the sound
 _SENTENCE_END = re.compile(r"[.!?…。！？｡]['\"”’»)\]」』]*$")
 _CLAUSE_END = re.compile(r"[,;:—，；：、､]['\"”’»)\]」』]*$")
 _ABBREVIATED = 3  # letters at most in `Mr.`, `Dr.`, `St.`, `etc.`, which end no sentence
 _LOOP = 4, 8, 12  # said so many times in a row, and so many tokens together, it is no speech; longest phrase looked for
+_HURRIED = 3, 9.0  # tokens, and tokens a second: fast speech has 6
 _AWAY = 1.0  # wrong tokens that one second between two boundaries is worth, when texts are laid side by side
 
 
@@ -69,15 +71,18 @@ def fixed(tokens: Sequence[Token]) -> str:
 
 def tokens_of(transcript: Transcript, offset: float, end: float) -> list[Token]:
     """The transcript's tokens. Its audio was that from second `offset` of the session to second `end`."""
-    timed = list(_timed(transcript))
+    text = _LEADING_DOTS.sub("", transcript.text.strip())
+    timed, hurried = dict(_timed(transcript.words, text)), list(_hurried(transcript.segments, text))
     found: list[Token] = []
-    for match in _TOKEN.finditer(transcript.text.strip()):
-        inside = [word for first, last, word in timed if first < match.end() and last > match.start()]
+    for match in _TOKEN.finditer(text):
+        if any(first < match.end() and last > match.start() for first, last in hurried):
+            continue
+        inside = [timed[place] for place in range(*match.span()) if place in timed]
         token = Token(
             match[0],
             min(max(offset, offset + inside[0].start), end) if inside else None,
             min(max(offset, offset + inside[-1].end), end) if inside else None,
-            inside[0].probability if inside else None,
+            min((word.probability for word in inside if word.probability is not None), default=None),
         )
         if found and not token.key:
             found[-1] = replace(found[-1], text=found[-1].text + token.text)
@@ -86,15 +91,14 @@ def tokens_of(transcript: Transcript, offset: float, end: float) -> list[Token]:
     return found
 
 
-def _timed(transcript: Transcript) -> Iterator[tuple[int, int, Word]]:
-    """The server's words where they stand in the text, from character to character; a word of several characters
-    that are tokens of their own lends each its part of the time.
+def _timed(words: Sequence[Word], text: str) -> Iterator[tuple[int, Word]]:
+    """For each character of the text the server's word that it is in, with the character's part of the word's time.
 
     Some servers' words have no punctuation, or are others than the text's; what is not found there is left out.
     """
-    text, at = transcript.text.strip().casefold(), 0
-    for word in transcript.words:
-        wanted = word.word.strip().casefold()
+    at = 0
+    for word in words:
+        wanted = word.word.strip()
         found = text.find(wanted, at, at + len(wanted) + 40) if wanted else -1
         if found < 0:
             continue
@@ -102,7 +106,21 @@ def _timed(transcript: Transcript) -> Iterator[tuple[int, int, Word]]:
         step = (word.end - word.start) / len(wanted)
         for number in range(len(wanted)):
             start = word.start + number * step
-            yield found + number, found + number + 1, replace(word, start=start, end=start + step)
+            yield found + number, replace(word, start=start, end=start + step)
+
+
+def _hurried(segments: Sequence[TranscriptSegment], text: str) -> Iterator[tuple[int, int]]:
+    """Segments that are longer than anyone could say in their time, as where they stand in the text: Whisper goes on
+    inventing when it has come to the end of the sound."""
+    at = 0
+    for segment in segments:
+        found = text.find(segment.text, at)
+        if found < 0:
+            continue
+        at = found + len(segment.text)
+        count = len(_TOKEN.findall(segment.text))
+        if count >= _HURRIED[0] and count > _HURRIED[1] * (segment.end - segment.start):
+            yield found, at
 
 
 def agreed(one: Sequence[Token], other: Sequence[Token]) -> int:
@@ -147,6 +165,11 @@ def _distance(stable: Sequence[Token], heard: Sequence[Token], reach: int) -> fl
     if end is not None and reach and (before := heard[reach - 1].end) is not None:
         return _AWAY * max(0.0, before - end)
     return abs(reach - len(stable)) / 100
+
+
+def whole_words(tokens: Sequence[Token]) -> list[Token]:
+    """Without a last word that Whisper itself calls broken off: the sound ended in it."""
+    return list(tokens[:-1] if tokens and tokens[-1].text.endswith("-") else tokens)
 
 
 def without_loops(tokens: Sequence[Token]) -> list[Token]:
