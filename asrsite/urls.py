@@ -4,9 +4,10 @@ from django.contrib import admin
 from django.urls import include, path
 
 from asrsite import health
-from recordings import tus
+from recordings import specification, tus
 from recordings.api import api
 
+api.complete = specification.complete
 urlpatterns = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),

@@ -69,6 +69,8 @@ class Json(JSONRenderer):
 class JsonApi(NinjaAPI):
     """Answers in one shape whatever happens, also where the framework answers by itself."""
 
+    complete: Callable[[OpenAPISchema], None]  # adds the routes beside it to the specification
+
     @property
     def urls(self) -> tuple[list[Any], str, str]:
         patterns, app, namespace = super().urls
@@ -86,6 +88,7 @@ class JsonApi(NinjaAPI):
                 post.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
                 for status in (400, 409):
                     post["responses"].setdefault(status, {"description": HTTPStatus(status).phrase, "content": problem})
+        self.complete(schema)
         return schema
 
 

@@ -208,7 +208,8 @@ def _options(metadata: str) -> tuple[str, UploadForm]:
 
 def _checksum(request: HttpRequest, piece: bytes) -> None:
     """Raises Problem 400 or 460 where the Upload-Checksum header, if any, is not of this piece."""
-    if header := request.headers.get("Upload-Checksum"):
+    header = request.headers.get("Upload-Checksum")
+    if header is not None:
         algorithm, _space, digest = header.partition(" ")
         if algorithm not in ALGORITHMS:
             message = _("The checksum must be one of %(algorithms)s.") % {"algorithms": ", ".join(ALGORITHMS)}
