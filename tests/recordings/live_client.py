@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 import numpy.typing as npt
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 PROTOCOL = Subprotocol("stile.live.1")
@@ -77,19 +77,26 @@ class Client:
         return [message["code"] for message in self.told if message["type"] == "error"]
 
     def captions(self) -> dict[int, Message]:
-        """What is on the screen, by index. Asserts what every client relies on."""
-        shown: dict[int, Message] = {}
-        for message in self.told:
-            if message["type"] == "caption":
-                before = shown.get(message["index"])
-                if before:
-                    assert before["state"] == "tentative" or before == message
-                    assert message["text"][: before["stable"]] == before["text"][: before["stable"]]
-                shown[message["index"]] = message
-        return shown
+        return captions(self.told)
 
     def finals(self) -> list[str]:
-        return [caption["text"] for caption in self.captions().values() if caption["state"] == "final"]
+        return finals(self.told)
+
+
+def captions(told: list[Message]) -> dict[int, Message]:
+    """What is on the screen, by index. Asserts what every client relies on."""
+    shown: dict[int, Message] = {}
+    for message in told:
+        if message["type"] == "caption":
+            if before := shown.get(message["index"]):
+                assert before["state"] == "tentative" or before == message
+                assert message["text"][: before["stable"]] == before["text"][: before["stable"]]
+            shown[message["index"]] = message
+    return shown
+
+
+def finals(told: list[Message]) -> list[str]:
+    return [caption["text"] for _, caption in sorted(captions(told).items()) if caption["state"] == "final"]
 
 
 @asynccontextmanager
@@ -112,3 +119,64 @@ def speaking(api: httpx.Client) -> AbstractAsyncContextManager[Client]:
 
 def watching(api: httpx.Client, session: str, after: int | None = None) -> AbstractAsyncContextManager[Client]:
     return client(str(api.base_url), f"/ws/live/{session}", ticket=ticket(api), after=after)
+
+
+class Stubborn:
+    """Speaks until all is acknowledged, whatever breaks: comes back, resumes, and sends again what was not.
+
+    `told`: by all its sockets. `cut()` breaks the connection as a network does, without a word.
+    """
+
+    def __init__(self, api: httpx.Client, sound: npt.NDArray[np.int16], pace: float) -> None:
+        self._api = api
+        self._sound = sound
+        self._pace = pace
+        self._frames = -(-len(sound) // FRAME)
+        self._began: float | None = None
+        self.session: str | None = None
+        self.next_seq = 0
+        self.told: list[Message] = []
+        self.close_codes: list[int | None] = []
+        self._current: Client | None = None
+
+    async def run(self) -> Message:
+        """Until the server says that it is done."""
+        while True:
+            try:
+                async with speaking(self._api) as client:
+                    client.told, self._current = self.told, client
+                    try:
+                        return await self._speak(client)
+                    finally:
+                        self.close_codes.append(client.socket.close_code)
+            except (OSError, ConnectionClosed, InvalidStatus, InvalidMessage, httpx.HTTPError):
+                await asyncio.sleep(0.2)
+
+    def cut(self) -> None:
+        if self._current:
+            self._current.socket.transport.abort()
+
+    async def _speak(self, client: Client) -> Message:
+        resume = {"session": self.session, "resume": True} if self.session else {}
+        first = await client.start(**resume)
+        if first["type"] == "done":
+            return first
+        if first["type"] == "error":
+            raise ConnectionResetError(first["code"])
+        self.session, self.next_seq = first["session"], first["next_seq"]
+        sending = asyncio.create_task(self._send(client))
+        try:
+            return await client.told_of("done", seconds=600)
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+    async def _send(self, client: Client) -> None:
+        """What was spoken while away goes at once, the rest at its pace."""
+        loop = asyncio.get_running_loop()
+        self._began = self._began or loop.time()
+        for number, frame in enumerate(frames(self._sound, self.next_seq), self.next_seq):
+            spoken = self._began + (number + 1) * FRAME / 16000 / self._pace
+            await asyncio.sleep(spoken - loop.time())
+            await client.socket.send(frame)
+        await client.send("stop")

@@ -68,7 +68,7 @@ class Oracle:
         return " ".join(word for _, _, word in self.words)
 
     def __call__(self, file: bytes) -> Reply:
-        sent = np.frombuffer(file[44:], "<i2")
+        sent = np.trim_zeros(np.frombuffer(file[44:], "<i2"), "b")  # without the silence that fills a last window
         start = self._place(sent) / RATE
         here = [
             (max(0.0, begin - start), min(end - start, len(sent) / RATE), word)

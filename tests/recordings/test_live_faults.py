@@ -1,0 +1,200 @@
+"""What happens to live sessions: to their network, the process, Whisper, the disk. Nothing that was acknowledged is
+lost, every word is captioned, and none twice."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.product import Product, transcribed, wait_for
+from tests.recordings.live_client import Stubborn, finals, speaking
+from tests.recordings.oracle import Oracle, Samples, samples, speech
+from tests.recordings.storm import query
+from tests.recordings.test_faults import fill, small_disk  # noqa: F401 a fixture
+from tests.whisper_stub import WhisperStub
+
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def sound() -> Samples:
+    return speech(3)
+
+
+@pytest.fixture(scope="module")
+def whisper(sound: Samples) -> Iterator[WhisperStub]:
+    with WhisperStub(hear=Oracle(sound)) as stub:
+        yield stub
+
+
+def product_at(folder: Path, whisper: WhisperStub, **options: str) -> Product:
+    return Product(folder, ASR_API_URL=whisper.url, ASR_RETRY_DELAY="0.1", LIVE_SECOND_PASS="off", **options)
+
+
+@pytest.fixture(scope="module")
+def product(whisper: WhisperStub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """For tests that leave nothing behind."""
+    with product_at(tmp_path_factory.mktemp("live"), whisper) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def api(product: Product) -> Iterator[httpx.Client]:
+    with product.client() as client:
+        yield client
+
+
+def check(product: Product, recording: int, sound: Samples) -> None:
+    """The recording has every sample, and the words of its transcript are those that were spoken, each once."""
+    ((name, live),) = query(
+        product.data_dir,
+        "SELECT r.original, s.id FROM recordings_recording r JOIN recordings_livesession s ON s.recording_id = r.id"
+        " WHERE r.id = ?",
+        recording,
+    )
+    assert (samples(product.data_dir / "media" / name) == sound).all()
+    assert captioned(product, live) == Oracle(sound).text
+    assert list((product.data_dir / "live").iterdir()) == []
+
+
+def captioned(product: Product, session: str) -> str:
+    rows = query(product.data_dir, 'SELECT text FROM recordings_caption WHERE session_id = ? ORDER BY "index"', session)
+    return " ".join(text for (text,) in rows)
+
+
+async def until(look: Callable[[], Any], seconds: float, what: str) -> None:
+    """As `wait_for`, while sockets go on."""
+    await asyncio.to_thread(wait_for, look, seconds, what)
+
+
+async def test_a_server_that_is_stopped_acknowledges_and_the_next_one_goes_on(
+    product: Product, api: httpx.Client, sound: Samples
+) -> None:
+    speaker = Stubborn(api, sound, pace=3)
+    done = asyncio.create_task(speaker.run())
+    await asyncio.sleep(2)
+    await asyncio.to_thread(product.stop)
+    assert speaker.close_codes[0] == 1012
+    acknowledged = max(message["seq"] for message in speaker.told if message["type"] == "ack")
+    assert acknowledged > 40  # of the sixty frames that are spoken in two seconds
+    await asyncio.to_thread(product.start)
+    check(product, (await done)["recording"], sound)
+    assert speaker.next_seq == acknowledged + 1
+    assert " ".join(finals(speaker.told)) == Oracle(sound).text
+
+
+async def test_twenty_cuts_and_five_kills_lose_no_sample_and_no_word(tmp_path: Path) -> None:
+    sound = speech(12)
+    chance = random.Random(7)  # noqa: S311 repeatable, not secret
+    with WhisperStub(hear=Oracle(sound)) as whisper:
+        product = product_at(tmp_path / "data", whisper)
+        product.start()
+        with product.client() as api:
+            speaker = Stubborn(api, sound, pace=2)
+            done = asyncio.create_task(speaker.run())
+            for event in chance.sample(["cut"] * 20 + ["kill"] * 5, 25):
+                await asyncio.sleep(chance.uniform(0.3, 1.2))
+                if event == "cut":
+                    speaker.cut()
+                else:
+                    await asyncio.to_thread(product.kill)
+                    await asyncio.to_thread(product.start)
+            recording = (await done)["recording"]
+            check(product, recording, sound)
+            assert " ".join(finals(speaker.told)) == Oracle(sound).text
+            assert len(speaker.close_codes) >= 20
+        product.stop()
+        assert len(query(product.data_dir, "SELECT id FROM recordings_recording")) == 1
+
+
+async def test_while_whisper_is_away_sound_is_kept_and_captions_catch_up(
+    product: Product, api: httpx.Client, sound: Samples, whisper: WhisperStub
+) -> None:
+    speaker = Stubborn(api, sound, pace=2)
+    done = asyncio.create_task(speaker.run())
+    await asyncio.sleep(1)
+    whisper.stop()
+    await asyncio.sleep(5)
+    states = [message["state"] for message in speaker.told if message["type"] == "status"]
+    assert states[-1] == "waiting"
+    assert [message for message in speaker.told if message["type"] == "status"][-1]["behind_seconds"] > 4
+    whisper.start()
+    check(product, (await done)["recording"], sound)
+    assert [message["state"] for message in speaker.told if message["type"] == "status"][-1] == "live"
+
+
+async def test_a_stop_while_whisper_is_away_gives_the_recording_at_once_and_a_job_for_the_text(
+    product: Product, api: httpx.Client, sound: Samples, whisper: WhisperStub
+) -> None:
+    speaker = Stubborn(api, sound, pace=4)
+    done = asyncio.create_task(speaker.run())
+    await until(lambda: speaker.session and captioned(product, speaker.session), 10, "a caption")
+    whisper.stop()
+    pk = (await asyncio.wait_for(done, 15))["recording"]
+    recording = (await asyncio.to_thread(api.get, f"/api/recordings/{pk}")).json()
+    assert recording["status"] in ("queued", "transcribing")
+    assert recording["text"].startswith("w0 w1 w2")
+    whisper.start()
+    assert (await asyncio.to_thread(transcribed, api, pk))["text"].endswith(Oracle(sound).words[-1][2])
+
+
+async def test_a_full_disk_is_told_and_the_session_goes_on_by_itself(
+    small_disk: Path,  # noqa: F811
+    tmp_path: Path,
+    sound: Samples,
+    whisper: WhisperStub,
+) -> None:
+    product = product_at(small_disk, whisper)
+    product.log = tmp_path / "server.log"  # it tells what failed
+    with product, product.client() as api:
+        speaker = Stubborn(api, sound, pace=2)
+        done = asyncio.create_task(speaker.run())
+        await asyncio.sleep(2)
+        await asyncio.to_thread(fill, small_disk / "ballast")
+        await asyncio.sleep(1.5)
+        assert [message["code"] for message in speaker.told if message["type"] == "error"] == ["disk_full"]
+        acknowledged = max(message["seq"] for message in speaker.told if message["type"] == "ack")
+        await asyncio.sleep(4)
+        assert max(message["seq"] for message in speaker.told if message["type"] == "ack") <= acknowledged + 10
+        (small_disk / "ballast").unlink()
+        check(product, (await done)["recording"], sound)
+
+
+async def test_who_does_not_come_back_has_a_recording_all_the_same(
+    tmp_path: Path, sound: Samples, whisper: WhisperStub
+) -> None:
+    with product_at(tmp_path / "data", whisper, LIVE_PATIENCE="2") as product, product.client() as api:
+        async with speaking(api) as speaker:
+            await speaker.start()
+            await speaker.say(sound)
+            await speaker.acknowledged(len(sound) // 1600)
+        await until(lambda: query(product.data_dir, "SELECT id FROM recordings_recording"), 15, "the recording")
+        ((pk,),) = query(product.data_dir, "SELECT id FROM recordings_recording")
+        await until(lambda: not list((product.data_dir / "live").iterdir()), 5, "the end")
+        check(product, pk, sound)
+
+
+async def test_what_was_killed_while_it_became_a_recording_becomes_one_once(
+    tmp_path: Path, sound: Samples, whisper: WhisperStub
+) -> None:
+    product = product_at(tmp_path / "data", whisper)
+    product.start()
+    with product.client() as api:
+        for _ in range(3):
+            speaker = Stubborn(api, sound, pace=100)
+            speaking = asyncio.create_task(speaker.run())
+            await until(
+                lambda: query(product.data_dir, "SELECT 1 FROM recordings_livesession WHERE ended_at IS NOT NULL"),
+                20,
+                "the stop",
+            )
+            await asyncio.to_thread(product.kill)
+            await asyncio.to_thread(product.start)
+            check(product, (await speaking)["recording"], sound)
+    product.stop()
+    assert len(query(product.data_dir, "SELECT id FROM recordings_recording")) == 3
