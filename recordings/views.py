@@ -7,20 +7,27 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
+from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
+from pydantic import ValidationError
 
 from accounts.problems import Problem
-from recordings import jobs
+from recordings import editing, jobs
 from recordings import library as shelf
+from recordings.api import fault
 from recordings.messages import Place, about, error_words, place_words, took
 from recordings.models import Recording, Segment, Transcription
 from recordings.reading import Line, lines, text_language
+from recordings.schemas import TranscribeIn
+from recordings.templatetags.reading import language_name
+from recordings.text import LANGUAGES
+from recordings.transcript import shown_text
 from transcription import monitor
 
 DIGITS = 18  # of an id that fits its 64 bits
@@ -104,12 +111,17 @@ def line() -> Mapping[int, Place]:
     return async_to_sync(jobs.places)()
 
 
-def own(request: Request, pk: int) -> shelf.Entry:
+def own(request: Request, pk: int, transcription: int | None = None) -> shelf.Entry:
     """Somebody else's recording looks like none at all."""
     try:
-        return async_to_sync(shelf.find)(request.user.pk, pk)
+        return async_to_sync(shelf.find)(request.user.pk, pk, transcription)
     except Problem as problem:
         raise Http404 from problem
+
+
+def number(text: str) -> int | None:
+    """An id from an address; None where it is none."""
+    return int(text[:DIGITS]) if text.isdecimal() else None
 
 
 @dataclass(frozen=True)
@@ -159,7 +171,7 @@ def library(request: Request) -> HttpResponse:
         request.user.pk,
         query=query,
         status=None,
-        before=int(before[:DIGITS]) if before.isdecimal() else None,
+        before=number(before),
         limit=PAGE,
     )
     places = line()
@@ -200,19 +212,28 @@ class Paragraph:
     language: str
 
 
-def text_context(entry: shelf.Entry) -> dict[str, object]:
-    """What `_text.html` shows: how the newest transcription stands, and the text of the shown one."""
+def text_context(request: Request, pk: int) -> dict[str, object]:
+    """What `_text.html` shows: how the newest transcription stands, and the text of the shown one, or of another that
+    the address names, to look at."""
+    entry, looking = own(request, pk), False
+    asked = number(request.GET.get("transcription", ""))
+    if asked is not None and (entry.shown is None or asked != entry.shown.pk):
+        entry, looking = own(request, pk, asked), True
     shown = entry.shown
     spoken = (shown.detected_language or shown.language) if shown else ""
     segments = list(shown.segments.all()) if shown else []
     return {
         "recording": entry.recording,
         "row": rows_of([entry], line())[0],
+        "shown": shown,
+        "looking": looking,
         "spoken": spoken,
+        "count": entry.recording.transcriptions.count(),
         "partial": shown is not None and shown.status != Status.DONE,
+        "restored": shown is not None and shown.pk == entry.recording.shown_id,
         "earlier": shown != entry.newest,
         "paragraphs": [
-            Paragraph(segment, lines(segment), text_language(segment.text, segment.language or spoken))
+            Paragraph(segment, lines(segment), text_language(shown_text(segment), segment.language or spoken))
             for segment in segments
             if segment.text.strip() or segment.correction
         ],
@@ -222,14 +243,38 @@ def text_context(entry: shelf.Entry) -> dict[str, object]:
 @require_safe
 @login_required
 def recording(request: Request, pk: int) -> HttpResponse:
-    context = text_context(own(request, pk))
-    return render(request, "recordings/recording.html", context | {"speeds": SPEEDS})
+    context = text_context(request, pk) | {"speeds": SPEEDS, "whisper_languages": sorted(LANGUAGES, key=language_name)}
+    return render(request, "recordings/recording.html", context)
 
 
 @require_safe
 @login_required
 def text(request: Request, pk: int) -> HttpResponse:
-    return render(request, "recordings/_text.html", text_context(own(request, pk)))
+    return render(request, "recordings/_text.html", text_context(request, pk))
+
+
+@require_safe
+@login_required
+def transcriptions(request: Request, pk: int) -> HttpResponse:
+    """All that were made of a recording, to look at and go back to."""
+    entry = own(request, pk)
+    context = {"recording": entry.recording, "shown": entry.shown, "runs": shelf.transcriptions(entry.recording)}
+    return render(request, "recordings/transcriptions.html", context)
+
+
+@require_POST
+@login_required
+def restore(request: Request, pk: int, transcription: int) -> HttpResponse:
+    try:
+        async_to_sync(editing.restore)(own(request, pk, transcription))
+    except Problem as problem:
+        return said(problem)
+    return redirect("recordings:recording", pk)
+
+
+def said(problem: Problem) -> HttpResponse:
+    """For the page to show where the button is."""
+    return HttpResponse(str(problem.message), status=problem.status, headers=problem.headers, content_type="text/plain")
 
 
 def changed() -> HttpResponse:
@@ -240,10 +285,17 @@ def changed() -> HttpResponse:
 @require_POST
 @login_required
 def transcribe(request: Request, pk: int) -> HttpResponse:
+    """As the recording says, or as a form says that sends language, model and prompt."""
     try:
-        async_to_sync(jobs.queue_transcription)(own(request, pk).recording)
+        options = TranscribeIn.model_validate(request.POST.dict())
+        async_to_sync(jobs.queue_transcription)(own(request, pk).recording, **options.model_dump())
+    except ValidationError as error:
+        first = error.errors()[0]
+        return said(Problem(422, "invalid_request", fault({**first, "loc": ("form", *first["loc"])})))
     except Problem as problem:
-        return HttpResponse(str(problem.message), status=problem.status, headers=problem.headers)
+        return said(problem)
+    except IntegrityError as error:  # deleted in this very moment
+        raise Http404 from error
     return changed()
 
 

@@ -8,8 +8,11 @@ const rows = document.getElementById("rows");
 const text = document.getElementById("text"); // swapped for newer ones of the same recording
 const asked = new Map(); // piece id -> when it last asked for itself, and when it is due again
 
+/** A menu is not taken from under somebody's pointer, nor a line from under their cursor: the newer piece comes after. */
+const held = (piece) => piece.querySelector("details[open], .editing");
+
 /** Have a piece ask for itself again: soon, or `pause` after it last did. */
-function refresh(id, pause) {
+export function refresh(id, pause) {
   const state = asked.get(id) ?? { last: 0, due: Infinity, timer: 0 };
   asked.set(id, state);
   const due = Math.max(state.last + pause, Date.now() + SETTLE);
@@ -20,7 +23,8 @@ function refresh(id, pause) {
     state.last = Date.now();
     state.due = Infinity;
     const piece = document.getElementById(id);
-    if (piece) htmx.trigger(piece, "changed");
+    if (piece && held(piece)) refresh(id, OWN_PAUSE);
+    else if (piece) htmx.trigger(piece, "changed");
   }, due - Date.now());
 }
 
@@ -34,17 +38,19 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
-// A menu is not taken from under somebody's pointer: the newer piece comes when it is closed.
 for (const name of ["htmx:beforeSwap", "htmx:oobBeforeSwap"]) {
   document.addEventListener(name, (event) => {
-    if (!event.detail.target.querySelector("details[open]")) return;
+    if (!held(event.detail.target)) return;
     event.detail.shouldSwap = false;
     refresh(event.detail.target.id, OWN_PAUSE);
   });
 }
 
 function gone(recording) {
-  if (Number(text?.dataset.recording) === recording) return location.assign("/");
+  if (Number(text?.dataset.recording) === recording) {
+    if (!document.querySelector(".editing")) location.assign("/"); // what is typed can still be copied
+    return;
+  }
   const id = `recording-${recording}`;
   clearTimeout(asked.get(id)?.timer);
   asked.delete(id);

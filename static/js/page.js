@@ -1,4 +1,5 @@
-// What every page does: menus close, a question is asked before a deletion.
+// What every page does: menus close, dialogs open, a question is asked before a deletion, a refusal is told.
+import { say } from "./toast.js";
 
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) {
@@ -21,4 +22,17 @@ document.addEventListener("htmx:confirm", (event) => {
   dialog.returnValue = "no";
   dialog.onclose = () => dialog.returnValue === "yes" && event.detail.issueRequest(true);
   dialog.showModal();
+});
+
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-dialog]");
+  if (opener) document.getElementById(opener.dataset.dialog).showModal();
+  event.target.closest("[data-close]")?.closest("dialog").close();
+});
+
+/** A sentence that the server has for the person; a dialog shows its own. */
+document.addEventListener("htmx:responseError", ({ detail, target }) => {
+  if (detail.xhr.getResponseHeader("Content-Type")?.startsWith("text/plain") && !target.closest("dialog")) {
+    say(detail.xhr.responseText);
+  }
 });

@@ -1,5 +1,7 @@
 // Listening and reading together: the line being spoken is marked, and a click on the text goes there.
 import WaveSurfer from "../vendor/wavesurfer.js/dist/wavesurfer.esm.js";
+import { begin } from "./edit.js";
+import * as find from "./find.js";
 
 const byId = (id) => document.getElementById(id);
 const player = byId("player"), audio = byId("audio"), seek = byId("seek"), play = byId("play");
@@ -24,6 +26,7 @@ function readLines() {
     start: Number(element.dataset.start),
     words: JSON.parse(element.dataset.words),
   }));
+  current?.element.closest(".segment")?.classList.remove("current");
   current = null;
   mark();
 }
@@ -45,9 +48,9 @@ function mark() {
   const line = touched ? lastBegun(lines, time, (item) => item.start) : null;
   if (line !== current) {
     current?.element.removeAttribute("aria-current");
-    current?.element.closest(".segment").classList.remove("current");
+    current?.element.closest(".segment")?.classList.remove("current"); // while it is edited, a segment has no lines
     line?.element.setAttribute("aria-current", "true");
-    line?.element.closest(".segment").classList.add("current");
+    line?.element.closest(".segment")?.classList.add("current");
     current = line;
     if (line && follow.checked && !audio.paused) show();
   }
@@ -170,7 +173,13 @@ drawWave();
 // --- the keyboard -----------------------------------------------------------------------------
 shortcuts.checked = localStorage.getItem("shortcuts") !== "off";
 shortcuts.addEventListener("change", () => localStorage.setItem("shortcuts", shortcuts.checked ? "on" : "off"));
-byId("help").addEventListener("click", () => byId("keyboard").showModal());
+
+/** The segment being spoken, else the first in view. */
+function segmentInHand() {
+  const below = player.getBoundingClientRect().bottom;
+  const segments = [...document.querySelectorAll("#text .segment")];
+  return document.querySelector(".segment.current") ?? segments.find((one) => one.getBoundingClientRect().bottom > below);
+}
 
 const keys = {
   " ": toggle,
@@ -178,6 +187,8 @@ const keys = {
   l: () => goTo(audio.currentTime + 5),
   "[": () => setSpeed(-1),
   "]": () => setSpeed(1),
+  e: () => begin(segmentInHand()),
+  f: find.focus,
   "?": () => byId("keyboard").showModal(),
 };
 document.addEventListener("keydown", (event) => {
@@ -191,9 +202,11 @@ document.addEventListener("keydown", (event) => {
 });
 
 // --- beginning --------------------------------------------------------------------------------
-/** `#t=172` opens at 2:52. */
+/** `#t=172` opens at 2:52; `&q=…` finds that there. */
 function goToAddress() {
-  const time = Number(new URLSearchParams(location.hash.slice(1)).get("t"));
+  const address = new URLSearchParams(location.hash.slice(1));
+  const time = Number(address.get("t"));
+  if (address.get("q")) find.open(address.get("q"));
   if (!(time > 0)) return;
   goTo(time);
   mark();

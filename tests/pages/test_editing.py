@@ -1,0 +1,251 @@
+"""Correcting the text where it stands: saved by itself, and never lost."""
+
+import re
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from playwright.async_api import BrowserContext, Locator, Page, Route, expect
+
+from recordings.events import recording_changed
+from recordings.jobs import delete_recording
+from recordings.models import Recording, Segment
+from tests.pages.conftest import Server
+from tests.pages.library import Status, make_recording, make_transcription
+
+HEARD = "So the root cause was nesting. We wrapped the wrapper."
+SECOND = "对，把并发设成一再测。"
+SAVED = re.compile(r"^Saved \d\d:\d\d")
+AGAIN = "This line was changed elsewhere. Keep yours or take theirs?"
+
+
+@pytest.fixture
+def standup(mei: User) -> Recording:
+    recording = make_recording(mei, "Standup")
+    make_transcription(recording, Status.DONE, HEARD, SECOND, detected_language="en")
+    return recording
+
+
+def line(page: Page, number: int = 0) -> Locator:
+    return page.locator(".segment > p").nth(number)
+
+
+async def edit(page: Page, number: int = 0) -> Locator:
+    """By a double click; the cursor then stands where it went."""
+    await line(page, number).dblclick(position={"x": 30, "y": 15})
+    await expect(page.locator(".editing")).to_have_count(1)
+    return line(page, number)
+
+
+async def stored(index: int = 0) -> Segment:
+    return await Segment.objects.aget(index=index)
+
+
+async def test_enter_saves_and_the_machines_text_can_be_had_back(page: Page, standup: Recording) -> None:
+    await page.goto(f"/recordings/{standup.pk}")
+    text = await edit(page)
+    assert await page.evaluate("getSelection().anchorOffset") < len("So the root")  # where the click was
+    await page.keyboard.press("End")
+    await page.keyboard.type(" Nobody counted.")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#saved")).to_have_text(SAVED)
+    await expect(page.locator(".editing")).to_have_count(0)
+    segment = await stored()
+    assert (segment.text, segment.correction) == (HEARD, f"{HEARD} Nobody counted.")
+
+    await page.reload()
+    await expect(text).to_have_text(f"{HEARD} Nobody counted.")
+    await page.get_by_role("button", name="Edited. Bring the machine’s text back").click()
+    await expect(text).to_have_text(HEARD)
+    await expect(text.locator(".line")).to_have_count(2)  # with the times of its sentences
+    await page.get_by_role("button", name="Undo").click()
+    await expect(text).to_have_text(f"{HEARD} Nobody counted.")
+    assert (await stored()).correction == f"{HEARD} Nobody counted."
+
+
+async def test_what_is_typed_is_saved_by_itself_and_escape_brings_back_how_it_was(
+    page: Page, standup: Recording
+) -> None:
+    await page.goto(f"/recordings/{standup.pk}")
+    text = await edit(page)
+    await text.fill("So far.")
+    await expect(page.locator("#saved")).to_have_text(SAVED)
+    assert (await stored()).correction == "So far."
+    await expect(page.locator(".editing")).to_have_count(1)  # it goes on
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".editing")).to_have_count(0)
+    await expect(text).to_have_text(HEARD)
+    await expect(page.get_by_role("button", name="Edited")).to_have_count(0)
+    assert (await stored()).correction is None
+
+
+async def test_looking_into_a_line_changes_nothing(page: Page, standup: Recording) -> None:
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "PATCH" else None)
+    await page.goto(f"/recordings/{standup.pk}")
+    await edit(page)
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".editing")).to_have_count(0)
+    await expect(line(page).locator(".line")).to_have_count(2)
+    assert sent == []
+
+
+async def test_leaving_the_line_saves_it_and_a_break_stays_a_break(page: Page, standup: Recording) -> None:
+    await page.goto(f"/recordings/{standup.pk}")
+    await (await edit(page)).fill("")
+    await page.keyboard.type("One.")
+    await page.keyboard.press("Shift+Enter")
+    await page.keyboard.type("Two.")
+    await page.locator("h1").click()
+    await expect(page.locator(".editing")).to_have_count(0)
+    await expect(page.locator("#saved")).to_have_text(SAVED)
+    assert (await stored()).correction == "One.\nTwo."
+    await page.reload()
+    assert await line(page).inner_text() == "One.\nTwo."
+
+
+async def test_one_line_after_the_other_without_the_mouse(page: Page, standup: Recording) -> None:
+    await page.goto(f"/recordings/{standup.pk}#t=21")
+    await expect(page.locator(".segment.current")).to_contain_text(SECOND)
+    await page.keyboard.press("e")
+    await expect(page.get_by_role("textbox", name="Text of this part")).to_be_focused()
+    await page.keyboard.type("jl[]ef? ")  # no key is a shortcut here
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".editing")).to_have_count(0)
+    await expect(line(page, 1)).to_have_text(f"{SECOND}jl[]ef?")
+    await expect(page.locator("#edit-1")).to_be_focused()
+    await page.locator("#edit-0").press("Enter")
+    await expect(line(page, 0)).to_be_focused()
+    assert await page.evaluate("document.querySelector('dialog[open]')") is None
+
+
+async def test_an_unfinished_word_of_an_input_method_is_not_ended_by_enter(page: Page, standup: Recording) -> None:
+    await page.goto(f"/recordings/{standup.pk}")
+    text = await edit(page, 1)
+    await text.dispatch_event("keydown", {"key": "Enter", "isComposing": True})
+    await text.dispatch_event("keydown", {"key": "Escape", "isComposing": True})
+    await expect(page.locator(".editing")).to_have_count(1)
+
+
+async def test_what_cannot_be_saved_stays_in_the_line_until_it_is(
+    page: Page, standup: Recording, faults: list[str]
+) -> None:
+    broken = True
+
+    async def sometimes(route: Route) -> None:
+        await (route.fulfill(status=500, json={"error": {"message": "Broken."}}) if broken else route.continue_())
+
+    await page.route("**/segments/*", sometimes)
+    await page.goto(f"/recordings/{standup.pk}")
+    text = await edit(page)
+    await text.fill("Mine.")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_contain_text("Not saved. Broken.")
+    await page.locator("h1").click()
+    await expect(text).to_have_text("Mine.")
+    await expect(page.locator(".editing")).to_have_count(1)
+    broken = False
+    await page.get_by_role("button", name="Retry").click()
+    await expect(page.locator("#saved")).to_have_text(SAVED)
+    await expect(page.locator(".editing")).to_have_count(0)
+    assert (await stored()).correction == "Mine."
+    faults.clear()
+
+
+@pytest.mark.parametrize(("choice", "kept"), [("Keep mine", "Mine."), ("Take theirs", "Theirs.")])
+async def test_two_pages_that_change_one_line_are_asked_whose_counts(
+    page: Page, context: BrowserContext, standup: Recording, faults: list[str], choice: str, kept: str
+) -> None:
+    other = await context.new_page()
+    for one in (page, other):
+        await one.goto(f"/recordings/{standup.pk}")
+        await edit(one)
+    await line(other).fill("Theirs.")
+    await other.keyboard.press("Enter")
+    await expect(other.locator("#saved")).to_have_text(SAVED)
+
+    await line(page).fill("Mine.")
+    question = page.get_by_role("alert")
+    await expect(question).to_contain_text(AGAIN)
+    await expect(question.locator("blockquote")).to_have_text("Theirs.")
+    await page.keyboard.type(" More.")
+    await line(page).fill("Mine.")
+    assert (await stored()).correction == "Theirs."
+    await page.get_by_role("button", name=choice).click()
+    await expect(page.locator(".editing")).to_have_count(0)
+    for one in (page, other):
+        await expect(line(one)).to_have_text(kept)
+    assert (await stored()).correction == kept
+    assert len(faults) == 1  # Chromium notes the 409
+    faults.clear()
+
+
+async def test_a_change_elsewhere_comes_into_the_page_and_leaves_the_line_under_the_cursor(
+    page: Page, standup: Recording, mei: User, server: Server
+) -> None:
+    await page.goto(f"/recordings/{standup.pk}")
+    await edit(page)
+    await line(page).press("End")
+    await page.keyboard.type(" Mi")
+    await Segment.objects.filter(index=1).aupdate(correction="Anders.", version=1)
+    await server.do(recording_changed(standup.pk, mei.pk))
+    await page.wait_for_timeout(300)
+    await page.keyboard.type("ne.")
+    await page.keyboard.press("Enter")
+    await expect(line(page, 1)).to_have_text("Anders.")
+    await expect(line(page, 0)).to_have_text(f"{HEARD} Mine.")
+
+
+async def test_an_edit_while_a_new_transcription_comes_stays_with_the_old_one(
+    page: Page, standup: Recording, mei: User, server: Server
+) -> None:
+    await page.goto(f"/recordings/{standup.pk}")
+    await edit(page)
+    await line(page).fill("Mine.")
+    newer = await sync_to_async(make_transcription)(standup, Status.DONE, "Newer.")
+    await server.do(recording_changed(standup.pk, mei.pk))
+    await page.wait_for_timeout(300)
+    await expect(line(page)).to_have_text("Mine.")
+    await page.keyboard.press("Enter")
+    await expect(line(page)).to_have_text("Newer.")
+    assert await Segment.objects.filter(transcription=newer, correction=None).acount() == 1
+    await page.get_by_role("link", name="2 transcriptions").click()
+    await expect(page.locator(".runs .row")).to_have_count(2)
+    await expect(page.locator(".runs .row").last).to_contain_text("1 correction")
+
+
+async def test_what_was_typed_stays_readable_when_the_recording_is_deleted(
+    page: Page, standup: Recording, server: Server, faults: list[str]
+) -> None:
+    await page.goto(f"/recordings/{standup.pk}")
+    await edit(page)
+    await server.do(delete_recording(standup))
+    await page.keyboard.press("End")
+    await page.keyboard.type(" Mine.")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_contain_text("Not saved. There is nothing here, or it is not yours.")
+    await expect(line(page)).to_have_text(f"{HEARD} Mine.")
+    await page.keyboard.press("Escape")
+    await page.wait_for_url("/")
+    faults.clear()
+
+
+async def test_what_was_typed_in_the_last_moment_is_sent_when_the_page_is_left(page: Page, standup: Recording) -> None:
+    page.on("dialog", lambda dialog: dialog.accept())
+    await page.goto(f"/recordings/{standup.pk}")
+    await (await edit(page)).fill("Last.")
+    async with page.expect_event("requestfinished", lambda request: request.method == "PATCH"):
+        await page.goto("/")
+    assert (await stored()).correction == "Last."
+
+
+async def test_an_emptied_line_can_be_had_back(page: Page, standup: Recording) -> None:
+    """Whisper had invented it."""
+    await page.goto(f"/recordings/{standup.pk}")
+    await (await edit(page)).fill("")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#saved")).to_have_text(SAVED)
+    await page.reload()
+    await expect(line(page)).to_have_text("")
+    await page.get_by_role("button", name="Edited").click()
+    await expect(line(page)).to_have_text(HEARD)
