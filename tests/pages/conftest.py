@@ -129,12 +129,17 @@ def faults() -> list[str]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(context: BrowserContext, server: Server, faults: list[str]) -> AsyncIterator[Page]:
     page = await context.new_page()
-    own = (server.url, "data:", "blob:")
+    note_faults(page, server.url, faults)
+    yield page
+    assert faults == []
+
+
+def note_faults(page: Page, url: str, faults: list[str]) -> None:
+    """Put into `faults` whatever the browser complains of on this page, and what it asks another host for."""
+    own = (url, "data:", "blob:")
     page.on("console", lambda said: faults.append(said.text) if said.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("request", lambda asked: None if asked.url.startswith(own) else faults.append(asked.url))
-    yield page
-    assert faults == []
 
 
 def tone(seconds: float) -> bytes:
