@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from recordings.models import Recording, Segment, Transcription
+from recordings.models import Caption, LiveSession, Recording, Segment, Transcription
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # takes none at run time
@@ -55,5 +55,23 @@ class SegmentAdmin(ReadOnly):
     owner_field = "transcription__recording__owner"
     list_display = ("transcription", "index", "start", "end", "text")
     list_select_related = ("transcription",)
+    search_fields = ("text",)
+    show_full_result_count = False
+
+
+@admin.register(LiveSession)
+class LiveSessionAdmin(ReadOnly):
+    list_display = ("id", "title", "owner", "public", "recording", "created_at", "ended_at")
+    list_filter = ("public",)
+    list_select_related = ("owner", "recording")
+    search_fields = ("id", "title")
+    show_full_result_count = False
+
+
+@admin.register(Caption)
+class CaptionAdmin(ReadOnly):
+    owner_field = "session__owner"
+    list_display = ("session", "index", "start", "end", "text")
+    list_select_related = ("session",)
     search_fields = ("text",)
     show_full_result_count = False

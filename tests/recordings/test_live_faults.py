@@ -17,7 +17,6 @@ from tests.recordings.storm import query
 from tests.recordings.test_faults import fill, small_disk  # noqa: F401 a fixture
 from tests.whisper_stub import WhisperStub
 
-
 pytestmark = pytest.mark.slow
 
 

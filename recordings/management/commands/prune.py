@@ -14,7 +14,8 @@ from django.core.management import BaseCommand
 from django.utils import timezone
 
 from accounts.models import ApiToken
-from recordings.models import COPIES, Recording, Upload
+from recordings.live.journal import sessions_on_disk
+from recordings.models import COPIES, LiveSession, Recording, Upload
 from recordings.tus import remove_expired
 
 # A file without a row may be an upload that is about to get one; no upload takes so long between the two.
@@ -39,6 +40,10 @@ class Command(BaseCommand):
             self.stdout.write(f"{verb} file {part.name}: an upload that broke off")
             if yes:
                 part.unlink(missing_ok=True)
+        for file in abandoned_sound(Path(settings.LIVE_ROOT)):
+            self.stdout.write(f"{verb} file {file.name}: a live session that is over, or was deleted")
+            if yes:
+                file.unlink(missing_ok=True)
         if yes:
             remove_expired()
         expired = ApiToken.objects.filter(expires_at__lt=timezone.now())
@@ -66,3 +71,10 @@ def abandoned_uploads(folder: Path) -> Iterator[Path]:
     for part in folder.iterdir():
         if part.name not in going_on and time.time() - part.stat().st_mtime > LEAST_AGE.total_seconds():
             yield part
+
+
+def abandoned_sound(folder: Path) -> Iterator[Path]:
+    """The files of live sessions that are recordings now, or nobody's. A session's row is there before they are."""
+    files = sessions_on_disk(folder)
+    going_on = set(LiveSession.objects.filter(pk__in=files, recording=None).values_list("pk", flat=True))
+    return chain.from_iterable(paths for session, paths in files.items() if session not in going_on)
