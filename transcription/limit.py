@@ -206,9 +206,9 @@ class AdaptiveLimit:
         return self._ideal**2 / (self._variance * (1 / self._calls + 1 / self._base_calls))
 
     def _share(self) -> float:
-        """The gain of the higher level over the lower in ideal gains, which no real server exceeds."""
+        """The gain of the higher level over the lower in ideal gains."""
         gain = (self._level() - self._base) / self._ideal
-        return max(-1.0, min(gain if self.limit > self._home else -gain, 1.0))
+        return gain if self.limit > self._home else -gain
 
     def _is_over(self) -> bool:
         if self._phase is _Phase.RECOVERY:
@@ -276,9 +276,9 @@ class AdaptiveLimit:
         down = max(self.floor, self._home - self._stride)
         return [level for level, there in ((up, up > self._home), (down, down < self._home)) if there]
 
-    def _visit(self) -> LimitChange | None:
+    def _visit(self, *, downwards: bool = False) -> LimitChange | None:
         """Set out for the neighbour that is the least certain to be worse than home."""
-        neighbours = self._neighbours()
+        neighbours = sorted(self._neighbours(), reverse=not downwards)
         if not neighbours:
             return None
         self._phase = _Phase.VISIT
@@ -300,7 +300,7 @@ class AdaptiveLimit:
             return LimitChange(self.limit, "the server's speed changed in between")
         self._gains = {step: (share, weight * FADE) for step, (share, weight) in self._gains.items()}
         share, weight = self._gains.get((low, high), (0.0, 0.0))
-        seen, new = self._share(), self._weight()
+        seen, new = max(-1.0, min(self._share(), 1.0)), self._weight()  # no real server gains more
         if weight and abs(seen - share) > CERTAIN * math.sqrt(1 / weight + 1 / new):
             weight = 0.0  # the server is not what it was
         share += (seen - share) * new / (weight + new)
@@ -309,13 +309,14 @@ class AdaptiveLimit:
         if self._certainty(self.limit) > (-SURE if self.limit > self._home else 0.0):
             gain = math.expm1(share * self._ideal)
             return self._return(f"{high} at once get {gain:+.0%} done beside {low}")
-        if self.limit > self._home:
-            self._failures, self._stride = 0, 1
-        else:
+        downwards = self.limit < self._home
+        if downwards:
             self._stride = max(1, self.limit // 2)
+        else:
+            self._failures, self._stride = 0, 1
         self._home, self._base, self._base_calls = self.limit, self._level(), self._calls
         self._phase = _Phase.HOME
-        return self._visit()
+        return self._visit(downwards=downwards)
 
     def _return(self, reason: str) -> LimitChange:
         if self.limit < self._home and self._stride > 1:
