@@ -1,4 +1,4 @@
-"""Memory and time of a large upload, signed in or not, by server: python -m bench.upload [--megabytes 400]"""
+"""Memory and time of a large upload, as one form or in pieces, by server: python -m bench.upload [--megabytes 400]"""
 
 import argparse
 import os
@@ -9,10 +9,10 @@ import sys
 import tempfile
 import time
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 from daphne.cli import CommandLineInterface
@@ -22,6 +22,7 @@ APPLICATION = "asrsite.asgi:application"
 PLAIN = "daphne"
 HARDENED = "daphne, no pre-parsing"
 UVICORN = "uvicorn"
+PIECE = 8 * 1024**2  # bytes
 
 
 def main() -> None:
@@ -36,12 +37,14 @@ def main() -> None:
         recording = noise(data / "noise.wav", options.megabytes)
         copying = _copy_seconds(recording)
         print(f"{options.megabytes} MiB; a plain copy takes {copying:.2f} s")
-        print(f"{'server':<24}{'caller':<10}{'status':>7}{'seconds':>9}{'x copy':>8}{'MiB over idle':>15}")
+        print(f"{'server':<24}{'way':<22}{'status':>7}{'seconds':>9}{'x copy':>8}{'MiB over idle':>15}")
+        known = {"Authorization": f"Bearer {token}"}
+        ways = {"a form": (as_form, known), "pieces": (in_pieces, known), "a form, by a stranger": (as_form, {})}
         for server in [options.only] if options.only else [PLAIN, HARDENED, UVICORN]:
-            for caller, headers in [("signed in", {"Authorization": f"Bearer {token}"}), ("unknown", {})]:
-                status, seconds, memory = measured(server, recording, headers)
+            for way, (send, headers) in ways.items():
+                status, seconds, memory = measured(server, recording, headers, send)
                 print(
-                    f"{server:<24}{caller:<10}{status:>7}{seconds:>9.2f}{seconds / copying:>8.1f}{memory:>15.0f}",
+                    f"{server:<24}{way:<22}{status:>7}{seconds:>9.2f}{seconds / copying:>8.1f}{memory:>15.0f}",
                     flush=True,
                 )
 
@@ -74,18 +77,43 @@ def _copy_seconds(path: Path) -> float:
     return seconds
 
 
-def measured(server: str, recording: Path, headers: dict[str, str]) -> tuple[str, float, float]:
+def as_form(client: httpx.Client, file: BinaryIO) -> int:
+    """Sends the file as one multipart form; the status of the answer."""
+    return client.post("/api/recordings", files={"file": ("noise.wav", file)}).status_code
+
+
+def in_pieces(client: httpx.Client, file: BinaryIO) -> int:
+    """Sends the file as a resumable upload; the status of the last answer."""
+    client.headers["Tus-Resumable"] = "1.0.0"
+    size = os.fstat(file.fileno()).st_size
+    created = client.post("/api/uploads", headers={"Upload-Length": str(size)})
+    sent = 0
+    answer = created
+    while answer.is_success and (piece := file.read(PIECE)):
+        headers = {"Upload-Offset": str(sent), "Content-Type": "application/offset+octet-stream"}
+        answer = client.patch(created.headers["Location"], content=piece, headers=headers)
+        sent += len(piece)
+    return answer.status_code
+
+
+def measured(
+    server: str,
+    recording: Path,
+    headers: dict[str, str],
+    send: Callable[[httpx.Client, BinaryIO], int] = as_form,
+) -> tuple[str, float, float]:
     """The answer's status, seconds until it, and the server's peak memory over idle in MiB."""
-    with _running(server) as (pid, url), recording.open("rb") as file:
-        httpx.get(f"{url}/api/recordings")  # everything is imported now
+    with (
+        _running(server) as (pid, url),
+        recording.open("rb") as file,
+        httpx.Client(base_url=url, headers=headers, timeout=300) as client,
+    ):
+        client.get("/api/recordings")  # everything is imported now
         Path(f"/proc/{pid}/clear_refs").write_text("5")  # resets the peak (proc_pid_clear_refs(5))
         idle = _memory(pid, "VmRSS")
         started = time.perf_counter()
         try:
-            answer = httpx.post(
-                f"{url}/api/recordings", headers=headers, files={"file": ("noise.wav", file)}, timeout=300
-            )
-            status = str(answer.status_code)
+            status = str(send(client, file))
         except httpx.TransportError:
             status = "cut"
         return status, time.perf_counter() - started, _memory(pid, "VmHWM") - idle
