@@ -1,8 +1,8 @@
 """A stage for live captions on virtual time: speakers whose sound says what they say, and servers that hear it.
 
-A word is 0.32 s of sound whose loudness is its number in the text that is spoken, so that whoever gets a piece of the
-sound can tell the words in it and their times, as Whisper does; the voice activity stands in for Silero, which would
-hear no speech in this. Chinese is spoken by characters.
+A word is 0.32 s of sound whose loudness is its number in the text that is spoken (the last 32 ms are quiet), so that
+whoever gets a piece of the sound can tell the words in it and their times, as Whisper does; the voice activity stands
+in for Silero, which would hear no speech in this. Chinese is spoken by characters.
 """
 
 import asyncio
@@ -45,7 +45,9 @@ class Speaker:
         words = re.findall(r"[\u4e00-\u9fff][，。]?|[^\s\u4e00-\u9fff]+", text)
         numbers = LOUD + len(self.words) + np.arange(len(words))
         self.words += words
-        return np.repeat(numbers, WORD * WINDOW).astype(np.int16)
+        sound = np.repeat(numbers, WORD * WINDOW).reshape(-1, WORD * WINDOW).astype(np.int16)
+        sound[:, -WINDOW:] = 0
+        return sound.reshape(-1)
 
     def words_in(self, samples: Samples) -> list[Word]:
         """Those of which at least half is there."""

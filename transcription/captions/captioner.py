@@ -52,6 +52,7 @@ TAIL = windows(0.1)  # of silence behind the last word, for a partial that has h
 TOGETHER = windows(28.0)  # of utterances that are recognised as one
 APART = windows(2.0)  # of silence between two such
 BACKLOG = windows(60.0)  # of utterances that wait to become final, before `push` waits
+INSTANT = 0.01  # seconds; no waiting is shorter, whatever rounding says
 HURRY, CALM, RUSH = 1.5, 1.0, 2.0  # see `_hurried`
 PROMPT = 200  # tokens of Whisper, about: it takes 224
 RECENT = 60  # of them, at most, for the text so far
@@ -96,7 +97,7 @@ class _Partial:
 class Captioner:
     """`tell` is awaited: a final is told before anything later is. What it raises, `push` and `finish` raise.
 
-    `first_index`, `start`: where a session that was interrupted goes on.
+    `first_index`, `start`: where a session that was interrupted goes on: after the end of its last final.
     """
 
     def __init__(
@@ -310,7 +311,7 @@ class Captioner:
         # One in a pause may come early; then the next one comes later, so that the mean is kept.
         due = self._partial_since if paused else self._partial_since + pause
         if (early := max(due - now, self._hurried)) > 0:
-            return early
+            return max(early, INSTANT)
         self._partial_since = max(now, self._partial_since + pause)
         place = min(utterance.last, utterance.ends + PADDING)
         self._partial = _Partial(utterance, place, self._call(utterance, place, final=False))

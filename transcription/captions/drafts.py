@@ -9,8 +9,8 @@ SENTENCE = 1.0  # seconds that a sentence lasts at least, to become a caption of
 CLAUSE = 6.0  # seconds after which the end of a clause is good enough
 
 DOUBTED = 0.5  # probability below which a token needs three votes
-SURE = 0.9  # probability from which it needs one,
-AGED = 1.0  # if it ended so many seconds before the sound did
+SURE = 0.85  # probability from which it needs one,
+AGED = 0.5  # if it ended so many seconds before the sound did
 
 
 @dataclass(eq=False)
