@@ -1,0 +1,119 @@
+"""People who speak and watch, as tests need them: browsers at the real product, whose microphone plays a talk."""
+
+import wave
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from playwright.async_api import Browser, BrowserContext, Page
+
+from tests.pages.conftest import note_faults
+from tests.product import Product
+from tests.speech import Clip, librivox
+from transcription.audio import RATE
+
+Samples = npt.NDArray[np.float32]
+
+PAUSE = 1.2  # seconds between two sentences
+LEAD = 3.0  # seconds of silence before the first: the page has opened the microphone, and Start is pressed
+
+
+@dataclass(frozen=True)
+class Talk:
+    """Sentences with pauses, as a microphone hears them once."""
+
+    path: Path
+    clips: list[Clip]
+    starts: list[float]
+    seconds: float
+
+    def flags(self) -> list[str]:
+        return [
+            "--use-fake-ui-for-media-stream",
+            "--use-fake-device-for-media-stream",
+            f"--use-file-for-fake-audio-capture={self.path}%noloop",
+        ]
+
+
+def sound(path: Path) -> Samples:
+    with wave.open(str(path)) as file:
+        assert file.getframerate() == RATE
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32)
+
+
+def make_talk(path: Path, numbers: list[int]) -> Talk:
+    clips, starts, parts = [], [], [np.zeros(int(LEAD * RATE), np.float32)]
+    for number in numbers:
+        clip = librivox()[number]
+        clips.append(clip)
+        starts.append(sum(map(len, parts)) / RATE)
+        parts += [sound(clip.path), np.zeros(int(PAUSE * RATE), np.float32)]
+    samples = np.concatenate(parts)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, RATE, 0, "NONE", ""))
+        file.writeframes(samples.astype("<i2").tobytes())
+    return Talk(path, clips, starts, len(samples) / RATE)
+
+
+def place_in(recording: Samples, clip: Samples) -> tuple[float, float]:
+    """Where the clip is in the recording, in seconds, and how alike the two are there: 1 is the same.
+
+    By what the envelopes have in common, since the browser makes the voice louder and the noise softer.
+    """
+    step = RATE // 100
+
+    def envelope(samples: Samples) -> Samples:
+        blocks = samples[: len(samples) // step * step].reshape(-1, step)
+        loudness: Samples = np.log10(np.sqrt((blocks**2).mean(1)) + 30.0)
+        return loudness
+
+    whole, part = envelope(recording), envelope(clip)
+    part = part - part.mean()
+    best, at = -1.0, 0
+    for offset in range(len(whole) - len(part) + 1):
+        window = whole[offset : offset + len(part)]
+        window = window - window.mean()
+        alike = float((window @ part) / (np.linalg.norm(window) * np.linalg.norm(part) + 1e-9))
+        if alike > best:
+            best, at = alike, offset
+    return at / 100, best
+
+
+@dataclass
+class Person:
+    """A browser profile at the product, watched for faults."""
+
+    context: BrowserContext
+    url: str
+    faults: list[str] = field(default_factory=list)
+
+    async def page(self) -> Page:
+        page = await self.context.new_page()
+        note_faults(page, self.url, self.faults)
+        return page
+
+    def forgive(self, *words: str) -> None:
+        """Take out the complaints that a test provoked."""
+        self.faults[:] = [fault for fault in self.faults if not any(word in fault for word in words)]
+
+
+@asynccontextmanager
+async def person(browser: Browser, product: Product, cookies: list[Any] | None = None) -> AsyncIterator[Person]:
+    """With the cookies of somebody who is signed in, or a stranger."""
+    context = await browser.new_context(base_url=product.url, viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(15_000)
+    await context.add_cookies(cookies or [])
+    someone = Person(context, product.url)
+    yield someone
+    await context.close()
+    assert someone.faults == []
+
+
+async def lines(page: Page) -> list[str]:
+    """The final captions on a page, as they stand there."""
+    found: list[str] = await page.locator("#log p").all_text_contents()
+    return found

@@ -1,0 +1,268 @@
+"""Live captions as people have them: real speech into Chromium's microphone, the real product, a second browser."""
+
+import io
+import wave
+from collections.abc import AsyncIterator, Iterator
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Dialog, Page, async_playwright, expect
+
+from tests.pages.conftest import CHROMIUM, FLAGS
+from tests.pages.speaking import Person, Samples, Talk, lines, make_talk, person, place_in, sound
+from tests.product import Product
+from tests.recordings.live_client import speaking
+from tests.whisper_stub import WhisperStub, said
+
+pytestmark = pytest.mark.slow  # at the pace of speech
+
+SENTENCES = [f"This is sentence {number}." for number in range(1, 1000)]
+BROKEN = ("WebSocket connection", "Failed to load resource", "ERR_INTERNET_DISCONNECTED")
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> Talk:
+    """Three sentences in 19 s."""
+    return make_talk(tmp_path_factory.mktemp("talk") / "talk.wav", [0, 1, 4])
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def speakers(talk: Talk) -> AsyncIterator[Browser]:
+    """A browser whose microphone plays the talk from its start, each time it is opened."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS + talk.flags())
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture(scope="module")
+def whisper() -> Iterator[WhisperStub]:
+    """Each answer is another one, so that a caption that came twice or never is seen."""
+    with WhisperStub(seconds=0.1, replies=[said(sentence) for sentence in SENTENCES]) as stub:
+        yield stub
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory, whisper: WhisperStub) -> Iterator[Product]:
+    with Product(tmp_path_factory.mktemp("live"), ASR_API_URL=whisper.url, ASR_MAX_CONCURRENT="1") as product:
+        yield product
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def cookies(speakers: Browser, product: Product) -> list[Any]:
+    context = await speakers.new_context()
+    await (await context.new_page()).goto(str(product.link()))
+    signed_in = await context.cookies()
+    await context.close()
+    return list(signed_in)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def mei(speakers: Browser, product: Product, cookies: list[Any]) -> AsyncIterator[Person]:
+    async with person(speakers, product, cookies) as mei:
+        yield mei
+
+
+@pytest.fixture(scope="module")
+def api(product: Product) -> Iterator[httpx.Client]:
+    with product.client("admin") as client:
+        yield client
+
+
+async def start(page: Page, title: str = "") -> str:
+    """Press Start; the viewers' link, once there is a session."""
+    await page.goto("/live")
+    await page.get_by_label("Title").fill(title)
+    await page.get_by_role("button", name="Start captions").click()
+    await expect(page.locator("#watch")).to_be_visible()
+    return str(await page.locator("#viewer").get_attribute("href"))
+
+
+async def stop(page: Page) -> int:
+    """Press Stop; the id of the recording that the page leads to."""
+    await page.get_by_role("button", name="Stop", exact=True).click()
+    await page.wait_for_url("**/recordings/*", timeout=30_000)
+    return int(page.url.rpartition("/")[2])
+
+
+async def listen_to_log(page: Page) -> None:
+    """Note what a screen reader hears of the log: what is added to it, while it is on the page."""
+    await page.add_init_script("""
+        window.heard = [];
+        addEventListener("DOMContentLoaded", () => {
+            const log = document.querySelector("[role=log][aria-live=polite]");
+            const note = (change) => change.addedNodes.forEach((node) => heard.push(node.querySelector("p") ?? node));
+            const changes = { childList: true, subtree: true };
+            if (log) new MutationObserver((changed) => changed.forEach(note)).observe(log, changes);
+        });
+    """)
+
+
+async def read_aloud(page: Page) -> list[str]:
+    texts: list[str] = await page.evaluate("heard.map((node) => node.textContent)")
+    return texts
+
+
+async def seconds_recorded(page: Page, seconds: float) -> None:
+    await page.wait_for_function(
+        """wanted => document.getElementById("clock").textContent.split(":")
+            .reduce((minutes, part) => minutes * 60 + Number(part), 0) >= wanted""",
+        arg=seconds,
+        timeout=(seconds + 15) * 1000,
+    )
+
+
+def recorded(api: httpx.Client, pk: int) -> Samples:
+    answer = api.get(f"/api/recordings/{pk}/audio", params={"original": "1"})
+    with wave.open(io.BytesIO(answer.content)) as file:
+        assert (file.getframerate(), file.getnchannels()) == (16000, 1)
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32)
+
+
+def assert_all_heard_in_time(talk: Talk, recording: Samples) -> None:
+    """Every sentence of the talk is in the recording, as far from the next one as it was spoken."""
+    found = [place_in(recording, sound(clip.path)) for clip in talk.clips]
+    assert all(alike > 0.8 for _, alike in found), found
+    for (spoken, heard), (next_spoken, next_heard) in pairwise(zip(talk.starts, (at for at, _ in found), strict=True)):
+        assert next_heard - heard == pytest.approx(next_spoken - spoken, abs=0.15), found
+
+
+def transcript(api: httpx.Client, pk: int) -> list[str]:
+    answer = api.get(f"/api/recordings/{pk}/transcript", params={"format": "json"}).json()
+    return [segment["text"] for segment in answer["segments"]]
+
+
+async def test_others_read_what_is_said_and_the_session_becomes_a_recording(
+    mei: Person, speakers: Browser, product: Product, api: httpx.Client, talk: Talk
+) -> None:
+    speaker = await mei.page()
+    await listen_to_log(speaker)
+    link = await start(speaker, "Stand-up")
+    await expect(speaker.get_by_role("heading", name="Stand-up")).to_be_visible()
+    async with person(speakers, product) as stranger:
+        viewer = await stranger.page()
+        await listen_to_log(viewer)
+        answer = await viewer.goto(link)
+        assert answer
+        assert answer.status == 404
+        stranger.forgive("404")
+        await speaker.get_by_label("Anyone with the link can watch").check()
+        await expect(speaker.get_by_text("Only you can open")).to_be_hidden()
+        await viewer.goto(link)
+        await expect(viewer.locator("#tentative")).not_to_be_empty(timeout=20_000)
+        await expect(viewer.locator("#tentative")).to_have_attribute("aria-hidden", "true")
+        await expect(viewer.get_by_role("log").locator("p").first).to_be_visible(timeout=20_000)
+        await stranger.context.set_offline(True)
+        await expect(viewer.get_by_text("Reconnecting…")).to_be_visible()
+        await viewer.wait_for_timeout(5000)
+        await stranger.context.set_offline(False)
+        await seconds_recorded(speaker, talk.seconds)
+        on_the_way = await read_aloud(speaker)
+        recording = await stop(speaker)
+        await expect(speaker.get_by_role("heading", name="Stand-up")).to_be_visible()
+        await expect(viewer.get_by_text("The session has ended.")).to_be_visible()
+        await expect(viewer.get_by_role("link", name="Read the transcript")).to_be_hidden()  # it is not theirs
+        read, heard = await lines(viewer), await read_aloud(viewer)
+        stranger.forgive(*BROKEN)
+    assert read == heard == transcript(api, recording)
+    assert len(read) >= 3
+    assert on_the_way == read[: len(on_the_way)]
+    assert_all_heard_in_time(talk, recorded(api, recording))
+
+
+async def test_nothing_is_lost_while_the_speaker_is_offline_and_the_server_restarts(
+    mei: Person, product: Product, api: httpx.Client, talk: Talk
+) -> None:
+    speaker = await mei.page()
+    await start(speaker)
+    await seconds_recorded(speaker, 3)
+    await mei.context.set_offline(True)
+    await expect(speaker.get_by_text("nothing is lost")).to_be_visible()
+    await seconds_recorded(speaker, 8)
+    await mei.context.set_offline(False)
+    await expect(speaker.get_by_text("nothing is lost")).to_be_hidden()
+    product.stop()
+    await expect(speaker.get_by_text("nothing is lost")).to_be_visible()
+    product.start()
+    await expect(speaker.get_by_text("nothing is lost")).to_be_hidden(timeout=20_000)
+    await seconds_recorded(speaker, talk.seconds)
+    shown = float(await speaker.evaluate("document.getElementById('clock').textContent.split(':')[1]"))
+    recording = await stop(speaker)
+    mei.forgive(*BROKEN)
+    sound = recorded(api, recording)
+    assert len(sound) / 16000 == pytest.approx(shown, abs=1.5)
+    assert_all_heard_in_time(talk, sound)
+    texts = transcript(api, recording)
+    assert len(texts) == len(set(texts)) >= 3
+
+
+async def test_sound_that_was_not_sent_outlives_the_page(mei: Person, api: httpx.Client) -> None:
+    speaker = await mei.page()
+    await start(speaker, "Cut short")
+    await seconds_recorded(speaker, 2)
+    await mei.context.set_offline(True)
+    await seconds_recorded(speaker, 7)
+    await speaker.close(run_before_unload=False)
+    await mei.context.set_offline(False)
+    again = await mei.page()
+    await again.goto("/live")
+    row = again.locator("#open li", has_text="Cut short")
+    await expect(row.get_by_text("s of sound wait in this browser")).to_be_visible()
+    await row.get_by_role("button", name="End it").click()
+    await again.wait_for_url("**/recordings/*", timeout=30_000)
+    mei.forgive(*BROKEN)
+    assert 6.5 < len(recorded(api, int(again.url.rpartition("/")[2]))) / 16000 < 12
+
+
+async def test_speaking_goes_on_after_a_reload_and_a_pause(mei: Person, api: httpx.Client) -> None:
+    speaker = await mei.page()
+    asked: list[str] = []
+
+    async def leave(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        await dialog.accept()
+
+    speaker.on("dialog", leave)
+    await start(speaker, "Two parts")
+    await seconds_recorded(speaker, 4)
+    await speaker.reload()
+    assert asked == ["beforeunload"]
+    row = speaker.locator("#open li", has_text="Two parts")
+    await row.get_by_role("button", name="Continue here").click()
+    await seconds_recorded(speaker, 6)
+    await speaker.get_by_role("button", name="Pause").click()
+    await expect(speaker.get_by_text("Paused")).to_be_visible()
+    await speaker.wait_for_timeout(3000)
+    await speaker.get_by_role("button", name="Go on").click()
+    await seconds_recorded(speaker, 8)
+    recording = await stop(speaker)
+    assert 7.5 < len(recorded(api, recording)) / 16000 < 10.5
+
+
+async def test_the_newest_window_wins_and_the_older_one_is_told(mei: Person) -> None:
+    older = await mei.page()
+    await start(older, "Mine")
+    await seconds_recorded(older, 2)
+    newer = await mei.page()
+    await newer.goto("/live")
+    await newer.locator("#open li", has_text="Mine").get_by_role("button", name="Continue here").click()
+    await expect(older.get_by_text("This session goes on in another window.")).to_be_visible()
+    await expect(older.get_by_role("button", name="Stop", exact=True)).to_be_hidden()
+    await seconds_recorded(newer, 5)
+    await stop(newer)
+
+
+async def test_a_session_without_sound_leaves_no_recording(mei: Person, api: httpx.Client) -> None:
+    async with speaking(api) as program:
+        await program.start(title="Never said")
+    page = await mei.page()
+    await page.goto("/live")
+    await page.locator("#open li", has_text="Never said").get_by_role("button", name="End it").click()
+    await expect(page.get_by_text("There was no sound")).to_be_visible()
+    await page.get_by_role("button", name="Show my sessions").click()
+    await expect(page.get_by_role("button", name="Start captions")).to_be_visible()
+    await expect(page.get_by_text("Never said")).to_be_hidden()
