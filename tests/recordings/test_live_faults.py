@@ -10,12 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.product import Product, transcribed, wait_for
+from tests.product import Product, transcribed, upload, wait_for
 from tests.recordings.live_client import Stubborn, finals, speaking
 from tests.recordings.oracle import Oracle, Samples, samples, speech
 from tests.recordings.storm import query
 from tests.recordings.test_faults import fill, small_disk  # noqa: F401 a fixture
 from tests.whisper_stub import WhisperStub
+from transcription.audio import wav
 
 pytestmark = pytest.mark.slow
 
@@ -197,3 +198,26 @@ async def test_what_was_killed_while_it_became_a_recording_becomes_one_once(
             check(product, (await speaking)["recording"], sound)
     product.stop()
     assert len(query(product.data_dir, "SELECT id FROM recordings_recording")) == 3
+
+
+async def test_live_waits_for_one_exchange_at_most_while_batch_work_takes_all_there_is(
+    tmp_path: Path, sound: Samples
+) -> None:
+    seconds = 1.0
+    with WhisperStub(seconds=seconds, hear=Oracle(sound)) as whisper:
+        product = product_at(tmp_path / "data", whisper, ASR_MAX_CONCURRENT="1")
+        path = tmp_path / "batch.wav"
+        path.write_bytes(b"".join(wav(sound)))
+        with product, product.client() as api:
+            for _ in range(10):
+                await asyncio.to_thread(upload, api, path)
+            async with speaking(api) as speaker:
+                await speaker.start()
+                await asyncio.gather(speaker.say(sound[: 8 * 16000], pace=1), speaker.told_of("caption", seconds=20))
+                began = asyncio.get_running_loop().time()
+                await speaker.send("stop")
+                await speaker.told_of("done", seconds=20)
+                assert asyncio.get_running_loop().time() - began < 3 * seconds  # batch's, the last words', and a bit
+            assert whisper.peak == 1
+            left = query(product.data_dir, "SELECT count(*) FROM recordings_transcription WHERE status = 'queued'")
+            assert left[0][0] > 0  # there was batch work all the time
