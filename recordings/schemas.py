@@ -122,14 +122,23 @@ class SocketTicketOut(Schema):
     expires_in: int = Field(description="Seconds.")
 
 
-class UploadForm(BaseModel):
+class UploadOptions(BaseModel):
     title: Title = Field("", description="The file’s name if empty.")
     language: Language = Field("", description="A code Whisper knows, such as “zh”; empty or “auto”: find out.")
     prompt: Prompt = Field("", description="Names and terms to expect.")
     transcribe: bool = Field(True, description="Put it in line at once.")
+
+
+class UploadForm(UploadOptions):
     duplicate: Literal["allow", "reuse"] = Field(
         "allow", description="reuse: where you have the same bytes already, answer 200 with that recording."
     )
+
+
+class UploadMetadata(UploadOptions):
+    """`ask`: where you have the same bytes already, the upload waits whole for an answer, and names that recording."""
+
+    duplicate: Literal["allow", "reuse", "ask"] = "allow"
 
 
 class RecordingPatch(BaseModel):

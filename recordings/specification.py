@@ -46,7 +46,7 @@ SCHEMAS: Part = {
     },
     "Upload": {
         "type": "object",
-        "required": ["id", "offset", "length", "expires_at", "recording"],
+        "required": ["id", "offset", "length", "expires_at", "recording", "duplicate"],
         "properties": {
             "id": {"type": "string", "format": "uuid"},
             "offset": {"type": "integer", "description": "Bytes that have come so far."},
@@ -56,6 +56,10 @@ SCHEMAS: Part = {
                 "type": ["integer", "null"],
                 "description": "What came of it; null before it is whole.",
             },
+            "duplicate": {
+                "type": ["integer", "null"],
+                "description": "The recording of the same bytes that an upload with `ask` waits beside.",
+            },
         },
         "example": {
             "id": str(KEY),
@@ -63,6 +67,7 @@ SCHEMAS: Part = {
             "length": 979244000,
             "expires_at": "2026-11-25T09:30:00Z",
             "recording": None,
+            "duplicate": None,
         },
     },
     "Model": {
@@ -133,6 +138,7 @@ CURRENT: Part = {
     "Upload-Offset": {"schema": TEXT, "description": "Bytes that have come so far."},
     "Upload-Expires": {"schema": TEXT, "description": "When what has come is thrown away."},
     "Stile-Recording": {"schema": TEXT, "description": "The recording’s id, once all of it is there."},
+    "Stile-Duplicate": {"schema": TEXT, "description": "The recording of the same bytes, where `ask` was sent."},
 }
 TAKING = (400, 409, 412, 413, 415, 422, 423, 460, 507)  # what may be wrong with a piece, and with the file it ends
 
@@ -142,7 +148,8 @@ def _uploads() -> dict[str, Part]:
     metadata = _header(
         "Upload-Metadata",
         "filename bWVldGluZy5mbGFj,language ZW4=",
-        "Pairs of a key and its text in base64: `filename`, and the fields of `POST /api/recordings`.",
+        "Pairs of a key and its text in base64: `filename`, and the fields of `POST /api/recordings`; `duplicate` may "
+        "also be `ask`.",
         required=False,
     )
     place = {"name": "key", "in": "path", "required": True, "schema": TEXT | {"format": "uuid"}, "example": str(KEY)}
@@ -200,6 +207,15 @@ def _uploads() -> dict[str, Part]:
                 description="With the last one, the upload becomes a recording, which `Stile-Recording` names.",
                 parameters=[VERSION, OFFSET, CHECKSUM],
                 requestBody=PIECE | {"required": True},
+            ),
+            "post": _operation(
+                "insist_on_upload",
+                "Make a recording of it all the same",
+                "uploads",
+                _answers({"200": _answer(200, shown, CURRENT)}, ERROR, 404, *TAKING),
+                description="With `duplicate=ask`, where you have the same bytes already, the last piece’s answer "
+                "names that recording in `Stile-Duplicate`, and the upload waits: this keeps it, DELETE gives it up.",
+                parameters=[VERSION],
             ),
             "delete": _operation(
                 "terminate_upload",

@@ -34,7 +34,7 @@ from accounts.throttle import UPLOADS
 from recordings.api import answer, fault, problem_of
 from recordings.messages import error_words
 from recordings.models import Recording, Upload
-from recordings.schemas import UploadForm
+from recordings.schemas import UploadMetadata
 from recordings.text import filename_fault
 from recordings.uploads import ReceivedFile, accept_upload, too_large
 
@@ -112,13 +112,14 @@ async def _create(request: HttpRequest, caller: Caller) -> HttpResponse:
     UPLOADS.require(caller.user.pk)
     await sync_to_async(remove_expired)()
     upload = await sync_to_async(_open)(Upload(owner=caller.user, bytes=size, metadata=metadata))
+    twin = None
     if request.content_type == PIECE_TYPE:
         try:
-            await _to_its_end(_append(request, caller, upload, offset=0))
+            twin = await _to_its_end(_append(request, caller, upload, offset=0))
         except BaseException:  # its address was never told
             await sync_to_async(upload.discard)()
             raise
-    response = HttpResponse(status=201, headers=await _state(upload))
+    response = HttpResponse(status=201, headers=await _state(upload, twin))
     response["Location"] = f"{request.path}/{upload.pk}"
     return response
 
@@ -133,15 +134,31 @@ async def _ask(request: HttpRequest, caller: Caller, upload: Upload) -> HttpResp
 async def _look(request: HttpRequest, caller: Caller, upload: Upload) -> HttpResponse:
     """The upload as JSON; one whose last byte came while the server was killed becomes a recording now."""
     state = await _state(upload)
+    twin = None
     if upload.recording_id is None and state["Upload-Offset"] == str(upload.bytes):
-        await _to_its_end(_complete(caller, upload))
-        state = await _state(upload)
+        twin = await _to_its_end(_complete(caller, upload))
+    return await _shown(upload, twin)
+
+
+async def _insist(request: HttpRequest, caller: Caller, upload: Upload) -> HttpResponse:
+    """Make a recording of it although the same bytes are there: the answer to `duplicate=ask`."""
+    size = int((await _state(upload))["Upload-Offset"])
+    if size < upload.bytes:
+        raise _elsewhere(size)
+    if upload.recording_id is None:
+        await _to_its_end(_complete(caller, upload, duplicate="allow"))
+    return await _shown(upload)
+
+
+async def _shown(upload: Upload, twin: int | None = None) -> HttpResponse:
+    state = await _state(upload, twin)
     body = {
         "id": str(upload.pk),
         "offset": int(state["Upload-Offset"]),
         "length": upload.bytes,
         "expires_at": upload.expires_at,
         "recording": upload.recording_id,
+        "duplicate": twin,
     }
     return JsonResponse(body, headers=state)
 
@@ -150,8 +167,8 @@ async def _continue(request: HttpRequest, caller: Caller, upload: Upload) -> Htt
     if request.content_type != PIECE_TYPE:
         message = _("The Content-Type must be %(type)s.") % {"type": PIECE_TYPE}
         raise Problem(415, "wrong_content_type", message)
-    await _to_its_end(_append(request, caller, upload, _number(request, "Upload-Offset")))
-    return HttpResponse(status=204, headers=await _state(upload))
+    twin = await _to_its_end(_append(request, caller, upload, _number(request, "Upload-Offset")))
+    return HttpResponse(status=204, headers=await _state(upload, twin))
 
 
 async def _terminate(request: HttpRequest, caller: Caller, upload: Upload) -> HttpResponse:
@@ -172,11 +189,15 @@ async def _find(caller: Caller, key: UUID) -> Upload:
     raise not_found()
 
 
-async def _state(upload: Upload) -> dict[str, str]:
-    """Raises FileNotFoundError where the part is gone."""
+async def _state(upload: Upload, twin: int | None = None) -> dict[str, str]:
+    """`twin`: see `_make_recording`. Raises FileNotFoundError where the part is gone."""
     offset = await asyncio.to_thread(lambda: upload.offset)
     state = {"Upload-Offset": str(offset), "Upload-Expires": http_date(upload.expires_at.timestamp())}
-    return state | ({"Stile-Recording": str(upload.recording_id)} if upload.recording_id else {})
+    if upload.recording_id:
+        state["Stile-Recording"] = str(upload.recording_id)
+    elif twin:
+        state["Stile-Duplicate"] = str(twin)
+    return state
 
 
 # --- What is sent ------------------------------------------------------------------------------
@@ -189,7 +210,7 @@ def _number(request: HttpRequest, header: str) -> int:
     return int(value)
 
 
-def _options(metadata: str) -> tuple[str, UploadForm]:
+def _options(metadata: str) -> tuple[str, UploadMetadata]:
     """The file's name and what is asked for, from “key base64,key base64”. Raises Problem 400 or 422."""
     try:
         pairs = [pair.strip().partition(" ") for pair in metadata.split(",") if pair.strip()]
@@ -200,7 +221,7 @@ def _options(metadata: str) -> tuple[str, UploadForm]:
     if wrong := filename_fault(name):
         raise Problem(400, "invalid_filename", wrong)
     try:
-        return name, UploadForm.model_validate(texts)
+        return name, UploadMetadata.model_validate(texts)
     except ValidationError as error:
         first = error.errors()[0]
         raise Problem(422, "invalid_request", fault({**first, "loc": ("metadata", *first["loc"])})) from error
@@ -277,19 +298,18 @@ async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-async def _append(request: HttpRequest, caller: Caller, upload: Upload, offset: int) -> None:
-    """Add the request's body at `offset`; with the last byte, the upload becomes a recording."""
+async def _append(request: HttpRequest, caller: Caller, upload: Upload, offset: int) -> int | None:
+    """Add the request's body at `offset`; with the last byte, the upload becomes a recording or waits for an answer."""
     piece = await asyncio.to_thread(request.read)  # at most 10 MiB: the body guard sees to it
     await asyncio.to_thread(_checksum, request, piece)
     if upload.recording_id:
         size = upload.bytes
         if offset != size or piece:
             raise _elsewhere(size)
-        return
+        return None
     with _claimed(upload) as part:
         size = await asyncio.to_thread(_write, part, offset, piece, upload.bytes)
-        if size == upload.bytes:
-            await _make_recording(caller, upload)
+        return await _make_recording(caller, upload) if size == upload.bytes else None
 
 
 def _write(part: BinaryIO, offset: int, piece: bytes, most: int) -> int:
@@ -316,33 +336,40 @@ def _elsewhere(size: int) -> Problem:
 # --- From a part to a recording ----------------------------------------------------------------
 
 
-async def _complete(caller: Caller, upload: Upload) -> None:
+async def _complete(caller: Caller, upload: Upload, **instead: str) -> int | None:
     with _claimed(upload):
-        await _make_recording(caller, upload)
+        return await _make_recording(caller, upload, **instead)
 
 
-async def _make_recording(caller: Caller, upload: Upload) -> None:
-    """By whoever holds the lock. A bad file goes at once; whatever else fails can be tried again."""
+async def _make_recording(caller: Caller, upload: Upload, **instead: str) -> int | None:
+    """By whoever holds the lock. A bad file goes at once; whatever else fails can be tried again. `instead`: options in
+    place of those in the metadata. With duplicate="ask", returns the id of a recording of the same bytes, where there
+    is one: nothing is made then, and the part waits for what the person decides."""
     await upload.arefresh_from_db(fields=["recording"])
     if upload.recording_id:
-        return
+        return None
     name, options = _options(upload.metadata)
+    wanted = options.model_dump() | instead
+    asking = wanted["duplicate"] == "ask"
     file = await asyncio.to_thread(_LinkedPart, upload, name)
     try:
-        recording, _new = await accept_upload(
+        recording, new = await accept_upload(
             caller.user,
             file,
             source=Recording.Source.API if caller.token else Recording.Source.UPLOAD,
             upload=upload,
-            **options.model_dump(),
+            **wanted | {"duplicate": "reuse" if asking else wanted["duplicate"]},
         )
     except Problem as problem:
         if problem.status in BAD_FILE:
             await sync_to_async(upload.discard)()
         raise
+    if asking and not new:
+        return recording.pk
     upload.recording = recording
     await Upload.objects.filter(pk=upload.pk).aupdate(recording=recording)  # also where an earlier one is reused
     await asyncio.to_thread(upload.part.unlink, missing_ok=True)
+    return None
 
 
 class _LinkedPart(ReceivedFile):
@@ -377,4 +404,4 @@ def remove_expired() -> None:
 
 
 uploads = _resource(POST=_create)
-upload = _resource(HEAD=_ask, GET=_look, PATCH=_continue, DELETE=_terminate)
+upload = _resource(HEAD=_ask, GET=_look, PATCH=_continue, POST=_insist, DELETE=_terminate)

@@ -26,7 +26,7 @@ function add(files) {
     list.append(document.getElementById("upload").content.cloneNode(true));
     const row = list.lastElementChild;
     row.querySelector(".name").textContent = file.name;
-    row.querySelector("button").onclick = () => row.remove();
+    row.querySelector(":scope > button").onclick = () => row.remove();
     const reason = refusal(file);
     if (reason) fail(row, reason);
     else waiting.push({ file, row });
@@ -52,7 +52,7 @@ function send(file, row) {
     const upload = new tus.Upload(file, {
       endpoint: drop.dataset.url,
       headers: { "X-CSRFToken": drop.dataset.csrf },
-      metadata: { filename: file.name },
+      metadata: { filename: file.name, duplicate: "ask" },
       chunkSize: PIECE,
       retryDelays: RETRY_DELAYS,
       removeFingerprintOnSuccess: true,
@@ -79,16 +79,19 @@ function send(file, row) {
         ended();
       },
       async onSuccess({ lastResponse }) {
+        const told = (header) => Number(lastResponse.getHeader(header));
         try {
-          showRow(Number(lastResponse.getHeader("Stile-Recording") ?? await recordingOf(upload.url)));
-          row.remove();
+          let recording = told("Stile-Recording"), duplicate = told("Stile-Duplicate");
+          // The answer that would have named it was lost.
+          if (!recording && !duplicate) ({ recording, duplicate } = await request("GET", upload.url));
+          await (duplicate ? ask(row, upload.url, duplicate) : made(row, recording));
         } catch (error) {
           fail(row, error.message);
         }
         ended();
       },
     });
-    row.querySelector("button").onclick = () => {
+    row.querySelector(":scope > button").onclick = () => {
       upload.abort(true).catch(() => {}); // what the server then still has of it expires
       row.remove();
       ended();
@@ -100,13 +103,37 @@ function send(file, row) {
   });
 }
 
-/** All of it is there, but the answer that would have named the recording was lost. */
-async function recordingOf(url) {
+/** The server's answer; waits for a server that is away for a moment. */
+async function request(method, url) {
+  const headers = { "X-CSRFToken": drop.dataset.csrf, "Tus-Resumable": "1.0.0" };
   for (;; await new Promise((resolve) => setTimeout(resolve, 1000))) {
-    const answer = await fetch(url).catch(() => ({ status: 0 }));
-    if (answer.ok) return (await answer.json()).recording;
+    const answer = await fetch(url, { method, headers, keepalive: true }).catch(() => ({ status: 0 }));
+    if (answer.ok) return answer.status === 204 ? null : answer.json();
     if (!PASSING.includes(answer.status)) throw new Error(reasonOf(await answer.text(), answer.status));
   }
+}
+
+function made(row, recording) {
+  showRow(recording);
+  row.remove();
+}
+
+/** The same bytes are there already: the upload waits whole for what the person decides. Left alone, it expires. */
+async function ask(row, url, duplicate) {
+  const { created_at: created } = await request("GET", `/api/recordings/${duplicate}`);
+  const date = new Date(created).toLocaleDateString(document.documentElement.lang, { dateStyle: "medium" });
+  const choice = row.querySelector(".decide"), [open, again] = choice.children;
+  row.classList.add("asking");
+  row.querySelector("progress").hidden = true;
+  const note = row.querySelector(".note");
+  note.setAttribute("role", "status");
+  note.textContent = drop.dataset.duplicate.replace("{date}", date);
+  choice.hidden = false;
+  const giveUp = () => request("DELETE", url).catch(() => {});
+  open.href = `/recordings/${duplicate}`;
+  open.onclick = giveUp;
+  again.onclick = () => request("POST", url).then(({ recording }) => made(row, recording), (error) => fail(row, error.message));
+  row.querySelector(":scope > button").onclick = () => { giveUp(); row.remove(); };
 }
 
 function reasonOf(body, status) {
@@ -119,11 +146,11 @@ function reasonOf(body, status) {
 
 function fail(row, reason) {
   row.classList.add("refused");
-  row.querySelector("progress").hidden = true;
+  row.querySelector("progress").hidden = row.querySelector(".decide").hidden = true;
   const note = row.querySelector(".note");
   note.setAttribute("role", "alert");
   note.textContent = reason;
-  row.querySelector("button").onclick = () => row.remove();
+  row.querySelector(":scope > button").onclick = () => row.remove();
 }
 
 const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");

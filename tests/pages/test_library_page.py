@@ -9,7 +9,7 @@ from playwright.async_api import FilePayload, Page, expect
 from pytest_django import DjangoAssertNumQueries
 
 from recordings.events import recording_changed
-from recordings.models import Recording, Transcription
+from recordings.models import Recording, Transcription, Upload
 from tests.pages.conftest import Server, tone
 from tests.pages.library import Status, add_segment, make_recording, make_transcription
 
@@ -41,13 +41,31 @@ async def test_a_chosen_file_becomes_a_row_that_waits_in_line(page: Page) -> Non
     await expect(page.get_by_text("No recordings yet.")).to_be_hidden()
 
 
+async def test_the_same_file_again_is_asked_about(page: Page, mei: User) -> None:
+    await page.goto("/")
+    await page.set_input_files("#files", [FILE])
+    await expect(page.locator("#rows .row")).to_have_count(1)
+    for answer in ("Upload again", "Open it"):
+        await page.set_input_files("#files", [FILE])
+        row = page.locator("#uploads .row")
+        await expect(row).to_contain_text("You already uploaded this on ")
+        await row.get_by_text(answer).click()
+        await expect(row).to_have_count(0)
+        if answer == "Upload again":
+            await expect(page.locator("#rows .row")).to_have_count(2)
+    newest = await Recording.objects.alatest("pk")
+    await page.wait_for_url(f"/recordings/{newest.pk}")
+    assert await Recording.objects.acount() == 2
+    assert not await Upload.objects.filter(recording=None).aexists()
+
+
 async def test_files_dropped_anywhere_on_the_page_are_uploaded(page: Page) -> None:
     await page.goto("/")
     dropped = await page.evaluate_handle(
         """(sound) => {
             const files = new DataTransfer();
-            for (const name of ["one.wav", "two.wav", "three.wav"])
-                files.items.add(new File([Uint8Array.from(sound)], name, { type: "audio/wav" }));
+            for (const [number, name] of ["one.wav", "two.wav", "three.wav"].entries())
+                files.items.add(new File([Uint8Array.from([...sound, 0, number])], name, { type: "audio/wav" }));
             return files;
         }""",
         list(tone(0.5)),
