@@ -18,6 +18,7 @@ ERRORS: dict[str, Promise] = {
     "out_of_memory": _("The Whisper server ran out of GPU memory."),
     "server_busy": _("The Whisper server was too busy to answer."),
     "unreachable": _("The Whisper server cannot be reached. The recording is safe."),
+    "poison": _("The Whisper server broke down each time it was given a certain part of this recording."),
     "timed_out": _("The Whisper server took too long, so we stopped waiting."),
     "server_error": _("The Whisper server reported an error."),
     "protocol_error": _("The Whisper server gave an answer that makes no sense."),

@@ -10,6 +10,7 @@ from typing import Any
 
 from .errors import (
     AnswerError,
+    BrokenOff,
     Misconfigured,
     OutOfMemory,
     ProtocolError,
@@ -17,7 +18,6 @@ from .errors import (
     ServerBusy,
     ServerError,
     UnknownModel,
-    Unreachable,
 )
 
 QUOTED = 200  # bytes of an answer that an error quotes
@@ -97,7 +97,7 @@ def _failure(status: int, headers: dict[str, str], body: bytes) -> AnswerError:
     if status in (429, 503) or BUSY.search(said):
         return ServerBusy(words, retry_after)
     if status in (502, 504):  # a proxy says that it cannot reach the server behind it
-        return Unreachable(f"HTTP {status}: {words}", retry_after)
+        return BrokenOff(f"HTTP {status}: {words}", retry_after)
     if status >= 500 or status < 300:
         return ServerError(f"HTTP {status}: {words}", retry_after)
     return _rejection(status, words)

@@ -16,8 +16,8 @@ import secrets
 import ssl
 import threading
 import time
-from collections.abc import Callable, Hashable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -25,12 +25,15 @@ import anyio
 import httpx
 
 from .answer import Transcript, read_answer
+from .audio import wav_header
 from .errors import (
     AnswerError,
+    BrokenOff,
     BypassRefused,
     DeadlineExceeded,
     Evicted,
     OutOfMemory,
+    Poison,
     ProtocolError,
     QueueFull,
     Rejected,
@@ -50,6 +53,8 @@ MAX_ANSWER_BYTES = 4 * 1024**2  # thirty seconds of speech make some 20 KB; noth
 LONGEST_BACKOFF = 60.0  # seconds
 CONNECT_TIMEOUT = 10.0  # seconds
 KEEPALIVE = 4.0  # seconds; under uvicorn's 5, so that the server is not the one to hang up first
+SUSPECT, POISON = 2, 5  # times a server broke down over a call: it may be this one's fault; it is
+SILENCE = wav_header(32_000) + bytes(32_000)  # a second
 RETRY_SHARE, RETRY_FLOOR = 0.2, 10.0  # retries per call, and how many may be saved up
 
 
@@ -171,6 +176,7 @@ class WhisperClient:
         self._calls = Calls()
         self._oom_by_server: dict[Server, int] = {}
         self._budget = RetryBudget()
+        self._on_trial = threading.Lock()  # see `_trial`
         self._http_clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
         self._exchanges: set[asyncio.Task[Transcript]] = set()  # the loop itself keeps only weak references
 
@@ -200,19 +206,20 @@ class WhisperClient:
         return transcript
 
     async def _attempts(self, request: AsrRequest, caller: Caller, use_concurrency_control: bool) -> Transcript:
-        attempt = failures = 0
+        attempt = failures = broken = 0
         first = True
         avoid: Server | None = None
         while True:
             server = await self._choose(caller, avoid)
             try:
-                return await self.execute_asr_with_concurrency_control(
-                    server,
-                    request,
-                    caller,
-                    first=first,
-                    use_concurrency_control=use_concurrency_control,
-                )
+                async with self._trial(server, request, caller, suspect=broken >= SUSPECT):
+                    return await self.execute_asr_with_concurrency_control(
+                        server,
+                        request,
+                        caller,
+                        first=first,
+                        use_concurrency_control=use_concurrency_control,
+                    )
             except Evicted:
                 first = False
                 continue
@@ -228,6 +235,9 @@ class WhisperClient:
                 # and nobody is kept waiting for longer than a backoff.
                 passing = caller.durable and isinstance(error, Unreachable | ServerBusy)
                 attempt += not passing
+                broken += caller.durable and isinstance(error, BrokenOff)
+                if broken >= POISON:
+                    raise Poison(f"The server broke down {broken} times over this: {error}") from error
                 attempts = min(2, self._max_attempts) if isinstance(error, TimedOut) else self._max_attempts
                 reason, avoid = error, server
                 delay = self._backoff(failures) if error.retry_after is None else error.retry_after
@@ -242,6 +252,31 @@ class WhisperClient:
             if caller.on_retry:
                 caller.on_retry(reason, delay)
             await asyncio.sleep(delay)
+
+    @asynccontextmanager
+    async def _trial(
+        self, server: Server, request: AsrRequest, caller: Caller, *, suspect: bool
+    ) -> AsyncIterator[None]:
+        """Whoever breaks a server breaks the calls beside it too. So calls that met that a few times go one by one,
+        each only to a server that answers: who breaks it then has done it. Where nobody else has just shown that it
+        answers, a second of silence does."""
+        if not suspect:
+            yield
+            return
+        while not self._on_trial.acquire(blocking=False):  # noqa: ASYNC110 there are several loops
+            await asyncio.sleep(1)
+        try:
+            if not server.breaker.steady:
+                silence = AsrRequest(SILENCE, 1.0, model=request.model)
+                try:
+                    await self.execute_asr_with_concurrency_control(server, silence, caller, first=False)
+                except Unreachable as error:
+                    raise Unreachable(str(error), error.retry_after) from error  # not over this request
+                except AnswerError as error:
+                    log.info("[ASR API] server=%s answers, if with an error: %r", server.gate.name, error)
+            yield
+        finally:
+            self._on_trial.release()
 
     async def _choose(self, caller: Caller, avoid: Server | None) -> Server:
         while (server := self.pool.choose(avoid)) is None:
@@ -360,8 +395,10 @@ class WhisperClient:
                 body = await self._read(response)
         except httpx.ConnectTimeout:
             raise Unreachable(f"No connection within {CONNECT_TIMEOUT:g} s.") from None
-        except httpx.TransportError as error:
+        except httpx.ConnectError as error:
             raise Unreachable(str(error) or type(error).__name__) from error
+        except httpx.TransportError as error:
+            raise BrokenOff(str(error) or type(error).__name__) from error
         transcript = read_answer(response.status_code, dict(response.headers), body)
         log.info("[ASR API] ASR API success: text_length=%d", len(transcript.text))
         return transcript

@@ -10,6 +10,8 @@
     │   └── BypassRefused        it asked to skip the gate and may not
     ├── AnswerError              the server's answer, or that there was none
     │   ├── OutOfMemory, ServerBusy, Unreachable, TimedOut, ServerError, ProtocolError    may pass: retried
+    │   │   └── BrokenOff        (an Unreachable) it had taken the request, and there was no answer
+    │   ├── Poison               this very request breaks it each time, while it answers others: final
     │   └── Rejected             will not pass: final at once
     │       ├── UnknownModel     the request named a model that the server does not have
     │       └── Misconfigured    whoever set the product up has to put it right, not the caller
@@ -75,6 +77,14 @@ class ServerBusy(AnswerError):
 
 class Unreachable(AnswerError):
     code = "unreachable"
+
+
+class BrokenOff(Unreachable):
+    """The server, or a proxy before it, had taken the request, and then the connection broke."""
+
+
+class Poison(AnswerError):
+    code = "poison"
 
 
 class TimedOut(AnswerError):

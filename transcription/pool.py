@@ -40,6 +40,11 @@ class Breaker:
             return "closed"
         return "half-open" if self._probing else "open"
 
+    @property
+    def steady(self) -> bool:
+        """Whether the latest call got through."""
+        return self._failures == 0
+
     def allows(self) -> bool:
         """Whether a call may go now."""
         return self.open_since is None or (not self._probing and self._clock() >= self.retry_at)

@@ -25,7 +25,7 @@ from transcription.errors import (
     ServerError,
     TimedOut,
     UnknownModel,
-    Unreachable,
+    BrokenOff,
 )
 
 MIB = 1024**2
@@ -86,12 +86,12 @@ NOT_A_TIME = '{"text": "", "segments": [{"start": NaN, "end": 1, "text": ""}]}'
 PACKED = http(200, gzip.compress(b'{"text": "a"}'), Content_Encoding="gzip")
 
 ANSWERS: list[tuple[str, Reply, type[AnswerError], str | None]] = [
-    ("a reset", reset, Unreachable, None),
-    ("a connection closed without a word", raw(b""), Unreachable, "disconnected"),
-    ("half a head", raw(b"HTTP/1.1 200 OK\r\nContent-Le"), Unreachable, None),
-    ("half an answer", raw(headers(1000) + b'{"text": "hel'), Unreachable, "without sending complete"),
-    ("garbage", raw(b"\x00\xff" * 500 + b"\r\n\r\n"), Unreachable, None),
-    ("a proxy without its server", http(502, "<html>Bad Gateway</html>"), Unreachable, "502"),
+    ("a reset", reset, BrokenOff, None),
+    ("a connection closed without a word", raw(b""), BrokenOff, "disconnected"),
+    ("half a head", raw(b"HTTP/1.1 200 OK\r\nContent-Le"), BrokenOff, None),
+    ("half an answer", raw(headers(1000) + b'{"text": "hel'), BrokenOff, "without sending complete"),
+    ("garbage", raw(b"\x00\xff" * 500 + b"\r\n\r\n"), BrokenOff, None),
+    ("a proxy without its server", http(502, "<html>Bad Gateway</html>"), BrokenOff, "502"),
     ("HTML", http(200, "<html><body>Welcome to nginx!</body></html>"), ProtocolError, "Welcome to nginx"),
     ("nothing", http(200), ProtocolError, "b''"),
     ("an empty object", http(200, {}), ProtocolError, None),
