@@ -80,7 +80,7 @@ def staged(speaker: Speaker, chance: Random, *, honest: bool) -> Stage:
 def test_whatever_a_server_says_what_people_saw_as_settled_stays(speech: list[tuple[int, float]], seed: int) -> None:
     @in_virtual_time
     async def run() -> None:
-        speaker, chance = Speaker(), Random(seed)
+        speaker, chance = Speaker(), Random(seed)  # noqa: S311
         await perform(staged(speaker, chance, honest=False), speaker, speech, chance)
 
     run()
@@ -93,7 +93,7 @@ def test_of_a_server_that_hears_well_every_word_comes_out_once_and_in_order(
 ) -> None:
     @in_virtual_time
     async def run() -> None:
-        speaker, chance = Speaker(), Random(seed)
+        speaker, chance = Speaker(), Random(seed)  # noqa: S311
         stage = staged(speaker, chance, honest=True)
         await perform(stage, speaker, speech, chance)
         assert " ".join(stage.texts) == speaker.text
@@ -107,7 +107,7 @@ def test_of_a_server_that_hears_well_every_word_comes_out_once_and_in_order(
 def test_given_up_at_any_moment_nothing_goes_on(speech: list[tuple[int, float]], seed: int, after: float) -> None:
     @in_virtual_time
     async def run() -> None:
-        speaker, chance = Speaker(), Random(seed)
+        speaker, chance = Speaker(), Random(seed)  # noqa: S311
         stage = staged(speaker, chance, honest=False)
         performance = asyncio.create_task(perform(stage, speaker, speech, chance))
         await asyncio.wait([performance], timeout=after)
