@@ -27,6 +27,7 @@ export class Session {
   #pause = FIRST_PAUSE;
   #retry = 0;
   #heardAt = 0;
+  #theirs = 0; // what the server counts up to, while `base` is not known
   #over = false;
 
   /** `told`: state(name), begun(run), acked(), caption(message), status(message), error(message), split(recording),
@@ -143,26 +144,26 @@ export class Session {
 
   async _ready({ session, next_seq: theirs }) {
     this.#pause = FIRST_PAUSE;
-    const socket = this.#socket;
-    if (!this.run.session) [this.run.session, this.run.base] = [session, this.acked];
-    else if (this.run.base === null) {
-      this.theirs = theirs;
-      await new Promise((resolve) => setTimeout(resolve, SETTLE));
+    const socket = this.#socket, { run } = this;
+    if (!run.session) [run.session, run.base] = [session, this.acked];
+    else if (run.base === null) {
+      this.#theirs = theirs;
+      await new Promise((settled) => setTimeout(settled, SETTLE));
       if (socket !== this.#socket) return;
-      this.run.base = this.acked - this.theirs;
+      run.base = this.acked - this.#theirs;
+      theirs = this.#theirs;
     }
-    await this.store.keep(this.run);
+    await this.store.keep(run);
     if (socket !== this.#socket) return;
-    this._ack({ seq: theirs - 1 });
-    this.#sent = this.acked;
+    this.#sent = theirs + run.base;
     this.#ready = true;
-    this.told.begun(this.run);
+    this.told.begun(run);
     this.told.state("live");
-    this.#pump();
+    this._ack({ seq: theirs - 1 });
   }
 
   _ack({ seq }) {
-    if (this.run.base === null) this.theirs = Math.max(this.theirs, seq + 1);
+    if (this.run.base === null) this.#theirs = Math.max(this.#theirs, seq + 1);
     else if (seq + 1 + this.run.base > this.acked) {
       this.acked = seq + 1 + this.run.base;
       this.next = Math.max(this.next, this.acked);

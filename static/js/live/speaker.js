@@ -163,7 +163,8 @@ function show(run) {
   if (byId("viewer").href === at("viewer")) return;
   byId("viewer").href = byId("link").textContent = at("viewer");
   byId("overlay").href = at("overlay");
-  byId("qr").src = at("qr");
+  byId("qr").removeAttribute("src");
+  byId("qr").closest("details").ontoggle = ({ newState }) => { if (newState === "open") byId("qr").src = at("qr"); };
   byId("loopback").hidden = !["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
   if (isPublic.checked && !run.public) publish(); // it goes on as another session
 }

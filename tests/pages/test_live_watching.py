@@ -1,0 +1,375 @@
+"""What the pages make of what the server says: the viewer, the overlay and the speaker's notices, the server played."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.contrib.auth.models import User
+from playwright.async_api import Page, WebSocketRoute, async_playwright, expect
+
+from recordings.models import LiveSession
+from tests.pages.conftest import CHROMIUM, FLAGS, Server, note_faults, session_cookies
+from tests.pages.speaking import lines
+
+
+class Stage:
+    """The server's side of a page's sockets, the newest of which is spoken to. Of each: `paths`, where it asked to;
+    `told`, what it said in words; `heard`, the numbers of its frames of sound."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self.told: list[list[dict[str, Any]]] = []
+        self.heard: list[list[int]] = []
+
+    def take(self, socket: WebSocketRoute) -> None:
+        told: list[dict[str, Any]] = []
+        heard: list[int] = []
+        self.socket = socket
+        self.paths.append(socket.url.partition("/ws/live")[2])
+        self.told.append(told)
+        self.heard.append(heard)
+
+        def note(said: str | bytes) -> None:
+            if isinstance(said, str):
+                told.append(json.loads(said))
+            else:
+                heard.append(int.from_bytes(said[:4], "little"))
+
+        socket.on_message(note)
+
+    async def asked(self, count: int) -> None:
+        """Wait until so many sockets have begun."""
+        await eventually(lambda: len(self.told) == count and self.told[-1] != [])
+
+    def say(self, kind: str, **fields: Any) -> None:
+        self.socket.send(json.dumps({"type": kind} | fields))
+
+    def final(self, index: int, text: str) -> None:
+        self.caption(index, text, "final", len(text))
+
+    def caption(self, index: int, text: str, state: str = "tentative", stable: int = 0) -> None:
+        self.say("caption", index=index, start=index * 5.0, end=index * 5.0 + 4, text=text, state=state, stable=stable)
+
+
+async def eventually(look: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if look():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("not within 10 s")
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+@pytest.fixture
+def session(mei: User) -> LiveSession:
+    return LiveSession.objects.create(owner=mei, title="Board meeting", public=True)
+
+
+async def opened(page: Page, stage: Stage, path: str) -> None:
+    await page.route_web_socket("**/ws/live**", stage.take)
+    await page.goto(path)
+    await page.wait_for_function("document.readyState === 'complete'")
+
+
+# --- The viewer ----------------------------------------------------------------------------------
+
+
+async def test_a_viewer_waits_then_reads_and_is_led_to_the_transcript(
+    page: Page, stage: Stage, session: LiveSession
+) -> None:
+    await opened(page, stage, f"/live/{session.pk}")
+    await expect(page.get_by_text("Captions will appear here when the speaker starts.")).to_be_visible()
+    stage.caption(0, "Good morning every", stable=12)
+    await expect(page.locator("#tentative b")).to_have_text("Good morning")
+    await expect(page.get_by_text("Captions will appear here")).to_be_hidden()
+    stage.final(0, "Good morning, everyone.")
+    stage.caption(1, "𝄞大家早上好 let us", stable=6)  # counted in characters, of which the first is two in UTF-16
+    await expect(page.locator("#tentative b")).to_have_text("𝄞大家早上好")
+    stage.final(1, "")  # it turned out to be nothing
+    await expect(page.locator("#tentative")).to_be_empty()
+    stage.final(2, "大家早上好。")
+    await expect(page.locator("#log p:lang(zh)")).to_have_text("大家早上好。")
+    assert await lines(page) == ["Good morning, everyone.", "大家早上好。"]
+    stage.say("status", state="catching_up", behind_seconds=7.4)
+    await expect(page.get_by_text("Captions are 7 s behind.", exact=True)).to_be_visible()
+    stage.say("status", state="waiting", behind_seconds=60)
+    await expect(page.get_by_text("The Whisper server cannot be reached.")).to_be_visible()
+    stage.say("status", state="live", behind_seconds=0.4)
+    await expect(page.locator("#notices > :visible")).to_have_count(0)
+    stage.say("done", recording=12)
+    await expect(page.get_by_role("link", name="Read the transcript")).to_have_attribute("href", "/recordings/12")
+
+
+async def test_a_viewer_that_comes_back_asks_for_what_it_has_not_seen(
+    page: Page, stage: Stage, session: LiveSession
+) -> None:
+    await opened(page, stage, f"/live/{session.pk}")
+    stage.final(7, "Seven.")
+    stage.final(8, "Eight.")
+    await expect(page.locator("#log p")).to_have_count(2)
+    await stage.socket.close(code=1012)
+    await expect(page.get_by_text("Reconnecting…")).to_be_visible()
+    await expect(page.get_by_text("Reconnecting…")).to_be_hidden()
+    assert stage.paths == [f"/{session.pk}", f"/{session.pk}?after=8"]
+    for index, text in ((8, "Eight."), (9, "Nine.")):
+        stage.final(index, text)
+    stage.caption(9, "Late and wrong")
+    await expect(page.locator("#log p")).to_have_count(3)
+    assert await lines(page) == ["Seven.", "Eight.", "Nine."]
+    await expect(page.locator("#tentative")).to_be_empty()
+    await stage.socket.close(code=4404)
+    await expect(page.get_by_text("The speaker has closed this session to others.")).to_be_visible()
+
+
+async def test_a_viewer_follows_unless_somebody_scrolls_back(page: Page, stage: Stage, session: LiveSession) -> None:
+    await opened(page, stage, f"/live/{session.pk}")
+    at_end = "() => stage.scrollHeight - stage.clientHeight - stage.scrollTop < 2"
+    for index in range(30):
+        stage.final(index, f"Line {index}.")
+    await expect(page.locator("#log p")).to_have_count(30)
+    await page.wait_for_function(at_end)
+    await expect(page.get_by_role("button", name="⏷ Live")).to_be_hidden()
+    await page.mouse.move(400, 300)
+    await page.mouse.wheel(0, -600)
+    to_live = page.get_by_role("button", name="Live")
+    await expect(to_live).to_be_visible()
+    before = await page.evaluate("stage.scrollTop")
+    stage.final(30, "Line 30.")
+    await expect(page.locator("#log p")).to_have_count(31)
+    assert await page.evaluate("stage.scrollTop") == before
+    await to_live.click()
+    await page.wait_for_function(at_end)
+    await expect(to_live).to_be_hidden()
+
+
+async def test_a_viewer_reads_as_large_and_in_such_colours_as_wanted(
+    page: Page, stage: Stage, session: LiveSession
+) -> None:
+    await opened(page, stage, f"/live/{session.pk}")
+    for index in range(9):
+        stage.final(index, f"Line {index}.")
+    size = "parseFloat(getComputedStyle(stage).fontSize)"
+    first = await page.evaluate(size)
+    assert await page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(11, 12, 14)"
+    await page.get_by_role("button", name="Larger").click()
+    assert await page.evaluate(size) == pytest.approx(first * 1.2, rel=0.01)
+    await page.get_by_role("group", name="Lines").get_by_role("button", name="2").click()
+    await page.get_by_role("button", name="Yellow on black").click()
+    await page.reload()
+    await expect(page.get_by_role("button", name="Yellow on black")).to_have_attribute("aria-pressed", "true")
+    assert await page.evaluate(size) == pytest.approx(first * 1.2, rel=0.01)
+    assert await page.evaluate("getComputedStyle(stage).color") == "rgb(255, 235, 59)"
+    stage.final(0, "One long line after another, far more than there is room for. " * 9)
+    height = await page.evaluate("stage.clientHeight / parseFloat(getComputedStyle(stage).lineHeight)")
+    assert height == pytest.approx(2, abs=0.02)
+    for _ in range(20):
+        await page.get_by_role("button", name="Larger").click()
+    assert await page.evaluate(size) == 8 * 16
+    for _ in range(20):
+        await page.get_by_role("button", name="Smaller").click()
+    assert await page.evaluate(size) == 1.5 * 16
+
+
+async def test_controls_give_way_to_the_text_and_come_back(page: Page, stage: Stage, session: LiveSession) -> None:
+    await page.clock.install()
+    await opened(page, stage, f"/live/{session.pk}")
+    controls = page.locator(".controls")
+    await expect(controls).to_have_css("opacity", "1")
+    await page.clock.run_for(4_100)
+    await expect(page.locator("html")).to_have_class("viewer idle")
+    await page.keyboard.press("Tab")
+    await expect(page.locator("html")).to_have_class("viewer")
+    await page.clock.run_for(4_100)
+    await page.mouse.move(10, 10)
+    await expect(page.locator("html")).to_have_class("viewer")
+
+
+# --- The overlay -----------------------------------------------------------------------------------
+
+
+async def test_an_overlay_is_text_on_nothing(page: Page, stage: Stage, session: LiveSession) -> None:
+    await page.clock.install()
+    await opened(page, stage, f"/live/{session.pk}/overlay?size=64&lines=2&align=left&bg=50&upper=1")
+    stage.final(0, "Good morning.")
+    stage.caption(1, "Let us start")
+    text = page.locator("#text")
+    await expect(text).to_have_text("Good morning. Let us start")
+    style = "element => { const { %s: value } = getComputedStyle(element); return value; }"
+    for part in ("html", "body"):
+        assert await page.locator(part).evaluate(style % "backgroundColor") == "rgba(0, 0, 0, 0)"
+    assert await text.evaluate(style % "fontSize") == "64px"
+    assert await text.evaluate(style % "textAlign") == "left"
+    assert await text.evaluate(style % "textTransform") == "uppercase"
+    assert await text.evaluate(style % "backgroundColor") == "rgba(0, 0, 0, 0.5)"
+    assert await page.locator("a, button, input, select, summary, [tabindex]").count() == 0
+    stage.final(1, "Let us start with the release, and with all that was left over from last week. " * 4)
+    await expect(page.locator("#log")).to_contain_text("release")
+    assert await page.locator("#stage").evaluate("stage => stage.clientHeight") == pytest.approx(2 * 1.4 * 64, abs=1)
+    await page.clock.run_for(5_500)
+    await expect(text).to_be_visible()
+    await page.clock.run_for(1_000)
+    await expect(text).to_be_hidden()
+    stage.final(2, "New.")
+    await expect(text).to_have_text("New. ")
+
+
+async def test_an_overlay_comes_back_from_everything(page: Page, stage: Stage, session: LiveSession) -> None:
+    await page.clock.install()
+    await opened(page, stage, f"/live/{session.pk}/overlay?size=huge&lines=-3&align=top&bg=&upper=no")
+    assert await page.evaluate("document.documentElement.style.getPropertyValue('--size')") == "48px"
+    assert await page.evaluate("document.documentElement.style.getPropertyValue('--lines')") == "1"
+    stage.final(3, "Three.")
+    await expect(page.locator("#text")).to_have_text("Three. ")
+    for number, code in enumerate((1012, 1006, 4404, 1011), start=2):
+        await stage.socket.close(code=code if code != 1006 else None)
+        await page.clock.run_for(6_000)
+        await page.wait_for_timeout(100)
+        assert len(stage.paths) == number
+    assert stage.paths[-1] == f"/{session.pk}?after=3"
+    stage.say("done", recording=None)
+    await page.clock.run_for(60_000)
+    assert len(stage.paths) == 5
+
+
+# --- The speaker ------------------------------------------------------------------------------------
+
+# A microphone that is there, and from which only silence comes.
+SILENT = """
+    navigator.mediaDevices.getUserMedia = async () => new AudioContext().createMediaStreamDestination().stream;
+"""
+REFUSED = """
+    navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("No", "%s"); };
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("NotAllowedError", "Microphone access is blocked. Allow it in the address bar, then try again."),
+        ("NotFoundError", "No microphone found."),
+        ("NotReadableError", "The microphone cannot be opened. Does another program use it?"),
+    ],
+)
+async def test_a_microphone_that_cannot_be_had_is_told(
+    page: Page, stage: Stage, mei: User, fault: str, words: str
+) -> None:
+    await page.add_init_script(REFUSED % fault)
+    await opened(page, stage, "/live")
+    await page.get_by_role("button", name="Start captions").click()
+    await expect(page.get_by_text(words)).to_be_visible()
+    await expect(page.get_by_role("button", name="Start captions")).to_be_enabled()
+    assert stage.paths == []
+
+
+async def test_silence_is_told_before_and_after_the_start(page: Page, stage: Stage, mei: User) -> None:
+    await page.add_init_script(SILENT)
+    await opened(page, stage, "/live")
+    await page.get_by_role("button", name="Test the microphone").click()
+    await expect(page.get_by_text("We can’t hear anything.", exact=True)).to_be_visible()
+    await page.evaluate("const now = Date.now; Date.now = () => now() + (window.ahead ?? 0)")
+    await page.get_by_role("button", name="Start captions").click()
+    await expect(page.locator("#clock")).to_have_text("0:01")
+    await page.evaluate("window.ahead = 11_000")
+    await expect(page.get_by_text("Is the right microphone selected?")).to_be_visible()
+
+
+async def test_the_microphone_needs_a_safe_origin(server: Server, mei: User, settings: LazySettings) -> None:
+    settings.ALLOWED_HOSTS = ["asr.lan"]
+    address = server.url.replace("127.0.0.1", "asr.lan")
+    async with async_playwright() as playwright:
+        rules = "--host-resolver-rules=MAP asr.lan 127.0.0.1"
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, rules])
+        context = await browser.new_context(base_url=address)
+        await context.add_cookies(await asyncio.to_thread(session_cookies, mei, address))
+        page = await context.new_page()
+        faults: list[str] = []
+        note_faults(page, address, faults)
+        await page.goto("/live")
+        words = "Your browser allows the microphone only over HTTPS or on localhost."
+        await expect(page.get_by_text(words)).to_be_visible()
+        await expect(page.get_by_text("https://")).to_be_visible()
+        for button in ("Start captions", "Test the microphone", "Continue here"):
+            await expect(page.get_by_role("button", name=button)).to_be_hidden()
+        assert [fault for fault in faults if "Cross-Origin-Opener-Policy" not in fault] == []  # it needs one, too
+        await browser.close()
+
+
+SPEAKERS_ERRORS = [
+    ("disk_full", "The server’s disk is full.", None),
+    ("too_many_sessions", "You have too many live sessions open.", 4429),
+]
+
+
+@pytest.mark.parametrize(("code", "words", "close"), SPEAKERS_ERRORS)
+async def test_what_the_server_refuses_is_told_in_its_words(
+    page: Page, stage: Stage, mei: User, code: str, words: str, close: int | None
+) -> None:
+    await page.add_init_script(SILENT)
+    await opened(page, stage, "/live")
+    await page.get_by_role("button", name="Start captions").click()
+    await expect(page.get_by_text("Connecting…", exact=True)).to_be_visible()
+    stage.say("error", code=code, message=words)
+    if close:
+        await stage.socket.close(code=close)
+        await expect(page.get_by_role("button", name="Start captions")).to_be_visible()
+    await expect(page.get_by_text(words)).to_be_visible()
+
+
+async def test_a_session_that_ended_while_its_speaker_was_away_goes_on_as_another(
+    page: Page, stage: Stage, mei: User
+) -> None:
+    await page.add_init_script(SILENT)
+    await opened(page, stage, "/live")
+    await page.get_by_label("Title").fill("Long walk")
+    await page.get_by_role("button", name="Start captions").click()
+    await stage.asked(1)
+    ready = {"sample_rate": 16000, "max_frame_bytes": 16004}
+    stage.say("ready", session="first", next_seq=0, **ready)
+    await expect(page.locator("#clock")).to_have_text("0:01")
+    stage.say("ack", seq=4)
+    await stage.socket.close(code=1012)
+    await stage.asked(2)
+    assert stage.told[1] == [{"type": "start", "session": "first", "resume": True}]
+    stage.say("done", recording=5)
+    await stage.socket.close(code=1000)
+    await expect(page.get_by_text("It goes on as a new one")).to_be_visible()
+    await stage.asked(3)
+    start = {"type": "start", "session": None, "sample_rate": 16000, "title": "Long walk", "language": "auto"}
+    assert stage.told[2] == [start]
+    stage.say("ready", session="second", next_seq=0, **ready)
+    await expect(page.locator("#viewer")).to_have_attribute("href", re.compile("/live/second$"))
+    await expect(page.locator("#clock")).to_have_text("0:02")
+    await page.get_by_role("button", name="Stop", exact=True).click()
+    await expect(page.get_by_text("Finishing")).to_be_visible()
+    await eventually(lambda: stage.told[2][-1] == {"type": "stop"})
+    assert stage.heard[0][:10] == list(range(10))
+    assert stage.heard[2] == list(range(len(stage.heard[2])))
+    kept = len(stage.heard[2])
+    stage.say("ack", seq=kept - 1)
+    stage.say("done", recording=None)
+    await expect(page.get_by_text("There was no sound")).to_be_visible()
+
+
+async def test_frames_that_this_browser_has_lost_are_sent_as_silence(page: Page, stage: Stage, mei: User) -> None:
+    """So that what follows stays in time, and the server is not asked for what nobody has."""
+    await page.add_init_script(SILENT)
+    await opened(page, stage, "/live")
+    await page.get_by_role("button", name="Start captions").click()
+    await stage.asked(1)
+    ready = {"session": "first", "sample_rate": 16000, "max_frame_bytes": 16004}
+    stage.say("ready", next_seq=0, **ready)
+    await expect(page.locator("#clock")).to_have_text("0:01")
+    stage.say("ack", seq=7)
+    await stage.socket.close(code=1012)
+    await stage.asked(2)
+    stage.say("ready", next_seq=3, **ready)
+    await expect(page.locator("#clock")).to_have_text("0:02")
+    assert stage.heard[1][:8] == list(range(3, 11))
