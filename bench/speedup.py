@@ -4,16 +4,18 @@
 
 The Whisper server is a stub. speed: its computation takes a time proportional to the audio, so one call with the whole
 file takes as long as all segments one after another; prints how much faster the product is at limit 4. memory: the peak
-over idle of a recording of `hours`, answered at once. wait: at limit 1, while a two-hour recording is transcribed, the
-seconds that short recordings take, in exchanges.
+over idle of a recording of `hours`, answered at once, of which a copy for browsers is made beside. wait: at limit 1,
+while a two-hour recording is transcribed, the seconds that short recordings take, in exchanges.
 """
 
 import argparse
 import os
 import statistics
+import struct
 import tempfile
 import time
 import wave
+from array import array
 from pathlib import Path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "asrsite.settings")
@@ -48,7 +50,7 @@ def speed(folder: Path, minutes: float) -> None:
 
 def memory(folder: Path, hours: float) -> None:
     recording(folder / "minute.wav", 1)
-    lengthened(folder / "minute.wav", folder / "hours.wav", int(60 * hours))
+    lengthened(folder / "minute.wav", folder / "hours.au", int(60 * hours))
     with (
         WhisperStub(seconds=0) as stub,
         Product(folder / "memory", ASR_API_URL=stub.url, ASR_MAX_CONCURRENT="4") as product,
@@ -59,11 +61,17 @@ def memory(folder: Path, hours: float) -> None:
         (process / "clear_refs").write_text("5")  # resets the peak (proc_pid_clear_refs(5))
         idle = mebibytes(process, "VmRSS")
         started = time.perf_counter()
-        finished = transcribed(api, upload(api, folder / "hours.wav")["id"], 3600)
+        finished = transcribed(api, upload(api, folder / "hours.au")["id"], 3600)
         seconds = time.perf_counter() - started
         over = mebibytes(process, "VmHWM") - idle
         hours, segments = finished["duration"] / 3600, finished["transcription"]["segments_total"]
-    print(f"memory: {over:.0f} MiB over {idle:.0f} for {hours:.1f} hours, {segments} segments, in {seconds:.0f} s")
+        print(f"memory: {over:.0f} MiB over {idle:.0f} for {hours:.1f} hours, {segments} segments, in {seconds:.0f} s")
+        path = f"/api/recordings/{finished['id']}/audio"
+        wait_for(lambda: api.head(path).headers["Content-Type"] == "audio/webm", 3600, "the copy", every=1)
+        seconds = time.perf_counter() - started
+        over = mebibytes(process, "VmHWM") - idle
+        size = int(api.head(path).headers["Content-Length"]) / 1024**2
+    print(f"        {over:.0f} MiB with its copy of {size:.0f} MiB, in {seconds:.0f} s")
 
 
 def mebibytes(process: Path, what: str) -> float:
@@ -72,12 +80,13 @@ def mebibytes(process: Path, what: str) -> float:
 
 
 def lengthened(minute: Path, path: Path, times: int) -> None:
-    """The minute over and over: 12 hours are 1.4 GB."""
-    with wave.open(str(minute)) as source, wave.open(str(path), "wb") as file:
-        file.setparams(source.getparams())
-        samples = source.readframes(source.getnframes())
+    """The minute over and over, as Sun's audio, which no browser plays: 12 hours are 1.4 GB."""
+    with wave.open(str(minute)) as source, path.open("wb") as file:
+        samples = array("h", source.readframes(source.getnframes()))
+        samples.byteswap()
+        file.write(struct.pack(">4s5I", b".snd", 24, 2 * len(samples) * times, 3, source.getframerate(), 1))
         for _ in range(times):
-            file.writeframesraw(samples)
+            samples.tofile(file)
 
 
 def wait(folder: Path) -> None:
