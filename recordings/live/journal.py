@@ -6,7 +6,6 @@ counts; what lies behind it is cut off, since who speaks sends it again.
 
 import os
 import struct
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +40,7 @@ class Journal:
 
     def open(self) -> None:
         """Begin it, or go on with it."""
+        self.close()  # where it failed half-way before
         self.path.parent.mkdir(exist_ok=True)
         self._sound = _opened(self.path)
         self._acks = _opened(self._acks_path)
@@ -90,7 +90,7 @@ class Journal:
 
     def close(self) -> None:
         for file in (self._sound, self._acks):
-            with suppress(OSError):
+            if file >= 0:
                 os.close(file)
         self._sound = self._acks = -1
 

@@ -127,13 +127,13 @@ class Session:
             if not self._suspended:
                 await self._stopped()
                 await self._last_words(captioning)
-            all_captioned = captioning.done()
+            all_captioned = captioning.done() and captioning.result()
             captioning.cancel()
             reporting.cancel()
         return all_captioned
 
     async def _fail(self) -> None:
-        if await LiveSession.objects.filter(pk=self.id).aexists():
+        if await patiently(LiveSession.objects.filter(pk=self.id).aexists):
             log.exception("Live session %s failed for a reason that nobody thought of", self.id)
             self._refuse("internal_error")
         else:  # deleted, with the person it belonged to
@@ -164,7 +164,7 @@ class Session:
         row = LiveSession.objects.filter(pk=self.id, ended_at=None)
         await patiently(lambda: row.aupdate(ended_at=timezone.now()))
 
-    async def _last_words(self, captioning: asyncio.Task[None]) -> None:
+    async def _last_words(self, captioning: asyncio.Task[bool]) -> None:
         """Wait for the last captions, unless Whisper is away."""
         away = asyncio.create_task(self._away.wait())
         try:
@@ -176,7 +176,7 @@ class Session:
         sound = await self._surely(lambda: on_disk(seal, self.journal))
         make = partial(make_recording, self.id, sound, all_captioned=all_captioned)
         self.recording = await self._surely(lambda: patiently(make))
-        self.journal.remove()
+        await self._surely(lambda: on_disk(self.journal.remove))
         self.ended = True
         if self._speaker:
             self._speaker.done(self.recording)
@@ -222,7 +222,8 @@ class Session:
             self._wait_for_speaker()
 
     def _wait_for_speaker(self) -> None:
-        self._patience = asyncio.get_running_loop().call_later(settings.LIVE_PATIENCE, self.end)
+        if not self._over:
+            self._patience = asyncio.get_running_loop().call_later(settings.LIVE_PATIENCE, self.end)
 
     # --- sound ---------------------------------------------------------------------------------
 
@@ -302,25 +303,36 @@ class Session:
 
     # --- captions ------------------------------------------------------------------------------
 
-    async def _caption(self) -> None:
-        """From the file, so that what waits for Whisper costs no memory. A pause ends what was said before it."""
-        while await self._more():
-            start = self._position / SECOND
-            captioner = captions.Captioner(
-                self._recognize,
-                self._tell,
-                self._pace,
-                first_index=self._next_index,
-                start=start,
-                prompt=self.row.prompt,
-            )
-            self._captioner, self._covered = captioner, start
-            try:
-                await self._feed(captioner)
-                await captioner.finish()
-            finally:
-                self._captioner = None
-                await captioner.aclose()
+    async def _caption(self) -> bool:
+        """From the file, so that what waits for Whisper costs no memory. A pause ends what was said before it.
+
+        Whether all of it could be: the sound is kept whatever happens here, and a job transcribes it then.
+        """
+        try:
+            while await self._more():
+                await self._caption_to_the_pause()
+        except Exception:
+            log.exception("Live session %s has no captions any more, for a reason that nobody thought of", self.id)
+            return False
+        return True
+
+    async def _caption_to_the_pause(self) -> None:
+        start = self._position / SECOND
+        captioner = captions.Captioner(
+            self._recognize,
+            self._tell,
+            self._pace,
+            first_index=self._next_index,
+            start=start,
+            prompt=self.row.prompt,
+        )
+        self._captioner, self._covered = captioner, start
+        try:
+            await self._feed(captioner)
+            await captioner.finish()
+        finally:
+            self._captioner = None
+            await captioner.aclose()
 
     async def _more(self) -> bool:
         """Wait for sound that the captions do not have yet; False: none will come."""
@@ -443,7 +455,7 @@ class Sessions:
         row = await LiveSession.objects.filter(pk=session, owner=owner).afirst()
         if row is None:
             raise Refused("not_found")
-        if session in self._running or _unfinished(row, sessions_on_disk(live_folder())):
+        if session in self._running or _unfinished(row, await on_disk(sessions_on_disk, live_folder())):
             return self._take_up(row)
         return row
 

@@ -21,9 +21,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from accounts.models import ApiToken
+from recordings.live.sessions import live
 from recordings.live.telling import tell_viewers
 from recordings.models import Caption, LiveSession, Recording, Transcription
 from recordings.routing import websocket_urlpatterns
+from tests.product import wait_for
 from tests.recordings.conftest import Site
 from tests.recordings.live_client import Client, client, frames, speaking, ticket, watching
 from tests.recordings.oracle import Oracle, Samples, samples, speech
@@ -34,6 +36,15 @@ from tests.whisper_stub import WhisperStub
 @pytest.fixture(autouse=True)
 def _folder(settings: LazySettings, tmp_path: Path) -> None:
     settings.LIVE_ROOT = tmp_path / "live"
+
+
+@pytest.fixture(autouse=True)
+def _no_session_goes_on(site: Site) -> Iterator[None]:
+    """As when the process ends: what one test leaves speaks to no other's Whisper."""
+    yield
+    for task in list(live._tasks):
+        task.get_loop().call_soon_threadsafe(task.cancel)
+    wait_for(lambda: not live._tasks, 10, "the end of all sessions")
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ from tests.recordings.oracle import Oracle, speech
 from tests.recordings.running import jobs_running, someone, whisper_at
 from tests.transcription.calls import until
 from tests.whisper_stub import WhisperStub, said
+from transcription.captions import Captioner
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -191,6 +192,28 @@ async def test_while_somebody_speaks_or_jobs_are_in_line_no_second_pass_is_made(
     async with second_passes(monkeypatch):
         await asyncio.sleep(0.3)
         assert await made.transcriptions.acount() == 1
+
+
+# --- When captions fail ------------------------------------------------------------------------
+
+
+async def test_where_captions_fail_the_sound_is_kept_and_a_job_transcribes_it(
+    site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise ArithmeticError
+
+    monkeypatch.setattr(Captioner, "push", broken)
+    api: httpx.Client = await sync_to_async(site.program)()
+    async with speaking(api) as speaker:
+        await speaker.start()
+        await speaker.say(SOUND)
+        await speaker.send("stop")
+        done = await speaker.told_of("done")
+        assert speaker.errors == []
+    made = await Recording.objects.aget(pk=done["recording"])
+    assert made.duration == len(SOUND) / 16000
+    assert [run.status async for run in made.transcriptions.order_by("pk")] == ["done", "queued"]
 
 
 # --- When somebody deletes things --------------------------------------------------------------
