@@ -24,6 +24,9 @@ from tests.bad_network import PIECE as BIG_PIECE
 from tests.bad_network import BadNetwork, gigabyte
 from tests.product import Product, wait_for
 from tests.recordings.conftest import Site
+from tests.recordings.test_faults import fill, silence, small_disk
+
+__all__ = ["small_disk"]  # a fixture
 
 TUS = {"Tus-Resumable": "1.0.0"}
 PIECE = TUS | {"Content-Type": "application/offset+octet-stream"}
@@ -280,6 +283,28 @@ def test_uploads_expire_with_their_parts(site: Site, settings: LazySettings, cli
     remove_expired()
     assert site.files() == []
     assert not Upload.objects.exists()
+
+
+def test_a_full_disk_costs_nothing_that_had_come(small_disk: Path) -> None:
+    silence(small_disk / "silence.wav", 240)
+    sound = (small_disk / "silence.wav").read_bytes()
+    (small_disk / "silence.wav").unlink()
+    half = len(sound) // 2
+    with Product(small_disk, ASR_API_URL="http://127.0.0.1:9/v1") as product, product.client() as api:
+        url = create(api, len(sound))
+        assert send(api, url, 0, sound[:half]).status_code == 204
+        fill(small_disk / "ballast")
+        assert code(send(api, url, half, sound[half:])) == (507, "disk_full")  # while the piece itself is received
+        with (small_disk / "ballast").open("r+b") as ballast:
+            ballast.truncate(ballast.seek(0, 2) - half - 256 * KIB)
+        assert code(send(api, url, half, sound[half:])) == (507, "disk_full")  # while it is added to the others
+        assert offset(api, url) == half
+        (small_disk / "ballast").unlink()
+        last = send(api, url, half, sound[half:])
+        assert last.status_code == 204
+        (kept,) = (small_disk / "media/originals").iterdir()
+        assert kept.read_bytes() == sound
+        assert list((small_disk / "incoming").iterdir()) == []
 
 
 @pytest.mark.slow
