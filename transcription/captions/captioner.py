@@ -170,7 +170,7 @@ class Captioner:
         if self._goes_on():
             self._finished = True
             self._hear(np.empty(0, np.int16), last=True)
-            await self._ended()
+        await self._ended()
 
     async def aclose(self) -> None:
         """Give up what is not final. Nothing is told any more."""

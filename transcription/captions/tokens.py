@@ -12,8 +12,11 @@ from functools import cached_property
 
 from transcription.answer import Transcript, TranscriptSegment, Word
 
-# Chinese, Japanese (also half-width), Thai, Lao, Burmese, Khmer.
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+# Thai, Lao, Burmese, Khmer, Chinese and Japanese, these two with their full-width punctuation and half-width kana.
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff"
+    "\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff9f\U00020000-\U0003ffff"
+)
 _TOKEN = re.compile(rf"\s*(?:[{_UNSPACED}]|[^\s{_UNSPACED}]+)")
 _LEADING_DOTS = re.compile(r"^(?:\.{2,}|…)\s*")  # Whisper's sign that the speech began before the sound
 _SENTENCE_END = re.compile(r"[.!?…。！？｡]['\"”’»)\]」』]*$")
@@ -21,7 +24,7 @@ _CLAUSE_END = re.compile(r"[,;:—，；：、､]['\"”’»)\]」』]*$")
 _ABBREVIATED = 3  # letters at most in `Mr.`, `Dr.`, `St.`, `etc.`, which end no sentence
 _LOOP = 4, 8, 12  # said so many times in a row, and so many tokens together, it is no speech; longest phrase looked for
 _HURRIED = 3, 9.0  # tokens, and tokens a second: fast speech has 6
-_AWAY = 1.0  # wrong tokens that one second between two boundaries is worth, when texts are laid side by side
+_AWAY = 3.0  # wrong tokens that a second is worth, when texts are laid side by side: three words are said in it
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,109 @@
+"""Texts taken apart, compared and put together: what makes one word of another recognition the same word."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.transcription.captioning import written
+from transcription.answer import Transcript, TranscriptSegment, Word
+from transcription.captions.tokens import Token, agreed, continued, fixed, joined, tokens_of, without_loops
+
+alphabet = st.sampled_from("ab B.,!?-…'  你好。、ก้é%7")
+texts = st.text(alphabet, max_size=40).map(str.strip).filter(lambda text: not text.startswith(("..", "…")))
+
+
+def tokens(text: str) -> list[Token]:
+    return tokens_of(written(text), 0.0, 30.0)
+
+
+def timed(text: str, *times: float) -> list[Token]:
+    return [Token(f" {word}", time, time + 0.5) for word, time in zip(text.split(), times, strict=True)]
+
+
+@given(texts)
+def test_tokens_joined_are_the_text(text: str) -> None:
+    assert joined(tokens(text)) == text
+
+
+@given(texts, st.integers(0, 40), texts)
+def test_what_continues_a_stable_text_begins_with_it(text: str, count: int, heard: str) -> None:
+    stable = tokens(text)[:count]
+    assert joined(continued(stable, tokens(heard))).startswith(fixed(stable))
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("Mr. Dashwood, then!", ["Mr.", " Dashwood,", " then!"]),
+        ("你好，world 7。", ["你", "好，", "world", " 7。"]),
+        ("a - b", ["a -", " b"]),
+        ("... unless", ["unless"]),
+        ("สวัสดี", ["ส", "ว", "ั", "ส", "ด", "ี"]),
+        ("", []),
+    ],
+)
+def test_a_token_is_a_word_with_its_punctuation_or_a_character(text: str, parts: list[str]) -> None:
+    assert [token.text for token in tokens(text)] == parts
+
+
+def test_case_width_and_punctuation_make_no_other_word() -> None:
+    assert agreed(tokens("He said ‘Yes’, at 7."), tokens("he SAID: yes At ７ o'clock")) == 5
+    assert agreed(tokens("你好。"), tokens("你好吗")) == 2
+    assert agreed(tokens("a b"), []) == 0
+
+
+def test_punctuation_behind_what_is_stable_may_yet_change() -> None:
+    assert fixed(tokens("He was young.")) == "He was young"
+    assert joined(continued(tokens("He was young."), tokens("he was young, and rich"))) == "He was young, and rich"
+
+
+@pytest.mark.parametrize(
+    ("stable", "heard", "whole"),
+    [
+        ("had he merry", "Had he married a more", "had he merry a more"),
+        ("had he married", "he married a more", "had he married a more"),
+        ("he married", "Had he married a more", "he married a more"),
+        ("had he married", "", "had he married"),
+    ],
+)
+def test_what_follows_is_found_where_both_differ_least(stable: str, heard: str, whole: str) -> None:
+    assert joined(continued(tokens(stable), tokens(heard))) == whole
+
+
+def test_texts_that_have_nothing_in_common_are_put_together_by_their_times() -> None:
+    stable = timed("one two three", 1.0, 2.0, 3.0)
+    heard = timed("eins und zwei drei vier", 1.0, 1.5, 2.0, 3.0, 4.0)
+    assert joined(continued(stable, heard)) == "one two three vier"
+
+
+def test_the_servers_words_lend_their_times_also_without_punctuation_and_to_each_character() -> None:
+    words = (Word(0.5, 1.0, "Hello", 0.9), Word(1.0, 2.0, "世界", 0.5), Word(3.0, 3.2, "lost"), Word(40.0, 41.0, "end"))
+    found = tokens_of(Transcript("Hello, 世界。 the end", "en", None, (), words), 10.0, 20.0)
+    assert [(token.text, token.start, token.end, token.probability) for token in found] == [
+        ("Hello,", 10.5, 11.0, 0.9),
+        (" 世", 11.0, 11.5, 0.5),
+        ("界。", 11.5, 12.0, 0.5),
+        (" the", None, None, None),
+        (" end", 20.0, 20.0, None),
+    ]
+
+
+def test_what_nobody_could_say_in_its_time_is_invented() -> None:
+    real = TranscriptSegment(0.0, 2.6, "He was not an ill-disposed young man.", -0.1, 0.0, 0.8)
+    invented = TranscriptSegment(2.6, 2.96, "I'm sorry, I'm sorry.", -0.9, 0.4, 0.9)
+    transcript = Transcript(f"{real.text} {invented.text}", "en", None, (real, invented), ())
+    assert joined(tokens_of(transcript, 0.0, 3.0)) == real.text
+
+
+def test_loops_are_said_once_and_people_may_repeat_themselves() -> None:
+    assert joined(without_loops(tokens("So thank you. " + "Thank you. " * 9 + "Bye"))) == "So thank you. Bye"
+    assert joined(without_loops(tokens("好" * 30))) == "好"
+    for text in ("no no no no no, he said", "very very very good", "row, row, row your boat"):
+        assert joined(without_loops(tokens(text))) == text
+
+
+def test_an_abbreviation_ends_no_sentence() -> None:
+    ends = {text: tokens(text)[0].ends_sentence for text in ("Mr.", "man.", "etc.", "So?", "Park.”", "好。", "and")}
+    assert ends == {
+        "Mr.": False, "man.": False, "etc.": False, "So?": True, "Park.”": True, "好。": True, "and": False
+    }  # fmt: skip
