@@ -4,7 +4,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import suppress
 
 import av
@@ -70,7 +70,7 @@ def _decoded(rest: _Rest, container: str) -> Iterator[bytes]:
         raise BadAudio("not_audio", f"The sound begins like {container}, but cannot be read as that.") from None
 
 
-async def frames(pieces: Iterator[bytes], *, pace: bool) -> AsyncIterator[bytes]:
+async def frames(pieces: Iterator[bytes], *, pace: bool) -> AsyncGenerator[bytes, None]:
     """The sound in pieces of FRAME bytes, read in a thread; pace: no faster than it is spoken.
 
     The thread may be left behind where nothing comes through the pipe any more: it does not keep the process.

@@ -1,70 +1,83 @@
 """`manage.py live`, as a person at a terminal and as a program in a pipe use it."""
 
+import asyncio
 import io
+import os
+import pty
 import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 import wave
 from collections.abc import Iterator
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import IO
 
+import av
+import httpx
 import numpy as np
 import pytest
 from django.conf import settings
+from django.core.management import CommandError, call_command
 
-from tests.product import Product
+from recordings.live.client import FRAME, SECOND
+from recordings.live.pieces import frames, from_pipe
+from tests.product import Product, free_port, wait_for
 from tests.recordings.oracle import Oracle, Samples, speech
 from tests.whisper_stub import WhisperStub
 
 
 @pytest.fixture(scope="module")
 def sound() -> Samples:
-    """Two sentences: ten seconds."""
+    """Two sentences: thirteen seconds."""
     return speech(2)
 
 
 @pytest.fixture(scope="module")
 def product(sound: Samples, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """Runs, with one user, mei."""
+    environment = {"LIVE_SECOND_PASS": "0", "MAX_AUDIO_HOURS": str(20 / 3600)}
     with (
         WhisperStub(hear=Oracle(sound)) as stub,
-        Product(tmp_path_factory.mktemp("live"), ASR_API_URL=stub.url, LIVE_SECOND_PASS="0") as product,
+        Product(tmp_path_factory.mktemp("live"), ASR_API_URL=stub.url, **environment) as product,
     ):
         product.manage("create_token", "mei")
         yield product
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "manage.py", "live", *arguments]
-
-
-def live(product: Product, *arguments: str, sent: bytes = b"", **environment: str) -> subprocess.CompletedProcess[str]:
-    run = subprocess.run(
-        command(*arguments),
-        cwd=settings.BASE_DIR,
-        env=product.environment | environment,
-        input=sent,
-        capture_output=True,
-        timeout=60,
-        check=False,
+def started(product: Product, *arguments: str, **options: object) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
+        [sys.executable, "manage.py", "live", *arguments],
+        **{"cwd": settings.BASE_DIR, "env": product.environment, "stdin": subprocess.PIPE, "bufsize": 0} | options,
     )
-    return subprocess.CompletedProcess(run.args, run.returncode, run.stdout.decode(), run.stderr.decode())
 
 
-def wav(sound: Samples, rate: int = 16000) -> bytes:
+def live(product: Product, *arguments: str, sent: bytes = b"", **environment: str) -> tuple[int, str, str]:
+    """Run to its end: exit code, what it printed, what it said beside."""
+    env = product.environment | environment
+    with started(product, *arguments, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        out, err = process.communicate(sent, timeout=60)
+    return process.returncode, out.decode(), err.decode()
+
+
+def wav(sound: Samples, rate: int = 16000, channels: int = 1) -> bytes:
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
+        writer.setnchannels(channels)
         writer.setsampwidth(2)
         writer.setframerate(rate)
         writer.writeframes(sound.tobytes())
     return file.getvalue()
 
 
-def recorded(product: Product, told: str) -> Samples:
+def recorded(api: httpx.Client, told: str) -> Samples:
     """The sound of the recording that was told."""
     found = re.search(r"Recording: http://[\d.:]+/recordings/(\d+)", told)
     assert found, told
-    with product.client() as api:
-        original = api.get(f"/api/recordings/{found[1]}/audio?original=1").content
+    original = api.get(f"/api/recordings/{found[1]}/audio").raise_for_status().content
     with wave.open(io.BytesIO(original)) as file:
         return np.frombuffer(file.readframes(file.getnframes()), "<i2")
 
@@ -74,8 +87,178 @@ def words(sound: Samples) -> list[str]:
 
 
 def test_a_pipe_gets_the_final_captions_a_line_each(product: Product, sound: Samples) -> None:
-    run = live(product, "-", "--title", "Piped", sent=sound.tobytes())
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.split() == words(sound)
-    assert len(run.stdout.splitlines()) > 1
-    assert (recorded(product, run.stderr) == sound).all()
+    code, out, err = live(product, "-", "--user", "mei", "--title", "Piped", sent=sound.tobytes())
+    assert code == 0, err
+    assert out.split() == words(sound)
+    assert len(out.splitlines()) > 1
+    with product.client() as api:
+        assert (recorded(api, err) == sound).all()
+        assert api.get("/api/recordings").json()["items"][0]["title"] == "Piped"
+
+
+def test_a_file_is_sent_as_fast_as_it_is_taken(product: Product, sound: Samples, tmp_path: Path) -> None:
+    (tmp_path / "talk.wav").write_bytes(wav(sound))
+    code, out, err = live(product, str(tmp_path / "talk.wav"), "--user", "mei", "--fast")
+    assert code == 0, err
+    assert out.split() == words(sound)
+
+
+def test_a_program_elsewhere_brings_a_token(product: Product, sound: Samples) -> None:
+    secret = product.manage("create_token", "jonas", "--scope", "transcribe").strip()
+    code, _, err = live(product, "-", sent=sound.tobytes(), STILE_TOKEN=secret)
+    assert code == 0, err
+    with product.client("jonas") as api:
+        assert (recorded(api, err) == sound).all()
+    code, _, err = live(product, "-", sent=sound.tobytes())
+    assert (code, "--user NAME" in err) == (1, True)  # there are two people now
+    code, _, err = live(product, "-", sent=sound.tobytes(), STILE_TOKEN="asr_wrong")
+    assert (code, "does not take this token" in err) == (1, True)
+
+
+def test_what_is_no_sound_is_told_and_leaves_nothing_behind(product: Product, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no sound " * 100)
+    with product.client() as api:
+        before = api.get("/api/recordings").json()["items"]
+        for file, sent, reason in (
+            (str(tmp_path / "notes.txt"), b"", "not a sound or video file"),
+            (str(tmp_path / "away.wav"), b"", "No such file"),
+            ("-", b"RIFF, or is it?", "cannot be read"),
+            ("-", b"", "There was no sound"),
+        ):
+            _, out, err = live(product, file, "--user", "mei", sent=sent)
+            assert (out, reason in err) == ("", True), err
+        assert api.get("/api/recordings").json()["items"] == before
+
+
+def test_what_is_too_long_for_the_server_is_a_recording_as_far_as_it_goes(product: Product, sound: Samples) -> None:
+    code, _, err = live(product, "-", "--user", "mei", sent=np.tile(sound, 2).tobytes())
+    assert code == 0, err
+    with product.client() as api:
+        assert len(recorded(api, err)) == pytest.approx(20 * 16000, abs=FRAME / 2)
+
+
+def test_who_has_read_enough_ends_the_session(product: Product, sound: Samples) -> None:
+    with started(product, "-", "--user", "mei", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdin.write(sound.tobytes())
+        # It stays open: whoever speaks does not know that nobody reads.
+        process.stdout.readline()
+        process.stdout.close()
+        with product.client() as api:
+            assert len(recorded(api, process.stderr.read().decode())) > 0
+        assert process.wait(10) == 0
+
+
+def test_where_no_server_is_it_says_how_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STILE_TOKEN", raising=False)
+    with pytest.raises(CommandError, match="set STILE_TOKEN"):
+        call_command("live", "talk.wav", "--url", "https://stile.example")
+    monkeypatch.setenv("STILE_TOKEN", "asr_any")
+    with pytest.raises(CommandError, match=r"No server answers at http://127.0.0.1:\d+. Start it with: make run."):
+        call_command("live", "talk.wav", "--url", f"http://127.0.0.1:{free_port()}/")
+
+
+def test_in_a_terminal_text_settles_in_its_place_and_ctrl_c_leaves_a_recording(
+    product: Product, sound: Samples
+) -> None:
+    terminal, theirs = pty.openpty()
+    with started(product, "-", "--user", "mei", stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        speaking = threading.Thread(target=speak, args=(process.stdin, sound))
+        speaking.start()
+        shown = b""
+        with open(terminal, "rb", buffering=0) as screen, suppress(OSError):  # how Linux says that it is closed
+            while part := screen.read(10_000):
+                if b"w3" in part and b"w3" not in shown:
+                    process.send_signal(signal.SIGINT)
+                shown += part
+        assert process.wait(10) == 0
+        speaking.join()
+    text = shown.decode()
+    assert "\x1b[2m" in text  # dim: not settled yet
+    assert "\x1b[2K" in text  # the line is written anew
+    with product.client() as api:
+        assert 0 < len(recorded(api, text)) < len(sound)
+
+
+def speak(pipe: IO[bytes], sound: Samples) -> None:
+    """As fast as one speaks, for as long as somebody hears it."""
+    with suppress(BrokenPipeError):
+        for first in range(0, len(sound), FRAME // 2):
+            pipe.write(sound[first : first + FRAME // 2].tobytes())
+            time.sleep(FRAME / SECOND)
+
+
+def test_nothing_is_lost_when_the_server_is_killed_and_comes_back(sound: Samples, tmp_path: Path) -> None:
+    half = sound.nbytes // 2
+    with (
+        WhisperStub(hear=Oracle(sound)) as stub,
+        Product(tmp_path / "data", ASR_API_URL=stub.url, **{"LIVE_SECOND_PASS": "0"}) as product,
+    ):
+        product.manage("create_token", "mei")
+        with started(product, "-", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdin
+            process.stdin.write(sound.tobytes()[:half])
+            wait_for(lambda: stub.finished, 20, "the first caption")
+            product.kill()
+            product.start()
+            out, err = process.communicate(sound.tobytes()[half:], timeout=60)
+        assert b"The server cannot be reached" in err
+        assert out.decode().split() == words(sound)
+        with product.client() as api:
+            assert (recorded(api, err.decode()) == sound).all()
+
+
+# --- where sound comes from --------------------------------------------------------------------
+
+
+def piped(content: bytes) -> bytes:
+    end, begin = os.pipe()
+    os.write(begin, content)
+    os.close(begin)
+    try:
+        return b"".join(from_pipe(end))
+    finally:
+        os.close(end)
+
+
+def test_a_pipe_may_carry_raw_sound_or_a_file_of_any_rate() -> None:
+    second = (10_000 * np.sin(np.arange(8000) / 10)).astype("<i2")
+    assert piped(second.tobytes()) == second.tobytes()
+    assert piped(wav(second)) == second.tobytes()
+    stereo = wav(np.repeat(second, 2), 8000, channels=2)
+    assert len(piped(stereo)) == pytest.approx(2 * 16000, abs=100)
+    assert len(piped(stereo[:4] + b"\xff\xff\xff\x7f" + stereo[8:])) > 31_000  # as from a recorder that has not ended
+    flac = io.BytesIO()
+    with av.open(flac, "w", format="flac") as out:
+        stream = out.add_stream("flac", rate=16000, layout="mono", format="s16")
+        for frame in (av.AudioFrame.from_ndarray(second[None], format="s16", layout="mono"), None):
+            if frame:
+                frame.sample_rate = 16000
+            out.mux(stream.encode(frame))
+    assert piped(flac.getvalue()) == second.tobytes()
+
+
+async def test_frames_are_whole_and_come_at_the_pace_of_speech() -> None:
+    sound = b"ab" * 8000  # half a second
+    began = time.monotonic()
+    came = [frame async for frame in frames(iter([sound[:5], sound[5:], b"x"]), pace=True)]
+    assert 0.45 < time.monotonic() - began < 2
+    assert b"".join(came) == sound
+    assert {len(frame) for frame in came} == {FRAME}
+
+
+async def test_a_source_that_is_given_up_is_read_no_further() -> None:
+    asked = []
+
+    def source() -> Iterator[bytes]:
+        for number in range(1000):
+            asked.append(number)
+            yield bytes(FRAME)
+
+    async with aclosing(frames(source(), pace=False)) as coming:
+        await anext(coming)
+    await asyncio.sleep(0.05)
+    assert len(asked) < 50

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from django.conf import settings
@@ -62,7 +63,6 @@ class Command(BaseCommand):
         pieces = from_pipe(sys.stdin.fileno()) if file == "-" else from_file(file)
         start = {name: options[name] for name in ("language", "title", "prompt")}
         url = url.rstrip("/")
-        _must_answer(url)
         try:
             with _token(url, user) as token, _screen(self.stdout, self.stderr) as screen:
                 sound = frames(pieces, pace=file != "-" and not fast)
@@ -203,11 +203,13 @@ def _must_answer(url: str) -> None:
 @contextmanager
 def _token(url: str, name: str | None) -> Iterator[str]:
     """A secret that opens the server."""
-    if secret := os.environ.get(TOKEN):
+    secret = os.environ.get(TOKEN)
+    if not secret and not _on_this_machine(url):
+        raise CommandError(f"A server elsewhere wants a token: set {TOKEN}.")
+    _must_answer(url)
+    if secret:
         yield secret
         return
-    if not _on_this_machine(url):
-        raise CommandError(f"A server elsewhere wants a token of its own: set {TOKEN}.")
     token, secret = ApiToken.issue(_user(name), "manage.py live", scopes=[ApiToken.Scope.TRANSCRIBE], days=1)
     try:
         yield secret
@@ -216,7 +218,7 @@ def _token(url: str, name: str | None) -> Iterator[str]:
 
 
 def _on_this_machine(url: str) -> bool:
-    host = httpx.URL(url).host
+    host = urlsplit(url).hostname or ""
     with suppress(ValueError):
         return ip_address(host).is_loopback
     return host == "localhost"
