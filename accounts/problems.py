@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Mapping
+from typing import Any
 
 from django.core.exceptions import BadRequest
 from django.db import DatabaseError, InterfaceError, OperationalError
@@ -35,6 +36,10 @@ class Problem(BadRequest):
 
     def body(self) -> dict[str, dict[str, str]]:
         return {"error": {"code": self.code, "message": str(self.message)}}
+
+    def body_at(self, path: str) -> Mapping[str, Any]:
+        """In the shape that programs expect at this address."""
+        return self.openai_body() if path.startswith("/v1") else self.body()
 
     def openai_body(self) -> dict[str, dict[str, str | None]]:
         """The same in OpenAI's shape, for the programs that expect it."""

@@ -164,8 +164,7 @@ def _too_large(limit: int) -> Problem:
 
 async def _refuse(problem: Problem, scope: AsgiScope, receive: Receive, send: Send) -> None:
     with translation.override(translation.get_language_from_request(_request(scope))):
-        shaped = problem.openai_body() if scope["path"].startswith("/v1/") else problem.body()
-        body = json.dumps(shaped, ensure_ascii=False).encode()
+        body = json.dumps(problem.body_at(scope["path"]), ensure_ascii=False).encode()
     headers = {
         "content-type": "application/json",
         "content-length": str(len(body)),

@@ -3,11 +3,12 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from asrsite import health
+from asrsite import errors, health
 from recordings import specification, tus
 from recordings.api import api
 
 api.complete = specification.complete
+handler400, handler404, handler500 = errors.bad_request, errors.page_not_found, errors.server_error
 urlpatterns = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
