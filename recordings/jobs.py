@@ -4,7 +4,7 @@
 import math
 from bisect import bisect
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import accumulate, chain, count
@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Count, F, Max, Sum
 from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.text import format_lazy
@@ -133,24 +133,48 @@ class Place:
     eta_seconds: float | None
 
 
-async def in_line() -> list[Queued]:
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The queued jobs in order, and what the line had as its mark when they were read."""
+
+    mark: Mapping[str, object]
+    jobs: list[Queued]
+
+
+_last = _Line({}, [])
+
+
+@sync_to_async
+def in_line() -> list[Queued]:
     """The queued jobs in the order in which they start: by lane, then owners in turns, then by age."""
-    jobs = Transcription.objects.filter(status=Status.QUEUED).order_by("pk")
+    return _read_line()
+
+
+def _read_line() -> list[Queued]:
+    """Reads them only where the line has changed since: thousands may wait, and every open page asks. Ids only grow,
+    so two lines of the same count, sum and newest are the same."""
+    global _last
+    queued = Transcription.objects.filter(status=Status.QUEUED)
+    mark = queued.aggregate(Count("pk"), Sum("pk"), Max("created_at"))
+    if mark == _last.mark:
+        return _last.jobs
     turns: Counter[tuple[str, int]] = Counter()
     ranked = []
-    async for row in jobs.values_list("pk", "lane", "recording__owner_id", "recording__duration"):
+    for row in queued.order_by("pk").values_list("pk", "lane", "recording__owner_id", "recording__duration"):
         job = Queued(*row)
         ranked.append((LANES.index(cast(Lane, job.lane)), turns[job.lane, job.owner_id], job))
         turns[job.lane, job.owner_id] += 1
-    return [job for _, _, job in sorted(ranked)]
+    _last = _Line(mark, [job for _, _, job in sorted(ranked)])
+    return _last.jobs
 
 
-async def places() -> dict[int, Place]:
+@sync_to_async
+def places() -> dict[int, Place]:
     """The place of every unfinished job, by the id of its transcription."""
     running = Transcription.objects.filter(status=Status.TRANSCRIBING).order_by("pk")
     left = Greatest(F("recording__duration") - F("seconds_done"), 0.0)
-    now = [Queued(*row) async for row in running.values_list("pk", "lane", "recording__owner_id", left)]
-    waiting = await in_line()
+    now = [Queued(*row) for row in running.values_list("pk", "lane", "recording__owner_id", left)]
+    waiting = _read_line()
     rate = monitor.audio_rate()
     work = work_until_done([*now, *waiting], service.total_limit())
     positions = chain(((job, None) for job in now), zip(waiting, count(1), strict=False))
