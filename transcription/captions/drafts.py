@@ -8,9 +8,8 @@ from transcription.captions.tokens import Token, agreed, continued, fixed, joine
 SENTENCE = 1.0  # seconds that a sentence lasts at least, to become a caption of its own
 CLAUSE = 6.0  # seconds after which the end of a clause is good enough
 
-DOUBTED = 0.5  # probability below which a token needs three votes
-SURE = 0.85  # probability from which it needs one,
-AGED = 0.5  # if it ended so many seconds before the sound did
+DOUBTED, LATER = 0.5, 2.5  # probability below which a token waits for so many seconds of sound behind it
+SURE, SOON = 0.85, 0.5  # probability from which one vote is enough, with so many seconds of sound behind it
 
 
 @dataclass(eq=False)
@@ -18,8 +17,8 @@ class Draft:
     """`tokens` begin with `stable` ones, which stay.
 
     A token becomes stable when two recognitions in a row agree on it (LocalAgreement-2; Macháček, Dabre and Bojar
-    2023). Where the server tells how probable words are, that is refined: one that it doubts takes three, and one
-    that it is sure of, and that was followed by more speech, takes one.
+    2023). Where the server tells how probable words are, that is refined: one that it doubts waits until more was
+    heard, and one that it is sure of, and that is not at the very end, needs no second vote.
     """
 
     tokens: list[Token] = field(default_factory=list)
@@ -46,7 +45,7 @@ class Draft:
         self.votes = [*(votes + 1 for votes in self.votes[:same]), *[1] * (len(tokens) - same)]
         self.tokens = tokens
         self.heard_before, self.heard = self.heard, place
-        while self.stable < len(tokens) and self.votes[self.stable] >= _votes_needed(tokens[self.stable], second):
+        while self.stable < len(tokens) and _settles(tokens[self.stable], self.votes[self.stable], second):
             self.stable += 1
 
     def settle(self, tokens: list[Token]) -> None:
@@ -90,9 +89,10 @@ class Draft:
         return tuple(words) if len(words) == len(self.tokens) else ()
 
 
-def _votes_needed(token: Token, second: float) -> int:
+def _settles(token: Token, votes: int, second: float) -> bool:
     if token.probability is None or token.end is None:
-        return 2
+        return votes >= 2
+    behind = second - token.end
     if token.probability < DOUBTED:
-        return 3
-    return 1 if token.probability >= SURE and second - token.end >= AGED else 2
+        return votes >= 2 and behind >= LATER
+    return votes >= 2 or (token.probability >= SURE and behind >= SOON)

@@ -1,0 +1,78 @@
+"""When a word of a caption settles, and where a caption may end while its speaker goes on."""
+
+import pytest
+
+from transcription.captions.drafts import Draft
+from transcription.captions.tokens import Token
+
+
+def said(*words: str, probability: float | None = 0.7, starts: float = 0.0) -> list[Token]:
+    """Words of half a second each."""
+    return [
+        Token(f" {word}" if number else word, starts + number / 2, starts + number / 2 + 0.5, probability)
+        for number, word in enumerate(words)
+    ]
+
+
+def test_a_word_settles_when_two_recognitions_in_a_row_agree_on_it() -> None:
+    draft = Draft()
+    for second, words, settled in (
+        (1.0, ("how", "do"), ""),
+        (2.0, ("had", "he", "merry"), ""),
+        (3.0, ("had", "he", "married"), "had he"),
+        (4.0, ("had", "she", "married"), "had he married"),
+    ):
+        draft.hear(said(*words), 0, second)
+        assert draft.settled == settled
+
+
+def test_a_word_that_the_server_doubts_settles_only_when_more_was_heard() -> None:
+    draft = Draft()
+    for second, settled in ((1.0, ""), (2.0, ""), (2.9, ""), (3.1, "how")):
+        draft.hear(said("how", probability=0.3), 0, second)
+        assert draft.settled == settled
+
+
+def test_a_word_that_the_server_is_sure_of_settles_at_once_unless_it_is_the_newest() -> None:
+    draft = Draft()
+    draft.hear(said("had", "he", "married", probability=0.9), 0, 1.6)
+    assert draft.settled == "had he"
+
+
+@pytest.mark.parametrize(
+    ("words", "ends"),
+    [
+        (("It", "is", "large.", "And"), 3),
+        (("It", "is", "large.", "And", "older.", "But"), 5),
+        (("It", "is", "so.", "And"), 0),  # as short as an abbreviation
+        (("So.", "And", "large", "too"), 0),  # too short to stand alone
+        (("It", "is", "large.", "And", "Mr.", "John"), 3),
+        (("one", "two,", "three", "four"), 0),
+        (("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12,", "13", "14"), 12),
+        (("It", "is", "large."), 0),  # nothing settled follows
+    ],
+)
+def test_a_caption_may_end_behind_a_settled_sentence_or_after_long_behind_a_clause(
+    words: tuple[str, ...], ends: int
+) -> None:
+    draft = Draft()
+    for _ in range(2):
+        draft.hear(said(*words), 0, 10.0)
+    boundary = draft.boundary(0.0, 0)
+    assert (boundary[0] if boundary else 0) == ends
+
+
+def test_no_caption_ends_inside_of_what_people_saw_settled_in_it() -> None:
+    draft = Draft()
+    for _ in range(2):
+        draft.hear(said("It", "is", "large.", "And"), 0, 10.0)
+    assert draft.boundary(0.0, 4) is None
+    assert draft.boundary(0.0, 3) == (3, 1.5, 1.5)
+
+
+def test_where_the_server_tells_no_times_no_caption_ends_before_its_speaker() -> None:
+    draft = Draft()
+    for _ in range(2):
+        draft.hear([Token("It"), Token(" is"), Token(" large."), Token(" And")], 0, 10.0)
+    assert draft.settled == "It is large. And"
+    assert draft.boundary(0.0, 0) is None
