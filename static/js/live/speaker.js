@@ -4,6 +4,7 @@ import { Follower } from "./follower.js";
 import { available, devices, Microphone } from "./microphone.js";
 import { Session } from "./session.js";
 import { Store } from "./store.js";
+import { say } from "../toast.js";
 import { keepAwake } from "./watching.js";
 
 const FRAME = 0.1; // seconds
@@ -283,7 +284,13 @@ function offer(row, run, seconds) {
   const act = {
     continue: () => speak(run),
     end: () => end(run),
-    discard: () => store.forget(run.key).then(() => row.remove()),
+    discard: () => {
+      row.hidden = true;
+      say(row.dataset.deleted, (undone) => {
+        row.hidden = !undone;
+        if (!undone) store.forget(run.key);
+      });
+    },
   };
   for (const button of row.querySelectorAll("[data-do]")) {
     button.onclick = () => {
