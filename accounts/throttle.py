@@ -12,7 +12,11 @@ from accounts.problems import Problem
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """`most` uses in a window of `seconds`, which begins with the first. Counted in this process's memory."""
+    """`most` uses in a window of `seconds`, which begins with the first.
+
+    Counted in this process's memory: with several processes, a person may get as many times as much. That is enough
+    against a script gone wild; what must be shared out (jobs, live sessions) is counted in the database.
+    """
 
     name: str
     most: int

@@ -1,8 +1,12 @@
 """For machines that watch: does the process live, can it do its work, and how much does it do?
 
 /healthz   the process answers: restart it where it does not
-/readyz    each part that the work needs, asked in earnest; 503 while one of them is down
+/readyz    each part that the work needs, asked in earnest; 503 (`down`): send people elsewhere
 /metrics   for Prometheus
+
+Whisper away does not make this process unready: recordings are taken in and wait, and text is read and corrected all
+the same. Nor would another process reach it better: were all of them taken out of the load balancer, nobody would be
+served. So /readyz then answers 200, with `degraded` for a status and the reason at `gate`.
 """
 
 import asyncio
@@ -31,12 +35,14 @@ from django.views.decorators.http import require_safe
 from accounts.auth import bearer_secret
 from accounts.problems import Problem
 from accounts.throttle import BAD_TOKENS
+from recordings.live.metrics import LiveCollector
 from transcription import service
-from transcription.metrics import exposition
+from transcription.metrics import exposition, registry
 
 log = logging.getLogger(__name__)
 
 PATIENCE = 2.0  # seconds for each part; whoever asks usually allows more (Kubernetes 1 s, Docker 30 s by default)
+INFORMATIVE = {"gate"}  # parts without which a process still serves
 FRESH = 1.0  # seconds for which an answer holds, so that many who ask cost no more than one
 
 
@@ -50,8 +56,9 @@ async def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 async def readyz(request: HttpRequest) -> HttpResponse:
     parts = await readiness.parts()
-    ready = all(part["ok"] for part in parts.values())
-    return JsonResponse({"status": "ok" if ready else "down", "parts": parts}, status=200 if ready else 503)
+    away = {name for name, part in parts.items() if not part["ok"]}
+    status = "down" if away - INFORMATIVE else "degraded" if away else "ok"
+    return JsonResponse({"status": status, "parts": parts}, status=503 if status == "down" else 200)
 
 
 @require_safe
@@ -187,6 +194,7 @@ async def _connect(url: str) -> None:
     writer.close()
 
 
+registry.register(LiveCollector())
 readiness = Readiness(
     {"database": in_thread(database), "channel_layer": channel_layer, "storage": in_thread(storage), "gate": gate}
 )

@@ -56,9 +56,17 @@ async def down() -> tuple[int, set[str]]:
     return status, {name for name, part in said["parts"].items() if not part["ok"]}
 
 
-async def test_a_whisper_server_that_is_gone_is_named(whisper: socket.socket) -> None:
+async def test_a_whisper_server_that_is_gone_is_named_but_keeps_nobody_from_being_served(
+    whisper: socket.socket, tmp_path: Path
+) -> None:
     whisper.close()
-    assert await down() == (503, {"gate"})
+    status, said = await ready()
+    assert (status, said["status"]) == (200, "degraded")
+    assert await down() == (200, {"gate"})
+    (tmp_path / "media").rmdir()
+    await asyncio.to_thread((tmp_path / "media").write_text, "a file where the folder should be")
+    health.readiness._asking = None
+    assert await down() == (503, {"gate", "storage"})
 
 
 async def test_a_storage_that_cannot_be_written_is_named(whisper: socket.socket, tmp_path: Path) -> None:

@@ -10,7 +10,11 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
 from accounts.throttle import BAD_TOKENS
+from recordings.live.journal import SECOND
+from recordings.live.sessions import Session, live
+from recordings.models import LiveSession
 from transcription import service
+from transcription.captions import Pace
 from transcription.client import AsrRequest, Caller
 from transcription.errors import TranscriptionError
 
@@ -50,6 +54,16 @@ def test_it_shows_what_the_gate_counts() -> None:
     assert seen["asr_active", "live", "127.0.0.1:9"] == seen["asr_queued", "batch", "127.0.0.1:9"] == 0
     assert seen["asr_upstream_up", "127.0.0.1:9"] == 1
     assert seen["process_open_fds",] > 0
+
+
+def test_it_shows_live_sessions_and_the_slowest(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = scraped()
+    assert seen["live_sessions",] == seen["live_lag_seconds",] == 0
+    sessions = [Session(LiveSession(), Pace(lambda: 1)) for _ in range(2)]
+    monkeypatch.setattr(live, "_running", dict(enumerate(sessions)))
+    sessions[1].journal.size = 3 * SECOND
+    seen = scraped()
+    assert (seen["live_sessions",], seen["live_lag_seconds",]) == (2, 3)
 
 
 def test_without_a_token_only_this_machine_may_read_it() -> None:
