@@ -144,15 +144,12 @@ class _Line:
 _last = _Line({}, [])
 
 
-@sync_to_async
-def in_line() -> list[Queued]:
-    """The queued jobs in the order in which they start: by lane, then owners in turns, then by age."""
-    return _read_line()
+def read_line() -> list[Queued]:
+    """The queued jobs in the order in which they start: by lane, then owners in turns, then by age.
 
-
-def _read_line() -> list[Queued]:
-    """Reads them only where the line has changed since: thousands may wait, and every open page asks. Ids only grow,
-    so two lines of the same count, sum and newest are the same."""
+    Reads them only where the line has changed since: thousands may wait, and every open page asks. Ids only grow, so
+    two lines of the same count, sum and newest are the same.
+    """
     global _last
     queued = Transcription.objects.filter(status=Status.QUEUED)
     mark = queued.aggregate(Count("pk"), Sum("pk"), Max("created_at"))
@@ -168,13 +165,16 @@ def _read_line() -> list[Queued]:
     return _last.jobs
 
 
+in_line = sync_to_async(read_line)
+
+
 @sync_to_async
 def places() -> dict[int, Place]:
     """The place of every unfinished job, by the id of its transcription."""
     running = Transcription.objects.filter(status=Status.TRANSCRIBING).order_by("pk")
     left = Greatest(F("recording__duration") - F("seconds_done"), 0.0)
     now = [Queued(*row) for row in running.values_list("pk", "lane", "recording__owner_id", left)]
-    waiting = _read_line()
+    waiting = read_line()
     rate = monitor.audio_rate()
     work = work_until_done([*now, *waiting], service.total_limit())
     positions = chain(((job, None) for job in now), zip(waiting, count(1), strict=False))

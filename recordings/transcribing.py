@@ -15,7 +15,7 @@ from django.utils import timezone
 from transcription import service
 from transcription.answer import Transcript
 from transcription.audio import SpeechReader, Stretch, wav
-from transcription.errors import TranscriptionError
+from transcription.errors import TranscriptionError, Withdrawn
 from transcription.gate import Lane
 
 from .events import recording_changed
@@ -77,22 +77,26 @@ async def _transcribe(job: Transcription, stopping: Callable[[], bool]) -> None:
             total += 1
             if stretch.index not in done:
                 await room.acquire()
-                tasks.create_task(_segment(job, stretch)).add_done_callback(lambda _: room.release())
+                tasks.create_task(_segment(job, stretch, stopping)).add_done_callback(lambda _: room.release())
     if not stopping():
         await patiently(lambda: _finish(job, total, reader))
 
 
-async def _segment(job: Transcription, stretch: Stretch) -> None:
-    transcript = await service.transcribe_audio(
-        b"".join(wav(stretch.samples)),
-        seconds=stretch.end - stretch.start,
-        lane=cast(Lane, job.lane),
-        owner=f"user:{job.recording.owner_id}",
-        language=job.language,
-        prompt=job.prompt,
-        model=job.model,
-        durable=True,
-    )
+async def _segment(job: Transcription, stretch: Stretch, stopping: Callable[[], bool]) -> None:
+    try:
+        transcript = await service.transcribe_audio(
+            b"".join(wav(stretch.samples)),
+            seconds=stretch.end - stretch.start,
+            lane=cast(Lane, job.lane),
+            owner=f"user:{job.recording.owner_id}",
+            language=job.language,
+            prompt=job.prompt,
+            model=job.model,
+            durable=True,
+            withdrawn=stopping,
+        )
+    except Withdrawn:
+        return
     await patiently(lambda: sync_to_async(_commit)(job, stretch, transcript))
     await recording_changed(job.recording_id, job.recording.owner_id)
 

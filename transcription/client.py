@@ -42,6 +42,7 @@ from .errors import (
     TimedOut,
     TranscriptionError,
     Unreachable,
+    Withdrawn,
 )
 from .gate import GateSnapshot, Lane, Permit
 from .limit import Outcome
@@ -77,6 +78,7 @@ class Caller:
 
     durable: it can wait for hours, so a server that is away or busy, or a full queue, never fails it.
     deadline, supersede: see `Gate.enter`.
+    withdrawn: asked when its turn has come; if so, nothing is sent, and `Withdrawn` raised.
     on_retry: told of the error and of the seconds until the next attempt.
     """
 
@@ -85,6 +87,7 @@ class Caller:
     durable: bool = False
     deadline: float | None = None
     supersede: Hashable = None
+    withdrawn: Callable[[], bool] | None = None
     on_retry: Callable[[TranscriptionError, float], None] | None = None
     task_id: str = field(default_factory=lambda: f"asr_{secrets.token_hex(4)}")
 
@@ -194,7 +197,7 @@ class WhisperClient:
             self._count(rejected=1)
             log.info("[ASR并发] 排队已满 task_id=%s", caller.task_id)
             raise
-        except (asyncio.CancelledError, DeadlineExceeded, Superseded):
+        except (asyncio.CancelledError, DeadlineExceeded, Superseded, Withdrawn):
             self._count(canceled=1)
             raise
         except Exception as error:
@@ -311,6 +314,9 @@ class WhisperClient:
             if first:
                 log.info("[ASR并发] 开始转录 task_id=%s %s", caller.task_id, gate.counts())
             await permit.admitted()
+            if caller.withdrawn and caller.withdrawn():
+                permit.leave()
+                raise Withdrawn("Its caller had no use for it any more.")
         except BaseException:
             server.finish(probe, None)
             raise

@@ -6,6 +6,7 @@
     │   ├── DeadlineExceeded     it waited past its own deadline
     │   ├── Superseded           a newer call took its place
     │   ├── Evicted              its server was lost while it waited; another may take it
+    │   ├── Withdrawn            when its turn came, its caller had no use for it any more
     │   ├── NestedPermit         its task already holds a permit of this server (a bug in the caller)
     │   └── BypassRefused        it asked to skip the gate and may not
     ├── AnswerError              the server's answer, or that there was none
@@ -47,6 +48,10 @@ class Superseded(GateError):
 
 class Evicted(GateError):
     code = "unreachable"
+
+
+class Withdrawn(GateError):
+    """Nothing was sent."""
 
 
 class NestedPermit(GateError):

@@ -31,17 +31,18 @@ async def transcribe_audio(
     durable: bool = False,
     deadline: float | None = None,
     supersede: Hashable = None,
+    withdrawn: Callable[[], bool] | None = None,
     on_retry: Callable[[TranscriptionError, float], None] | None = None,
     use_concurrency_control: bool = True,
 ) -> Transcript:
     """The transcript of a 16 kHz mono WAV file of `seconds`, without what Whisper invented.
 
     translate: the text is English, whatever was spoken.
-    Waits for its turn at the gate: see `Caller` for what lane, owner, durable, deadline and supersede mean. The times
-    in the transcript are seconds from the start of the audio. Raises `errors.TranscriptionError`.
+    Waits for its turn at the gate: see `Caller` for what lane, owner, durable, deadline, supersede and withdrawn mean.
+    The times in the transcript are seconds from the start of the audio. Raises `errors.TranscriptionError`.
     """
     request = AsrRequest(audio, seconds, language, prompt, model, temperature, translate)
-    caller = Caller(lane, owner, durable, deadline, supersede, on_retry)
+    caller = Caller(lane, owner, durable, deadline, supersede, withdrawn, on_retry)
     return without_inventions(
         await client().call_remote_asr_api(request, caller, use_concurrency_control=use_concurrency_control)
     )

@@ -6,8 +6,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from recordings.jobs import work_until_done
-from recordings.models import Recording
+from recordings.jobs import read_line, work_until_done
+from recordings.models import Recording, Transcription
 from recordings.runner import Queued
 from tests.recordings.library_rows import fill_library
 
@@ -22,12 +22,27 @@ def test_a_page_takes_the_same_few_queries_however_large_the_library_is(path: st
         fill_library(owner, size)
         client.force_login(owner)
         middle = Recording.objects.filter(owner=owner).order_by("pk")[size // 2].pk
-        with CaptureQueriesContext(
-            connection,
-        ) as queries:
+        client.get(path.format(middle=middle))  # the line is read once, until it changes
+        with CaptureQueriesContext(connection) as queries:
             assert client.get(path.format(middle=middle)).status_code == 200
         counts.append(len(queries))
     assert counts[0] == counts[1] <= 10
+
+
+@pytest.mark.django_db
+def test_a_long_line_is_read_once_until_it_changes(client: Client) -> None:
+    mei, jonas = (User.objects.create(username=name) for name in ("mei", "jonas"))
+    fill_library(mei, 300)
+    fill_library(jonas, 2)
+    Transcription.objects.update(status="queued")
+    assert read_line() is read_line()
+    assert [job.owner_id for job in read_line()[:5]] == [mei.pk, jonas.pk, mei.pk, jonas.pk, mei.pk]
+    first = read_line()[0].pk
+    Transcription.objects.filter(pk=first).update(status="transcribing")
+    assert first not in [job.pk for job in read_line()]
+    assert len(read_line()) == 301
+    Transcription.objects.filter(pk=first).update(status="queued")
+    assert read_line()[0].pk == first
 
 
 def test_one_owners_jobs_share_what_the_owner_gets() -> None:

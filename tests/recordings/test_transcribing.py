@@ -215,9 +215,11 @@ async def test_a_process_that_stops_lets_the_segment_under_way_end_and_leaves_th
         async with jobs_running():
             job = await queue_transcription(await recording(await someone()))
             await until(lambda: stub.computing == 1)
+            await until(lambda: service.snapshot().servers[0].gate.queued == 1)
+            begun = len(stub.received)
         await job.arefresh_from_db()
         assert job.status == "transcribing"
-        assert job.segments_done == len(stub.received) < CLIPS  # every answer was kept
+        assert job.segments_done == len(stub.received) == begun < CLIPS  # every answer was kept, and nothing begun
 
         async with jobs_running():
             assert (await finished(job)).segments_done == CLIPS
