@@ -279,16 +279,10 @@ class Captioner:
             with self._pace.call(final=final):
                 return await self._recognize(samples, prompt=prompt, final=final)
         except TranscriptionError as error:
-            log.log(
-                logging.WARNING if final else logging.DEBUG,
-                "%.1f s of speech not recognised: %r",
-                len(samples) / RATE,
-                error,
-            )
+            level = logging.WARNING if final else logging.DEBUG
+            log.log(level, "%.1f s of speech were not recognised: %r", len(samples) / RATE, error)
         except Exception:
-            log.exception(
-                "Recognising %.1f s of speech failed for a reason that nobody thought of", len(samples) / RATE
-            )
+            log.exception("Recognising %.1f s of speech failed for an unforeseen reason", len(samples) / RATE)
         return None
 
     # --- partials ------------------------------------------------------------------------------
@@ -386,9 +380,7 @@ class Captioner:
             if self._partial and self._partial.task.done():
                 await self._take_partial(self._partial)
             else:
-                await asyncio.wait(
-                    [final, *([self._partial.task] if self._partial else [])], return_when=FIRST_COMPLETED
-                )
+                await asyncio.wait(self._calls, return_when=FIRST_COMPLETED)
         if self._partial:
             self._partial.task.cancel()
             await asyncio.wait([self._partial.task])
