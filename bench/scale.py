@@ -1,10 +1,12 @@
 """Whether a large library opens as fast as a small one, and how long the migrations take on it.
 
-    python -m bench.scale [--recordings 100000]
+    python -m bench.scale [--recordings 100000] [--queued 10000]
 
 Fills a database with 100 recordings and then with many, ten segments each; prints queries and milliseconds (median of
-20) of the first page, a page in the middle and one recording as the API gives them, and of the library page. Then
-takes the latest migration of the recordings back and makes it again, on all rows.
+20) of the first page, a page in the middle, a search and one recording as the API gives them, and of the library page
+and the page of one; then the same of the large library while many of its recordings wait in line, and what a first
+look at a line that has changed takes. In the end it takes the migrations of the recordings back to the first and makes
+them again, on all rows.
 """
 
 import argparse
@@ -30,7 +32,8 @@ from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
-from recordings.models import Recording  # noqa: E402
+from recordings.jobs import read_line  # noqa: E402
+from recordings.models import Recording, Transcription  # noqa: E402
 from tests.recordings.library_rows import fill_library  # noqa: E402
 
 ROUNDS = 20
@@ -55,9 +58,23 @@ def looked_at(client: Client, path: str) -> tuple[int, float]:
     return len(queries), 1000 * statistics.median(timed(get) for _ in range(ROUNDS))
 
 
+def look(client: Client, pk: int) -> None:
+    paths = ["", f"?cursor={pk}", f"/{pk}", "?q=Recording+77", "?q=nowhere"]
+    for path in [*(f"/api/recordings{rest}" for rest in paths), "/", f"/recordings/{pk}"]:
+        queries, milliseconds = looked_at(client, path)
+        print(f"  {path:<32}{queries:>4} queries {milliseconds:>8.1f} ms", flush=True)
+
+
+def queue(owner: User, jobs: int) -> None:
+    """Put the owner's newest recordings in line."""
+    newest = Recording.objects.filter(owner=owner).order_by("-pk")[:jobs]
+    Transcription.objects.bulk_create(Transcription(recording=recording) for recording in newest)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recordings", type=int, default=100_000)
+    parser.add_argument("--queued", type=int, default=10_000)
     options = parser.parse_args()
     print(f"all migrations on an empty database: {timed(lambda: call_command('migrate', verbosity=0)):.1f} s")
     owners = [User.objects.create(username=name) for name in ("small", "large")]
@@ -69,9 +86,10 @@ def main() -> None:
         ids = list(Recording.objects.filter(owner=owner).values_list("pk", flat=True))
         middle = ids[len(ids) // 2]
         print(f"{len(ids)} recordings")
-        for path in ("/api/recordings", f"/api/recordings?cursor={middle}", f"/api/recordings/{middle}", "/"):
-            queries, milliseconds = looked_at(client, path)
-            print(f"  {path:<32}{queries:>4} queries {milliseconds:>8.1f} ms")
+        look(client, middle)
+    queue(owners[1], options.queued)
+    print(f"{options.queued} of them in line, read in {1000 * timed(read_line):.0f} ms where it has changed")
+    look(client, middle)
     back = timed(partial(call_command, "migrate", "recordings", "0001", verbosity=0))
     forth = timed(partial(call_command, "migrate", verbosity=0))
     print(f"back to the first migration: {back:.1f} s; to the newest: {forth:.1f} s")
