@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page
 
 from tests.pages.conftest import note_faults
@@ -111,6 +112,13 @@ async def person(browser: Browser, product: Product, cookies: list[Any] | None =
     yield someone
     await context.close()
     assert someone.faults == []
+
+
+async def assert_accessible(page: Page) -> None:
+    """To the rules of WCAG 2.2, levels A and AA, as far as a program can tell."""
+    levels = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+    found = await Axe().run(page, options={"runOnly": {"type": "tag", "values": levels}})
+    assert found.violations_count == 0, (page.url, found.generate_report())
 
 
 async def lines(page: Page) -> list[str]:

@@ -17,6 +17,7 @@ from recordings.live.telling import group
 from recordings.models import LiveSession
 from tests.pages.conftest import Server
 from tests.pages.library import Status, make_recording, make_transcription
+from tests.pages.speaking import assert_accessible
 
 
 def make_session(owner: User, **fields: Any) -> LiveSession:
@@ -137,6 +138,7 @@ async def test_the_pages_hold_together(page: Page, mei: User, server: Server, la
         for width in (320, 390, 768, 1280):
             await page.set_viewport_size({"width": width, "height": 800})
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (path, width)
+        await assert_accessible(page)
     await page.goto("/live")
     words = "开始字幕" if language == "zh-hans" else "Start captions"
     await expect(page.get_by_role("button", name=words)).to_be_visible()

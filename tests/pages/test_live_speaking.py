@@ -4,6 +4,7 @@ import io
 import wave
 from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from tests.pages.conftest import CHROMIUM, FLAGS
 from tests.pages.speaking import Person, Samples, Talk, lines, make_talk, person, place_in, sound
 from tests.product import Product
 from tests.recordings.live_client import speaking
+from tests.speech import word_error_rate
 from tests.whisper_stub import WhisperStub, said
 
 pytestmark = pytest.mark.slow  # at the pace of speech
@@ -266,3 +268,20 @@ async def test_a_session_without_sound_leaves_no_recording(mei: Person, api: htt
     await page.get_by_role("button", name="Show my sessions").click()
     await expect(page.get_by_role("button", name="Start captions")).to_be_visible()
     await expect(page.get_by_text("Never said")).to_be_hidden()
+
+
+async def test_speech_is_understood_by_the_real_engine(
+    speakers: Browser, tmp_path: Path, whisper_server: str, talk: Talk
+) -> None:
+    with Product(tmp_path, ASR_API_URL=whisper_server, ASR_MAX_CONCURRENT="1") as product:
+        link = str(product.link())
+        async with person(speakers, product) as mei:
+            speaker = await mei.page()
+            await speaker.goto(link)
+            await start(speaker)
+            await seconds_recorded(speaker, talk.seconds)
+            recording = await stop(speaker)
+            await expect(speaker.locator("#text")).to_contain_text("amiable", ignore_case=True)
+        with product.client("admin") as api:
+            texts = transcript(api, recording)
+    assert word_error_rate(" ".join(clip.text for clip in talk.clips), " ".join(texts)) < 0.25

@@ -13,7 +13,7 @@ from playwright.async_api import Page, WebSocketRoute, async_playwright, expect
 
 from recordings.models import LiveSession
 from tests.pages.conftest import CHROMIUM, FLAGS, Server, note_faults, session_cookies
-from tests.pages.speaking import lines
+from tests.pages.speaking import assert_accessible, lines
 
 
 class Stage:
@@ -176,6 +176,20 @@ async def test_a_viewer_reads_as_large_and_in_such_colours_as_wanted(
     for _ in range(20):
         await page.get_by_role("button", name="Smaller").click()
     assert await page.evaluate(size) == 1.5 * 16
+
+
+@pytest.mark.parametrize("contrast", ["Dark", "Light", "Yellow on black"])
+async def test_everyone_can_read_what_is_final_and_what_is_not(
+    page: Page, stage: Stage, session: LiveSession, contrast: str
+) -> None:
+    await opened(page, stage, f"/live/{session.pk}")
+    await page.get_by_role("button", name=contrast).click()
+    stage.final(0, "Older.")
+    stage.final(1, "The newest.")
+    stage.caption(2, "Stable, and not", stable=6)
+    stage.say("status", state="catching_up", behind_seconds=9)
+    await expect(page.locator("#tentative")).not_to_be_empty()
+    await assert_accessible(page)
 
 
 async def test_controls_give_way_to_the_text_and_come_back(page: Page, stage: Stage, session: LiveSession) -> None:
@@ -346,6 +360,8 @@ async def test_a_session_that_ended_while_its_speaker_was_away_goes_on_as_anothe
     assert stage.told[2] == [start]
     stage.say("ready", session="second", next_seq=0, **ready)
     await expect(page.locator("#viewer")).to_have_attribute("href", re.compile("/live/second$"))
+    stage.caption(0, "It is not", stable=2)
+    await assert_accessible(page)
     await expect(page.locator("#clock")).to_have_text("0:02")
     await page.get_by_role("button", name="Stop", exact=True).click()
     await expect(page.get_by_text("Finishing")).to_be_visible()
