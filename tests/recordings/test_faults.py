@@ -20,10 +20,12 @@ from recordings.models import Recording, Transcription
 from tests.product import Product, transcribed, upload, wait_for
 from tests.recordings.running import CLIPS, jobs_running, recording, someone, speech_with_pauses, whisper_at
 from tests.recordings.storm import processes, query
+from tests.recordings.test_media import open_files
 from tests.recordings.test_transcribing import finished
 from tests.transcription.calls import until
 from tests.whisper_stub import WhisperStub
 from transcription import service
+from transcription.audio import wav_header
 
 LOCKED = 23.0  # seconds: longer than a connection waits for the lock by itself, which is 20
 
@@ -174,6 +176,24 @@ async def test_a_cancel_is_over_at_once_and_its_permit_comes_back(moment: str) -
                 await cancel_transcription(other)
             await until(lambda: service.snapshot().servers[0].gate.active == 0)
     assert stub.peak == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("segments", [3, 20])
+async def test_a_cancel_in_the_midst_of_decoding_speech_is_over_within_three_seconds(segments: int) -> None:
+    speech = speech_with_pauses()[44:] * 30  # half an hour; the server answers at once, so decoding is what takes time
+    with WhisperStub(seconds=0) as stub, whisper_at(stub):
+        async with jobs_running() as runner:
+            made = await recording(await someone(), wav_header(len(speech)) + speech)
+            job = await queue_transcription(made)
+            await until(lambda: len(stub.received) >= segments, 20)
+            assert made.original.path in open_files()
+            started = time.monotonic()
+            await cancel_transcription(made)
+            await until(lambda: job.pk not in runner._tasks and made.original.path not in open_files())
+            assert time.monotonic() - started < 3
+            await job.arefresh_from_db()
+            assert job.status == "canceled"
 
 
 def test_two_requests_at_once_over_http_make_one_job(five: Path, tmp_path: Path) -> None:
