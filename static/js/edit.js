@@ -142,10 +142,12 @@ async function bringBack(segment) {
   fresh();
   if (answer.status !== 200) return say(answer.status === 409 ? words.changed : whyNot(answer));
   segment.dataset.version = answer.body.version;
-  if (!(await say(words.back, { canUndo: true }))) return;
-  const undone = await put(segment, text);
-  fresh();
-  if (undone.status !== 200) say(undone.status === 409 ? words.changed : whyNot(undone));
+  say(words.back, async (undone) => {
+    if (!undone) return;
+    const again = await put(segment, text);
+    fresh();
+    if (again.status !== 200) say(again.status === 409 ? words.changed : whyNot(again));
+  });
 }
 
 const main = document.getElementById("main");

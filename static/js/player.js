@@ -154,7 +154,7 @@ function drawWave() {
 }
 
 audio.controls = false;
-for (const part of player.querySelectorAll("[hidden]:not(#unplayable)")) part.hidden = false;
+for (const part of player.querySelectorAll("[hidden]:not(#unplayable, #finding)")) part.hidden = false;
 play.addEventListener("click", toggle);
 seek.addEventListener("input", () => goTo(Number(seek.value)));
 speed.addEventListener("change", () => setSpeed(0));

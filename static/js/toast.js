@@ -6,24 +6,22 @@ const undo = toast.querySelector("button");
 let timer = 0;
 let over = () => {};
 
-/** Resolves to whether the person took it back. Another one takes its place. */
-export function say(sentence, { canUndo = false } = {}) {
+/** With `ended`, the person can take it back: it is told whether they did. Another sentence takes this one's place. */
+export function say(sentence, ended = null) {
   over(false);
   toast.querySelector("span").textContent = sentence;
-  undo.hidden = !canUndo;
+  undo.hidden = !ended;
   toast.hidden = false;
-  if (canUndo) undo.focus();
-  return new Promise((resolve) => {
-    over = (taken) => {
-      clearTimeout(timer);
-      toast.hidden = true;
-      over = () => {};
-      resolve(taken);
-    };
-    undo.onclick = () => over(true);
-    timer = setTimeout(() => over(false), SHOWN);
-  });
+  if (ended) undo.focus();
+  over = (undone) => {
+    clearTimeout(timer);
+    toast.hidden = true;
+    over = () => {};
+    ended?.(undone);
+  };
+  timer = setTimeout(() => over(false), SHOWN);
 }
 
+undo.addEventListener("click", () => over(true));
 // Whoever leaves does not take it back: what waits for the answer goes on now.
 addEventListener("pagehide", () => over(false));

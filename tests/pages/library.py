@@ -1,5 +1,7 @@
 """Recordings in any state, made as rows."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -62,3 +64,12 @@ def words(text: str, start: float) -> list[dict[str, Any]]:
         {"start": round(start + n * step, 3), "end": round(start + (n + 1) * step, 3), "word": word, "probability": 1}
         for n, word in enumerate(tokens)
     ]
+
+
+async def until(look: Callable[[], Awaitable[Any]], wanted: Any) -> None:
+    """Wait until `look` finds what is wanted: of what a page sends as it is left, the browser tells nothing."""
+    for _ in range(100):
+        if (found := await look()) == wanted:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(found)

@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 from recordings.events import recording_changed
 from recordings.models import Recording, Transcription, Upload
 from tests.pages.conftest import Server, tone
-from tests.pages.library import Status, add_segment, make_recording, make_transcription
+from tests.pages.library import Status, add_segment, make_recording, make_transcription, until
 
 FILE: FilePayload = {"name": "会议 & <b>notes.wav", "mimeType": "audio/wav", "buffer": tone(1)}
 
@@ -179,8 +179,8 @@ async def test_an_open_menu_is_not_taken_from_under_the_pointer(page: Page, mei:
     await expect(row.locator(".status")).to_have_text("Done")
 
 
-async def test_a_waiting_recording_can_be_canceled_retried_and_deleted(page: Page, mei: User) -> None:
-    recording, _ = await waiting(mei, "Standup")
+async def test_a_waiting_recording_can_be_canceled_and_retried(page: Page, mei: User) -> None:
+    await waiting(mei, "Standup")
     await page.goto("/")
     row = page.locator("#rows .row")
     await row.get_by_label("Actions for Standup").click()
@@ -190,17 +190,59 @@ async def test_a_waiting_recording_can_be_canceled_retried_and_deleted(page: Pag
     await row.get_by_role("button", name="Transcribe").click()
     await expect(row.locator(".status")).to_have_text("Next in line")
 
-    await row.get_by_label("Actions for Standup").click()
-    await row.get_by_role("button", name="Delete").click()
-    await page.get_by_role("button", name="Keep it").click()
-    await expect(row).to_have_count(1)
-    await row.get_by_label("Actions for Standup").click()
-    await row.get_by_role("button", name="Delete").click()
-    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    await expect(row).to_have_count(0)
+
+async def delete(page: Page, title: str) -> None:
+    await page.get_by_label(f"Actions for {title}").click()
+    await page.locator(".row", has_text=title).get_by_role("button", name="Delete").click()
+
+
+async def test_a_deleted_recording_can_be_had_back_for_ten_seconds(page: Page, mei: User, server: Server) -> None:
+    await page.clock.install()
+    recording, transcription = await waiting(mei, "Standup")
+    await page.goto("/")
+    row = page.locator("#rows .row")
+    await delete(page, "Standup")
+    await expect(row).to_be_hidden()
     await expect(page.get_by_text("No recordings yet.")).to_be_visible()
+    await Transcription.objects.filter(pk=transcription.pk).aupdate(status=Status.TRANSCRIBING)
+    await server.do(recording_changed(recording.pk, mei.pk))  # brings a newer row
+    await page.clock.run_for(5_000)
+    await expect(row).to_be_hidden()
+    await expect(page.locator("#toast")).to_have_text("Deleted “Standup”.Undo")
+    await expect(page.get_by_role("button", name="Undo")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(row.locator(".status")).to_contain_text("Transcribing")
+    await expect(page.locator("#toast")).to_be_hidden()
+    assert await Recording.objects.acount() == 1
+
+    await delete(page, "Standup")
+    await page.clock.run_for(10_000)
+    await expect(row).to_have_count(0)
+    await expect(page.locator("#toast")).to_be_hidden()
     assert not await Recording.objects.filter(pk=recording.pk).aexists()
     assert not await sync_to_async(default_storage.exists)(str(recording.original.name))
+
+
+async def test_who_deletes_more_or_leaves_has_decided(page: Page, mei: User) -> None:
+    for title in ("One", "Two"):
+        await waiting(mei, title)
+    await page.goto("/")
+    await delete(page, "One")
+    await delete(page, "Two")
+    await until(Recording.objects.acount, 1)
+    assert (await Recording.objects.aget()).title == "Two"
+    await page.get_by_role("link", name="API docs").click()
+    await until(Recording.objects.acount, 0)
+
+
+async def test_what_cannot_be_deleted_comes_back(page: Page, mei: User, faults: list[str]) -> None:
+    await waiting(mei, "Standup")
+    await page.goto("/")
+    await page.route("**/delete", lambda route: route.abort())
+    await delete(page, "Standup")
+    await page.evaluate("dispatchEvent(new Event('pagehide'))")  # no need to wait
+    await expect(page.locator("#rows .row")).to_be_visible()
+    faults.clear()
 
 
 def test_a_long_library_is_paged_and_asks_as_few_queries(
