@@ -2,25 +2,32 @@
 // A frame is found by its run and its number. A run is one press of “Start”: { key, session, base, … }, see session.js.
 
 const VERSION = 1;
+const AGAIN = 1_000; // ms until a read that failed is tried again
+const RECENT = 600; // frames that stay in memory as well, a minute: to be sent without reading them again
 
 /** A store of one person's. Where the browser gives no IndexedDB, or has no room, memory serves until the page closes. */
 export class Store {
   #database = null;
-  #spare = new Map(); // of the runs' frames: "key number" -> ArrayBuffer
+  #memory = new Map(); // "key number" -> { frame, kept }, those that are not kept on disk and the latest ones
 
   static async open(name) {
     const store = new Store();
+    await store.#open(name);
+    return store;
+  }
+
+  async #open(name) {
     try {
       const opening = indexedDB.open(name, VERSION);
       opening.onupgradeneeded = () => {
         opening.result.createObjectStore("runs", { keyPath: "key" });
         opening.result.createObjectStore("frames");
       };
-      store.#database = await answered(opening);
+      this.#database = await answered(opening);
+      this.#database.onclose = () => this.#open(name); // by the browser, not by us
     } catch {
       // private windows of some browsers
     }
-    return store;
   }
 
   async runs() {
@@ -33,7 +40,7 @@ export class Store {
 
   /** The run is over: it goes, with whatever is left of its sound. */
   async forget(key) {
-    for (const name of this.#spare.keys()) if (name.startsWith(`${key} `)) this.#spare.delete(name);
+    this.#release(key, Infinity);
     await this.#write((runs, frames) => {
       runs.delete(key);
       frames.delete(IDBKeyRange.bound([key], [key, []]));
@@ -42,25 +49,34 @@ export class Store {
 
   /** Resolves when it is kept. */
   async put(key, number, frame) {
-    const kept = await this.#write((_, frames) => frames.put(frame, [key, number]));
-    if (!kept) this.#spare.set(`${key} ${number}`, frame);
+    const entry = { frame, kept: false };
+    this.#memory.set(`${key} ${number}`, entry);
+    entry.kept = await this.#write((_, frames) => frames.put(frame, [key, number]));
+    const [oldest] = this.#memory;
+    if (this.#memory.size > RECENT && oldest[1].kept) this.#memory.delete(oldest[0]);
   }
 
   /** `count` frames from this one on, `undefined` for each that is not there. */
   async frames(key, first, count) {
+    const wanted = Array.from({ length: count }, (_, at) => this.#memory.get(`${key} ${first + at}`)?.frame);
+    if (wanted.every(Boolean)) return wanted;
     const range = IDBKeyRange.bound([key, first], [key, first + count - 1]);
-    const [names, values] = await this.#read("frames", (frames) => frames.getAllKeys(range), (frames) => frames.getAll(range)) ?? [[], []];
-    const found = new Map(names.map(([, number], at) => [number, values[at]]));
-    return Array.from({ length: count }, (_, at) => found.get(first + at) ?? this.#spare.get(`${key} ${first + at}`));
+    const read = await this.#read("frames", (frames) => frames.getAllKeys(range), (frames) => frames.getAll(range));
+    read?.[0].forEach(([, number], at) => { wanted[number - first] ??= read[1][at]; });
+    return wanted;
   }
 
   /** The server has all before this one. */
   async drop(key, until) {
-    for (const name of this.#spare.keys()) {
-      const [run, number] = name.split(" ");
-      if (run === key && Number(number) < until) this.#spare.delete(name);
-    }
+    this.#release(key, until);
     await this.#write((_, frames) => frames.delete(IDBKeyRange.bound([key], [key, until], false, true)));
+  }
+
+  #release(key, until) {
+    for (const name of this.#memory.keys()) {
+      const at = name.lastIndexOf(" ");
+      if (name.slice(0, at) === key && Number(name.slice(at + 1)) < until) this.#memory.delete(name);
+    }
   }
 
   /** The numbers of the first frame and of the one after the last; null where there is none. */
@@ -70,15 +86,19 @@ export class Store {
     return names.length ? { first: names[0][1], next: names.at(-1)[1] + 1 } : null;
   }
 
-  /** What the requests give, one result or a list; undefined where they fail. */
+  /** What the requests give, one result or a list; undefined where they fail, also when they are tried again. */
   async #read(name, ...asks) {
-    try {
-      const store = this.#database.transaction(name).objectStore(name);
-      const results = await Promise.all(asks.map((ask) => answered(ask(store))));
-      return asks.length > 1 ? results : results[0];
-    } catch {
-      return undefined;
+    for (const pause of [0, AGAIN]) {
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      try {
+        const store = this.#database.transaction(name).objectStore(name);
+        const results = await Promise.all(asks.map((ask) => answered(ask(store))));
+        return asks.length > 1 ? results : results[0];
+      } catch {
+        // the browser has closed it, and it is being opened again; or there is none
+      }
     }
+    return undefined;
   }
 
   /** Whether it was written. */
