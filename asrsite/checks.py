@@ -36,6 +36,8 @@ def _limits() -> Iterator[CheckMessage]:
         "MAX_UPLOAD_BYTES",
         "MAX_AUDIO_HOURS",
         "USER_MAX_QUEUED",
+        "USER_MAX_LIVE",
+        "LIVE_PATIENCE",
     ):
         if (value := getattr(settings, name)) <= 0:
             yield Error(f"{name} is {value}.", hint="It must be above 0.", id="asr.E003")
