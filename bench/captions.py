@@ -1,11 +1,12 @@
 """Live captions beside WhisperLive's and WhisperLiveKit's: real speech, real time, real sockets, the same weights.
 
     python -m bench.captions [--minutes EN ZH] [--only NAME ...]
-                             [--whisper-live PYTHON] [--whisper-live-kit PYTHON]
+                             [--whisper-live PYTHON] [--whisper-live-kit PYTHON [--pytorch-weights FILE]]
 
 PYTHON is the interpreter of an environment in which that server is installed; one that is not named is left out. Each
 server runs alone, with the base weights that Stile brings, as 8-bit integers on the CPU; first it hears some seconds to
-warm up, then the whole speech, at the pace at which it is spoken.
+warm up, then the whole speech, at the pace at which it is spoken. FILE has the same weights for
+PyTorch: with it WhisperLiveKit is measured with its default policy, too.
 
 final latency       from the end of a word (see `captions_speech.offline`) to the message from which on it, and
                     everything before it, stood in the final text and stayed there
@@ -121,19 +122,22 @@ def report(language: str, results: list[Result], spoken: Speech, truth: Offline)
 
 
 def contestants(arguments: argparse.Namespace, weights: Path) -> Iterator[Contestant]:
-    clip = librivox()[0].path
-    peers: list[tuple[str, Path | None, Callable[[Path], Contestant]]] = [
-        (WhisperLive.name, arguments.whisper_live, lambda python: WhisperLive(python, weights)),
-        (WhisperLiveKit.name, arguments.whisper_live_kit, lambda python: WhisperLiveKit(python, weights, clip)),
-    ]
+    """Those that there are; who is left out is said."""
     yield Stile()
-    for name, python, make in peers:
-        if python and python.is_file():
-            yield make(python.absolute())
-        else:
-            console.print(
-                f"{name} is left out: " + (f"there is no {python}." if python else "its PYTHON is not named.")
-            )
+    if python := _found("WhisperLive", arguments.whisper_live):
+        yield WhisperLive(python, weights)
+    if python := _found("WhisperLiveKit", arguments.whisper_live_kit):
+        clip = librivox()[0].path
+        yield WhisperLiveKit.local_agreement(python, clip, weights)
+        if decoder := _found("WhisperLiveKit with AlignAtt", arguments.pytorch_weights):
+            yield WhisperLiveKit.align_att(python, clip, weights, decoder)
+
+
+def _found(name: str, path: Path | None) -> Path | None:
+    if path and path.is_file():
+        return path.absolute()  # not resolved: the python of an environment is a link
+    console.print(f"{name} is left out: {f'there is no {path}' if path else 'nothing says where it is'}.")
+    return None
 
 
 def main() -> None:
@@ -142,6 +146,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="of these contestants")
     parser.add_argument("--whisper-live", type=Path, metavar="PYTHON")
     parser.add_argument("--whisper-live-kit", type=Path, metavar="PYTHON")
+    parser.add_argument("--pytorch-weights", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     weights = ensure_weights("base", weight_folders(Path("data")))
     wanted = [one for one in contestants(arguments, weights) if not arguments.only or one.name in arguments.only]

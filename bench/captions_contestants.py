@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import gzip
 import json
 import os
 import subprocess
@@ -193,19 +195,32 @@ class WhisperLive:
 
 @dataclass
 class WhisperLiveKit:
-    """Raw samples over /asr. `lines` are what it has committed, the buffer is tentative."""
+    """Raw samples over /asr. `lines` are what it has committed, the buffer is tentative.
+
+    It has two policies: LocalAgreement, on CTranslate2 alone, and AlignAtt, its default, whose decoder wants PyTorch.
+    """
 
     python: Path
-    weights: Path
     warm_up: Path  # a sound file
-    options: tuple[str, ...] = ("--backend", "faster-whisper", "--backend-policy", "localagreement")
-    name: str = "WhisperLiveKit"
+    options: tuple[str, ...]
+    name: str
+
+    @classmethod
+    def local_agreement(cls, python: Path, warm_up: Path, weights: Path) -> WhisperLiveKit:
+        options = ("--backend-policy", "localagreement", "--backend", "faster-whisper", "--model_dir", str(weights))
+        return cls(python, warm_up, options, "WhisperLiveKit")
+
+    @classmethod
+    def align_att(cls, python: Path, warm_up: Path, weights: Path, decoder: Path) -> WhisperLiveKit:
+        heads = f"--custom-alignment-heads={_alignment_heads(weights)}"
+        options = ("--encoder-model-path", str(weights), "--decoder-model-path", str(decoder), heads)
+        return cls(python, warm_up, options, "WhisperLiveKit (AlignAtt)")
 
     @contextmanager
     def running(self) -> Iterator[psutil.Process]:
         self._port = free_port()
         command = [str(self.python), "-m", "whisperlivekit.basic_server", "--host", "127.0.0.1", "--pcm-input"]
-        command += ["--port", str(self._port), "--model", "base", "--model_dir", str(self.weights)]
+        command += ["--port", str(self._port), "--model", "base"]
         command += ["--warmup-file", str(self.warm_up), "--log-level", "WARNING", *self.options]
         with _server(command, self._port) as process:
             yield process
@@ -225,6 +240,14 @@ class WhisperLiveKit:
         async for piece in voice.pieces(FRAME // 2):
             await socket.send(piece.tobytes())
         await socket.send(b"")
+
+
+def _alignment_heads(weights: Path) -> str:
+    """Which heads of the decoder know the time, as PyTorch's Whisper is told: a table of layers and heads, packed."""
+    heads = np.zeros((6, 8), bool)  # of the base model
+    for layer, head in json.loads((weights / "config.json").read_text())["alignment_heads"]:
+        heads[layer, head] = True
+    return base64.b85encode(gzip.compress(heads.tobytes())).decode()
 
 
 @contextmanager
