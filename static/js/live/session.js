@@ -34,21 +34,21 @@ export class Session {
    *  done(recording), and failed(why) after which nothing comes any more. */
   constructor(store, run, told) {
     Object.assign(this, { store, run, told });
-    this.#watch = setInterval(() => this.#checkLine(), DEAF / 5);
-    addEventListener("online", this.#online);
-    addEventListener("offline", this.#offline);
   }
 
-  #watch;
+  #watch = 0;
   #online = () => this.#connect();
   #offline = () => this.#lost();
 
-  /** Go on where the run stands, or begin it. */
+  /** Go on where the run stands, or begin it; then sound may be added. */
   async open() {
     const extent = await this.store.extent(this.run.key);
     if (extent) [this.acked, this.next, this.#kept] = [extent.first, extent.next, extent.next];
     else if (this.run.session) this.run.base = null;
     await this.store.keep(this.run);
+    this.#watch = setInterval(() => this.#checkLine(), DEAF / 5);
+    addEventListener("online", this.#online);
+    addEventListener("offline", this.#offline);
     this.#connect();
   }
 

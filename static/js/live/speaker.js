@@ -10,7 +10,7 @@ import { keepAwake } from "./watching.js";
 const FRAME = 0.1; // seconds
 const HEARD = -45, QUIET = -65; // dB: a voice near a microphone is louder than the one, any room than the other
 const HEARD_FOR = 1_500, SILENT_AFTER = 10_000; // ms
-const OLD = 2_000; // ms after the (re)start in which captions come that are no measure of the lag
+const OLD = 2_000; // ms after a (re)connection in which captions come that are no measure of the lag
 // These are told by what happens next: by coming back, or by a notice of their own.
 const UNSAID = ["open_elsewhere", "not_signed_in", "not_found", "restarting", "slow_client", "sequence_gap", "stopped"];
 const byId = (id) => document.getElementById(id);
@@ -21,7 +21,7 @@ const captions = new Captions(byId("log"), byId("tentative"), line, () => {
   follower.follow();
 });
 
-let phase = "idle"; // then "recording" and "paused" by turns, "finishing"; "over" when only a reload helps
+let phase = "idle"; // then "opening", "recording" and "paused" by turns, "finishing"; "over" when only a reload helps
 let store = null, session = null, begunAt = 0, heardAt = 0;
 
 // --- what is seen -----------------------------------------------------------------------------
@@ -126,7 +126,7 @@ const told = {
   },
   caption(caption) {
     captions.show(caption);
-    if (Date.now() - begunAt < OLD || phase !== "recording") return;
+    if (caption.state !== "final" || phase !== "recording" || Date.now() - begunAt < OLD) return;
     byId("lag").hidden = false;
     fill(byId("lag"), Math.max(0, recorded() - caption.end), 1);
   },
@@ -192,9 +192,10 @@ async function join(run, next) {
   navigator.locks.request(run.key, () => new Promise(() => {})); // other windows see that it goes on here
   notice("session", "");
   notice("line", "connecting");
-  enter(next);
+  enter("opening");
   keepAwake();
   await session.open();
+  enter(next);
 }
 
 const newRun = (fields) => ({ key: `live ${crypto.randomUUID()}`, session: null, base: null, began: Date.now(), ...fields });

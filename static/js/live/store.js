@@ -89,7 +89,7 @@ export class Store {
   /** What the requests give, one result or a list; undefined where they fail, also when they are tried again. */
   async #read(name, ...asks) {
     for (const pause of [0, AGAIN]) {
-      await new Promise((resolve) => setTimeout(resolve, pause));
+      if (pause) await new Promise((resolve) => setTimeout(resolve, pause));
       try {
         const store = this.#database.transaction(name).objectStore(name);
         const results = await Promise.all(asks.map((ask) => answered(ask(store))));
