@@ -13,14 +13,10 @@ import signal
 import sys
 from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
-from ipaddress import ip_address
+from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
-from django.conf import settings
-from django.contrib.auth.models import User
 from django.core.management import BaseCommand, CommandError
 from django.core.management.base import OutputWrapper
 from rich.console import Console
@@ -30,10 +26,9 @@ from rich.text import Text
 from accounts.models import ApiToken
 from recordings.live.client import Away, LiveClient, Message, Refused
 from recordings.live.pieces import frames, from_file, from_pipe
+from recordings.management.server import PATIENCE, TOKEN, here, token_for
 from transcription.errors import BadAudio
 
-TOKEN = "STILE_TOKEN"  # noqa: S105 the name of a variable
-PATIENCE = 10.0  # seconds for each request
 INTERRUPTED = 130  # the shell's exit code for Ctrl-C
 
 TROUBLES = {
@@ -50,7 +45,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "file", metavar="FILE|-", help="sound or video; - for standard input: WAV, or raw 16-bit mono at 16000 Hz"
         )
-        parser.add_argument("--url", default=_here(), help="where the server is (default: %(default)s)")
+        parser.add_argument("--url", default=here(), help="where the server is (default: %(default)s)")
         parser.add_argument("--user", metavar="NAME", help=f"whose session it is, where {TOKEN} does not tell")
         parser.add_argument("--language", default="", help="spoken language, as en or zh (default: as heard)")
         parser.add_argument("--title", default="", help="of the recording")
@@ -64,7 +59,7 @@ class Command(BaseCommand):
         start = {name: options[name] for name in ("language", "title", "prompt")}
         url = url.rstrip("/")
         try:
-            with _token(url, user) as token, _screen(self.stdout, self.stderr) as screen:
+            with token_for(url, user, ApiToken.Scope.TRANSCRIBE) as token, _screen(self.stdout, self.stderr) as screen:
                 sound = frames(pieces, pace=file != "-" and not fast)
                 if asyncio.run(_Speech(url, token, screen).run(sound, start)) is None:
                     screen.note("There was no sound, so there is no recording.")
@@ -187,50 +182,3 @@ def _screen(captions: OutputWrapper, notes: OutputWrapper) -> Iterator[Screen]:
         return
     with Live(console=Console(), auto_refresh=False, transient=True, vertical_overflow="visible") as live:
         yield Terminal(live, captions, notes)
-
-
-def _here() -> str:
-    return f"http://127.0.0.1:{settings.PORT}"
-
-
-def _must_answer(url: str) -> None:
-    try:
-        httpx.get(f"{url}/healthz", timeout=PATIENCE).raise_for_status()
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise CommandError(f"No server answers at {url}. Start it with: make run. Or name another: --url") from error
-
-
-@contextmanager
-def _token(url: str, name: str | None) -> Iterator[str]:
-    """A secret that opens the server."""
-    secret = os.environ.get(TOKEN)
-    if not secret and not _on_this_machine(url):
-        raise CommandError(f"A server elsewhere wants a token: set {TOKEN}.")
-    _must_answer(url)
-    if secret:
-        yield secret
-        return
-    token, secret = ApiToken.issue(_user(name), "manage.py live", scopes=[ApiToken.Scope.TRANSCRIBE], days=1)
-    try:
-        yield secret
-    finally:
-        token.delete()
-
-
-def _on_this_machine(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return host == "localhost"
-
-
-def _user(name: str | None) -> User:
-    people = User.objects.filter(is_active=True)
-    if name:
-        if found := people.filter(username=name).first():
-            return found
-        raise CommandError(f"There is no user {name}.")
-    for some in (people, people.filter(is_superuser=True)):
-        if some.count() == 1:
-            return some.get()
-    raise CommandError("Say whose session it is: --user NAME. manage.py create_token NAME makes a user.")

@@ -1,0 +1,88 @@
+"""`manage.py asr_stats`: the monitor in a terminal.
+
+The numbers are those of the server that runs, asked as any program asks: only its process knows its gate.
+"""
+
+import time
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, NoReturn
+
+import httpx
+from django.core.management import BaseCommand, CommandError
+from rich.console import Console
+from rich.live import Live
+
+from accounts.models import ApiToken
+from recordings.management.server import PATIENCE, here, token_for
+
+EVERY = 1.0  # seconds
+STATS = "/api/recordings/stats/asr-concurrency"
+
+
+class Command(BaseCommand):
+    help = "Show what the running server's gate does; with --watch, go on until Ctrl-C."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--watch", action="store_true", help="once a second")
+        parser.add_argument("--url", default=here(), help="where the server is (default: %(default)s)")
+        parser.add_argument("--user", metavar="NAME", help="as whom to ask")
+
+    def handle(self, *args: Any, watch: bool, url: str, user: str | None, **options: Any) -> None:
+        url = url.rstrip("/")
+        with (
+            token_for(url, user, ApiToken.Scope.STATS) as token,
+            httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE) as server,
+        ):
+            if watch:
+                with suppress(KeyboardInterrupt):
+                    self._watch(server)
+            else:
+                self.stdout.write("\n".join(lines(asked(server))))
+
+    def _watch(self, server: httpx.Client) -> None:
+        """In one place on a terminal; else one after the other."""
+        if self.stdout.isatty():
+            with Live(console=Console(), auto_refresh=False) as screen:
+                self._repeat(server, lambda text: screen.update(text, refresh=True))
+        else:
+            self._repeat(server, self.stdout.write)
+
+    def _repeat(self, server: httpx.Client, show: Callable[[str], object]) -> NoReturn:
+        """A server that restarts is waited for."""
+        while True:
+            try:
+                show("\n".join(lines(asked(server))) + "\n")
+            except httpx.TransportError:
+                show(f"No server answers at {server.base_url}.\n")
+            self.stdout.flush()
+            time.sleep(EVERY)
+
+
+def asked(server: httpx.Client) -> dict[str, Any]:
+    answer = server.get(STATS)
+    if answer.is_error:
+        raise CommandError(f"The server answers {answer.status_code}: {answer.text[:200]}")
+    return dict(answer.json())
+
+
+def lines(stats: dict[str, Any]) -> Iterator[str]:
+    """As on the monitor's page, for people who read from top to bottom."""
+    success = "none judged yet" if stats["success_rate"] is None else f"{stats['success_rate']} % success"
+    calls = f"{stats['active_tasks']} of {stats['limit']} at once · {stats['queued_tasks']} wait"
+    yield f"calls     {calls}, of at most {stats['max_queue']} · {stats['abandoned']} abandoned"
+    yield f"jobs      {stats['jobs']['transcribing']} transcribing · {stats['jobs']['queued']} in line"
+    ended = ("completed", "failed", "canceled", "rejected")
+    yield "ended     " + " · ".join([*(f"{stats[f'{how}_tasks']} {how}" for how in ended), success])
+    yield f"trouble   {stats['retries']} retries · {stats['oom_errors']} times out of memory"
+    for name in ("wait", "service"):
+        times = stats[f"{name}_seconds"].items()
+        yield f"{name:<10}" + " · ".join(f"{which} {'–' if time is None else f'{time:.1f} s'}" for which, time in times)
+    for lane, count in stats["lanes"].items():
+        yield f"lane      {lane}: {count['active']} active, {count['queued']} wait"
+    for server in stats["servers"]:
+        yield (
+            f"server    {server['name']}: {server['active']} of {server['limit']} at once, {server['queued']} wait, "
+            f"breaker {server['breaker']}"
+        )

@@ -1,0 +1,64 @@
+"""What commands need that talk to the running server as a program does: its address, and a token."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+import httpx
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import CommandError
+
+from accounts.models import ApiToken
+
+TOKEN = "STILE_TOKEN"  # noqa: S105 the name of a variable
+PATIENCE = 10.0  # seconds for each request
+
+
+def here() -> str:
+    return f"http://127.0.0.1:{settings.PORT}"
+
+
+def _must_answer(url: str) -> None:
+    try:
+        httpx.get(f"{url}/healthz", timeout=PATIENCE).raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise CommandError(f"No server answers at {url}. Start it with: make run. Or name another: --url") from error
+
+
+@contextmanager
+def token_for(url: str, name: str | None, scope: str) -> Iterator[str]:
+    """A secret that opens the server: the environment's, else one of the user's that is good for as long as this."""
+    secret = os.environ.get(TOKEN)
+    if not secret and not _on_this_machine(url):
+        raise CommandError(f"A server elsewhere wants a token: set {TOKEN}.")
+    _must_answer(url)
+    if secret:
+        yield secret
+        return
+    token, secret = ApiToken.issue(_user(name), "manage.py", scopes=[scope], days=1)
+    try:
+        yield secret
+    finally:
+        token.delete()
+
+
+def _on_this_machine(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def _user(name: str | None) -> User:
+    people = User.objects.filter(is_active=True)
+    if name:
+        if found := people.filter(username=name).first():
+            return found
+        raise CommandError(f"There is no user {name}.")
+    for some in (people, people.filter(is_superuser=True)):
+        if some.count() == 1:
+            return some.get()
+    raise CommandError("Say as whom: --user NAME. manage.py create_token NAME makes a user.")
