@@ -1,15 +1,18 @@
 """What cutting costs: text and engine time of all segments, beside one call with the whole recording.
 
-    python -m bench.segments [--minutes 10] [--model base]
+    python -m bench.segments [--minutes 10] [--model base] [--only cutting|mixed|quiet|nothing]
 
 The same engine, with the same options as the embedded server, gets real speech in English and in Chinese,
-shuffled and with pauses of 0.1 to 2 s: once whole and once as the segmenter cuts it. Prints error rates
-(of words; of characters in Chinese), how full the segments are, seconds, and the ratio of the seconds.
-Goals: no more than 0.5 points worse, and at most 1.15 times the time.
+shuffled and with pauses of 0.1 to 2 s. cutting: once whole and once as the segmenter cuts it; error rates (of
+words; of characters in Chinese), how full the segments are, seconds, and the ratio of the seconds. Goals: no more
+than 0.5 points worse, and at most 1.15 times the time. mixed: both languages in one recording, the language not
+told, errors counted for each by itself. quiet: the same speech at a fiftieth and at a five-hundredth of its
+loudness. nothing: a minute each of silence, noises and music, and how much text is made of it.
 """
 
 import argparse
 import os
+import re
 import time
 from collections.abc import Callable
 from io import BytesIO
@@ -19,9 +22,12 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.audio.resampler import AudioResampler
+from faster_whisper.transcribe import Segment, TranscriptionInfo
 
 from tests.speech import Clip, audioeval, character_error_rate, librivox, word_error_rate
+from transcription.answer import Transcript, TranscriptSegment
 from transcription.audio import RATE, SpeechReader, wav
+from transcription.doubts import without_inventions
 from transcription.weights import ensure_weights, weight_folders
 from transcription.whisper_server import Model, load
 
@@ -52,10 +58,8 @@ def recording(clips: list[Clip], minutes: float) -> tuple[Sound, str]:
     return np.concatenate(parts), " ".join(texts)
 
 
-def transcribe(model: Model, samples: Sound, language: str) -> tuple[str, float]:
-    """The text, and the seconds the engine took."""
-    began = time.perf_counter()
-    segments, _ = model.transcribe(
+def engine(model: Model, samples: Sound, language: str | None) -> tuple[list[Segment], TranscriptionInfo]:
+    segments, info = model.transcribe(
         samples.astype(np.float32) / 32768,
         language=language,
         temperature=0,
@@ -63,8 +67,14 @@ def transcribe(model: Model, samples: Sound, language: str) -> tuple[str, float]
         beam_size=5,
         condition_on_previous_text=False,
     )
-    text = " ".join(segment.text for segment in segments)
-    return text, time.perf_counter() - began
+    return list(segments), info
+
+
+def transcribe(model: Model, samples: Sound, language: str) -> tuple[str, float]:
+    """The text, and the seconds the engine took."""
+    began = time.perf_counter()
+    segments, _ = engine(model, samples, language)
+    return " ".join(segment.text for segment in segments), time.perf_counter() - began
 
 
 def compare(
@@ -86,14 +96,86 @@ def compare(
     print(f"  segments / whole: {cut / whole:.3f}")
 
 
+def heard(model: Model, samples: Sound) -> str:
+    """As the product has it: every stretch of speech by itself, in whatever language, less what the server doubts."""
+    texts = []
+    for stretch in SpeechReader(BytesIO(b"".join(wav(samples))), max_hours=24):
+        segments, info = engine(model, stretch.samples, None)
+        doubted = [
+            TranscriptSegment(one.start, one.end, one.text, one.avg_logprob, one.no_speech_prob, one.compression_ratio)
+            for one in segments
+        ]
+        whole = Transcript(" ".join(one.text for one in doubted), info.language, None, tuple(doubted), ())
+        texts.append(without_inventions(whole).text)
+    return " ".join(texts)
+
+
+def mixed(model: Model, minutes: float) -> None:
+    samples, said = recording(librivox() + audioeval("en") + audioeval("zh"), minutes)
+    text = heard(model, samples)
+    english, chinese = (re.compile(pattern) for pattern in (r"[A-Za-z][A-Za-z']*", r"[\u3400-\u9fff]"))
+    words = word_error_rate(" ".join(english.findall(said)), " ".join(english.findall(text)))
+    characters = character_error_rate("".join(chinese.findall(said)), "".join(chinese.findall(text)))
+    print(f"mixed: {len(samples) / RATE:.0f} s; error rate of English words {words:.4f}, of Chinese {characters:.4f}")
+
+
+def quiet(model: Model) -> None:
+    samples, said = recording(librivox() + audioeval("en"), 1)
+    for part in (1, 50, 500):
+        rate = word_error_rate(said, heard(model, (samples / part).astype(np.int16)))
+        print(f"quiet: at 1/{part} of its loudness, at most {np.abs(samples).max() // part}: error rate {rate:.4f}")
+
+
+def nothing(model: Model) -> None:
+    for name, samples in sounds_without_speech().items():
+        stretches = list(SpeechReader(BytesIO(b"".join(wav(samples))), max_hours=24))
+        sent = sum(stretch.end - stretch.start for stretch in stretches)
+        text = heard(model, samples)
+        whole = " ".join(segment.text for segment in engine(model, samples, None)[0])
+        print(f"nothing: {name:<14}{sent:>5.1f} of 60 s sent, {len(text.split())} words: {text[:60]!r}")
+        print(f"         {'':<14}without any of it {len(whole.split())} words: {whole[:60]!r}")
+
+
+def sounds_without_speech() -> dict[str, Sound]:
+    """A minute of each."""
+    random = np.random.default_rng(1)
+    time = np.arange(60 * RATE) / RATE
+    white = random.normal(0, 1, len(time))
+    spectrum = np.fft.rfft(white) / np.sqrt(np.maximum(1, np.arange(len(time) // 2 + 1)))
+    pink = np.fft.irfft(spectrum)
+    chords = [(220, 277, 330), (196, 247, 294), (175, 220, 262), (165, 208, 247)]
+    tones = np.array(chords)[(time // 2).astype(int) % len(chords)]  # of each moment
+    music = sum(np.sin(2 * np.pi * tones * n * time[:, None]) / n for n in (1, 2, 3)).sum(axis=1)
+    music *= np.exp(-4 * (time * 2 % 1))
+    keys = white * (random.random(len(time) // 1600).repeat(1600) < 0.3) * np.exp(-40 * (time * 10 % 1))
+    hum = sum(np.sin(2 * np.pi * 50 * n * time) / n for n in range(1, 8))
+    parts = {
+        "silence": 0 * time,
+        "white noise": white,
+        "pink noise": pink,
+        "hum": hum,
+        "music": music,
+        "keyboard": keys,
+    }
+    return {name: (part / max(1e-9, np.abs(part).max()) * 8000).astype(np.int16) for name, part in parts.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10, help="of each language")
     parser.add_argument("--model", default="base")
+    parser.add_argument("--only", choices=["cutting", "mixed", "quiet", "nothing"])
     options = parser.parse_args()
     model = load(ensure_weights(options.model, weight_folders(Path(os.environ.get("DATA_DIR", "data")))))
-    compare(model, "en", librivox() + audioeval("en"), options.minutes, word_error_rate)
-    compare(model, "zh", audioeval("zh"), options.minutes, character_error_rate)
+    if options.only in (None, "cutting"):
+        compare(model, "en", librivox() + audioeval("en"), options.minutes, word_error_rate)
+        compare(model, "zh", audioeval("zh"), options.minutes, character_error_rate)
+    if options.only in (None, "mixed"):
+        mixed(model, options.minutes)
+    if options.only in (None, "quiet"):
+        quiet(model)
+    if options.only in (None, "nothing"):
+        nothing(model)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 Status = Transcription.Status
 
 
+LOOK_AROUND = 0.5  # seconds: how often who waits for the next stretch asks whether the process is stopping
+
+
 class Stopped(Exception):
     """The job was canceled or deleted: it is nobody's any more."""
 
@@ -70,7 +73,7 @@ async def _transcribe(job: Transcription, stopping: Callable[[], bool]) -> None:
     room = asyncio.Semaphore(service.total_limit() + 1)  # bounds memory; one more than fits, so that no permit idles
     original = job.recording.original
     file = await asyncio.to_thread(original.storage.open, str(original.name))
-    async with speech_in(cast(BinaryIO, file)) as (reader, stretches), asyncio.TaskGroup() as tasks:
+    async with speech_in(cast(BinaryIO, file), stopping) as (reader, stretches), asyncio.TaskGroup() as tasks:
         async for stretch in stretches:
             if stopping():
                 break
@@ -203,8 +206,11 @@ def _leaf(error: BaseException) -> BaseException:
 
 
 @asynccontextmanager
-async def speech_in(file: BinaryIO) -> AsyncIterator[tuple[SpeechReader, AsyncIterator[Stretch]]]:
-    """The file's stretches of speech, each read in a thread when it is asked for. The file is closed in the end."""
+async def speech_in(
+    file: BinaryIO, stopping: Callable[[], bool] = lambda: False
+) -> AsyncIterator[tuple[SpeechReader, AsyncIterator[Stretch]]]:
+    """The file's stretches of speech, each read in a thread when it is asked for; they end early where the process is
+    `stopping`, for there may be hours to the next one. The file is closed in the end."""
     reader = SpeechReader(file, max_hours=settings.MAX_AUDIO_HOURS)
     speech = iter(reader)
     reading: asyncio.Future[Stretch | None] | None = None
@@ -213,7 +219,10 @@ async def speech_in(file: BinaryIO) -> AsyncIterator[tuple[SpeechReader, AsyncIt
         nonlocal reading
         while True:
             reading = asyncio.ensure_future(asyncio.to_thread(next, speech, None))
-            if (stretch := await asyncio.shield(reading)) is None:
+            while not (await asyncio.wait({reading}, timeout=LOOK_AROUND))[0]:
+                if stopping():
+                    return
+            if (stretch := reading.result()) is None:
                 return
             yield stretch
 

@@ -18,6 +18,7 @@ from django.utils import timezone
 from recordings.jobs import cancel_transcription, queue_transcription
 from recordings.models import Recording, Transcription
 from tests.product import Product, transcribed, upload, wait_for
+from tests.recordings.conftest import Site
 from tests.recordings.running import CLIPS, jobs_running, recording, someone, speech_with_pauses, whisper_at
 from tests.recordings.storm import processes, query
 from tests.recordings.test_media import open_files
@@ -27,7 +28,7 @@ from tests.whisper_stub import WhisperStub
 from transcription import service
 from transcription.audio import wav_header
 
-LOCKED = 23.0  # seconds: longer than a connection waits for the lock by itself, which is 20
+LOCKED = 60.0  # seconds: a connection waits for the lock for 20 by itself
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_a_server_that_is_stopped_takes_no_new_work_and_loses_none(five: Path, t
         assert len(stub.received) == 4 * CLIPS
 
 
-def test_a_server_stops_and_a_job_is_canceled_at_once_in_the_middle_of_hours_of_silence(tmp_path: Path) -> None:
+def test_a_server_stops_and_a_job_is_canceled_at_once_in_the_middle_of_an_hour_of_silence(tmp_path: Path) -> None:
     silence(tmp_path / "silence.wav", 3600)
     with WhisperStub() as stub:
         product = Product(tmp_path / "data", ASR_API_URL=stub.url)
@@ -95,7 +96,7 @@ def test_a_server_stops_and_a_job_is_canceled_at_once_in_the_middle_of_hours_of_
             wait_for(lambda: api.get(f"/api/recordings/{pk}").json()["status"] == "transcribing", 10, "start")
             started = time.monotonic()
             product.stop()
-            assert time.monotonic() - started < 15  # the grace, as for a segment under way
+            assert time.monotonic() - started < 8  # not the grace, which is for exchanges
 
 
 def test_a_full_disk_is_told_to_the_person_and_waited_out_by_the_job(five: Path, small_disk: Path) -> None:
@@ -196,24 +197,20 @@ async def test_a_cancel_in_the_midst_of_decoding_speech_is_over_within_three_sec
             assert job.status == "canceled"
 
 
-def test_two_requests_at_once_over_http_make_one_job(five: Path, tmp_path: Path) -> None:
-    with WhisperStub(seconds=0.2) as stub, Product(tmp_path / "data", ASR_API_URL=stub.url) as product:
-        with product.client() as api:
-            pk = upload(api, five)["id"]
-            transcribed(api, pk)
-            answers: list[httpx.Response] = []
-            ready = threading.Barrier(8)
+def test_two_requests_at_once_over_http_make_one_job(site: Site, clip: bytes) -> None:
+    program = site.program()
+    made = program.post("/api/recordings", files={"file": ("a.wav", clip)}, data={"transcribe": "false"}).json()
+    answers: list[httpx.Response] = []
+    ready = threading.Barrier(8)
 
-            def ask() -> None:
-                ready.wait()
-                answers.append(api.post(f"/api/recordings/{pk}/transcribe"))
+    def ask() -> None:
+        ready.wait()
+        answers.append(program.post(f"/api/recordings/{made['id']}/transcribe"))
 
-            threads = [threading.Thread(target=ask) for _ in range(8)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            assert [answer.status_code for answer in answers] == [202] * 8
-            assert len({answer.json()["transcription"]["id"] for answer in answers}) == 1
-            transcribed(api, pk)
-        assert len(stub.received) == 2 * CLIPS
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [answer.status_code for answer in answers] == [202] * 8
+    assert {answer.json()["transcription"]["id"] for answer in answers} == {Transcription.objects.get().pk}
