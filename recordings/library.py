@@ -84,8 +84,7 @@ async def page(
     elif status:
         rows = rows.filter(Exists(Transcription.objects.filter(pk=OuterRef("newest_id"), status=status)))
     if query:
-        text = Q(correction__icontains=query) | Q(correction=None, text__icontains=query)
-        said = Segment.objects.filter(text, transcription_id=OuterRef("text_id"))
+        said = _saying(query).filter(transcription_id=OuterRef("text_id"))
         rows = rows.filter(Q(title__icontains=query) | Exists(said))
     found = [row async for row in rows[: limit + 1]]
     return await _entries(found[:limit]), found[limit - 1].pk if len(found) > limit else None
@@ -95,6 +94,19 @@ async def _entries(recordings: "Sequence[WithAnnotations[Recording, Ids]]") -> l
     ids = {pk for row in recordings for pk in (row.newest_id, row.text_id) if pk}
     runs = await Transcription.objects.ain_bulk(ids)
     return [Entry(row, runs.get(row.newest_id), runs.get(row.text_id)) for row in recordings]
+
+
+def _saying(query: str) -> QuerySet[Segment]:
+    return Segment.objects.filter(Q(correction__icontains=query) | Q(correction=None, text__icontains=query))
+
+
+async def hits(entries: Iterable[Entry], query: str) -> dict[int, Segment]:
+    """The first segment that says it in each shown text, by the id of its transcription: one query for all."""
+    shown = [entry.shown.pk for entry in entries if entry.shown]
+    said = _saying(query)
+    first = said.filter(transcription_id=OuterRef("transcription_id")).order_by("index").values("pk")[:1]
+    found = said.filter(transcription_id__in=shown, pk=Subquery(first))
+    return {segment.transcription_id: segment async for segment in found}
 
 
 async def beginnings(entries: Iterable[Entry]) -> dict[int, str]:

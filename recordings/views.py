@@ -1,7 +1,9 @@
 """The library, a recording, and the fragments of both that an open page asks for again."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote, urlencode
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
@@ -33,6 +35,7 @@ from transcription import monitor
 DIGITS = 18  # of an id that fits its 64 bits
 PAGE = 50  # rows; a screen shows about ten
 SPEEDS = [f"{quarter / 4:g}" for quarter in range(2, 13)]  # 0.5 to 3
+BEFORE = 60  # characters that are shown of what was said before a hit
 DRAWN = 12  # cells or dots on the rail; more than that is told in numbers only
 
 Status = Transcription.Status
@@ -45,12 +48,37 @@ class Request(HttpRequest):
 
 
 @dataclass(frozen=True)
+class Hit:
+    """Where a text says what was searched for: `before` it and `after` it in a sentence or two, and the address."""
+
+    before: str
+    match: str
+    after: str
+    address: str
+
+    @classmethod
+    def of(cls, segment: Segment, query: str) -> "Hit | None":
+        """None where a database finds what Python does not: they fold case each in their own way."""
+        for line in lines(segment):
+            if found := re.search(re.escape(query), line.text, re.IGNORECASE):
+                break
+        else:
+            return None
+        before, after = line.text[: found.start()], line.text[found.end() :]
+        if len(before) > BEFORE:
+            before = "…" + before[-BEFORE:]
+        address = urlencode({"t": f"{line.start:g}", "q": query}, quote_via=quote)
+        return cls(before, found.group(), after, f"#{address}")
+
+
+@dataclass(frozen=True)
 class Row:
     """A recording and how it stands, in words."""
 
     entry: shelf.Entry
     place: Place | None
     beginning: str = ""
+    hit: Hit | None = None  # what was searched for
 
     @property
     def recording(self) -> Recording:
@@ -93,17 +121,17 @@ class Row:
         return error_words(failed.error_code) if failed else ""
 
 
-def rows_of(entries: Sequence[shelf.Entry], places: Mapping[int, Place]) -> list[Row]:
-    """With one query, however many they are."""
+def rows_of(entries: Sequence[shelf.Entry], places: Mapping[int, Place], query: str = "") -> list[Row]:
+    """With a query or two, however many they are."""
     beginnings = async_to_sync(shelf.beginnings)(entries)
-    return [
-        Row(
-            entry,
-            places.get(entry.newest.pk) if entry.newest else None,
-            beginnings.get(entry.shown.pk, "") if entry.shown else "",
-        )
-        for entry in entries
-    ]
+    hits = async_to_sync(shelf.hits)(entries, query) if query else {}
+    rows = []
+    for entry in entries:
+        place = places.get(entry.newest.pk) if entry.newest else None
+        shown = entry.shown.pk if entry.shown else 0
+        hit = Hit.of(hits[shown], query) if shown in hits else None
+        rows.append(Row(entry, place, beginnings.get(shown, ""), hit))
+    return rows
 
 
 def line() -> Mapping[int, Place]:
@@ -176,7 +204,7 @@ def library(request: Request) -> HttpResponse:
     )
     places = line()
     context = {
-        "rows": rows_of(entries, places),
+        "rows": rows_of(entries, places, query),
         "older": older,
         "query": query,
         "newest": not before and not query,

@@ -1,6 +1,7 @@
 """Finding words in the text on the page."""
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from playwright.async_api import Page, expect
 
@@ -48,3 +49,17 @@ async def test_an_address_leads_to_the_place(page: Page, meeting: Recording) -> 
     await page.goto(f"/recordings/{meeting.pk}#t=0.5&q=queue")
     await expect(page.locator("#found")).to_have_text("1 of 2")
     await expect(page.locator("#time")).to_have_text("0:00")
+
+
+async def test_a_search_in_the_library_leads_to_the_moment(page: Page, mei: User) -> None:
+    recording = await sync_to_async(make_recording)(mei, "产品周会")
+    texts = ["大家好。", "预算说完了。会议到此结束。"]
+    await sync_to_async(make_transcription)(recording, Status.DONE, *texts, detected_language="zh")
+    await page.goto("/")
+    await page.get_by_role("searchbox").fill("会议")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".what mark")).to_have_text("会议")
+    await expect(page.locator(".what p")).to_have_text("会议到此结束。")
+    await page.get_by_role("link", name="产品周会").click()
+    await expect(page.locator("#found")).to_have_text("1 of 1")
+    await expect(page.locator("[aria-current=true].line")).to_have_text("会议到此结束。")
