@@ -27,13 +27,13 @@ LONG_PAUSE, EVERY = 8.0, 60.0  # seconds of silence, after so much speech: what 
 LEAD, TAIL = 1.0, 3.0  # seconds of silence before and after everything
 # How a number is written is a matter of taste: the clip that counts is left out, the Chinese one spelt out.
 NO_NUMBERS = "counting"
-NUMERALS = str.maketrans("123456789", "一二三四五六七八九")
+NUMERALS = str.maketrans("1234567890", "一二三四五六七八九十")
 
 
 def units(text: str, language: str) -> list[str]:
     """What is counted as a word: a word in lower case, without punctuation; in Chinese a character."""
     if language == "zh":
-        return list(words(text.replace("10", "十").translate(NUMERALS)).replace(" ", ""))
+        return list(words(text.replace("10", "0").translate(NUMERALS)).replace(" ", ""))
     return words(text).split()
 
 
