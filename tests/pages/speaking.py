@@ -125,3 +125,12 @@ async def lines(page: Page) -> list[str]:
     """The final captions on a page, as they stand there."""
     found: list[str] = await page.locator("#log p").all_text_contents()
     return found
+
+
+async def seconds_recorded(page: Page, seconds: float) -> None:
+    await page.wait_for_function(
+        """wanted => document.getElementById("clock").textContent.split(":")
+            .reduce((minutes, part) => minutes * 60 + Number(part), 0) >= wanted""",
+        arg=seconds,
+        timeout=(seconds + 15) * 1000,
+    )

@@ -1,6 +1,7 @@
 """Live captions as people have them: real speech into Chromium's microphone, the real product, a second browser."""
 
 import io
+import time
 import wave
 from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
@@ -14,7 +15,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Dialog, Page, async_playwright, expect
 
 from tests.pages.conftest import CHROMIUM, FLAGS
-from tests.pages.speaking import Person, Samples, Talk, lines, make_talk, person, place_in, sound
+from tests.pages.speaking import Person, Samples, Talk, lines, make_talk, person, place_in, seconds_recorded, sound
 from tests.product import Product
 from tests.recordings.live_client import speaking
 from tests.speech import word_error_rate
@@ -94,10 +95,11 @@ async def stop(page: Page) -> int:
 async def listen_to_log(page: Page) -> None:
     """Note what a screen reader hears of the log: what is added to it, while it is on the page."""
     await page.add_init_script("""
-        window.heard = [];
+        window.heard = []; // { node, at }
         addEventListener("DOMContentLoaded", () => {
             const log = document.querySelector("[role=log][aria-live=polite]");
-            const note = (change) => change.addedNodes.forEach((node) => heard.push(node.querySelector("p") ?? node));
+            const hear = (node) => heard.push({ node: node.querySelector("p") ?? node, at: Date.now() / 1000 });
+            const note = (change) => change.addedNodes.forEach(hear);
             const changes = { childList: true, subtree: true };
             if (log) new MutationObserver((changed) => changed.forEach(note)).observe(log, changes);
         });
@@ -105,17 +107,15 @@ async def listen_to_log(page: Page) -> None:
 
 
 async def read_aloud(page: Page) -> list[str]:
-    texts: list[str] = await page.evaluate("heard.map((node) => node.textContent)")
+    texts: list[str] = await page.evaluate("heard.map(({ node }) => node.textContent)")
     return texts
 
 
-async def seconds_recorded(page: Page, seconds: float) -> None:
-    await page.wait_for_function(
-        """wanted => document.getElementById("clock").textContent.split(":")
-            .reduce((minutes, part) => minutes * 60 + Number(part), 0) >= wanted""",
-        arg=seconds,
-        timeout=(seconds + 15) * 1000,
-    )
+async def assert_told_soon(page: Page, whisper: WhisperStub) -> None:
+    """The first final caption was there within 3 s of the answer with its text."""
+    text, at = await page.evaluate("[heard[0].node.textContent, heard[0].at]")
+    answered = whisper.received[SENTENCES.index(text)].at + 0.1 + time.time() - time.monotonic()
+    assert 0 <= at - answered < 3
 
 
 def recorded(api: httpx.Client, pk: int) -> Samples:
@@ -139,7 +139,7 @@ def transcript(api: httpx.Client, pk: int) -> list[str]:
 
 
 async def test_others_read_what_is_said_and_the_session_becomes_a_recording(
-    mei: Person, speakers: Browser, product: Product, api: httpx.Client, talk: Talk
+    mei: Person, speakers: Browser, product: Product, api: httpx.Client, talk: Talk, whisper: WhisperStub
 ) -> None:
     speaker = await mei.page()
     await listen_to_log(speaker)
@@ -158,6 +158,7 @@ async def test_others_read_what_is_said_and_the_session_becomes_a_recording(
         await expect(viewer.locator("#tentative")).not_to_be_empty(timeout=20_000)
         await expect(viewer.locator("#tentative")).to_have_attribute("aria-hidden", "true")
         await expect(viewer.get_by_role("log").locator("p").first).to_be_visible(timeout=20_000)
+        await assert_told_soon(viewer, whisper)
         await stranger.context.set_offline(True)
         await expect(viewer.get_by_text("Reconnecting…")).to_be_visible()
         await viewer.wait_for_timeout(5000)
