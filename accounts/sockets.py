@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from channels.security.websocket import AllowedHostsOriginValidator
 from channels.sessions import CookieMiddleware
@@ -72,16 +72,30 @@ class SocketDoor:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._from_our_pages = AllowedHostsOriginValidator(CookieMiddleware(self._admit))
+        self._with_cookies = CookieMiddleware(self._admit)
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        from_a_page = any(name == b"origin" for name, _value in scope["headers"])
-        admit = self._admit if _ticket(scope) and not from_a_page else self._from_our_pages
-        await admit(scope, receive, send)
+        origin = next((str(value, "latin-1") for name, value in scope["headers"] if name == b"origin"), None)
+        if _ticket(scope) and origin is None:
+            await self._admit(scope, receive, send)
+        elif _ours(origin):
+            await self._with_cookies(scope, receive, send)
+        else:  # a close code only reaches the client on an open socket
+            await send({"type": "websocket.accept", "subprotocol": next(iter(scope["subprotocols"]), None)})
+            await send({"type": "websocket.close", "code": NOT_ALLOWED})
 
     async def _admit(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         await identify(scope, await _proof(scope))
         await self._app(scope, receive, send)
+
+
+def _ours(origin: str | None) -> bool:
+    """Whether a page at this origin is one of the product's."""
+    try:
+        parsed = urlsplit(origin) if origin else None
+        return bool(AllowedHostsOriginValidator(None).valid_origin(parsed))
+    except ValueError:  # it is no address
+        return False
 
 
 def _ticket(scope: dict[str, Any]) -> str:
