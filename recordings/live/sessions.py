@@ -48,6 +48,7 @@ PARTIAL_DEADLINE = 5.0  # seconds; a tentative caption that comes later shows no
 LAST_WORDS = 15.0  # seconds that the last captions get after the stop, before the rest is left to a job
 BEHIND = 5.0  # seconds after which people are told that captions are late
 TRY_AGAIN = 1.0  # seconds until the disk may have room again
+TAKING_OVER = 2.0  # seconds that a disk gets for the sound of who spoke before
 LETTING_GO = 5.0  # seconds for the sound under way when the process stops
 
 # Of its own: a disk that hangs must not take the threads of everything else.
@@ -89,6 +90,7 @@ class Session:
         self._waiting = 0  # bytes of sound that are not on disk
         self._taken = 0  # bytes of sound in all
         self._came, self._room, self._kept = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._acked, self._at_once = asyncio.Event(), False
         self._complete = row.ended_at is not None  # no more sound comes
         self._all_kept = self._paused = self._suspended = self._in_trouble = False
         self._captioner: captions.Captioner | None = None
@@ -198,6 +200,7 @@ class Session:
         if self._patience:
             self._patience.cancel()
         await self.opened.wait()
+        await self._all_acknowledged()
         if self.ended:
             speaker.done(self.recording)
         elif self._over or self._suspended:
@@ -253,6 +256,16 @@ class Session:
         self._paused = True
         self._kept.set()
 
+    async def _all_acknowledged(self) -> None:
+        """What came before counts for who speaks now, who may have other sound to send under the next number."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TAKING_OVER):
+                while self.journal.acked + 1 < self.next_seq and not self._over:
+                    self._at_once = True
+                    self._came.set()
+                    self._acked.clear()
+                    await self._acked.wait()
+
     async def _keep_sound(self) -> None:
         """Write what comes; make sure of it and acknowledge it about once a second. Until no more comes."""
         due: float | None = None
@@ -265,9 +278,9 @@ class Session:
             if self._incoming:
                 await self._write()
                 due = due or now + ACK_EVERY
-            if due and now >= due:
+            if due and (now >= due or self._at_once):
                 await self._acknowledge()
-                due = None
+                due, self._at_once = None, False
         if self.journal.acked != self.journal.last:
             await self._acknowledge()
         self._all_kept = True
@@ -283,6 +296,7 @@ class Session:
 
     async def _acknowledge(self) -> None:
         number = await self._surely(lambda: on_disk(self.journal.sync))
+        self._acked.set()
         if self._speaker:
             self._speaker.tell({"type": "ack", "seq": number})
 

@@ -30,6 +30,7 @@ from tests.recordings.conftest import Site
 from tests.recordings.live_client import Client, client, frames, speaking, ticket, watching
 from tests.recordings.oracle import Oracle, Samples, samples, speech
 from tests.recordings.running import whisper_at
+from tests.transcription.calls import until
 from tests.whisper_stub import WhisperStub
 
 
@@ -343,6 +344,23 @@ async def test_the_newest_window_wins_and_the_older_one_is_told(api: httpx.Clien
         assert await older.closed() == 4409
         assert older.errors == ["open_elsewhere"]
         await newer.say(sound, first=10)
+        recording = await stopped(newer)
+    assert recording
+    assert (heard(recording) == sound).all()
+
+
+async def test_a_window_that_takes_over_is_told_where_the_sound_stands_at_that_moment(
+    api: httpx.Client, whisper: WhisperStub
+) -> None:
+    sound = speech(1)
+    async with speaking(api) as older, speaking(api) as newer:
+        session = (await older.start())["session"]
+        await older.say(sound[: 5 * 1600])
+        running = live.get(session)
+        assert running
+        await until(lambda: running.next_seq == 5)  # taken, but not acknowledged yet
+        assert (await newer.start(session=session, resume=True))["next_seq"] == 5
+        await newer.say(sound, first=5)
         recording = await stopped(newer)
     assert recording
     assert (heard(recording) == sound).all()
