@@ -18,6 +18,7 @@ from transcription.answer import Transcript, read_answer
 from transcription.client import MAX_ANSWER_BYTES, Calls, WhisperClient
 from transcription.errors import (
     AnswerError,
+    BrokenOff,
     Misconfigured,
     ProtocolError,
     Rejected,
@@ -25,7 +26,6 @@ from transcription.errors import (
     ServerError,
     TimedOut,
     UnknownModel,
-    BrokenOff,
 )
 
 MIB = 1024**2
