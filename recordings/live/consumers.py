@@ -38,7 +38,8 @@ from accounts.auth import Scope
 from accounts.sockets import NOT_SIGNED_IN, Rightful
 from recordings.live.journal import SAMPLE
 from recordings.live.refusals import REFUSALS, Refused, refusal
-from recordings.live.sessions import MAX_FRAME_BYTES, Session, live
+from recordings.live.session import MAX_FRAME_BYTES, Session
+from recordings.live.sessions import live
 from recordings.live.telling import Message, caption_message, encoded, group
 from recordings.models import Caption, LiveSession
 from recordings.patience import DATABASE_AWAY, patiently

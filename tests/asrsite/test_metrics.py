@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from accounts.throttle import BAD_TOKENS
 from recordings.live.journal import SECOND
-from recordings.live.sessions import Session, live
+from recordings.live.session import Session
+from recordings.live.sessions import live
 from recordings.models import LiveSession
 from transcription import service
 from transcription.captions import Pace

@@ -11,7 +11,7 @@ from django.conf import LazySettings, settings
 
 from recordings.live.consumers import Start
 from recordings.live.refusals import REFUSALS
-from recordings.live.sessions import MAX_FRAME_BYTES
+from recordings.live.session import MAX_FRAME_BYTES
 from recordings.models import Recording
 from tests.recordings.conftest import Site
 from tests.recordings.oracle import Oracle, speech
