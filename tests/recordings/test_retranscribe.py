@@ -146,16 +146,20 @@ def test_prune_says_what_it_would_remove_before_it_does(product: Product) -> Non
     kept = set(originals.iterdir())
     orphan, fresh = originals / "orphan.wav", originals / "fresh.wav"
     part = product.data_dir / "incoming/part.upload"
-    for path in (orphan, fresh, part):
+    copy = product.data_dir / "media/playable/999.webm"
+    copy.parent.mkdir()
+    for path in (orphan, fresh, part, copy):
         path.write_bytes(b"left behind")
-    for path in (orphan, part):
+    for path in (orphan, part, copy):
         os.utime(path, (time.time() - 7200,) * 2)
     would = product.manage("prune")
     assert "would remove file originals/orphan.wav" in would
     assert "would remove file part.upload" in would
+    assert "would remove file playable/999.webm" in would
     assert "fresh" not in would
     assert orphan.exists()
     product.manage("prune", "--yes")
     assert set(originals.iterdir()) == kept | {fresh}
     assert not part.exists()
+    assert not copy.exists()
     assert product.manage("prune") == ""
