@@ -34,10 +34,17 @@ import django
 
 django.setup()
 
-from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from bench.captions_contestants import Contestant, Cost, Stile, WhisperLive, WhisperLiveKit, heard  # noqa: E402
+from bench.captions_contestants import (  # noqa: E402
+    Contestant,
+    Cost,
+    Stile,
+    WhisperLive,
+    WhisperLiveKit,
+    console,
+    heard,
+)
 from bench.captions_figures import Figures, error_rate  # noqa: E402
 from bench.captions_speech import Offline, Speech, offline, speech  # noqa: E402
 from tests.speech import librivox  # noqa: E402
@@ -46,8 +53,6 @@ from transcription.weights import ensure_weights, weight_folders  # noqa: E402
 
 WARM_UP = 12  # seconds
 BUSY = 0.5  # processes that others ran, on average over the last minute
-
-console = Console()
 
 
 @dataclass(frozen=True)
@@ -161,7 +166,8 @@ def main() -> None:
     for contestant in wanted:
         for result in measure(contestant, speeches):
             results.append(result)
-            console.print(f"{result.who}, {result.language}: measured")
+            told = ", ".join(f"{row.title} {row.shape.format(row.of(result))}" for row in ROWS)
+            console.print(f"{result.who}, {result.language}: {told}")
     for language, (spoken, truth) in speeches.items():
         report(language, [result for result in results if result.language == language], spoken, truth)
 

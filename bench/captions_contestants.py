@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import psutil
+from rich.console import Console
 from websockets.asyncio.client import ClientConnection, connect
 
 from bench.captions_figures import Shown
@@ -31,8 +32,10 @@ from transcription.audio import RATE
 
 READY = 180.0  # seconds that a server may take to start
 QUIET = 15.0  # seconds without news after which its Client, too, takes it that everything was told
-DONE = 120.0  # seconds that the last words may take
+DONE = 60.0  # seconds that the last words may take
 LOOK_EVERY, LOOK_CLOSELY = 0.5, 4  # seconds between looks at the memory; each fourth one also at what is shared
+
+console = Console()
 
 
 class Voice:
@@ -68,7 +71,13 @@ class Contestant(Protocol):
 
 async def heard(contestant: Contestant, samples: Samples, language: str) -> list[Shown]:
     voice, shown = Voice(samples), list[Shown]()
-    await contestant.hear(voice, language, lambda final, tentative: shown.append(Shown(voice.now(), final, tentative)))
+    try:
+        async with asyncio.timeout(len(samples) / RATE + DONE):
+            await contestant.hear(
+                voice, language, lambda final, tentative: shown.append(Shown(voice.now(), final, tentative))
+            )
+    except TimeoutError:
+        console.print(f"{contestant.name} never said that it was done; what it told until {DONE:.0f} s later counts.")
     return shown or [Shown(voice.now(), "", "")]
 
 
@@ -228,12 +237,9 @@ class WhisperLiveKit:
     async def hear(self, voice: Voice, language: str, show: Show) -> None:
         async with connect(f"ws://127.0.0.1:{self._port}/asr?language={language}", max_size=None) as socket:
             speaking = asyncio.create_task(self._speak(socket, voice))
-            async with asyncio.timeout(None) as patience:
-                while (message := json.loads(await socket.recv())).get("type") != "ready_to_stop":
-                    if "lines" in message:
-                        show(" ".join(line["text"] or "" for line in message["lines"]), message["buffer_transcription"])
-                    if speaking.done() and patience.when() is None:
-                        patience.reschedule(asyncio.get_running_loop().time() + DONE)
+            while (message := json.loads(await socket.recv())).get("type") != "ready_to_stop":
+                if "lines" in message:
+                    show(" ".join(line["text"] or "" for line in message["lines"]), message["buffer_transcription"])
             await speaking
 
     async def _speak(self, socket: ClientConnection, voice: Voice) -> None:
