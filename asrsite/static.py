@@ -22,5 +22,6 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         found = WhiteNoiseMiddleware.serve(static_file, request)
         response = HttpResponse(b"".join(found), status=found.status_code)
         response.headers = found.headers
-        found.close()
+        if file := getattr(found, "file_to_stream", None):
+            file.close()  # not `found`: that would say that the request is over
         return response

@@ -94,7 +94,10 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Calls counted since the start. A call with three attempts is one, with two retries."""
+    """Calls counted since the start. A call with three attempts is one, with two retries.
+
+    probes: exchanges of silence besides, which only ask whether a server answers.
+    """
 
     total: int = 0
     completed: int = 0
@@ -104,6 +107,7 @@ class Calls:
     retries: int = 0
     oom_errors: int = 0
     bypassed: int = 0
+    probes: int = 0
     last_oom_at: datetime | None = None
 
 
@@ -273,9 +277,11 @@ class WhisperClient:
                 silence = AsrRequest(SILENCE, 1.0, model=request.model)
                 try:
                     await self.execute_asr_with_concurrency_control(server, silence, caller, first=False)
-                except Unreachable as error:
-                    raise Unreachable(str(error), error.retry_after) from error  # not over this request
+                    self._count(probes=1)
                 except AnswerError as error:
+                    self._count(probes=1)
+                    if isinstance(error, Unreachable):
+                        raise Unreachable(str(error), error.retry_after) from error  # not over this request
                     log.info("[ASR API] server=%s answers, if with an error: %r", server.gate.name, error)
             yield
         finally:

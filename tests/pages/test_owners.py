@@ -9,7 +9,7 @@ from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.test import Client
 from django.urls import URLPattern
 
-from recordings.events import recording_changed
+from recordings.events import owner_group, recording_changed
 from recordings.models import Recording
 from recordings.routing import websocket_urlpatterns
 from recordings.urls import urlpatterns
@@ -30,8 +30,8 @@ def test_every_page_about_a_recording_is_for_its_owner(
 ) -> None:
     recording = make_recording(mei, "Mei's own")
     make_transcription(recording, Status.QUEUED)
-    asks = client.post if pattern.name in ("transcribe", "cancel", "delete") else client.get
-    url = "/" + str(pattern.pattern).replace("<int:pk>", str(recording.pk))
+    asks = client.post if pattern.name in ("transcribe", "cancel", "delete", "restore") else client.get
+    url = "/" + str(pattern.pattern).replace("<int:pk>", str(recording.pk)).replace("<int:transcription>", "1")
     assert asks(url)["Location"].startswith("/accounts/login")
     client.force_login(jonas)
     theirs, nobodys = asks(url), asks(url.replace(str(recording.pk), "999999"))
@@ -89,7 +89,7 @@ async def test_a_socket_tells_of_ones_own_recordings_and_that_the_line_moved(mei
     assert await listener.receive_json_from() == {"recording": own.pk, "gone": False}
     assert await listener.receive_json_from() == {"queue": "changed"}
     await listener.disconnect()
-    assert get_channel_layer().groups == {}
+    assert owner_group(jonas.pk) not in get_channel_layer().groups
 
 
 async def test_strangers_are_turned_away_from_the_sockets(mei: User, jonas: User) -> None:

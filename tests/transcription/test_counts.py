@@ -8,6 +8,7 @@ import pytest
 
 from tests.transcription.calls import caller, client, request, until
 from tests.whisper_stub import OUT_OF_MEMORY, Reply, WhisperStub, http, raw, reset, said
+from transcription.client import SILENCE
 from transcription.gate import LANES
 
 BUSY = http(503, {"error": "queue is full"}, Retry_After="0.01")
@@ -34,11 +35,12 @@ async def test_after_hundreds_of_calls_with_faults_the_counts_agree_with_the_ser
         results = await asyncio.gather(*calls, return_exceptions=True)
         await until(lambda: not whisper._exchanges)
         counted, seen = whisper.snapshot(), script[: len(stub.received)]
-        assert counted.calls.total + counted.calls.retries == len(stub.received)
+        silent = [received.file_bytes == len(SILENCE) for received in stub.received]
+        answered = [reply for reply, probe in zip(seen, silent, strict=True) if not probe].count(answer)
+        assert counted.calls.probes == sum(silent)
+        assert counted.calls.total + counted.calls.retries + counted.calls.probes == len(stub.received)
         assert counted.calls.oom_errors == counted.servers[0].oom_errors == seen.count(OUT_OF_MEMORY) > 5
-        assert (
-            counted.calls.completed == seen.count(answer) == len([r for r in results if not isinstance(r, Exception)])
-        )
+        assert counted.calls.completed == answered == len([r for r in results if not isinstance(r, Exception)])
         assert counted.calls.failed == 400 - counted.calls.completed > 0
         assert (stub.peak, counted.servers[0].gate.peak) == (3, 3)
         assert (counted.servers[0].gate.active, counted.servers[0].gate.queued) == (0, 0)
