@@ -438,3 +438,11 @@ def test_the_docs_page_loads_nothing_from_elsewhere(site: Site) -> None:
     assert "http://" not in page.text.replace("http://www.w3.org", "")
     assert "https://" not in page.text
     assert "'unsafe-inline'" not in page.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 100_000, b'{"title":' + b"9" * 10_000 + b"}"])
+def test_json_that_is_nested_without_end_or_counts_without_end_is_refused(site: Site, body: bytes) -> None:
+    program, made = site.program(), recording()
+    answer = program.patch(f"/api/recordings/{made.pk}", content=body, headers={"Content-Type": "application/json"})
+    assert code(answer)[0] in (400, 413, 422)
+    assert program.get(f"/api/recordings/{made.pk}").json()["title"] == "Meeting"
