@@ -20,11 +20,13 @@ overrides `reconsider`; one with rules of its own (staff only) overrides `refusa
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from channels.exceptions import ChannelFull
 from channels.security.websocket import AllowedHostsOriginValidator
 from channels.sessions import CookieMiddleware
 from django.conf import settings
@@ -43,6 +45,7 @@ NOT_SIGNED_IN = 4401
 NOT_ALLOWED = 4403
 # Tells come at once, but a command run beside a single process has no way to tell it (see `rights`).
 LOOK_AGAIN = 30.0  # seconds
+AGAIN_SOON = 0.2  # seconds, where a token has expired and the consumer is still busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,5 +167,6 @@ class Rightful:
         while self.scope["proof"]:
             expires = self.scope["token"] and self.scope["token"].expires_at
             left = (expires - timezone.now()).total_seconds() if expires else LOOK_AGAIN
-            await asyncio.sleep(min(max(left, 0.0), LOOK_AGAIN))
-            await self.channel_layer.send(self.channel_name, {"type": RIGHTS_CHANGED})
+            await asyncio.sleep(min(max(left, AGAIN_SOON), LOOK_AGAIN))
+            with suppress(ChannelFull):  # its client reads slowly; asked again
+                await self.channel_layer.send(self.channel_name, {"type": RIGHTS_CHANGED})

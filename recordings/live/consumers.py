@@ -27,6 +27,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qs
 
 from asgiref.sync import sync_to_async
+from channels.exceptions import ChannelFull
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import close_old_connections
 from django.db.models import Q
@@ -334,7 +335,8 @@ class ViewerConsumer(Socket):
         while True:
             await asyncio.sleep(QUIET)
             if time.monotonic() - self.told_at > QUIET:
-                await self.channel_layer.send(self.channel_name, {"type": "live.look"})
+                with suppress(ChannelFull):  # its client reads slowly; it looks again
+                    await self.channel_layer.send(self.channel_name, {"type": "live.look"})
 
     async def _watched(self) -> LiveSession:
         row = await LiveSession.objects.filter(pk=self.session_id).afirst()

@@ -1,5 +1,6 @@
 """WebSockets: opened from our own pages, or with a ticket, and closed as soon as the right to them is gone."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -9,12 +10,14 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from channels.exceptions import ChannelFull
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.utils import timezone
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from accounts import sockets
 from accounts.models import ApiToken, SocketTicket
 from tests.recordings.conftest import Site, server, site
 
@@ -250,3 +253,22 @@ def test_a_change_that_nobody_told_is_found_out(site: Site, monkeypatch: pytest.
     with page_socket(site, browser) as socket:
         User.objects.update(is_active=False)
         assert closed(socket, 2.0) == 4401
+
+
+async def test_a_consumer_that_is_busy_when_its_token_expires_is_not_flooded(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[float] = []
+
+    class Full:
+        async def send(self, _channel: str, _message: object) -> None:
+            sent.append(time.monotonic())
+            raise ChannelFull
+
+    consumer = sockets.Rightful()
+    consumer.scope = {"proof": object(), "token": ApiToken(expires_at=timezone.now() - timedelta(seconds=1))}
+    consumer.channel_name, consumer.channel_layer = "busy", Full()
+    monkeypatch.setattr(sockets, "AGAIN_SOON", 0.05)
+    watching = asyncio.create_task(consumer._look_again())
+    await asyncio.sleep(0.5)
+    assert not watching.done()
+    assert 2 <= len(sent) <= 11
+    watching.cancel()
