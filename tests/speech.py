@@ -80,6 +80,10 @@ def _put(fresh: Path, place: Path) -> None:
             raise
 
 
+_SPELT = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+NUMBERS = {str(number): word for number, word in enumerate(_SPELT, 1)}
+
+
 def words(text: str) -> str:
     """Lower case without punctuation; what the readers' texts spell out is spelt out."""
     plain = re.sub(r"[^\w\s']", " ", text.lower()).replace("_", " ")
@@ -87,8 +91,12 @@ def words(text: str) -> str:
 
 
 def word_error_rate(reference: str, transcript: str) -> float:
-    """Wrong, missing and added words per word of the reference."""
-    return float(jiwer.wer(words(reference), words(transcript)))
+    """Wrong, missing and added words per word of the reference. `10` and `ten` are the same: a matter of taste."""
+    return float(jiwer.wer(_counted(reference), _counted(transcript)))
+
+
+def _counted(text: str) -> str:
+    return " ".join(NUMBERS.get(word, word) for word in words(text).split())
 
 
 def character_error_rate(reference: str, transcript: str) -> float:
