@@ -21,6 +21,7 @@ import json
 import logging
 import struct
 import time
+from abc import abstractmethod
 from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
@@ -100,9 +101,9 @@ class Socket(Rightful, AsyncWebsocketConsumer):  # type: ignore[misc]  # channel
             raise Refused("unsupported_protocol")
         await self.admit()
 
+    @abstractmethod
     async def admit(self) -> None:
         """Raises Refused."""
-        raise NotImplementedError
 
     def words(self, code: str) -> Message:
         with translation.override(_language(self.scope)):
@@ -153,8 +154,9 @@ class Socket(Rightful, AsyncWebsocketConsumer):  # type: ignore[misc]  # channel
             await self.send_text(encoded(caption_message(caption)))
 
     @property
+    @abstractmethod
     def session_id(self) -> str:
-        raise NotImplementedError
+        """Whose captions are sent; empty before there is a session."""
 
 
 class SpeakerConsumer(Socket):
