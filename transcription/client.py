@@ -321,7 +321,7 @@ class WhisperClient:
                 log.info("[ASR并发] 开始转录 task_id=%s %s", caller.task_id, gate.counts())
             await permit.admitted()
             if caller.withdrawn and caller.withdrawn():
-                permit.leave()
+                permit.release("error")  # which says nothing of the server
                 raise Withdrawn("Its caller had no use for it any more.")
         except BaseException:
             server.finish(probe, None)

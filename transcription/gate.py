@@ -126,10 +126,6 @@ class Permit:
         """Give the permit back and say how the exchange went. Only the first call counts."""
         self.gate._release(self, outcome, audio_seconds)
 
-    def leave(self) -> None:
-        """Pass it on to the next: nothing was sent under it."""
-        self.gate._leave(self)
-
     def abandon(self) -> None:
         """Nobody waits for the answer any more, but the server may still be computing: stay out, counted apart."""
         self.gate._abandon(self)
