@@ -30,8 +30,9 @@ import httpx
 from tests.transcription.calls import WAV, caller, client, request
 from tests.whisper_stub import WhisperStub
 from transcription.client import WhisperClient
-from transcription.gate import LANES, Gate
+from transcription.gate import Gate
 from transcription.limit import FixedLimit
+from transcription.line import LANES
 
 OWNERS = 500
 ROUNDS = 7  # the best counts: what is slower was disturbed by something else

@@ -20,7 +20,7 @@ import psutil
 from tests.transcription.calls import client, request
 from tests.whisper_stub import OUT_OF_MEMORY, Reply, WhisperStub, http, raw, reset, said
 from transcription.client import Caller, WhisperClient
-from transcription.gate import LANES
+from transcription.line import LANES
 
 MIB = 1024**2
 BATCH = 500  # calls at once

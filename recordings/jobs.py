@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.problems import Problem
 from transcription import monitor, service
-from transcription.gate import LANES, Lane
+from transcription.line import LANES, Lane
 
 from .events import recording_changed
 from .models import LooseFile, Recording, Transcription, copy_name

@@ -16,7 +16,7 @@ from transcription import service
 from transcription.answer import Transcript
 from transcription.audio import SpeechReader, Stretch, wav
 from transcription.errors import TranscriptionError, Withdrawn
-from transcription.gate import Lane
+from transcription.line import Lane
 
 from .events import recording_changed
 from .models import Recording, Segment, Transcription

@@ -44,8 +44,9 @@ from .errors import (
     Unreachable,
     Withdrawn,
 )
-from .gate import GateSnapshot, Lane, Permit
+from .gate import GateSnapshot, Permit
 from .limit import Outcome
+from .line import Lane
 from .pool import BreakerState, Pool, Server
 
 log = logging.getLogger(__name__)

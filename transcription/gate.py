@@ -22,33 +22,28 @@ G10  A waiter may have a deadline (`DeadlineExceeded`), and a newer call may tak
 G11  The limit may change while running; waiters are let in at once when it grows.
 G12  Entering and admitting cost O(1), however many wait; leaving, a glance at the others of one's owner.
 
-What the limit should be is another object's business (see `limit`): it is told of each finished exchange, and answers
-with the limit and, after the server ran out of memory, a time before which nobody is let in.
+Who is next is the `line`'s to say. What the limit should be is the `limit`'s: it is told of each finished exchange, and
+answers with the limit and, after the server ran out of memory, a time before which nobody is let in.
 """
 
 import asyncio
 import logging
 import math
 import time
-from asyncio import get_running_loop
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from itertools import chain
 from threading import RLock, get_ident
-from typing import Literal, get_args
+from typing import Literal
 
 from .errors import DeadlineExceeded, GateError, NestedPermit, QueueFull, Superseded
 from .limit import Limit, LimitChange, Outcome, Sample
+from .line import LANES, Lane, Line
 
 log = logging.getLogger(__name__)
 
-Lane = Literal["live", "interactive", "batch"]
-LANES: tuple[Lane, ...] = get_args(Lane)
-
-MAX_PASSES = 8  # admissions past a waiting lower lane before that lane gets one (rule G3)
 WINDOW = 512  # exchanges that the windows look back on
 MEAN_WEIGHT = 0.1  # of the newest exchange in the mean service time: looks back on about ten
 
@@ -94,12 +89,12 @@ class Permit:
     key: Hashable
     deadline: float | None
     entered_at: float
-    loop: asyncio.AbstractEventLoop
     state: Literal["waiting", "sent away", "active", "abandoned", "released"] = "waiting"
     admitted_at: float = math.nan
     in_flight: int = 0  # permits out when it was admitted, itself too
-    future: "asyncio.Future[None] | None" = None  # of its task, while that waits
-    thread: int = 0  # of its loop, while it waits
+    future: "asyncio.Future[None] | None" = None  # of its task, if that had to wait
+    loop: asyncio.AbstractEventLoop = field(init=False)  # of its task
+    thread: int = 0  # of its loop
     timer: asyncio.TimerHandle | None = None  # at its deadline
 
     @property
@@ -164,59 +159,6 @@ class Permit:
 _held: ContextVar[tuple[Permit, ...]] = ContextVar("held_permits", default=())
 
 
-@dataclass(eq=False, slots=True)
-class _Line:
-    """The waiters of one lane: owners in the order of their turns, each with its waiters in order of arrival.
-
-    `lower`: the lines that it goes before. `passed`: admissions in a row that went past its waiters.
-    """
-
-    lower: "tuple[_Line, ...]"
-    owners: OrderedDict[Hashable, deque[Permit]] = field(default_factory=OrderedDict)
-    active: int = 0
-    queued: int = 0
-    passed: int = 0
-
-    def __iter__(self) -> Iterator[Permit]:
-        return chain.from_iterable(self.owners.values())
-
-    def find(self, owner: Hashable, key: Hashable) -> Permit | None:
-        return next((waiter for waiter in self.owners.get(owner, ()) if waiter.key == key), None)
-
-    def append(self, waiter: Permit) -> None:
-        """To the end of its owner's waiters."""
-        waiters = self.owners.get(waiter.owner)
-        if waiters is None:
-            waiters = self.owners[waiter.owner] = deque()
-        waiters.append(waiter)
-        self.queued += 1
-
-    def replace(self, older: Permit, newer: Permit) -> None:
-        waiters = self.owners[older.owner]
-        waiters[waiters.index(older)] = newer
-
-    def remove(self, waiter: Permit) -> None:
-        waiters = self.owners[waiter.owner]
-        waiters.remove(waiter)
-        if not waiters:
-            del self.owners[waiter.owner]
-        self._is_shorter()
-
-    def pop(self) -> Permit:
-        """Take out the first waiter of the owner whose turn it is; its next turn comes after all others'."""
-        owner, waiters = self.owners.popitem(last=False)
-        waiter = waiters.popleft()
-        if waiters:
-            self.owners[owner] = waiters
-        self._is_shorter()
-        return waiter
-
-    def _is_shorter(self) -> None:
-        self.queued -= 1
-        if not self.queued:
-            self.passed = 0
-
-
 class Gate:
     """The gate before one server.
 
@@ -242,11 +184,9 @@ class Gate:
         self._clock = clock
         # Reentrant: collecting a coroutine that was never finished may call `_leave` in the midst of anything.
         self._lock = RLock()
-        batch = _Line(())
-        interactive = _Line((batch,))
-        self._in_order = (_Line((interactive, batch)), interactive, batch)
-        self._lines: dict[Lane, _Line] = dict(zip(LANES, self._in_order, strict=True))
-        self._active = self._abandoned = self._queued = self._peak = 0
+        self._line = Line[Permit]()
+        self._active = dict.fromkeys(LANES, 0)
+        self._out = self._abandoned = self._peak = 0  # permits out: the active ones, and the abandoned
         self._waits: deque[float] = deque(maxlen=WINDOW)
         self._services: deque[float] = deque(maxlen=WINDOW)
         self._audio: deque[float] = deque(maxlen=WINDOW)
@@ -265,8 +205,7 @@ class Gate:
         supersede: where this owner has a waiter of the same key in this lane, take over its place.
         Raises `QueueFull`, `NestedPermit`, `DeadlineExceeded`, and `ValueError` for a lane that does not exist.
         """
-        line = self._lines.get(lane)
-        if line is None:
+        if lane not in LANES:
             raise ValueError(f"There is no lane {lane!r}; the lanes are {', '.join(LANES)}.")
         held = _held.get()
         if held and any(permit.gate is self and permit.state == "active" for permit in held):
@@ -275,11 +214,11 @@ class Gate:
             now = self._clock()
             if deadline is not None and deadline <= now:
                 raise DeadlineExceeded("The call came past its deadline.")
-            permit = Permit(self, lane, owner, supersede, deadline, now, get_running_loop())
-            if not self._queued and self._room(now) > 0:
-                self._admit(permit, line, now)
+            permit = Permit(self, lane, owner, supersede, deadline, now)
+            if not self._line.length and self._room(now) > 0:
+                self._admit(permit, now)
             else:
-                self._line_up(permit, line, now)
+                self._line_up(permit, now)
         return permit
 
     async def acquire(
@@ -288,18 +227,16 @@ class Gate:
         """`enter()` and `admitted()` in one, for callers that have nothing to do in between."""
         return await self.enter(lane, owner, deadline=deadline, supersede=supersede).admitted()
 
-    def _line_up(self, waiter: Permit, line: _Line, now: float) -> None:
-        older = line.find(waiter.owner, waiter.key) if waiter.key is not None else None
-        if older:
-            line.replace(older, waiter)
-            self._send_away(older, Superseded("A newer call took this one's place."))
-        elif self._queued < self.max_queue:
-            line.append(waiter)
-            self._queued += 1
-        else:
-            raise QueueFull(f"{self._queued} calls wait already.", self.expected_wait())
-        waiter.future = waiter.loop.create_future()
+    def _line_up(self, waiter: Permit, now: float) -> None:
+        waiter.future = asyncio.Future()  # first, so that whoever is in line can be called
+        waiter.loop = waiter.future.get_loop()
         waiter.thread = get_ident()
+        if waiter.key is not None and (older := self._line.replace(waiter)):
+            self._send_away(older, Superseded("A newer call took this one's place."))
+        elif self._line.length < self.max_queue:
+            self._line.append(waiter)
+        else:
+            raise QueueFull(f"{self._line.length} calls wait already.", self.expected_wait())
         if waiter.deadline is not None:
             waiter.timer = waiter.loop.call_later(waiter.deadline - now, self._expire, waiter)
         if now < self._limit.hold_until:
@@ -307,61 +244,45 @@ class Gate:
 
     def _room(self, now: float) -> int:
         """How many may be let in now."""
-        return self._limit.limit - self._active - self._abandoned if now >= self._limit.hold_until else 0
+        return self._limit.limit - self._out if now >= self._limit.hold_until else 0
 
     def _pump(self, now: float) -> None:
         """Let in as many as fit. Called under the lock, after anything that may have made room."""
         room = self._room(now)
-        while room > 0 and self._queued:
-            line = self._next_line()
-            waiter = line.pop()
-            self._queued -= 1
+        while room > 0 and self._line.length:
+            waiter = self._line.pop()
             if waiter.deadline is not None and waiter.deadline <= now:
                 self._send_away(waiter, DeadlineExceeded("The call waited past its deadline."))
                 continue
-            self._admit(waiter, line, now)
+            self._admit(waiter, now)
             if waiter._call():
+                self._line.went(waiter)
                 room -= 1
-                line.passed = 0
-                for lower in line.lower:
-                    lower.passed += lower.queued > 0
             else:
                 self._take_off(waiter)
-        if self._queued and now < self._limit.hold_until:
+        if self._line.length and now < self._limit.hold_until:
             self._look_again(self._limit.hold_until, now)
 
-    def _admit(self, permit: Permit, line: _Line, now: float) -> None:
-        self._active += 1
-        line.active += 1
+    def _admit(self, permit: Permit, now: float) -> None:
+        self._active[permit.lane] += 1
+        self._out += 1
         permit.state = "active"
         permit.admitted_at = now
-        permit.in_flight = self._active + self._abandoned
-        if permit.in_flight > self._peak:
-            self._peak = permit.in_flight
+        permit.in_flight = self._out
+        if self._out > self._peak:
+            self._peak = self._out
         self._waits.append(now - permit.entered_at)
 
     def _send_away(self, waiter: Permit, error: GateError) -> None:
         waiter.state = "sent away"
         waiter._call(error)
 
-    def _next_line(self) -> _Line:
-        """The highest that anyone waits in, but for the lowest that starves.
-
-        What a starved lower lane takes does not count as passing a starved higher one, so that is the next.
-        """
-        chosen = None
-        for line in self._in_order:
-            if line.queued and (chosen is None or line.passed >= MAX_PASSES):
-                chosen = line
-        assert chosen, "somebody waits"  # noqa: S101
-        return chosen
-
     def _look_again(self, when: float, now: float) -> None:
         """When the cool-down is over: a timer on every loop that somebody waits on, for each may end before."""
         if when == self._reopening:
             return
         self._reopening = when
-        for loop in {waiter.loop for line in self._in_order for waiter in line}:
+        for loop in {waiter.loop for waiter in self._line}:
             with suppress(RuntimeError):  # it is closed
                 loop.call_soon_threadsafe(loop.call_later, when - now, self._reopen)
 
@@ -374,7 +295,7 @@ class Gate:
 
     def _release(self, permit: Permit, outcome: Outcome, audio_seconds: float) -> None:
         with self._lock:
-            if permit.state == "released":
+            if permit.state not in ("active", "abandoned"):
                 return
             now = self._clock()
             if outcome == "ok":
@@ -393,24 +314,25 @@ class Gate:
     def _abandon(self, permit: Permit) -> None:
         with self._lock:
             if permit.state == "active":
-                self._take_off(permit)
                 permit.state = "abandoned"
+                self._active[permit.lane] -= 1
                 self._abandoned += 1
 
     def _take_off(self, permit: Permit) -> None:
         """It is out no longer."""
         if permit.state == "active":
-            self._active -= 1
-            self._lines[permit.lane].active -= 1
-        elif permit.state == "abandoned":
+            self._active[permit.lane] -= 1
+        else:
             self._abandoned -= 1
+        self._out -= 1
         permit.state = "released"
 
     def _leave(self, waiter: Permit) -> None:
         """Nobody waits here any more: leave the line, or pass on the permit that was never used."""
         with self._lock:
             if waiter.state == "waiting":
-                self._strike_out(waiter)
+                self._line.remove(waiter)
+                waiter.state = "sent away"
             elif waiter.state == "active":
                 self._take_off(waiter)
                 self._pump(self._clock())
@@ -418,21 +340,14 @@ class Gate:
     def _expire(self, waiter: Permit) -> None:
         with self._lock:
             if waiter.state == "waiting":
-                self._strike_out(waiter)
+                self._line.remove(waiter)
                 self._send_away(waiter, DeadlineExceeded("The call waited past its deadline."))
-
-    def _strike_out(self, waiter: Permit) -> None:
-        self._lines[waiter.lane].remove(waiter)
-        self._queued -= 1
-        waiter.state = "sent away"
 
     def drain(self, error: Callable[[], GateError]) -> None:
         """Send every waiter away, each with an error of its own, as when the server cannot be reached."""
         with self._lock:
-            for line in self._in_order:
-                while line.queued:
-                    self._queued -= 1
-                    self._send_away(line.pop(), error())
+            while self._line.length:
+                self._send_away(self._line.pop(), error())
 
     # --- the limit, and what there is to see ---------------------------------------------------
 
@@ -466,14 +381,14 @@ class Gate:
         """Seconds until a call that came now would be let in, by the measured service time; 0 if at once."""
         with self._lock:
             now = self._clock()
-            if not self._queued and self._room(now) > 0:
+            if not self._line.length and self._room(now) > 0:
                 return 0.0
             cool_down = max(0.0, self._limit.hold_until - now)
-            return cool_down + (self._queued + 1) * self.mean_service / self._limit.limit
+            return cool_down + (self._line.length + 1) * self.mean_service / self._limit.limit
 
     def counts(self) -> str:
         """The load in the words of the log lines, e.g. `active=1/1 queued=3`."""
-        return f"active={self._active}/{self._limit.limit} queued={self._queued}"
+        return f"active={self._out - self._abandoned}/{self._limit.limit} queued={self._line.length}"
 
     def snapshot(self) -> GateSnapshot:
         """Everything there is to know, of one moment."""
@@ -482,12 +397,12 @@ class Gate:
                 name=self.name,
                 ceiling=self._limit.ceiling,
                 limit=self._limit.limit,
-                active=self._active,
-                queued=self._queued,
+                active=self._out - self._abandoned,
+                queued=self._line.length,
                 abandoned=self._abandoned,
                 peak=self._peak,
                 max_queue=self.max_queue,
-                lanes={lane: LaneCount(line.active, line.queued) for lane, line in self._lines.items()},
+                lanes={lane: LaneCount(self._active[lane], self._line.waiting(lane)) for lane in LANES},
                 waits=tuple(self._waits),
                 services=tuple(self._services),
                 audio=tuple(self._audio),

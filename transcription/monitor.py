@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from . import service
-from .gate import LANES
+from .line import LANES
 
 STARTED = datetime.now(UTC)
 RATE_NEEDS = 3  # exchanges, before a rate is worth showing

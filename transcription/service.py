@@ -12,8 +12,9 @@ from .client import AsrRequest, Caller, Snapshot, WhisperClient
 from .doubts import without_inventions
 from .engine import EmbeddedEngine
 from .errors import TranscriptionError
-from .gate import Gate, Lane
+from .gate import Gate
 from .limit import AdaptiveLimit, FixedLimit, Limit
+from .line import Lane
 from .pool import Breaker, Pool, Server, endpoint
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.transcription.calls import caller, client, request, until
 from tests.whisper_stub import OUT_OF_MEMORY, Reply, WhisperStub, http, raw, reset, said
 from transcription.client import SILENCE
-from transcription.gate import LANES
+from transcription.line import LANES
 
 BUSY = http(503, {"error": "queue is full"}, Retry_After="0.01")
 

@@ -11,8 +11,9 @@ import pytest
 from tests.transcription.calls import until
 from tests.virtual_time import VirtualLoop, in_virtual_time
 from transcription.errors import DeadlineExceeded, Evicted, GateError, NestedPermit, QueueFull, Superseded
-from transcription.gate import LANES, Gate, Lane, Permit
+from transcription.gate import Gate, Permit
 from transcription.limit import AdaptiveLimit, FixedLimit, Limit
+from transcription.line import LANES, Lane
 
 
 def gate(limit: int | Limit = 1, **options: Any) -> Gate:

@@ -14,8 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.virtual_time import VirtualLoop
 from transcription.errors import DeadlineExceeded, Evicted, GateError, QueueFull, Superseded
-from transcription.gate import LANES, MAX_PASSES, Gate, Lane, Permit
+from transcription.gate import Gate, Permit
 from transcription.limit import FixedLimit, LimitChange, Outcome, Sample
+from transcription.line import LANES, MAX_PASSES, Lane
 
 MAX_QUEUE = 6
 HOLD = 2.0  # seconds; all times are multiples of 1/4, which floats add without error
