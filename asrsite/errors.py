@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views import defaults
 
 from accounts.problems import Problem, not_found
-from recordings.api import UNEXPECTED
+from recordings.failures import UNEXPECTED
 
 PROGRAMS = re.compile(r"/(api|v1)(/|$)")
 NOT_UNDERSTOOD = _("The request cannot be understood, or names a host that is not in ALLOWED_HOSTS.")

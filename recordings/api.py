@@ -1,41 +1,36 @@
 """The JSON API: recordings, their transcripts and sound, and the gate's stats."""
 
 import asyncio
-import logging
-import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from http import HTTPStatus
 from typing import Any, Literal, cast
 
-from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import IntegrityError
 from django.db.models import Count
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.http.multipartparser import MultiPartParserError
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
-from django.utils.functional import Promise
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext_lazy as _
 from ninja import File, Form, NinjaAPI, P, QueryEx, Status, UploadedFile
-from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.errors import HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 from ninja.renderers import JSONRenderer
 
 from accounts.auth import ApiRequest, Scope, needs
 from accounts.idempotency import first_answer
 from accounts.models import SocketTicket
-from accounts.problems import Problem, from_failure, not_found, not_signed_in
+from accounts.problems import Problem, not_found
 from accounts.throttle import UPLOADS
 from recordings.editing import EditConflict, correct, restore
 from recordings.events import recording_changed
-from recordings.exports import FORMATS, Transcript, segment_json
-from recordings.jobs import Place, cancel_transcription, delete_recording, places, queue_transcription
-from recordings.library import Entry, beginnings, find, page, transcriptions
+from recordings.exports import FORMATS, segment_json
+from recordings.failures import answer, on_failure
+from recordings.jobs import cancel_transcription, delete_recording, queue_transcription
+from recordings.library import find, page
 from recordings.media import audio_response
-from recordings.messages import error_words
-from recordings.models import Recording, Segment, Transcription
+from recordings.models import Recording, Transcription
 from recordings.schemas import (
     Conflict,
     Format,
@@ -52,12 +47,10 @@ from recordings.schemas import (
     UploadForm,
     errors,
 )
+from recordings.shapes import listed_recordings, listed_transcriptions, one_recording, transcript_of
 from recordings.text import download_name
 from recordings.uploads import ReceivedFile, accept_upload
 from transcription import monitor
-from transcription.errors import QueueFull
-
-logger = logging.getLogger(__name__)
 
 ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -127,89 +120,7 @@ api = JsonApi(
     auth=needs(Scope.READ),
     renderer=Json(),
 )
-
-
-# --- Errors ------------------------------------------------------------------------------------
-
-
-def answer(problem: Problem) -> HttpResponse:
-    return JsonResponse(
-        problem.body(),
-        status=problem.status,
-        headers=problem.headers,
-        json_dumps_params=Json.json_dumps_params,
-    )
-
-
-@api.exception_handler(Exception)
-def on_failure(request: HttpRequest, failure: Exception) -> HttpResponse:
-    """Every exception of a route ends here, in this order of how well it is known."""
-    return answer(problem_of(request, failure))
-
-
-def problem_of(request: HttpRequest, failure: Exception) -> Problem:
-    """What to tell the caller; what nobody thought of is logged."""
-    if problem := _known(failure):
-        return problem
-    logger.error("%s %s failed", request.method, request.path, exc_info=failure)
-    return from_failure(failure) or UNEXPECTED
-
-
-def _known(failure: Exception) -> Problem | None:
-    match failure:
-        case Problem():
-            return failure
-        case QueueFull():
-            wait = {"Retry-After": str(math.ceil(failure.retry_after))}
-            return Problem(503, failure.code, error_words(failure.code), wait)
-        case ValidationError():
-            return Problem(422, "invalid_request", fault(failure.errors[0]))
-        case AuthenticationError():
-            return not_signed_in()
-        case Http404():
-            return not_found()
-        case PermissionDenied():
-            return Problem(403, "forbidden", _("You may not do this."))
-        case RequestDataTooBig():
-            return Problem(413, "too_large", _("This request is larger than this server accepts."))
-        case HttpError() | BadRequest() | MultiPartParserError() | SuspiciousOperation():
-            return Problem(400, "bad_request", _("The request’s body cannot be read."))
-    return None
-
-
-UNEXPECTED = Problem(
-    500,
-    "internal_error",
-    _("Something went wrong inside the product. The administrator finds the details in the log."),
-)
-
-
-# What pydantic finds, by its own names (docs.pydantic.dev: validation errors), in words that are translated.
-FAULTS: dict[str, Promise] = {
-    "bool_parsing": _("This is neither true nor false."),
-    "greater_than_equal": _("This must be at least %(ge)s."),
-    "int_parsing": _("This is not a whole number."),
-    "less_than_equal": _("This must be at most %(le)s."),
-    "literal_error": _("This must be one of %(expected)s."),
-    "missing": _("This is missing."),
-    "string_too_long": _("This is longer than %(max_length)s characters."),
-    "string_type": _("This is not a text."),
-    "string_unicode": _("This is not a text."),
-}
-
-
-def fault(error: Mapping[str, Any]) -> str:
-    """“title: …”, without the names that only our own functions give to what is sent."""
-    where = ".".join(str(part) for part in error["loc"][1:] if part not in {"form", "patch", "options"})
-    context = error.get("ctx", {})
-    if error["type"] == "value_error":  # one of our own: it is said in words already
-        words = str(context["error"])
-    else:
-        words = str(FAULTS.get(error["type"], _("This cannot be used."))) % context
-    return f"{where}: {words}" if where else words
-
-
-for handled in (Http404, HttpError, ValidationError):  # ninja has its own for these
+for handled in (Exception, Http404, HttpError, ValidationError):  # ninja has its own for each
     api.exception_handler(handled)(on_failure)
 
 
@@ -261,7 +172,7 @@ async def upload(
             duplicate=form.duplicate,
         )
     response["Location"] = f"{request.path}/{recording.pk}"
-    return Status(201 if created else 200, await _one(request, recording.pk))
+    return Status(201 if created else 200, await one_recording(request.auth.user.pk, recording.pk))
 
 
 async def _made_before(request: ApiRequest, file: ReceivedFile) -> Recording | None:
@@ -293,9 +204,7 @@ async def list_recordings(
         before=int(cursor) if cursor else None,
         limit=limit,
     )
-    texts, line = await beginnings(entries), await places()
-    items = [_recording(entry, line, texts.get(entry.shown.pk) if entry.shown else None) for entry in entries]
-    return {"items": items, "next_cursor": str(more) if more else None}
+    return {"items": await listed_recordings(entries), "next_cursor": str(more) if more else None}
 
 
 @api.get(
@@ -305,7 +214,7 @@ async def list_recordings(
     tags=["recordings"],
 )
 async def get_recording(request: ApiRequest, id: int) -> dict[str, Any]:
-    return await _one(request, id)
+    return await one_recording(request.auth.user.pk, id)
 
 
 @api.patch(
@@ -324,7 +233,7 @@ async def patch_recording(request: ApiRequest, id: int, patch: RecordingPatch) -
     if changes:
         await Recording.objects.filter(pk=id).aupdate(**changes, updated_at=timezone.now())
         await recording_changed(recording.pk, recording.owner_id)
-    return await _one(request, id)
+    return await one_recording(request.auth.user.pk, id)
 
 
 @api.delete(
@@ -372,7 +281,7 @@ async def transcribe(request: ApiRequest, response: HttpResponse, id: int, optio
     except IntegrityError:  # deleted in this very moment
         raise not_found() from None
     response["Location"] = request.path.removesuffix("/transcribe")
-    return Status(202, await _one(request, id))
+    return Status(202, await one_recording(request.auth.user.pk, id))
 
 
 @api.post(
@@ -385,7 +294,7 @@ async def transcribe(request: ApiRequest, response: HttpResponse, id: int, optio
 async def cancel(request: ApiRequest, id: int) -> dict[str, Any]:
     """The audio and what was transcribed so far stay. Where nothing is queued or running, nothing changes."""
     await cancel_transcription((await find(request.auth.user.pk, id)).recording)
-    return await _one(request, id)
+    return await one_recording(request.auth.user.pk, id)
 
 
 @api.get(
@@ -395,24 +304,7 @@ async def cancel(request: ApiRequest, id: int) -> dict[str, Any]:
     tags=["transcriptions"],
 )
 async def list_transcriptions(request: ApiRequest, id: int) -> dict[str, Any]:
-    entry = await find(request.auth.user.pk, id)
-    shown = entry.shown.pk if entry.shown else None
-    return {
-        "items": [
-            {
-                "id": run.pk,
-                "status": run.status,
-                "language": run.language or None,
-                "detected_language": run.detected_language or None,
-                "model": run.model or None,
-                "created_at": run.created_at,
-                "finished_at": run.finished_at,
-                "corrections": run.corrections,
-                "shown": run.pk == shown,
-            }
-            async for run in transcriptions(entry.recording)
-        ]
-    }
+    return {"items": await listed_transcriptions(await find(request.auth.user.pk, id))}
 
 
 @api.post(
@@ -425,7 +317,7 @@ async def list_transcriptions(request: ApiRequest, id: int) -> dict[str, Any]:
 async def restore_transcription(request: ApiRequest, id: int, transcription: int) -> dict[str, Any]:
     """Its text is the recording’s from now on, until a newer transcription is done. All are kept."""
     await restore(await find(request.auth.user.pk, id, transcription))
-    return await _one(request, id)
+    return await one_recording(request.auth.user.pk, id)
 
 
 # --- Text and sound ----------------------------------------------------------------------------
@@ -451,7 +343,7 @@ async def transcript(
 ) -> HttpResponse:
     """Of the transcription restored last, else of the newest that is done; before there is one, json gives what is
     there so far."""
-    found = await _transcript(await find(request.auth.user.pk, id, transcription))
+    found = await transcript_of(await find(request.auth.user.pk, id, transcription))
     if format != "json" and not found.transcription.finished:
         raise Problem(
             409, "not_finished", _("The transcription is not finished. The json format shows the text so far.")
@@ -506,54 +398,3 @@ async def audio(
 @api.api_operation(ANY_METHOD, "{path:rest}", auth=None, include_in_schema=False)
 async def nothing_here(request: HttpRequest, rest: str) -> None:
     raise not_found()
-
-
-# --- Shapes ------------------------------------------------------------------------------------
-
-
-async def _one(request: ApiRequest, recording_id: int) -> dict[str, Any]:
-    entry = await find(request.auth.user.pk, recording_id)
-    text = None
-    if entry.shown and entry.shown.status == Transcription.Status.DONE:
-        text = (await _transcript(entry)).text
-    return _recording(entry, await places(), text)
-
-
-async def _transcript(entry: Entry) -> Transcript:
-    """Raises Problem 404 where nothing has been said yet, or nobody listened."""
-    if entry.shown:
-        segments = [segment async for segment in Segment.objects.filter(transcription=entry.shown)]
-        if segments or entry.shown.status not in {"failed", "canceled"}:
-            return Transcript(entry.recording, entry.shown, segments)
-    raise Problem(404, "no_transcript", _("This recording has no text. Transcribe it first."))
-
-
-def _recording(entry: Entry, line: Mapping[int, Place], text: str | None) -> dict[str, Any]:
-    recording, newest, shown = entry.recording, entry.newest, entry.shown
-    return {
-        "id": recording.pk,
-        "title": recording.title,
-        "status": newest.status if newest else "new",
-        "source": recording.source,
-        "duration": recording.duration,
-        "bytes": recording.bytes,
-        "media_type": recording.media_type,
-        "language": recording.language or (shown.detected_language if shown else "") or None,
-        "damaged": [{"start": start, "end": end} for start, end in recording.damaged],
-        "created_at": recording.created_at,
-        "transcription": _transcription(newest, line.get(newest.pk)) if newest else None,
-        "text": text,
-    }
-
-
-def _transcription(run: Transcription, place: Place | None) -> dict[str, Any]:
-    code = run.error_code
-    return {
-        "id": run.pk,
-        "status": run.status,
-        "position": place.position if place else None,
-        "eta_seconds": place.eta_seconds if place else None,
-        "segments_done": run.segments_done,
-        "segments_total": run.segments_total,
-        "error": {"code": code, "message": error_words(code)} if code else None,
-    }

@@ -25,8 +25,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 
 from accounts.auth import ApiRequest, Scope, bearer_secret, identify, read_form
 from accounts.problems import Problem, not_signed_in
-from recordings.api import fault, problem_of
 from recordings.exports import Transcript, as_srt, as_vtt
+from recordings.failures import fault, problem_of
 from recordings.messages import error_words
 from recordings.models import Recording, Segment, Transcription
 from recordings.text import LANGUAGES, Language, one_line

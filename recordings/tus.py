@@ -31,7 +31,7 @@ from pydantic import ValidationError
 from accounts.auth import BearerToken, Caller, Scope, SessionCookie
 from accounts.problems import Problem, not_found
 from accounts.throttle import UPLOADS
-from recordings.api import answer, fault, problem_of
+from recordings.failures import fault, on_failure
 from recordings.messages import error_words
 from recordings.models import Recording, Upload
 from recordings.schemas import UploadMetadata
@@ -61,7 +61,7 @@ def _resource(**handlers: Handler) -> Handler:
         try:
             response = await respond(request, key)
         except Exception as failure:
-            response = answer(problem_of(request, failure))
+            response = on_failure(request, failure)
         response["Tus-Resumable"] = VERSION
         response["Cache-Control"] = "no-store"
         return response

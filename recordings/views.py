@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from accounts.problems import Problem
 from recordings import editing, jobs
 from recordings import library as shelf
-from recordings.api import fault
+from recordings.failures import fault
 from recordings.messages import Place, about, error_words, place_words, took
 from recordings.models import Recording, Segment, Transcription
 from recordings.reading import Line, lines, text_language

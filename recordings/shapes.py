@@ -1,0 +1,87 @@
+"""What the API gives of a recording: the shapes of `schemas`, filled."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from accounts.problems import Problem
+from recordings.exports import Transcript
+from recordings.jobs import Place, places
+from recordings.library import Entry, beginnings, find, transcriptions
+from recordings.messages import error_words
+from recordings.models import Segment, Transcription
+
+
+async def one_recording(owner_id: int, recording_id: int) -> dict[str, Any]:
+    """With all of its text. Raises Problem 404 as `find` does."""
+    entry = await find(owner_id, recording_id)
+    text = None
+    if entry.shown and entry.shown.status == Transcription.Status.DONE:
+        text = (await transcript_of(entry)).text
+    return _recording(entry, await places(), text)
+
+
+async def listed_recordings(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """With the beginning of each text."""
+    texts, line = await beginnings(entries), await places()
+    return [_recording(entry, line, texts.get(entry.shown.pk) if entry.shown else None) for entry in entries]
+
+
+async def transcript_of(entry: Entry) -> Transcript:
+    """Raises Problem 404 where nothing has been said yet, or nobody listened."""
+    if entry.shown:
+        segments = [segment async for segment in Segment.objects.filter(transcription=entry.shown)]
+        if segments or entry.shown.status not in {"failed", "canceled"}:
+            return Transcript(entry.recording, entry.shown, segments)
+    raise Problem(404, "no_transcript", _("This recording has no text. Transcribe it first."))
+
+
+async def listed_transcriptions(entry: Entry) -> list[dict[str, Any]]:
+    """All that were made of the recording, the newest first."""
+    shown = entry.shown.pk if entry.shown else None
+    return [
+        {
+            "id": run.pk,
+            "status": run.status,
+            "language": run.language or None,
+            "detected_language": run.detected_language or None,
+            "model": run.model or None,
+            "created_at": run.created_at,
+            "finished_at": run.finished_at,
+            "corrections": run.corrections,
+            "shown": run.pk == shown,
+        }
+        async for run in transcriptions(entry.recording)
+    ]
+
+
+def _recording(entry: Entry, line: Mapping[int, Place], text: str | None) -> dict[str, Any]:
+    recording, newest, shown = entry.recording, entry.newest, entry.shown
+    return {
+        "id": recording.pk,
+        "title": recording.title,
+        "status": newest.status if newest else "new",
+        "source": recording.source,
+        "duration": recording.duration,
+        "bytes": recording.bytes,
+        "media_type": recording.media_type,
+        "language": recording.language or (shown.detected_language if shown else "") or None,
+        "damaged": [{"start": start, "end": end} for start, end in recording.damaged],
+        "created_at": recording.created_at,
+        "transcription": _transcription(newest, line.get(newest.pk)) if newest else None,
+        "text": text,
+    }
+
+
+def _transcription(run: Transcription, place: Place | None) -> dict[str, Any]:
+    code = run.error_code
+    return {
+        "id": run.pk,
+        "status": run.status,
+        "position": place.position if place else None,
+        "eta_seconds": place.eta_seconds if place else None,
+        "segments_done": run.segments_done,
+        "segments_total": run.segments_total,
+        "error": {"code": code, "message": error_words(code)} if code else None,
+    }
