@@ -1,8 +1,10 @@
 """What people have: recordings, the transcriptions made of them, and the segments of their text."""
 
 import secrets
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path, PurePath
+from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
@@ -11,6 +13,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from transcription.answer import Word
 
 
 def original_path(recording: "Recording", filename: str) -> str:
@@ -177,6 +181,14 @@ class LiveSession(models.Model):
 
     def __str__(self) -> str:
         return self.title or self.id
+
+
+def kept_words(words: Iterable[Word]) -> list[dict[str, Any]]:
+    """As a caption and a segment keep them: times to the millisecond."""
+    return [
+        {"start": round(word.start, 3), "end": round(word.end, 3), "word": word.word, "probability": word.probability}
+        for word in words
+    ]
 
 
 class Caption(models.Model):

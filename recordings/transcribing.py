@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import BinaryIO, cast
 
 from asgiref.sync import sync_to_async
@@ -19,7 +20,7 @@ from transcription.errors import TranscriptionError, Withdrawn
 from transcription.line import Lane
 
 from .events import recording_changed
-from .models import Recording, Segment, Transcription
+from .models import Recording, Segment, Transcription, kept_words
 from .patience import DATABASE_AWAY, patiently
 
 log = logging.getLogger(__name__)
@@ -134,15 +135,9 @@ def as_segment(stretch: Stretch, transcript: Transcript) -> Segment:
         end=stretch.end,
         text=transcript.text,
         language=transcript.language or "",
-        words=[
-            {
-                "start": moment(stretch, word.start),
-                "end": moment(stretch, word.end),
-                "word": word.word,
-                "probability": word.probability,
-            }
-            for word in transcript.words
-        ],
+        words=kept_words(
+            replace(word, start=moment(stretch, word.start), end=moment(stretch, word.end)) for word in transcript.words
+        ),
     )
 
 

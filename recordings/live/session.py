@@ -25,7 +25,7 @@ from recordings.live.finishing import make_recording, seal
 from recordings.live.journal import LARGEST, SAMPLE, SECOND, Journal
 from recordings.live.refusals import Refused
 from recordings.live.telling import Message, caption_message, tell_changed, tell_viewers
-from recordings.models import Caption, LiveSession
+from recordings.models import Caption, LiveSession, kept_words
 from recordings.patience import patiently
 from transcription import captions, service
 from transcription.answer import Transcript
@@ -469,14 +469,6 @@ def _commit(session: str, caption: captions.Caption) -> None:
             "end": caption.end,
             "text": caption.text,
             "language": caption.language,
-            "words": [
-                {
-                    "start": round(word.start, 3),
-                    "end": round(word.end, 3),
-                    "word": word.word,
-                    "probability": word.probability,
-                }
-                for word in caption.words
-            ],
+            "words": kept_words(caption.words),
         },
     )
