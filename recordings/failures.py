@@ -3,14 +3,16 @@
 import logging
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, JsonResponse
 from django.http.multipartparser import MultiPartParserError
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.errors import AuthenticationError, HttpError
+from ninja.errors import ValidationError as Invalid
+from pydantic import ValidationError
 
 from accounts.problems import Problem, from_failure, not_found, not_signed_in
 from recordings.messages import error_words
@@ -48,8 +50,8 @@ def _known(failure: Exception) -> Problem | None:
         case QueueFull():
             wait = {"Retry-After": str(math.ceil(failure.retry_after))}
             return Problem(503, failure.code, error_words(failure.code), wait)
-        case ValidationError():
-            return Problem(422, "invalid_request", fault(failure.errors[0]))
+        case Invalid():
+            return invalid_request(failure)
         case AuthenticationError():
             return not_signed_in()
         case Http404():
@@ -84,12 +86,22 @@ FAULTS: dict[str, Promise] = {
 }
 
 
-def fault(error: Mapping[str, Any]) -> str:
-    """“title: …”, without the names that only our own functions give to what is sent."""
-    where = ".".join(str(part) for part in error["loc"][1:] if part not in {"form", "patch", "options"})
+def invalid_request(found: Invalid | ValidationError) -> Problem:
+    return Problem(422, "invalid_request", fault(found))
+
+
+def fault(found: Invalid | ValidationError) -> str:
+    """“title: …” of the first thing that was found, without the names that only our own functions give to it."""
+    if isinstance(found, Invalid):
+        error: Mapping[str, Any] = found.errors[0]
+        place = [part for part in error["loc"][1:] if part not in {"form", "patch", "options"}]
+    else:
+        error = cast(Mapping[str, Any], found.errors()[0])
+        place = error["loc"]
     context = error.get("ctx", {})
     if error["type"] == "value_error":  # one of our own: it is said in words already
         words = str(context["error"])
     else:
         words = str(FAULTS.get(error["type"], _("This cannot be used."))) % context
+    where = ".".join(map(str, place))
     return f"{where}: {words}" if where else words

@@ -110,10 +110,7 @@ async def _admit(request: ApiRequest, method: str | None) -> None:
 def _problem(request: HttpRequest, failure: Exception) -> Problem:
     match failure:
         case ValidationError():
-            error = cast(Mapping[str, Any], failure.errors()[0])
-            return Problem(
-                400, "invalid_value", fault({**error, "loc": ("form", *error["loc"])}), param=error["loc"][0]
-            )
+            return Problem(400, "invalid_value", fault(failure), param=str(failure.errors()[0]["loc"][0]))
         case BadAudio():
             return Problem(400, failure.code, error_words(failure.code), param="file")
         case UnknownModel():

@@ -31,7 +31,7 @@ from pydantic import ValidationError
 from accounts.auth import BearerToken, Caller, Scope, SessionCookie
 from accounts.problems import Problem, not_found
 from accounts.throttle import UPLOADS
-from recordings.failures import fault, on_failure
+from recordings.failures import invalid_request, on_failure
 from recordings.messages import error_words
 from recordings.models import Recording, Upload
 from recordings.schemas import UploadMetadata
@@ -223,8 +223,7 @@ def _options(metadata: str) -> tuple[str, UploadMetadata]:
     try:
         return name, UploadMetadata.model_validate(texts)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise Problem(422, "invalid_request", fault({**first, "loc": ("metadata", *first["loc"])})) from error
+        raise invalid_request(error) from error
 
 
 def _checksum(request: HttpRequest, piece: bytes) -> None:

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from accounts.problems import Problem
 from recordings import editing, jobs
 from recordings import library as shelf
-from recordings.failures import fault
+from recordings.failures import invalid_request
 from recordings.messages import Place, about, error_words, place_words, took
 from recordings.models import Recording, Segment, Transcription
 from recordings.reading import Line, lines, text_language
@@ -318,8 +318,7 @@ def transcribe(request: Request, pk: int) -> HttpResponse:
         options = TranscribeIn.model_validate(request.POST.dict())
         async_to_sync(jobs.queue_transcription)(own(request, pk).recording, **options.model_dump())
     except ValidationError as error:
-        first = error.errors()[0]
-        return said(Problem(422, "invalid_request", fault({**first, "loc": ("form", *first["loc"])})))
+        return said(invalid_request(error))
     except Problem as problem:
         return said(problem)
     except IntegrityError as error:  # deleted in this very moment
