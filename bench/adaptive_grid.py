@@ -21,7 +21,6 @@ from transcription.limit import FixedLimit, Limit, LimitChange, Sample
 SECONDS = 1200.0
 SWEEP_SECONDS = 600.0
 HIGHEST = 8  # of N and M
-SCENARIOS = ("steady", "drop", "tenant")
 NEAR_BEST = 0.99
 
 

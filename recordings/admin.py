@@ -13,6 +13,7 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # takes none at run
     """Superusers see everyone's; other staff, whatever their permissions, see their own."""
 
     owner_field = "owner"
+    show_full_result_count = False  # counting a large table takes longer than showing a page of it
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         everyone = super().get_queryset(request)
@@ -37,7 +38,6 @@ class RecordingAdmin(ReadOnly):
     list_select_related = ("owner",)
     search_fields = ("title", "owner__username")
     exclude = ("peaks", "original")  # a long list of numbers; a storage name that no page serves
-    show_full_result_count = False  # counting a large table takes longer than showing a page of it
 
 
 @admin.register(Transcription)
@@ -47,7 +47,6 @@ class TranscriptionAdmin(ReadOnly):
     list_filter = ("status", "lane")
     list_select_related = ("recording",)
     search_fields = ("recording__title",)
-    show_full_result_count = False
 
 
 @admin.register(Segment)
@@ -56,7 +55,6 @@ class SegmentAdmin(ReadOnly):
     list_display = ("transcription", "index", "start", "end", "text")
     list_select_related = ("transcription",)
     search_fields = ("text",)
-    show_full_result_count = False
 
 
 @admin.register(LiveSession)
@@ -65,7 +63,6 @@ class LiveSessionAdmin(ReadOnly):
     list_filter = ("public",)
     list_select_related = ("owner", "recording")
     search_fields = ("id", "title")
-    show_full_result_count = False
 
 
 @admin.register(Caption)
@@ -74,4 +71,3 @@ class CaptionAdmin(ReadOnly):
     list_display = ("session", "index", "start", "end", "text")
     list_select_related = ("session",)
     search_fields = ("text",)
-    show_full_result_count = False
