@@ -37,6 +37,12 @@ async def edit(page: Page, number: int = 0) -> Locator:
     return line(page, number)
 
 
+async def hear_of_a_change(page: Page, server: Server, recording: Recording) -> None:
+    """The time is what the page, once told, lets pass before it asks for the text (see events.js), and some more."""
+    await server.do(recording_changed(recording.pk, recording.owner_id))
+    await page.wait_for_timeout(300)
+
+
 async def stored(index: int = 0) -> Segment:
     return await Segment.objects.aget(index=index)
 
@@ -181,15 +187,14 @@ async def test_two_pages_that_change_one_line_are_asked_whose_counts(
 
 
 async def test_a_change_elsewhere_comes_into_the_page_and_leaves_the_line_under_the_cursor(
-    page: Page, standup: Recording, mei: User, server: Server
+    page: Page, standup: Recording, server: Server
 ) -> None:
     await page.goto(f"/recordings/{standup.pk}")
     await edit(page)
     await line(page).press("End")
     await page.keyboard.type(" Mi")
     await Segment.objects.filter(index=1).aupdate(correction="Anders.", version=1)
-    await server.do(recording_changed(standup.pk, mei.pk))
-    await page.wait_for_timeout(300)
+    await hear_of_a_change(page, server, standup)
     await page.keyboard.type("ne.")
     await page.keyboard.press("Enter")
     await expect(line(page, 1)).to_have_text("Anders.")
@@ -197,14 +202,13 @@ async def test_a_change_elsewhere_comes_into_the_page_and_leaves_the_line_under_
 
 
 async def test_an_edit_while_a_new_transcription_comes_stays_with_the_old_one(
-    page: Page, standup: Recording, mei: User, server: Server
+    page: Page, standup: Recording, server: Server
 ) -> None:
     await page.goto(f"/recordings/{standup.pk}")
     await edit(page)
     await line(page).fill("Mine.")
     newer = await sync_to_async(make_transcription)(standup, Status.DONE, "Newer.")
-    await server.do(recording_changed(standup.pk, mei.pk))
-    await page.wait_for_timeout(300)
+    await hear_of_a_change(page, server, standup)
     await expect(line(page)).to_have_text("Mine.")
     await page.keyboard.press("Enter")
     await expect(line(page)).to_have_text("Newer.")
