@@ -1,12 +1,8 @@
-// Choosing or dropping files sends them, two at a time and in pieces, so that a broken upload goes on where it stopped.
+// Choosing or dropping files sends them, two at a time, each with a row that says how far it is.
 import { showRow } from "./events.js";
+import { request, Sending } from "./sending.js";
 
 const AT_ONCE = 2;
-const PIECE = 8 * 1024 ** 2; // the most that the server takes in one request
-// Counted from the last byte that arrived: for an hour, in case the network or the server is away for long.
-const RETRY_DELAYS = [0, 1000, 2000, 5000, ...Array(360).fill(10_000)]; // milliseconds
-// No answer, another request still writes, too much at once, a server that restarts: it is worth trying again.
-const PASSING = [0, 409, 423, 429, 502, 503, 504];
 const NO_SOUND = /^((text|image|font)\/|application\/(pdf|zip|json|msword|vnd\.))/;
 const drop = document.getElementById("drop");
 const list = document.getElementById("uploads");
@@ -44,72 +40,28 @@ function next() {
 }
 
 /** Resolves when the upload has ended, well or not: the row says which. */
-function send(file, row) {
-  const bar = row.querySelector("progress");
-  const note = row.querySelector(".note");
-  let furthest = -1; // after a piece that was sent in vain, the client counts from the piece's start again
-  return new Promise((ended) => {
-    const upload = new tus.Upload(file, {
-      endpoint: drop.dataset.url,
-      headers: { "X-CSRFToken": drop.dataset.csrf },
-      metadata: { filename: file.name, duplicate: "ask" },
-      chunkSize: PIECE,
-      retryDelays: RETRY_DELAYS,
-      removeFingerprintOnSuccess: true,
-      onProgress(sent, total) {
-        const percent = Math.floor(sent * 100 / total);
-        if (percent <= furthest) return;
-        furthest = percent;
-        if (sent < total) {
-          bar.value = percent;
-          note.textContent = `${percent}%`;
-        } else {
-          bar.removeAttribute("value");
-          note.textContent = drop.dataset.checking;
-        }
-      },
-      onShouldRetry({ originalResponse: answer }) {
-        const status = answer?.getStatus() ?? 0;
-        if (status === 0) note.textContent = drop.dataset.lost;
-        if (status === 429) note.textContent = reasonOf(answer.getBody(), status);
-        return PASSING.includes(status);
-      },
-      onError({ originalResponse: answer }) {
-        fail(row, answer ? reasonOf(answer.getBody(), answer.getStatus()) : drop.dataset.lost);
-        ended();
-      },
-      async onSuccess({ lastResponse }) {
-        const told = (header) => Number(lastResponse.getHeader(header));
-        try {
-          let recording = told("Stile-Recording"), duplicate = told("Stile-Duplicate");
-          // The answer that would have named it was lost.
-          if (!recording && !duplicate) ({ recording, duplicate } = await request("GET", upload.url));
-          await (duplicate ? ask(row, upload.url, duplicate) : made(row, recording));
-        } catch (error) {
-          fail(row, error.message);
-        }
-        ended();
-      },
-    });
-    row.querySelector(":scope > button").onclick = () => {
-      upload.abort(true).catch(() => {}); // what the server then still has of it expires
-      row.remove();
-      ended();
-    };
-    upload.findPreviousUploads().then((previous) => {
-      if (previous.length) upload.resumeFromPreviousUpload(previous[0]);
-      if (row.isConnected) upload.start();
-    });
+async function send(file, row) {
+  const bar = row.querySelector("progress"), note = row.querySelector(".note");
+  const sending = new Sending(file, { filename: file.name, duplicate: "ask" }, {
+    progress(percent) {
+      if (percent < 100) bar.value = percent;
+      else bar.removeAttribute("value");
+      note.textContent = percent < 100 ? `${percent}%` : drop.dataset.checking;
+    },
+    waiting(why) {
+      note.textContent = why || drop.dataset.lost;
+    },
   });
-}
-
-/** The server's answer; waits for a server that is away for a moment. */
-async function request(method, url) {
-  const headers = { "X-CSRFToken": drop.dataset.csrf, "Tus-Resumable": "1.0.0" };
-  for (;; await new Promise((resolve) => setTimeout(resolve, 1000))) {
-    const answer = await fetch(url, { method, headers, keepalive: true }).catch(() => ({ status: 0 }));
-    if (answer.ok) return answer.status === 204 ? null : answer.json();
-    if (!PASSING.includes(answer.status)) throw new Error(reasonOf(await answer.text(), answer.status));
+  row.querySelector(":scope > button").onclick = () => {
+    sending.cancel(true);
+    row.remove();
+  };
+  try {
+    const end = await sending.done;
+    if (end?.duplicate) await ask(row, end.url, end.duplicate);
+    else if (end) made(row, end.recording);
+  } catch (error) {
+    fail(row, error.message || drop.dataset.lost);
   }
 }
 
@@ -134,14 +86,6 @@ async function ask(row, url, duplicate) {
   open.onclick = giveUp;
   again.onclick = () => request("POST", url).then(({ recording }) => made(row, recording), (error) => fail(row, error.message));
   row.querySelector(":scope > button").onclick = () => { giveUp(); row.remove(); };
-}
-
-function reasonOf(body, status) {
-  try {
-    return JSON.parse(body).error.message;
-  } catch { // a proxy's answer, not ours
-    return `HTTP ${status}`;
-  }
 }
 
 function fail(row, reason) {
