@@ -12,7 +12,8 @@ PIP_COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --str
 NPM_FLAGS := --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved
 # The files of each npm package that the pages use.
 VENDORED := wavesurfer.js/LICENSE wavesurfer.js/dist/wavesurfer.esm.js \
-	tus-js-client/LICENSE tus-js-client/dist/tus.min.js tus-js-client/dist/tus.min.js.map
+	tus-js-client/LICENSE tus-js-client/dist/tus.min.js tus-js-client/dist/tus.min.js.map \
+	uplot/LICENSE uplot/dist/uPlot.esm.js uplot/dist/uPlot.min.css
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

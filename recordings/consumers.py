@@ -1,6 +1,7 @@
 """The WebSockets behind the pages. They only tell; nothing is expected from the browser."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
@@ -27,13 +28,15 @@ class RecordingsConsumer(Telling):
     joined: tuple[str, ...] = ()
 
     async def connect(self) -> None:
-        await self.accept()
+        """Joins first: a page asks for its pieces once it is accepted, and is told what changes from then on."""
         if code := self.refusal():
+            await self.accept()
             await self.close(code)
             return
         self.joined = (owner_group(self.scope["user"].pk), QUEUE_GROUP)
         for group in self.joined:
             await self.channel_layer.group_add(group, self.channel_name)
+        await self.accept()
 
     async def disconnect(self, code: int) -> None:
         for group in self.joined:
@@ -67,6 +70,7 @@ class MonitorConsumer(Telling):
             self.pushing.cancel()
 
     async def _push(self) -> None:
-        while True:
-            await self.send_json(monitor.stats())
-            await asyncio.sleep(MONITOR_INTERVAL)
+        with suppress(OSError, RuntimeError):  # the client has left
+            while True:
+                await self.send_json(monitor.stats())
+                await asyncio.sleep(MONITOR_INTERVAL)

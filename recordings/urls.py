@@ -4,7 +4,7 @@ from django.urls import path
 
 from recordings import views
 from recordings.live import views as live
-from transcription.admin import monitor_page, set_limit
+from transcription.admin import monitor_history, monitor_page, set_limit
 
 app_name = "recordings"
 
@@ -19,11 +19,13 @@ urlpatterns = [
     path("recordings/<int:pk>/transcribe", views.transcribe, name="transcribe"),
     path("recordings/<int:pk>/cancel", views.cancel, name="cancel"),
     path("recordings/<int:pk>/delete", views.delete, name="delete"),
+    path("record", live.record, name="record"),
     path("live", live.speaker, name="live"),
     path("live/<slug:session>", live.viewer, name="viewer"),
     path("live/<slug:session>/overlay", live.overlay, name="overlay"),
     path("live/<slug:session>/qr", live.qr, name="qr"),
     path("live/<slug:session>/public", live.publish, name="publish"),
     path("admin/asr/monitor/limit", set_limit, name="set_limit"),
+    path("admin/asr/monitor/history", monitor_history, name="monitor_history"),
     path("admin/asr/monitor/", monitor_page, name="monitor"),  # before the admin's own pattern for everything
 ]

@@ -1,12 +1,14 @@
 """The monitor: a page in the admin that shows the gate's snapshot and follows it, and changes the limit."""
 
 from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from transcription import monitor, service
+from transcription import history, monitor, service
+
+DAY = 24 * 60  # minutes
 
 
 @require_safe
@@ -14,6 +16,14 @@ from transcription import monitor, service
 def monitor_page(request: HttpRequest) -> HttpResponse:
     context = admin.site.each_context(request) | {"title": _("Monitor"), "stats": monitor.stats()}
     return render(request, "admin/monitor.html", context)
+
+
+@require_safe
+@admin.site.admin_view
+def monitor_history(request: HttpRequest) -> HttpResponse:
+    """What the chart shows. `?minutes=15`: how far back, at most a day."""
+    minutes = request.GET.get("minutes", "15")
+    return JsonResponse(history.recent(60 * min(int(minutes), DAY) if minutes.isdecimal() else 0))
 
 
 @require_POST

@@ -6,7 +6,7 @@ const DRAWN = 32; // cells; more are told in numbers only
 const monitor = document.getElementById("monitor");
 const freshness = monitor.querySelector(".freshness");
 const cells = monitor.querySelector(".cells");
-let last = Date.now();
+let last = Date.now(), ended = false;
 
 const at = (object, path) => path.split(".").reduce((value, key) => value?.[key], object);
 
@@ -34,11 +34,14 @@ function show(stats) {
 }
 
 function tellAge() {
-  const stale = Date.now() - last > STALE;
+  const stale = ended || Date.now() - last > STALE;
   monitor.classList.toggle("stale", stale);
   const since = new Date(last).toLocaleTimeString(document.documentElement.lang);
-  freshness.textContent = stale ? `${freshness.dataset.stale} ${since}` : `${freshness.dataset.live} · ${since}`;
+  freshness.textContent = ended ? freshness.dataset.ended : stale ? `${freshness.dataset.stale} ${since}` : `${freshness.dataset.live} · ${since}`;
 }
 
-connect("/ws/monitor", show);
+connect("/ws/monitor", show, (_open, code) => {
+  ended = [4401, 4403].includes(code);
+  tellAge();
+});
 setInterval(tellAge, 1000);

@@ -16,6 +16,7 @@ def test_the_monitor_is_for_staff(mei: User, jonas: User, client: Client) -> Non
     assert client.get("/admin/asr/monitor/").status_code == 302
     client.force_login(jonas)
     assert client.get("/admin/asr/monitor/").status_code == 302
+    assert client.get("/admin/asr/monitor/history").status_code == 302
     assert "Monitor" not in client.get("/").content.decode()
     client.force_login(mei)
     assert client.get("/admin/asr/monitor/").status_code == 200
@@ -63,6 +64,36 @@ async def test_it_follows_and_tells_when_no_data_comes(page: Page) -> None:
     await expect(page.locator(".freshness")).to_contain_text("Following")
     await page.clock.fast_forward(12_000)
     await expect(page.locator(".freshness")).to_contain_text("No data since")
+
+
+async def test_the_load_is_drawn_and_told_as_a_table_with_the_reasons_for_each_limit(page: Page) -> None:
+    lately = {
+        "rows": [[1_700_000_000.0 + 5 * number, 4 - number // 2, number, 2 * number] for number in range(4)],
+        "changes": [[1_700_000_010.0, "gpu:8000", 3, "out of memory <b>once</b>"]],
+    }
+    await page.route("**/admin/asr/monitor/history?*", lambda route: route.fulfill(json=lately))
+    await page.goto("/admin/asr/monitor/")
+    chart = page.locator("#chart")
+    await expect(chart.locator("canvas")).to_be_visible()
+    await expect(chart.locator(".changes tr td")).to_have_text(
+        [re.compile(r"\d"), "gpu:8000", "3", "out of memory <b>once</b>"]
+    )
+    await chart.get_by_text("The same as a table").click()
+    numbers = await chart.locator(".rows tr").all_inner_texts()
+    assert [line.split("\t")[1:] for line in numbers] == [
+        ["3", "3", "6"],
+        ["3", "2", "4"],
+        ["4", "1", "2"],
+        ["4", "0", "0"],
+    ]
+    async with page.expect_request("**/history?minutes=1440"):
+        await chart.get_by_label("day").check()
+
+
+async def test_who_may_not_follow_any_more_is_told(page: Page) -> None:
+    await page.route_web_socket("/ws/monitor", lambda socket: socket.close(code=4401))
+    await page.goto("/admin/asr/monitor/")
+    await expect(page.locator(".freshness")).to_have_text("Not followed any more: sign in again.")
 
 
 def test_staff_change_the_limit_while_it_runs_but_not_above_what_the_settings_say(

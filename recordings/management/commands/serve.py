@@ -27,6 +27,7 @@ from recordings.runner import AlreadyRunning, only_runner, runner
 from recordings.transcribing import run_transcription
 from recordings.tus import remove_expired
 from transcription import service
+from transcription.history import keep_history
 
 MAX_MESSAGE_BYTES = 256 * 1024  # of one on a WebSocket: frames of sound have 16 KB at most
 GRACE = 10  # seconds that open requests get when the server is told to stop
@@ -62,7 +63,7 @@ class Command(BaseCommand):
         async with service.running(), asyncio.TaskGroup() as tasks:
             tasks.create_task(runner.run(in_line, run_transcription, service.total_limit))
             await patiently(live.take_up_all)
-            beside = [tasks.create_task(make_copies()), tasks.create_task(make_second_passes())]
+            beside = [tasks.create_task(work()) for work in (make_copies, make_second_passes, keep_history)]
             self.stdout.write(f"\n  Stile 听序 is ready. Sign in, once, with\n\n    {link}\n")
             self.stdout.flush()
             for number in (signal.SIGINT, signal.SIGTERM):

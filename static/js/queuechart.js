@@ -1,0 +1,61 @@
+// The monitor's chart: limit, busy slots and waiting calls over time, asked for again every few seconds; and as tables.
+import uPlot from "../vendor/uplot/dist/uPlot.esm.js";
+
+const EVERY = 5_000; // ms
+const HEIGHT = 220; // px
+const section = document.getElementById("chart");
+const holder = section.querySelector(".plot");
+const rowsBody = section.querySelector(".rows"), changesBody = section.querySelector(".changes");
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const language = document.documentElement.lang;
+let plot = null, data = [[], [], [], []];
+
+const minutes = () => section.querySelector("[name=minutes]:checked").value;
+const moment = (seconds) => new Date(seconds * 1000).toLocaleTimeString(language);
+const minute = (seconds) => new Date(seconds * 1000).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit" });
+const number = (_plot, value) => value ?? "–";
+
+function draw() {
+  const style = getComputedStyle(section);
+  const color = (name) => style.getPropertyValue(name).trim();
+  const axis = { stroke: color("--body-fg"), grid: { stroke: color("--hairline-color"), width: 1 }, ticks: { show: false } };
+  const stepped = uPlot.paths.stepped({ align: 1 });
+  plot?.destroy();
+  plot = new uPlot({
+    width: holder.clientWidth,
+    height: HEIGHT,
+    scales: { y: { range: (_plot, _low, high) => [0, Math.max(2, high) * 1.1] } },
+    axes: [{ ...axis, values: (_plot, ticks) => ticks.map(minute) }, { ...axis, size: 40, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000] }],
+    series: [
+      { label: section.dataset.when, value: (_plot, seconds) => (seconds == null ? "–" : moment(seconds)) },
+      { label: section.dataset.limit, value: number, stroke: color("--chart-limit"), width: 2, dash: [6, 4], paths: stepped },
+      { label: section.dataset.active, value: number, stroke: color("--chart-active"), width: 2, paths: stepped },
+      { label: section.dataset.queued, value: number, stroke: color("--chart-queued"), fill: color("--chart-area"), width: 1 },
+    ],
+  }, data, holder);
+}
+
+function fill(body, lines) {
+  body.replaceChildren(...lines.map((line) => {
+    const row = document.createElement("tr");
+    row.append(...line.map((text) => Object.assign(document.createElement("td"), { textContent: text })));
+    return row;
+  }));
+}
+
+async function look() {
+  const answer = await fetch(`${section.dataset.history}?minutes=${minutes()}`, { redirect: "error" }).catch(() => null);
+  if (!answer?.ok) return; // the page says already that nothing comes any more
+  const { rows, changes } = await answer.json();
+  data = [0, 1, 2, 3].map((column) => rows.map((row) => row[column]));
+  if (plot) plot.setData(data);
+  else draw();
+  fill(rowsBody, rows.toReversed().map(([at, ...numbers]) => [moment(at), ...numbers]));
+  fill(changesBody, changes.toReversed().map(([at, ...what]) => [moment(at), ...what]));
+}
+
+section.addEventListener("change", look);
+dark.addEventListener("change", draw);
+new ResizeObserver(() => plot?.setSize({ width: holder.clientWidth, height: HEIGHT })).observe(holder);
+look();
+setInterval(look, EVERY);
