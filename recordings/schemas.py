@@ -136,9 +136,11 @@ class UploadForm(UploadOptions):
 
 
 class UploadMetadata(UploadOptions):
-    """`ask`: where you have the same bytes already, the upload waits whole for an answer, and names that recording."""
+    """`ask`: where you have the same bytes already, the upload waits whole for an answer, and names that recording.
+    `source`: what a page has recorded comes from the browser; whatever comes with a token, from the API."""
 
     duplicate: Literal["allow", "reuse", "ask"] = "allow"
+    source: Literal["upload", "browser"] = "upload"
 
 
 class RecordingPatch(BaseModel):

@@ -350,15 +350,13 @@ async def _make_recording(caller: Caller, upload: Upload, **instead: str) -> int
     name, options = _options(upload.metadata)
     wanted = options.model_dump() | instead
     asking = wanted["duplicate"] == "ask"
+    if asking:
+        wanted["duplicate"] = "reuse"
+    if caller.token:
+        wanted["source"] = Recording.Source.API
     file = await asyncio.to_thread(_LinkedPart, upload, name)
     try:
-        recording, new = await accept_upload(
-            caller.user,
-            file,
-            source=Recording.Source.API if caller.token else Recording.Source.UPLOAD,
-            upload=upload,
-            **wanted | {"duplicate": "reuse" if asking else wanted["duplicate"]},
-        )
+        recording, new = await accept_upload(caller.user, file, upload=upload, **wanted)
     except Problem as problem:
         if problem.status in BAD_FILE:
             await sync_to_async(upload.discard)()

@@ -1,6 +1,6 @@
-"""The pages of live captions: who speaks, who watches, and the overlay for streaming software.
+"""The pages that listen: the recorder, and live captions: who speaks, who watches, the overlay for streaming software.
 
-What happens on them comes over the sockets of `consumers`; here are only their frames.
+What happens on the latter comes over the sockets of `consumers`; here are only their frames.
 """
 
 import io
@@ -9,6 +9,7 @@ from functools import wraps
 
 import segno
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
@@ -17,6 +18,8 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from recordings.live.journal import HEADER, SECOND
+from recordings.live.session import longest
 from recordings.live.telling import tell_changed
 from recordings.models import LiveSession
 from recordings.templatetags.reading import language_name
@@ -24,6 +27,14 @@ from recordings.text import LANGUAGES
 from recordings.views import Request
 
 SHOWN = 50  # past sessions; the older ones are in the library, as recordings
+
+
+@require_safe
+@login_required
+def record(request: Request) -> HttpResponse:
+    """Without captions: what is recorded stays in the browser until it is sent, as files are."""
+    most = min(longest(), settings.MAX_UPLOAD_BYTES - HEADER)
+    return render(request, "live/record.html", {"languages": _languages(), "longest": int(most / SECOND)})
 
 
 @never_cache  # going back to the page must not show sessions that have ended since

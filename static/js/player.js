@@ -1,5 +1,6 @@
 // Listening and reading together: the line being spoken is marked, and a click on the text goes there.
 import WaveSurfer from "../vendor/wavesurfer.js/dist/wavesurfer.esm.js";
+import { clock } from "./clock.js";
 import { begin } from "./edit.js";
 import * as find from "./find.js";
 
@@ -9,12 +10,6 @@ const speed = byId("speed"), follow = byId("follow"), jump = byId("jump"), short
 const duration = Number(player.dataset.duration);
 const wordMark = globalThis.Highlight ? new Highlight() : null;
 if (wordMark) CSS.highlights.set("word", wordMark);
-
-const clock = (seconds) => {
-  const whole = Math.floor(seconds), hours = Math.floor(whole / 3600);
-  const minutes = Math.floor(whole / 60) % 60, rest = String(whole % 60).padStart(2, "0");
-  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
-};
 
 // --- the text ---------------------------------------------------------------------------------
 let lines = []; // [{ element, start, words: [[offset, start, end], …] }, …] in order of time

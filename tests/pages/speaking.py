@@ -1,5 +1,6 @@
 """People who speak and watch, as tests need them: browsers at the real product, whose microphone plays a talk."""
 
+import io
 import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import numpy.typing as npt
 from axe_playwright_python.async_playwright import Axe
@@ -43,6 +45,13 @@ class Talk:
 def sound(path: Path) -> Samples:
     with wave.open(str(path)) as file:
         assert file.getframerate() == RATE
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32)
+
+
+def recorded(api: httpx.Client, pk: int) -> Samples:
+    answer = api.get(f"/api/recordings/{pk}/audio", params={"original": "1"})
+    with wave.open(io.BytesIO(answer.content)) as file:
+        assert (file.getframerate(), file.getnchannels()) == (16000, 1)
         return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32)
 
 

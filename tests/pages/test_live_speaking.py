@@ -1,21 +1,29 @@
 """Live captions as people have them: real speech into Chromium's microphone, the real product, a second browser."""
 
-import io
 import time
-import wave
 from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Dialog, Page, async_playwright, expect
 
 from tests.pages.conftest import CHROMIUM, FLAGS
-from tests.pages.speaking import Person, Samples, Talk, lines, make_talk, person, place_in, seconds_recorded, sound
+from tests.pages.speaking import (
+    Person,
+    Samples,
+    Talk,
+    lines,
+    make_talk,
+    person,
+    place_in,
+    recorded,
+    seconds_recorded,
+    sound,
+)
 from tests.product import Product
 from tests.recordings.live_client import speaking
 from tests.speech import word_error_rate
@@ -116,13 +124,6 @@ async def assert_told_soon(page: Page, whisper: WhisperStub) -> None:
     number, at = await page.evaluate("[parseInt(heard[0].node.textContent.match(/[0-9]+/)), heard[0].at]")
     asked = whisper.received[number - 1].at + time.time() - time.monotonic()
     assert 0 < at - asked < 0.1 + 3, whisper.received
-
-
-def recorded(api: httpx.Client, pk: int) -> Samples:
-    answer = api.get(f"/api/recordings/{pk}/audio", params={"original": "1"})
-    with wave.open(io.BytesIO(answer.content)) as file:
-        assert (file.getframerate(), file.getnchannels()) == (16000, 1)
-        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32)
 
 
 def assert_all_heard_in_time(talk: Talk, recording: Samples) -> None:

@@ -11,7 +11,6 @@ const WINDOW = 600; // frames on their way, a minute: what was kept while offlin
 const BATCH = 50; // frames read at once
 const SETTLE = 1_500; // ms in which a server acknowledges what an earlier page has sent
 const DEAF = 15_000; // ms without an answer, though sound is on its way, after which the connection is given up
-const SILENCE = new ArrayBuffer(3200); // in place of a frame that this browser has lost: what follows stays in time
 
 export class Session {
   next = 0; // the number of the frame that comes next
@@ -211,7 +210,7 @@ export class Session {
       const count = Math.min(BATCH, this.#kept - first);
       const frames = await this.store.frames(this.run.key, first, count);
       if (!this.#ready || socket !== this.#socket) continue; // another connection, which begins elsewhere
-      frames.forEach((frame, at) => socket.send(numbered(first + at - this.run.base, frame ?? SILENCE)));
+      frames.forEach((frame, at) => socket.send(numbered(first + at - this.run.base, frame)));
       this.#sent = first + count;
     }
     this.#pumping = false;

@@ -1,6 +1,8 @@
 // Sound that the server has not acknowledged, kept in this browser: it outlives a lost connection and a reload.
 // A frame is found by its run and its number. A run is one press of “Start”: { key, session, base, … }, see session.js.
 
+export const FRAME = 0.1; // seconds of sound
+const SILENCE = new ArrayBuffer(3200); // in place of a frame that this browser has lost: what follows stays in time
 const VERSION = 1;
 const AGAIN = 1_000; // ms until a read that failed is tried again
 const RECENT = 600; // frames that stay in memory as well, a minute: to be sent without reading them again
@@ -47,23 +49,24 @@ export class Store {
     });
   }
 
-  /** Resolves when it is kept. */
+  /** Whether it is kept, as soon as that is known. In memory it is in any case. */
   async put(key, number, frame) {
     const entry = { frame, kept: false };
     this.#memory.set(`${key} ${number}`, entry);
     entry.kept = await this.#write((_, frames) => frames.put(frame, [key, number]));
     const [oldest] = this.#memory;
     if (this.#memory.size > RECENT && oldest[1].kept) this.#memory.delete(oldest[0]);
+    return entry.kept;
   }
 
-  /** `count` frames from this one on, `undefined` for each that is not there. */
+  /** `count` frames from this one on. */
   async frames(key, first, count) {
     const wanted = Array.from({ length: count }, (_, at) => this.#memory.get(`${key} ${first + at}`)?.frame);
     if (wanted.every(Boolean)) return wanted;
     const range = IDBKeyRange.bound([key, first], [key, first + count - 1]);
     const read = await this.#read("frames", (frames) => frames.getAllKeys(range), (frames) => frames.getAll(range));
     read?.[0].forEach(([, number], at) => { wanted[number - first] ??= read[1][at]; });
-    return wanted;
+    return wanted.map((frame) => frame ?? SILENCE);
   }
 
   /** The server has all before this one. */
@@ -82,8 +85,8 @@ export class Store {
   /** The numbers of the first frame and of the one after the last; null where there is none. */
   async extent(key) {
     const range = IDBKeyRange.bound([key], [key, []]);
-    const names = await this.#read("frames", (frames) => frames.getAllKeys(range)) ?? [];
-    return names.length ? { first: names[0][1], next: names.at(-1)[1] + 1 } : null;
+    const ends = await this.#read("frames", (frames) => frames.openKeyCursor(range), (frames) => frames.openKeyCursor(range, "prev"));
+    return ends?.[0] ? { first: ends[0].key[1], next: ends[1].key[1] + 1 } : null;
   }
 
   /** What the requests give, one result or a list; undefined where they fail, also when they are tried again. */
