@@ -11,27 +11,44 @@ nothing: a minute each of silence, noises and music, and how much text is made o
 """
 
 import argparse
+import asyncio
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import av
+import jiwer
 import numpy as np
 import numpy.typing as npt
 from av.audio.resampler import AudioResampler
 from faster_whisper.transcribe import Segment, TranscriptionInfo
 
-from tests.speech import Clip, audioeval, character_error_rate, librivox, word_error_rate
-from transcription.answer import Transcript, TranscriptSegment
+from tests.speech import NUMBERS, Clip, audioeval, character_error_rate, librivox, word_error_rate, words
+from transcription.answer import Transcript, TranscriptSegment, Word
 from transcription.audio import RATE, SpeechReader, wav
 from transcription.doubts import without_inventions
+from transcription.listening import Listener
 from transcription.weights import ensure_weights, weight_folders
 from transcription.whisper_server import Model, load
 
 Sound = npt.NDArray[np.int16]
+SPELT = {word: digits for digits, word in NUMBERS.items()} | {
+    character: str(number) for number, character in enumerate("一二三四五六七八九十", 1)
+}
+
+
+class Heard(NamedTuple):
+    """The text, and what it cost."""
+
+    text: str
+    stretches: int
+    calls: int
+    seconds: float
 
 
 def sound(clip: Clip) -> Sound:
@@ -89,27 +106,45 @@ def compare(
     print(f"{language}: {seconds:.0f} s of recording, cut in {cutting:.1f} s ({seconds / cutting:.0f} times real time)")
     print(f"  {len(sent)} segments of {np.mean(sent):.1f} s on average, {sum(sent):.0f} s sent")
     text, whole = transcribe(model, samples, language)
-    print(f"  whole:    error rate {error_rate(said, text):.4f}, {whole:.1f} s")
-    pieces = [transcribe(model, stretch.samples, language) for stretch in stretches]
-    cut = sum(took for _, took in pieces)
-    print(f"  segments: error rate {error_rate(said, ' '.join(text for text, _ in pieces)):.4f}, {cut:.1f} s")
-    print(f"  segments / whole: {cut / whole:.3f}")
+    print(f"  whole:    error rate {error_rate(said, text):.4f}, {whole:.1f} s", flush=True)
+    for told in (language, ""):
+        cut = heard(model, samples, told)
+        print(f"  segments, {'the language told' if told else 'in any language'}: {cut.calls} calls, ", end="")
+        print(f"error rate {error_rate(said, cut.text):.4f}, {cut.seconds:.1f} s, / whole: {cut.seconds / whole:.3f}")
 
 
-def heard(model: Model, samples: Sound) -> tuple[str, str]:
-    """As the product has it: every stretch of speech by itself, in whatever language, less what the server doubts; and
-    with that."""
-    kept, all_of_it = [], []
-    for stretch in SpeechReader(BytesIO(b"".join(wav(samples))), max_hours=24):
-        segments, info = engine(model, stretch.samples, None)
-        doubted = [
-            TranscriptSegment(one.start, one.end, one.text, one.avg_logprob, one.no_speech_prob, one.compression_ratio)
+def heard(model: Model, samples: Sound, language: str = "") -> Heard:
+    """As the product has it: every stretch by itself, less what the server doubts, what was not understood again."""
+    seconds: list[float] = []
+
+    async def hear(part: Sound) -> Transcript:
+        began = time.perf_counter()
+        segments, info = engine(model, part, language or None)
+        seconds.append(time.perf_counter() - began)
+        return without_inventions(transcript(segments, info.language))
+
+    async def listen() -> Heard:
+        listener = Listener(hear, any_language=not language)
+        stretches = list(SpeechReader(BytesIO(b"".join(wav(samples))), max_hours=24))
+        texts = [(await listener(stretch)).text for stretch in stretches]
+        return Heard(" ".join(texts), len(stretches), len(seconds), sum(seconds))
+
+    return asyncio.run(listen())
+
+
+def transcript(segments: list[Segment], language: str) -> Transcript:
+    return Transcript(
+        " ".join(one.text.strip() for one in segments),
+        language,
+        None,
+        tuple(
+            TranscriptSegment(
+                one.start, one.end, one.text.strip(), one.avg_logprob, one.no_speech_prob, one.compression_ratio
+            )
             for one in segments
-        ]
-        whole = Transcript(" ".join(one.text for one in doubted), info.language, None, tuple(doubted), ())
-        kept.append(without_inventions(whole).text)
-        all_of_it.append(whole.text)
-    return " ".join(kept), " ".join(all_of_it)
+        ),
+        tuple(Word(word.start, word.end, word.word, word.probability) for one in segments for word in one.words or ()),
+    )
 
 
 def mixed(model: Model, minutes: float) -> None:
@@ -121,19 +156,44 @@ def mixed(model: Model, minutes: float) -> None:
 
 
 def tell_mixed(model: Model, how: str, samples: Sound, said: str) -> None:
-    english, chinese = (re.compile(pattern) for pattern in (r"[A-Za-z][A-Za-z']*", r"[\u3400-\u9fff]"))
     print(f"mixed {how}, {len(samples) / RATE:.0f} s")
-    # Clips that come again and again look like a loop of Whisper's: what is doubted is less in real recordings.
-    for name, text in zip(("less doubts", "with doubts"), heard(model, samples), strict=True):
-        words = word_error_rate(" ".join(english.findall(said)), " ".join(english.findall(text)))
-        characters = character_error_rate("".join(chinese.findall(said)), "".join(chinese.findall(text)))
-        print(f"  {name}: error rate of English {words:.4f}, of Chinese {characters:.4f}", flush=True)
+    began = time.perf_counter()
+    once = [
+        engine(model, stretch.samples, None) for stretch in SpeechReader(BytesIO(b"".join(wav(samples))), max_hours=24)
+    ]
+    took = time.perf_counter() - began
+    tell_errors("heard once", said, " ".join(transcript(segments, info.language).text for segments, info in once))
+    twice = heard(model, samples)
+    tell_errors("as the product has it", said, twice.text)
+    print(f"  {twice.calls} calls for {twice.stretches} segments, {twice.seconds / took:.2f} times the engine time")
+
+
+def tell_errors(how: str, said: str, text: str) -> None:
+    """Of each language by itself, in words or characters: wrong, missing, and added in the midst of it."""
+    spoken, found = units(said), units(text)
+    reference, hypothesis = (" ".join(unit for unit, _ in one) for one in (spoken, found))
+    aligned = jiwer.process_words(reference, hypothesis).alignments[0]
+    errors, total = Counter[str](), Counter(language for _, language in spoken)
+    for part in aligned:
+        if part.type == "insert":
+            errors[spoken[min(part.ref_start_idx, len(spoken) - 1)][1]] += part.hyp_end_idx - part.hyp_start_idx
+        elif part.type != "equal":
+            errors.update(language for _, language in spoken[part.ref_start_idx : part.ref_end_idx])
+    rates = ", ".join(f"of {name} {errors[name] / total[name]:.4f}" for name in sorted(total, reverse=True))
+    print(f"  {how}: error rate {rates}", flush=True)
+
+
+def units(text: str) -> list[tuple[str, str]]:
+    """English words and Chinese characters with their language; numbers as digits, however they are spelt."""
+    found = re.findall(r"[a-z']+|[\u3400-\u9fff]|\d", words(text))
+    spelt = [(SPELT.get(unit, unit), "Chinese" if unit > "z" else "English") for unit in found]
+    return [(digit, language) for unit, language in spelt for digit in (unit if unit.isdigit() else [unit])]
 
 
 def quiet(model: Model) -> None:
     samples, said = recording(librivox() + audioeval("en"), 1)
     for part in (1, 50, 200, 500):
-        rate = word_error_rate(said, heard(model, (samples / part).astype(np.int16))[0])
+        rate = word_error_rate(said, heard(model, (samples / part).astype(np.int16)).text)
         print(f"quiet: at 1/{part} of its loudness, at most {np.abs(samples).max() // part}: error rate {rate:.4f}")
 
 
@@ -141,7 +201,7 @@ def nothing(model: Model) -> None:
     for name, samples in sounds_without_speech().items():
         stretches = list(SpeechReader(BytesIO(b"".join(wav(samples))), max_hours=24))
         sent = sum(stretch.end - stretch.start for stretch in stretches)
-        text, _ = heard(model, samples)
+        text = heard(model, samples).text
         whole = " ".join(segment.text for segment in engine(model, samples, None)[0])
         print(f"nothing: {name:<14}{sent:>5.1f} of 60 s sent, {len(text.split())} words: {text[:60]!r}")
         print(f"         {'':<14}without any of it {len(whole.split())} words: {whole[:60]!r}")

@@ -15,9 +15,10 @@ from django.utils import timezone
 
 from transcription import service
 from transcription.answer import Transcript
-from transcription.audio import SpeechReader, Stretch, wav
+from transcription.audio import RATE, Samples, SpeechReader, Stretch, wav
 from transcription.errors import TranscriptionError, Withdrawn
 from transcription.line import Lane
+from transcription.listening import Listener
 
 from .events import recording_changed
 from .models import Recording, Segment, Transcription, kept_words
@@ -72,6 +73,7 @@ async def _transcribe(job: Transcription, stopping: Callable[[], bool]) -> None:
     done = {index async for index in job.segments.values_list("index", flat=True)}
     total = 0
     room = asyncio.Semaphore(service.total_limit() + 1)  # bounds memory; one more than fits, so that no permit idles
+    listen = _listener(job, stopping)
     original = job.recording.original
     file = await asyncio.to_thread(original.storage.open, str(original.name))
     async with speech_in(cast(BinaryIO, file), stopping) as (reader, stretches), asyncio.TaskGroup() as tasks:
@@ -81,16 +83,16 @@ async def _transcribe(job: Transcription, stopping: Callable[[], bool]) -> None:
             total += 1
             if stretch.index not in done:
                 await room.acquire()
-                tasks.create_task(_segment(job, stretch, stopping)).add_done_callback(lambda _: room.release())
+                tasks.create_task(_segment(job, stretch, listen)).add_done_callback(lambda _: room.release())
     if not stopping():
         await patiently(lambda: _finish(job, total, reader))
 
 
-async def _segment(job: Transcription, stretch: Stretch, stopping: Callable[[], bool]) -> None:
-    try:
-        transcript = await service.transcribe_audio(
-            b"".join(wav(stretch.samples)),
-            seconds=stretch.end - stretch.start,
+def _listener(job: Transcription, stopping: Callable[[], bool]) -> Listener:
+    async def hear(samples: Samples) -> Transcript:
+        return await service.transcribe_audio(
+            b"".join(wav(samples)),
+            seconds=len(samples) / RATE,
             lane=cast(Lane, job.lane),
             owner=f"user:{job.recording.owner_id}",
             language=job.language,
@@ -99,6 +101,13 @@ async def _segment(job: Transcription, stretch: Stretch, stopping: Callable[[], 
             durable=True,
             withdrawn=stopping,
         )
+
+    return Listener(hear, any_language=not job.language)
+
+
+async def _segment(job: Transcription, stretch: Stretch, listen: Listener) -> None:
+    try:
+        transcript = await listen(stretch)
     except Withdrawn:
         return
     await patiently(lambda: sync_to_async(_commit)(job, stretch, transcript))

@@ -29,7 +29,7 @@ def cut(speech: Probabilities, samples: Sound | None = None, *, piece: int = 128
     cuts = []
     for at in range(0, len(speech) + 1, piece):
         part, chances = sound[at * WINDOW : (at + piece) * WINDOW], speech[at : at + piece]
-        for first, taken in segmenter.push(part, chances, last=at + piece > len(speech)):
+        for first, taken, _ in segmenter.push(part, chances, last=at + piece > len(speech)):
             cuts.append((first / RATE, (first + len(taken)) / RATE))
     return cuts
 
@@ -106,7 +106,7 @@ def test_every_recording_is_cut_without_loss_overlap_or_chance(
     cuts = cut(speech, sound, max_seconds=max_seconds)
 
     assert cuts == cut(speech, sound, piece=piece, max_seconds=max_seconds)
-    assert all(0 < end - start <= max_seconds for start, end in cuts)
+    assert all(0 < round(end - start, 9) <= max_seconds for start, end in cuts)  # 12.000000000000002 is 12
     assert all(before[1] <= after[0] for before, after in pairwise(cuts))
     sent = np.zeros(len(speech), bool)
     for start, end in cuts:

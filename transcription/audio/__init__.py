@@ -3,6 +3,7 @@
 from transcription.audio.playable import write_playable
 from transcription.audio.probe import AudioInfo, probe
 from transcription.audio.reader import SpeechReader, Stretch, wav, wav_header
+from transcription.audio.segmenter import Samples
 from transcription.audio.vad import RATE
 
-__all__ = ["RATE", "AudioInfo", "SpeechReader", "Stretch", "probe", "wav", "wav_header", "write_playable"]
+__all__ = ["RATE", "AudioInfo", "Samples", "SpeechReader", "Stretch", "probe", "wav", "wav_header", "write_playable"]

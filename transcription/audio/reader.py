@@ -24,12 +24,16 @@ _BLOCK = 128 * WINDOW  # samples, 4.1 s: enough at once for the voice activity t
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Speech between two cuts. Times are seconds of the recording, samples 16 kHz mono."""
+    """Speech between two cuts. Times are seconds of the recording, samples 16 kHz mono.
+
+    utterances: what lies between its pauses, in seconds from its start.
+    """
 
     index: int
     start: float
     end: float
     samples: npt.NDArray[np.int16]
+    utterances: tuple[tuple[float, float], ...]
 
 
 class SpeechReader:
@@ -69,8 +73,8 @@ class SpeechReader:
             self._samples += len(block)
             self._peaks.add(block)
             last = len(block) < _BLOCK
-            for first, samples in self._segmenter.push(block, activity(block), last=last):
-                yield Stretch(index, first / RATE, (first + len(samples)) / RATE, samples)
+            for first, samples, utterances in self._segmenter.push(block, activity(block), last=last):
+                yield Stretch(index, first / RATE, (first + len(samples)) / RATE, samples, utterances)
                 index += 1
 
     def _blocks(self) -> Iterator[npt.NDArray[np.int16]]:

@@ -19,9 +19,13 @@ words.
 Stretches never overlap and together hold every run of speech. What is decided depends on the sound alone,
 never on the size of the pieces it came in: the same file gives the same stretches again, which is how a
 broken-off job goes on.
+
+Within a stretch, the speech between two pauses of `_BREATH` is an utterance: the smallest part that can be
+heard by itself.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +48,15 @@ _ENOUGH = _windows(0.6)
 _EAGERNESS = 0.03  # seconds of pause that one second nearer to the end is worth
 _REACH = _windows(10.0)
 _AHEAD = _windows(1.0)  # how far behind the longest stretch we look, to see a pause there whole
+_BREATH = _windows(0.3)
+
+
+class Cut(NamedTuple):
+    """The index of its first sample in the stream, its samples, and its utterances in seconds from there."""
+
+    first: int
+    samples: Samples
+    utterances: tuple[tuple[float, float], ...]
 
 
 class Segmenter:
@@ -57,19 +70,19 @@ class Segmenter:
         self._samples: Samples = np.empty(0, np.int16)
         self._speech: Probabilities = np.empty(0, np.float32)
 
-    def push(self, samples: Samples, speech: Probabilities, *, last: bool = False) -> Iterator[tuple[int, Samples]]:
+    def push(self, samples: Samples, speech: Probabilities, *, last: bool = False) -> Iterator[Cut]:
         """Take the next samples and the probability of speech of each of their windows; yield what is
         ready.
 
-        A stretch is the index of its first sample in the stream, and its samples. All but the `last`
-        piece must be multiples of WINDOW long.
+        All but the `last` piece must be multiples of WINDOW long.
         """
         self._samples = np.concatenate((self._samples, samples))
         self._speech = np.concatenate((self._speech, speech))
         while (cut := self._cut(last)) is not None:
             start, end = cut
             if end > start:
-                yield (self._base + start) * WINDOW, self._samples[start * WINDOW : end * WINDOW].copy()
+                samples = self._samples[start * WINDOW : end * WINDOW].copy()
+                yield Cut((self._base + start) * WINDOW, samples, _utterances(self._speech[start:end]))
             self._base += end
             self._samples = self._samples[end * WINDOW :]
             self._speech = self._speech[end:]
@@ -110,6 +123,19 @@ class Segmenter:
         end = first + 2 + int(np.argmin(energy))
         self._speech[end] = 1.0
         return end
+
+
+def _utterances(speech: Probabilities) -> tuple[tuple[float, float], ...]:
+    """Each with half of the pause on either side, at most _PADDING."""
+    runs, size = _runs(speech, last=True)
+    if not len(runs):
+        return ()
+    parted = np.flatnonzero(runs[1:, 0] - runs[:-1, 1] >= _BREATH)
+    starts, ends = runs[np.append(0, parted + 1), 0], runs[np.append(parted, -1), 1]
+    before = np.minimum(_PADDING, np.append(starts[0], (starts[1:] - ends[:-1]) // 2))
+    after = np.minimum(_PADDING, np.append((starts[1:] - ends[:-1]) // 2, size - ends[-1]))
+    edges = np.stack((starts - before, ends + after), axis=1) * WINDOW / RATE
+    return tuple((float(start), float(end)) for start, end in edges)
 
 
 def _runs(speech: Probabilities, last: bool) -> tuple[npt.NDArray[np.intp], int]:

@@ -1,0 +1,121 @@
+"""Hears what was not understood a second time, by itself: so a recording that mixes languages keeps them all.
+
+Whisper takes all that it is sent, up to 30 s, for one language. What is said in another then comes out as improbable
+words (Chinese as pinyin), or is left out; and of somebody who repeats something it leaves out the repetitions, or runs
+into a loop, which `doubts` takes out. An utterance that stands out so is sent again alone, in whatever language. In a
+recording of one language that is rare; where it comes to nothing, it is soon given up.
+"""
+
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from .answer import Transcript, Word
+from .audio import RATE, Samples, Stretch
+from .doubts import join
+from .errors import AnswerError
+
+# Measured with `base`, the mean probability of an utterance's words: English in its own language 0.84 to 0.99 (a bare
+# 'Hello world' 0.4 to 0.6), Chinese taken for English 0.41 to 0.62, Chinese by itself 0.53 to 0.85.
+DOUBTFUL = 0.65
+SURE = 0.5  # words where none were heard before: of noise, Whisper is less sure than that
+SHORTEST = 0.8  # seconds: of shorter ones Whisper cannot tell the language
+
+# How often a second hearing may come to nothing: twice, once in ten stretches, and once for each that was worth it.
+# This bounds the time it costs where nothing is to be gained.
+FIRST_CREDIT, CREDIT = 2.0, 0.1
+
+Hear = Callable[[Samples], Awaitable[Transcript]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An utterance, and which of the transcript's words and what of its text belong to it."""
+
+    start: float
+    end: float
+    words: slice
+    text: slice
+
+
+class Listener:
+    """Hears the stretches of one recording. `any_language`: nobody said which is spoken."""
+
+    def __init__(self, hear: Hear, *, any_language: bool) -> None:
+        self._hear = hear
+        self._any_language = any_language
+        self._credit = FIRST_CREDIT
+
+    async def __call__(self, stretch: Stretch) -> Transcript:
+        """What is said in the stretch. Raises what hearing it raises; that parts are refused only leaves them as they
+        were."""
+        transcript = await self._hear(stretch.samples)
+        self._credit += CREDIT
+        for part in reversed(_parts(transcript, stretch.utterances)):  # from the end: earlier parts keep their place
+            if self._is_doubtful(part, transcript.words[part.words]):
+                transcript = await self._heard_again(transcript, part, stretch)
+        return transcript
+
+    def _is_doubtful(self, part: Part, words: Sequence[Word]) -> bool:
+        if part.end - part.start < SHORTEST or self._credit < 1:
+            return False
+        return not words or (self._any_language and _probability(words) < DOUBTFUL)
+
+    async def _heard_again(self, transcript: Transcript, part: Part, stretch: Stretch) -> Transcript:
+        try:
+            again = await self._hear(stretch.samples[round(part.start * RATE) : round(part.end * RATE)])
+        except AnswerError:
+            again = replace(transcript, words=())
+        if _is_better(again, transcript, part):
+            self._credit += 1
+            return _mended(transcript, part, again)
+        self._credit -= 1
+        return transcript
+
+
+def _parts(transcript: Transcript, utterances: Sequence[tuple[float, float]]) -> list[Part]:
+    """The transcript by utterances; none where it cannot be told apart: there is only one, or no words with times."""
+    words, text = transcript.words, transcript.text
+    places, at = [], 0
+    for word in words:
+        spelt = word.word.strip()
+        at = text.find(spelt, at)
+        if at < 0:
+            return []
+        places.append(at)
+        at += len(spelt)
+    if len(utterances) < 2 or bool(words) != bool(text):
+        return []
+    middles = [(word.start + word.end) / 2 for word in words]
+    borders = [bisect_left(middles, (before[1] + after[0]) / 2) for before, after in pairwise(utterances)]
+    places.append(len(text))
+    return [
+        Part(start, end, slice(first, last), slice(places[first], places[last]))
+        for (start, end), (first, last) in zip(utterances, pairwise([0, *borders, len(words)]), strict=True)
+    ]
+
+
+def _probability(words: Sequence[Word]) -> float:
+    """Of a word on average; what the server does not tell is sure."""
+    return sum(1.0 if word.probability is None else word.probability for word in words) / len(words)
+
+
+def _is_better(again: Transcript, transcript: Transcript, part: Part) -> bool:
+    """In its own language an utterance is heard best among the others, so it takes another one to be better."""
+    words = transcript.words[part.words]
+    if not again.words or not any(letter.isalnum() for letter in again.text):
+        return False
+    if not words:
+        return _probability(again.words) > SURE
+    return again.language != transcript.language and _probability(again.words) > _probability(words)
+
+
+def _mended(transcript: Transcript, part: Part, again: Transcript) -> Transcript:
+    words, text = transcript.words, transcript.text
+    found = [replace(word, start=part.start + word.start, end=part.start + word.end) for word in again.words]
+    return replace(
+        transcript,
+        text=join((text[: part.text.start].strip(), again.text, text[part.text.stop :].strip())),
+        words=(*words[: part.words.start], *found, *words[part.words.stop :]),
+    )
