@@ -3,13 +3,15 @@
 import { connect } from "./socket.js";
 
 const SETTLE = 100; // ms, in which one change's several messages come
+const SIGNED_OUT = 4401; // the socket's close code
 const OWN_PAUSE = 1000, LINE_PAUSE = 4000; // ms between two requests for one piece, at most
 const rows = document.getElementById("rows");
 const text = document.getElementById("text"); // swapped for newer ones of the same recording
 const asked = new Map(); // piece id -> when it last asked for itself, and when it is due again
 
-/** A menu is not taken from under somebody's pointer, nor a line from under their cursor: the newer piece comes after. */
-const held = (piece) => piece.querySelector("details[open], .editing");
+/** A menu is not taken from under somebody's pointer, nor a line from under their cursor, nor what they press: the newer
+ *  piece comes after. */
+const held = (piece) => piece.querySelector("details[open], .editing, :active");
 
 /** Have a piece ask for itself again: soon, or `pause` after it last did. */
 export function refresh(id, pause) {
@@ -83,9 +85,10 @@ function onMessage(message) {
   if (message.queue) for (const piece of moved()) refresh(piece.id, LINE_PAUSE);
 }
 
-function onState(open) {
+function onState(open, code) {
   document.documentElement.toggleAttribute("data-offline", !open);
-  if (open) for (const piece of moved()) refresh(piece.id, 0); // whatever happened meanwhile
+  if (!open && code !== SIGNED_OUT) return;
+  for (const piece of moved()) refresh(piece.id, 0); // whatever happened meanwhile; else to be led to the sign-in
 }
 
 connect("/ws/recordings", onMessage, onState);
