@@ -124,7 +124,8 @@ def watching(api: httpx.Client, session: str, after: int | None = None) -> Abstr
 class Stubborn:
     """Speaks until all is acknowledged, whatever breaks: comes back, resumes, and sends again what was not.
 
-    `told`: by all its sockets. `cut()` breaks the connection as a network does, without a word.
+    `told`: by all its sockets; `sent`: frames over all of them. `cut()` breaks the connection as a network does,
+    without a word; `connected` says whether there is one. All sound is sent, but no stop, until `may_stop` is set.
     """
 
     def __init__(self, api: httpx.Client, sound: npt.NDArray[np.int16], pace: float) -> None:
@@ -135,9 +136,16 @@ class Stubborn:
         self._began: float | None = None
         self.session: str | None = None
         self.next_seq = 0
+        self.sent = 0
         self.told: list[Message] = []
         self.close_codes: list[int | None] = []
+        self.may_stop = asyncio.Event()
+        self.may_stop.set()
         self._current: Client | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self._current is not None
 
     async def run(self) -> Message:
         """Until the server says that it is done."""
@@ -148,6 +156,7 @@ class Stubborn:
                     try:
                         return await self._speak(client)
                     finally:
+                        self._current = None
                         self.close_codes.append(client.socket.close_code)
             except (OSError, ConnectionClosed, InvalidStatus, InvalidMessage, httpx.HTTPError):
                 await asyncio.sleep(0.2)
@@ -179,4 +188,6 @@ class Stubborn:
             spoken = self._began + (number + 1) * FRAME / 16000 / self._pace
             await asyncio.sleep(spoken - loop.time())
             await client.socket.send(frame)
+            self.sent += 1
+        await self.may_stop.wait()
         await client.send("stop")
