@@ -53,8 +53,8 @@ class Server:
         self.thread = threading.Thread(target=self._serve, daemon=True)
 
     def _serve(self) -> None:
-        asyncio.set_event_loop(self.loop)
-        self.loop.run_until_complete(self.uvicorn.serve([self.socket]))
+        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:  # which ends what sockets leave behind
+            runner.run(self.uvicorn.serve([self.socket]))
 
     async def do(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` where the product would: on the server's own loop."""
