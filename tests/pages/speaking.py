@@ -55,8 +55,8 @@ def recorded(api: httpx.Client, pk: int) -> Samples:
         return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32)
 
 
-def make_talk(path: Path, numbers: list[int]) -> Talk:
-    clips, starts, parts = [], [], [np.zeros(int(LEAD * RATE), np.float32)]
+def make_talk(path: Path, numbers: list[int], lead: float = LEAD) -> Talk:
+    clips, starts, parts = [], [], [np.zeros(int(lead * RATE), np.float32)]
     for number in numbers:
         clip = librivox()[number]
         clips.append(clip)

@@ -8,12 +8,12 @@ export function claim({ key }) {
   navigator.locks.request(key, () => new Promise(() => {}));
 }
 
-/** [run, frames kept of it] of each run that is no window's. One without sound is forgotten. */
+/** [run, frames kept of it] of each run that is no window's. One without sound, or thrown away, is forgotten. */
 export async function leftBehind(store) {
   const { held } = await navigator.locks.query(), left = [];
   for (const run of await store.runs()) {
     if (held.some(({ name }) => name === run.key)) continue;
-    const extent = await store.extent(run.key);
+    const extent = run.discarded ? null : await store.extent(run.key);
     if (extent) left.push([run, extent.next - extent.first]);
     else await store.forget(run.key);
   }
@@ -30,10 +30,13 @@ export function addRow({ title, began }) {
 }
 
 /** Throw the run away, unless the person takes it back within ten seconds. */
-export function discard(row, store, { key }) {
+export function discard(row, store, run) {
+  claim(run);
   row.hidden = true;
+  store.keep({ ...run, discarded: true }); // a page that is left has no time for more
   say(row.dataset.deleted, (undone) => {
     row.hidden = !undone;
-    if (!undone) store.forget(key);
+    if (undone) store.keep(run);
+    else store.forget(run.key);
   });
 }
