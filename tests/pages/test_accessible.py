@@ -36,6 +36,7 @@ async def test_no_page_keeps_anybody_out(
         "/?q=nothing+that+was+ever+said",
         f"/recordings/{shelf.pk}",
         f"/recordings/{shelf.pk}/transcriptions",
+        "/record",
         "/live",
         f"/live/{session.pk}",
         f"/live/{session.pk}/overlay",

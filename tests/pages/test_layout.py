@@ -53,7 +53,7 @@ async def test_the_tab_key_passes_skip_link_navigation_files_and_first_title_in_
 ) -> None:
     await page.goto("/")
     passed = []
-    for _ in range(12):
+    for _ in range(14):
         await page.keyboard.press("Tab")
         passed.append(await page.evaluate("document.activeElement.textContent.trim() || document.activeElement.id"))
         assert await page.evaluate("getComputedStyle(document.activeElement).outlineWidth") == "2px"

@@ -36,7 +36,8 @@ def statuses(client: Client, session: LiveSession) -> set[int]:
 
 def test_a_session_is_for_its_owner_until_it_is_public(mei: User, jonas: User, client: Client) -> None:
     session = make_session(mei, title="Board meeting")
-    assert client.get("/live")["Location"].startswith("/accounts/login")
+    for page in ("/record", "/live"):
+        assert client.get(page)["Location"].startswith("/accounts/login")
     assert statuses(client, session) == {404}
     client.force_login(jonas)
     assert statuses(client, session) == {404}
@@ -132,13 +133,16 @@ async def test_the_pages_hold_together(page: Page, mei: User, server: Server, la
     await sync_to_async(ended)(mei, "产品周会" * 20)
     cookies = {"django_language": language, "theme": theme}
     await page.context.add_cookies([{"name": n, "value": v, "url": server.url} for n, v in cookies.items()])
-    for path in ("/live", f"/live/{session.pk}", f"/live/{session.pk}/overlay"):
+    for path in ("/record", "/live", f"/live/{session.pk}", f"/live/{session.pk}/overlay"):
         await page.goto(path)
         assert await page.evaluate("document.documentElement.lang") == language
         for width in (320, 390, 768, 1280):
             await page.set_viewport_size({"width": width, "height": 800})
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (path, width)
         await assert_accessible(page)
+    await page.goto("/record")
+    words = "开始录音" if language == "zh-hans" else "Start recording"
+    await expect(page.get_by_role("button", name=words)).to_be_visible()
     await page.goto("/live")
     words = "开始字幕" if language == "zh-hans" else "Start captions"
     await expect(page.get_by_role("button", name=words)).to_be_visible()

@@ -15,6 +15,8 @@ from recordings.models import LiveSession
 from tests.pages.conftest import CHROMIUM, FLAGS, Server, note_faults, session_cookies
 from tests.pages.speaking import assert_accessible, lines, seconds_recorded
 
+STARTS = {"/live": "Start captions", "/record": "Start recording"}  # the pages with a microphone, and their button
+
 
 class Stage:
     """The server's side of a page's sockets, the newest of which is spoken to. Of each: `paths`, where it asked to;
@@ -80,7 +82,7 @@ def session(mei: User) -> LiveSession:
 async def opened(page: Page, stage: Stage, path: str) -> None:
     await page.route_web_socket("**/ws/live**", stage.take)
     await page.goto(path)
-    if path != "/live":  # there, somebody has to press a button first
+    if path not in STARTS:  # there, somebody has to press a button first
         await stage.opened(1)
 
 
@@ -271,6 +273,7 @@ REFUSED = """
 """
 
 
+@pytest.mark.parametrize("path", STARTS)
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
@@ -280,23 +283,24 @@ REFUSED = """
     ],
 )
 async def test_a_microphone_that_cannot_be_had_is_told(
-    page: Page, stage: Stage, mei: User, fault: str, words: str
+    page: Page, stage: Stage, mei: User, fault: str, words: str, path: str
 ) -> None:
     await page.add_init_script(REFUSED % fault)
-    await opened(page, stage, "/live")
-    await page.get_by_role("button", name="Start captions").click()
+    await opened(page, stage, path)
+    await page.get_by_role("button", name=STARTS[path]).click()
     await expect(page.get_by_text(words)).to_be_visible()
-    await expect(page.get_by_role("button", name="Start captions")).to_be_enabled()
+    await expect(page.get_by_role("button", name=STARTS[path])).to_be_enabled()
     assert stage.paths == []
 
 
-async def test_silence_is_told_before_and_after_the_start(page: Page, stage: Stage, mei: User) -> None:
+@pytest.mark.parametrize("path", STARTS)
+async def test_silence_is_told_before_and_after_the_start(page: Page, stage: Stage, mei: User, path: str) -> None:
     await page.add_init_script(SILENT)
-    await opened(page, stage, "/live")
+    await opened(page, stage, path)
     await page.get_by_role("button", name="Test the microphone").click()
     await expect(page.get_by_text("We can’t hear anything.", exact=True)).to_be_visible()
     await page.evaluate("const now = Date.now; Date.now = () => now() + (window.ahead ?? 0)")
-    await page.get_by_role("button", name="Start captions").click()
+    await page.get_by_role("button", name=STARTS[path]).click()
     await seconds_recorded(page, 1)
     await page.evaluate("window.ahead = 11_000")
     await expect(page.get_by_text("Is the right microphone selected?")).to_be_visible()
@@ -313,12 +317,13 @@ async def test_the_microphone_needs_a_safe_origin(server: Server, mei: User, set
         page = await context.new_page()
         faults: list[str] = []
         note_faults(page, address, faults)
-        await page.goto("/live")
-        words = "Your browser allows the microphone only over HTTPS or on localhost."
-        await expect(page.get_by_text(words)).to_be_visible()
-        await expect(page.get_by_text("https://")).to_be_visible()
-        for button in ("Start captions", "Test the microphone", "Continue here"):
-            await expect(page.get_by_role("button", name=button)).to_be_hidden()
+        for path, start in STARTS.items():
+            await page.goto(path)
+            words = "Your browser allows the microphone only over HTTPS or on localhost."
+            await expect(page.get_by_text(words)).to_be_visible()
+            await expect(page.get_by_text("https://")).to_be_visible()
+            for button in (start, "Test the microphone", "Continue here"):
+                await expect(page.get_by_role("button", name=button)).to_be_hidden()
         assert [fault for fault in faults if "Cross-Origin-Opener-Policy" not in fault] == []  # it needs one, too
         await browser.close()
 
