@@ -41,6 +41,7 @@ class Product:
         self.port = free_port()
         self.log = data_dir / "server.log"
         bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        self._tokens: dict[str, str] = {}
         self.environment = bare | {"DATA_DIR": str(data_dir), "PORT": str(self.port)} | environment
 
     @property
@@ -95,9 +96,10 @@ class Product:
         ).stdout
 
     def client(self, user: str = "mei") -> httpx.Client:
-        """An HTTP client with a token of this user's."""
-        token = self.manage("create_token", user).strip()
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+        """An HTTP client with a token of this user's, which is made once: it takes a process a second or two."""
+        if user not in self._tokens:
+            self._tokens[user] = self.manage("create_token", user).strip()
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self._tokens[user]}"}, timeout=60)
 
 
 def upload(api: httpx.Client, path: Path, **fields: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,21 +20,31 @@ from tests.speech import librivox
 from tests.whisper_stub import WhisperStub, http, said
 
 
+@pytest.fixture(scope="module")
+def two_recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a product leaves on disk that has transcribed them."""
+    folder = tmp_path_factory.mktemp("two") / "data"
+    with (
+        WhisperStub(seconds=0.02, replies=said("first")) as stub,
+        Product(folder, ASR_API_URL=stub.url) as product,
+        product.client() as api,
+    ):
+        for clip in librivox()[:2]:
+            transcribed(api, upload(api, clip.path)["id"])
+    return folder
+
+
 @pytest.fixture
 def stub() -> Iterator[WhisperStub]:
-    with WhisperStub(seconds=0.02, replies=said("first")) as running:
+    with WhisperStub(seconds=0.02, replies=said("second")) as running:
         yield running
 
 
 @pytest.fixture
-def product(stub: WhisperStub, tmp_path: Path) -> Product:
-    """Stopped, with two transcribed recordings."""
-    product = Product(tmp_path / "data", ASR_API_URL=stub.url, ASR_RETRY_DELAY="0.01")
-    with product, product.client() as api:
-        for clip in librivox()[:2]:
-            transcribed(api, upload(api, clip.path)["id"])
-    stub.answer(said("second"))
-    return product
+def product(two_recordings: Path, stub: WhisperStub, tmp_path: Path) -> Product:
+    """Stopped, with the two recordings."""
+    folder = shutil.copytree(two_recordings, tmp_path / "data")
+    return Product(folder, ASR_API_URL=stub.url, ASR_RETRY_DELAY="0.01")
 
 
 def retranscribe(product: Product, *arguments: str) -> subprocess.CompletedProcess[str]:
