@@ -86,6 +86,15 @@ def test_a_blip_is_no_speech() -> None:
     assert cut(windows((5, 0), (0.064, 1), (5, 0))) == []
 
 
+def test_an_utterance_lies_between_two_pauses_and_has_half_of_each() -> None:
+    speech = windows((1, 0), (2, 1), (0.2, 0), (2, 1), (0.32, 0), (1, 1), (2, 0), (0.5, 1), (9, 0))
+    ((_, samples, utterances),) = Segmenter().push(np.zeros(len(speech) * WINDOW, np.int16), speech, last=True)
+    assert [edge for utterance in utterances for edge in utterance] == pytest.approx(
+        [0, 4.5, 4.5, 5.9, 7.5, 8.4], abs=0.1
+    )
+    assert utterances[-1][1] == len(samples) / RATE
+
+
 def test_a_limit_too_short_for_speech_is_refused() -> None:
     with pytest.raises(ValueError, match="too short"):
         Segmenter(0.3)
