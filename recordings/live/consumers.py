@@ -38,11 +38,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from accounts.auth import Scope
 from accounts.sockets import NOT_SIGNED_IN, Rightful
+from recordings.live.audience import OFTEN, Audience, viewers
 from recordings.live.journal import SAMPLE
 from recordings.live.refusals import REFUSALS, Refused, refusal
 from recordings.live.session import MAX_FRAME_BYTES, Session
 from recordings.live.sessions import live
-from recordings.live.telling import Message, caption_message, encoded, group
+from recordings.live.telling import Message, caption_message, encoded, group, speaker_group
 from recordings.models import Caption, LiveSession
 from recordings.patience import DATABASE_AWAY, patiently
 from recordings.text import Language, Prompt, Title
@@ -165,6 +166,7 @@ class SpeakerConsumer(Socket):
     scopes = frozenset({Scope.TRANSCRIBE})
     session: Session | None = None
     telling: asyncio.Task[None] | None = None
+    counting: asyncio.Task[None] | None = None
 
     async def admit(self) -> None:
         if code := self.refusal():
@@ -189,8 +191,11 @@ class SpeakerConsumer(Socket):
         self.closed = True
         if self.session:
             self.session.detach(self)
-        if self.telling:
-            self.telling.cancel()
+        for task in (self.telling, self.counting):
+            if task:
+                task.cancel()
+        if self.session:
+            await self.channel_layer.group_discard(speaker_group(self.session.id), self.channel_name)
 
     async def _frame(self, frame: bytes) -> None:
         if self.session is None:
@@ -236,6 +241,8 @@ class SpeakerConsumer(Socket):
         self.session = session
         self.untold: asyncio.Queue[Message | int] = asyncio.Queue(MOST_UNTOLD)
         self.telling = asyncio.create_task(self._tell_all(start))
+        self.audience = Audience()
+        self.counting = asyncio.create_task(self._count_viewers(session.id))
         await session.attach(self)
 
     async def _session(self, start: Start) -> Session | LiveSession:
@@ -269,6 +276,8 @@ class SpeakerConsumer(Socket):
         if self.session and self.telling and not self.telling.done():
             self.session.detach(self)
             self.telling.cancel()
+            if self.counting:
+                self.counting.cancel()
             self.telling = asyncio.create_task(self.refuse_now("slow_client"))
 
     async def _tell_all(self, start: Start) -> None:
@@ -281,6 +290,23 @@ class SpeakerConsumer(Socket):
             if what["type"] == "ready" and start.session:
                 await patiently(partial(self.send_snapshot, start.after))
 
+    # --- who watches ---------------------------------------------------------------------------
+
+    async def live_watched(self, event: Message) -> None:
+        self.audience.note(event["process"], event["count"])
+
+    async def _count_viewers(self, session: str) -> None:
+        """Told when it changes. A channel layer that is away holds up no sound, and is joined when it is back."""
+        told = None
+        while True:
+            with suppress(Exception):
+                await self.channel_layer.group_add(speaker_group(session), self.channel_name)
+            await asyncio.sleep(OFTEN)
+            count = self.audience.count()
+            if count != told:
+                told = count
+                self.tell({"type": "viewers", "count": count})
+
 
 class ViewerConsumer(Socket):
     """Who watches: the owner, and anyone who has the link where the session is public. What it sends is dropped.
@@ -292,6 +318,12 @@ class ViewerConsumer(Socket):
     looking: asyncio.Task[None] | None = None
     told_at = 0.0
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:  # however it ends
+            viewers.go(self.session_id, self)
+
     @property
     def session_id(self) -> str:
         return str(self.scope["url_route"]["kwargs"]["session"])
@@ -302,6 +334,7 @@ class ViewerConsumer(Socket):
             raise Refused("bad_message")
         await self.channel_layer.group_add(group(self.session_id), self.channel_name)
         row = await self._watched()
+        viewers.come(self.session_id, self)
         await self.send_snapshot(int(after[0]) if after else None)
         if running := live.get(self.session_id):
             await self.send_message(running.status())

@@ -15,7 +15,12 @@ Message = dict[str, Any]
 
 
 def group(session: str) -> str:
+    """Who watches."""
     return f"live.{session}"
+
+
+def speaker_group(session: str) -> str:
+    return f"live.{session}.speaker"
 
 
 def caption_message(caption: Caption | captions.Caption) -> Message:
@@ -38,16 +43,21 @@ def encoded(message: Message) -> str:
 async def tell_viewers(session: str, message: Message) -> None:
     """Never raises, and waits for nobody: a viewer that misses a caption finds out by its index."""
     index = message["index"] if message.get("state") == "final" else None
-    await _send(session, {"type": "live.told", "text": encoded(message), "index": index})
+    await _send(group(session), {"type": "live.told", "text": encoded(message), "index": index})
 
 
 async def tell_changed(session: str) -> None:
     """Who watches looks whether they still may, and whether it has ended."""
-    await _send(session, {"type": "live.look"})
+    await _send(group(session), {"type": "live.look"})
 
 
-async def _send(session: str, event: Message) -> None:
+async def tell_count(session: str, process: str, count: int) -> None:
+    """Who speaks learns how many watch in this process."""
+    await _send(speaker_group(session), {"type": "live.watched", "process": process, "count": count})
+
+
+async def _send(group: str, event: Message) -> None:
     try:
-        await get_channel_layer().group_send(group(session), event)
+        await get_channel_layer().group_send(group, event)
     except Exception:
-        log.exception("Viewers of live session %s could not be told", session)
+        log.exception("%s could not be told", group)

@@ -156,6 +156,7 @@ async def test_others_read_what_is_said_and_the_session_becomes_a_recording(
         await speaker.get_by_label("Anyone with the link can watch").check()
         await expect(speaker.get_by_text("Only you can open")).to_be_hidden()
         await viewer.goto(link)
+        await expect(speaker.get_by_text("Viewers 1", exact=True)).to_be_visible()
         await expect(viewer.locator("#tentative")).not_to_be_empty(timeout=20_000)
         await expect(viewer.locator("#tentative")).to_have_attribute("aria-hidden", "true")
         await expect(viewer.get_by_role("log").locator("p").first).to_be_visible(timeout=20_000)

@@ -374,6 +374,8 @@ async def test_a_session_that_ended_while_its_speaker_was_away_goes_on_as_anothe
     stage.say("ready", session="second", next_seq=0, **ready)
     await expect(page.locator("#viewer")).to_have_attribute("href", re.compile("/live/second$"))
     stage.caption(0, "It is not", stable=2)
+    stage.say("viewers", count=14)
+    await expect(page.get_by_text("Viewers 14")).to_be_visible()
     await assert_accessible(page)
     await seconds_recorded(page, 2)
     await page.get_by_role("button", name="Stop", exact=True).click()

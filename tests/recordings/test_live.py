@@ -21,8 +21,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from accounts.models import ApiToken
+from recordings.live import audience
 from recordings.live.sessions import live
-from recordings.live.telling import tell_viewers
+from recordings.live.telling import tell_count, tell_viewers
 from recordings.models import Caption, LiveSession, Recording, Transcription
 from recordings.routing import websocket_urlpatterns
 from tests.product import wait_for
@@ -431,6 +432,34 @@ async def test_a_viewer_sees_what_the_speaker_sees(api: httpx.Client, speaker: C
         assert await late.closed() == 1000
         assert late.finals() == speaker.finals()
         assert late.told[-1] == {"type": "done", "recording": recording.pk}
+
+
+async def counted(speaker: Client, count: int) -> None:
+    """Wait until the speaker is told that so many watch."""
+    async with asyncio.timeout(10):
+        while (await speaker.told_of("viewers"))["count"] != count:
+            pass
+
+
+async def test_who_speaks_is_told_how_many_watch(
+    api: httpx.Client, speaker: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = (await speaker.start())["session"]
+    assert (await speaker.told_of("viewers"))["count"] == 0
+    async with watching(api, session) as one:
+        async with watching(api, session):
+            await counted(speaker, 2)
+        await counted(speaker, 1)
+        async with speaking(api) as newer:
+            await newer.start(session=session, resume=True)
+            await counted(newer, 1)
+            one.socket.transport.abort()
+            await counted(newer, 0)
+            monkeypatch.setattr(audience, "SILENT", 1.5)
+            await tell_count(session, "another process, which dies", 3)
+            await counted(newer, 3)
+            await counted(newer, 0)
+    assert audience.viewers._telling.keys() | audience.viewers._there.keys() == set()
 
 
 async def test_a_latecomer_gets_the_last_fifty_lines_and_who_comes_back_what_is_new(

@@ -29,8 +29,8 @@ export class Session {
   #theirs = 0; // what the server counts up to, while `base` is not known
   #over = false;
 
-  /** `told`: state(name), begun(run), acked(), caption(message), status(message), error(message), split(recording),
-   *  done(recording), and failed(why) after which nothing comes any more. */
+  /** `told`: state(name), begun(run), acked(), caption(message), status(message), viewers(count), error(message),
+   *  split(recording), done(recording), and failed(why) after which nothing comes any more. */
   constructor(store, run, told) {
     Object.assign(this, { store, run, told });
   }
@@ -180,6 +180,10 @@ export class Session {
 
   _status(message) {
     this.told.status(message);
+  }
+
+  _viewers({ count }) {
+    this.told.viewers(count);
   }
 
   _error(message) {

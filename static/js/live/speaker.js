@@ -74,6 +74,9 @@ const told = {
   status({ state, behind_seconds: seconds }) {
     notice("line", state === "live" ? "" : state, state === "live" ? undefined : seconds);
   },
+  viewers(count) {
+    byId("viewers").textContent = count;
+  },
   error({ code, message }) {
     if (UNSAID.includes(code)) return;
     noticeWords("said", message);
