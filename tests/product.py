@@ -90,7 +90,7 @@ class Product:
             [sys.executable, "manage.py", *arguments],
             cwd=settings.BASE_DIR,
             env=self.environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,  # where it fails, a test's report shows what it said
             text=True,
             check=True,
         ).stdout
