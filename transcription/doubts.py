@@ -50,7 +50,7 @@ def _too_fast(words: Sequence[Word]) -> bool:
 def join(texts: Iterable[str]) -> str:
     """Sentences on one line; no space between Chinese or Japanese ones, which use none."""
     line = ""
-    for text in texts:
-        wide = line and ord(line[-1]) >= 0x2E80 and text and ord(text[0]) >= 0x2E80
+    for text in filter(None, texts):
+        wide = line and ord(line[-1]) >= 0x2E80 and ord(text[0]) >= 0x2E80
         line += text if wide or not line else f" {text}"
     return line

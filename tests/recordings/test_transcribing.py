@@ -4,19 +4,27 @@ import asyncio
 from collections import Counter
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from django.core.files.storage import default_storage
 
+from bench.segments import sound
 from recordings.jobs import cancel_transcription, delete_recording, places, queue_transcription
 from recordings.models import Recording, Segment, Transcription
 from recordings.runner import LOOK_AGAIN
 from recordings.transcribing import run_transcription
+from tests.recordings.openai_clients import heard
 from tests.recordings.running import CLIPS, jobs_running, recording, someone, whisper_at
+from tests.speech import audioeval, librivox
+from tests.transcription.audio_files import clip
 from tests.transcription.calls import until
 from tests.whisper_stub import OUT_OF_MEMORY, WhisperStub, http, reset, said
 from transcription import service
+from transcription.audio import RATE, wav
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+PAUSE = np.zeros(RATE, np.int16)
 
 
 async def finished(transcription: Transcription, seconds: float = 20.0) -> Transcription:
@@ -224,3 +232,42 @@ async def test_a_process_that_stops_lets_the_segment_under_way_end_and_leaves_th
         async with jobs_running():
             assert (await finished(job)).segments_done == CLIPS
     assert len(stub.received) == CLIPS
+
+
+async def test_a_run_that_is_killed_while_it_hears_a_second_time_commits_the_segment_once_and_whole() -> None:
+    content = b"".join(wav(np.concatenate((clip(), PAUSE, clip()))))
+    answers = [heard("first"), heard("second")]  # of two sentences the first alone is understood
+    with WhisperStub(seconds=0.3, replies=[*answers, *answers]) as stub, whisper_at(stub):
+        job = await queue_transcription(await recording(await someone(), content))
+        first = asyncio.create_task(run_transcription(job.pk))
+        await until(lambda: len(stub.received) == 2)
+        first.cancel()
+        await asyncio.wait({first})
+        assert await texts(job) == []
+
+        async with jobs_running():
+            job = await finished(job)
+    assert (job.status, await texts(job)) == ("done", [(0, "first second")])
+    whole, part = [request.audio_seconds for request in stub.received[2:]]
+    assert part < whole / 2
+    segment = await job.segments.aget()
+    assert [round(word["start"] / 8) for word in segment.words] == [0, 1]
+
+
+@pytest.mark.slow
+async def test_a_recording_that_mixes_chinese_and_english_keeps_both(whisper_server: str) -> None:
+    chinese = next(sentence for sentence in audioeval("zh") if sentence.text.startswith("天地"))
+    parts = [sound(one) for one in (librivox()[1], chinese, librivox()[2])]
+    content = b"".join(wav(np.concatenate([piece for part in parts for piece in (part, PAUSE)])))
+    with WhisperStub() as stub, whisper_at(stub, ASR_API_URL=whisper_server):  # the stub is not asked
+        mei = await someone()
+        async with jobs_running():
+            anything = await finished(await queue_transcription(await recording(mei, content)), 60)
+            english = await finished(await queue_transcription(await recording(mei, content), language="en"), 60)
+    ((_, mixed),) = await texts(anything)
+    assert "ill-disposed young man" in mixed
+    assert "天地" in mixed
+    assert "cold-hearted" in mixed
+    assert mixed.index("young man") < mixed.index("天地") < mixed.index("cold-hearted")
+    ((_, obedient),) = await texts(english)
+    assert obedient.isascii()
