@@ -397,6 +397,22 @@ async def test_a_session_that_gets_too_long_ends_with_what_there_is(
     assert (heard(recording) == sound[: 2 * 16000]).all()
 
 
+async def test_a_folder_that_cannot_be_written_is_told_and_waited_for(
+    site: Site, speaker: Client, sound: Samples, whisper: WhisperStub
+) -> None:
+    """As when the disk that belongs there is not mounted."""
+    in_its_place = site.folder / "live"
+    in_its_place.touch()
+    assert (await speaker.start())["code"] == "storage_failed"
+    in_its_place.unlink()
+    assert (await speaker.told_of("ready"))["next_seq"] == 0
+    await speaker.say(sound)
+    recording = await stopped(speaker)
+    assert recording
+    assert (heard(recording) == sound).all()
+    assert speaker.errors == ["storage_failed"]
+
+
 async def test_errors_are_told_in_the_readers_language(api: httpx.Client) -> None:
     address = f"{str(api.base_url).replace('http', 'ws', 1)}/ws/live?ticket={ticket(api)}"
     async with connect(address, additional_headers={"Accept-Language": "zh-CN,zh;q=0.9"}) as chinese:

@@ -3,11 +3,14 @@ lost, every word is captioned, and none twice."""
 
 import asyncio
 import random
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from tests.product import Product, transcribed, upload, wait_for
@@ -180,6 +183,27 @@ async def test_a_full_disk_is_told_and_the_session_goes_on_by_itself(
         assert acknowledged(speaker) <= before + 10
         (small_disk / "ballast").unlink()
         check(product, (await done)["recording"], sound)
+
+
+async def test_a_locked_database_holds_up_who_begins_and_not_who_speaks(product: Product, api: httpx.Client) -> None:
+    silence = np.zeros(22 * 16000, "<i2")  # a connection waits for the lock for 20 s by itself
+    with closing(sqlite3.connect(product.data_dir / "stile.sqlite3")) as other:
+        async with speaking(api) as speaker, speaking(api) as late:
+            await speaker.start()
+            other.execute("BEGIN IMMEDIATE")
+            await late.send("start")
+            speaking_on = asyncio.create_task(speaker.say(silence, pace=1))
+            assert (await late.told_of("error", seconds=30))["code"] == "database_unavailable"
+            assert await late.closed() == 1013
+            await speaker.acknowledged(len(silence) // 1600 - 1, seconds=10)
+            await speaking_on
+            other.rollback()
+            await speaker.send("stop")
+            assert (await speaker.told_of("done"))["recording"]
+        async with speaking(api) as again:
+            assert (await again.start())["type"] == "ready"
+            await again.send("stop")
+            assert await again.closed() == 1000
 
 
 async def test_who_does_not_come_back_has_a_recording_all_the_same(
