@@ -72,7 +72,7 @@ def test_a_server_that_is_stopped_takes_no_new_work_and_loses_none(five: Path, t
             wait_for(lambda: stub.finished > 2, 20, "some segments")
             started = time.monotonic()
             product.stop()
-            assert time.monotonic() - started < 5
+            assert time.monotonic() - started < 8  # not the grace; to end any process takes 5 s on a busy machine
             committed = query(product.data_dir, "SELECT count(*) FROM recordings_segment")[0][0]
             assert committed == stub.finished == len(stub.received) < 4 * CLIPS  # all that was under way was kept
             assert processes(product.data_dir) == []
