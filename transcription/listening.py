@@ -19,7 +19,7 @@ from .errors import AnswerError
 # Measured with `base`, the mean probability of an utterance's words: English in its own language 0.84 to 0.99 (a bare
 # 'Hello world' 0.4 to 0.6), Chinese taken for English 0.41 to 0.62, Chinese by itself 0.53 to 0.85.
 DOUBTFUL = 0.65
-SURE = 0.5  # words where none were heard before: of noise, Whisper is less sure than that
+SURE = 0.5  # of what it makes of noise, or of a language it hardly knows, Whisper is less sure
 SHORTEST = 0.8  # seconds: of shorter ones Whisper cannot tell the language
 
 # How often a second hearing may come to nothing: twice, once in ten stretches, and once for each that was worth it.
@@ -98,17 +98,15 @@ def _parts(transcript: Transcript, utterances: Sequence[tuple[float, float]]) ->
 
 def _probability(words: Sequence[Word]) -> float:
     """Of a word on average; what the server does not tell is sure."""
-    return sum(1.0 if word.probability is None else word.probability for word in words) / len(words)
+    return sum(1.0 if word.probability is None else word.probability for word in words) / max(1, len(words))
 
 
 def _is_better(again: Transcript, transcript: Transcript, part: Part) -> bool:
     """In its own language an utterance is heard best among the others, so it takes another one to be better."""
     words = transcript.words[part.words]
-    if not again.words or not any(letter.isalnum() for letter in again.text):
+    if not any(letter.isalnum() for letter in again.text) or (words and again.language == transcript.language):
         return False
-    if not words:
-        return _probability(again.words) > SURE
-    return again.language != transcript.language and _probability(again.words) > _probability(words)
+    return _probability(again.words) > max(SURE, _probability(words))
 
 
 def _mended(transcript: Transcript, part: Part, again: Transcript) -> Transcript:
