@@ -270,6 +270,29 @@ async def test_where_a_final_is_refused_what_was_shown_stays() -> None:
 
 
 @in_virtual_time
+async def test_where_the_final_of_speech_that_was_cut_is_refused_what_was_stable_stays_and_no_word_comes_twice() -> (
+    None
+):
+    speaker = Speaker()
+    hears = hearing(speaker)
+
+    async def answer(call: Call) -> Transcript:
+        if call.final and call.seconds > 5:
+            raise Rejected("no")
+        return await hears(call)
+
+    stage = Stage(answer, pace())
+    await stage.push(speaker.say(" ".join(f"word{number}" for number in range(55))))
+    await stage.finish()
+    cut_off, rest = (caption.text.split() for caption in stage.finals)
+    tentative = next(caption for _, caption in reversed(stage.told) if caption.index == 0 and not caption.final)
+    assert " ".join(cut_off) == tentative.text[: tentative.stable]
+    assert len(tentative.text.split()) > len(cut_off) > 35
+    assert [*cut_off, *rest] == [word for word in speaker.words if word in {*cut_off, *rest}]
+    assert len(cut_off) + len(rest) > 50
+
+
+@in_virtual_time
 async def test_a_caption_that_was_shown_and_turns_out_to_be_nothing_becomes_an_empty_final() -> None:
     speaker = Speaker()
 

@@ -39,6 +39,16 @@ def test_a_word_that_the_server_is_sure_of_settles_at_once_unless_it_is_the_newe
     assert draft.settled == "had he"
 
 
+def test_of_a_draft_that_is_cut_short_what_is_settled_stays_and_nothing_counts_as_heard() -> None:
+    draft = Draft()
+    draft.hear(said("had", "he"), 40, 1.1)
+    draft.hear(said("had", "he", "merry"), 60, 1.6)
+    draft.cut_short()
+    assert (draft.text, draft.settled, draft.heard, draft.heard_before) == ("had he", "had he", 0, 0)
+    draft.hear(said("had", "he", "married", "a"), 50, 2.1)
+    assert (draft.text, draft.settled) == ("had he married a", "had he")
+
+
 @pytest.mark.parametrize(
     ("words", "ends"),
     [

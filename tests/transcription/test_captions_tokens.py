@@ -98,7 +98,8 @@ def test_what_nobody_could_say_in_its_time_is_invented() -> None:
 def test_loops_are_said_once_and_people_may_repeat_themselves() -> None:
     assert joined(without_loops(tokens("So thank you. " + "Thank you. " * 9 + "Bye"))) == "So thank you. Bye"
     assert joined(without_loops(tokens("好" * 30))) == "好"
-    for text in ("no no no no no, he said", "very very very good", "row, row, row your boat"):
+    assert joined(without_loops(tokens("1-2-3" + "-4" * 9 + ", W" + ".W" * 20))) == "1-2-3-4, W.W"
+    for text in ("no no no no no, he said", "very very very good", "row, row, row your boat", "1000000000", "ha-ha-ha"):
         assert joined(without_loops(tokens(text))) == text
 
 

@@ -23,6 +23,7 @@ _SENTENCE_END = re.compile(r"[.!?…。！？｡]['\"”’»)\]」』]*$")
 _CLAUSE_END = re.compile(r"[,;:—，；：、､]['\"”’»)\]」』]*$")
 _ABBREVIATED = 3  # letters at most in `Mr.`, `Dr.`, `St.`, `etc.`, which end no sentence
 _LOOP = 4, 8, 12  # said so many times in a row, and so many tokens together, it is no speech; longest phrase looked for
+_WORD_LOOP = re.compile(r"(\S{2,12}?)\1{7,}")  # the same inside of a word: 1-2-2-2-2
 _HURRIED = 3, 9.0  # tokens, and tokens a second: fast speech has 6
 _AWAY = 3.0  # wrong tokens that a second is worth, when texts are laid side by side: three words are said in it
 
@@ -178,6 +179,7 @@ def whole_words(tokens: Sequence[Token]) -> list[Token]:
 def without_loops(tokens: Sequence[Token]) -> list[Token]:
     """One of each phrase that comes over and over: Whisper falls into such loops, people do not."""
     times, least, longest = _LOOP
+    tokens = [replace(token, text=_WORD_LOOP.sub(r"\1", token.text)) for token in tokens]
     kept: list[Token] = []
     at = 0
     while at < len(tokens):
