@@ -28,7 +28,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qs
 
 from asgiref.sync import sync_to_async
-from channels.exceptions import ChannelFull
+from channels.exceptions import ChannelFull, StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import close_old_connections
 from django.db.models import Q
@@ -57,7 +57,12 @@ GONE = (OSError, RuntimeError)  # what a send raises when the client has left, o
 NUMBER = struct.Struct("<I")
 MOST_UNTOLD = 200  # messages that wait for a slow client before it is dropped
 LATEST = 50  # captions that a latecomer gets
+UNREAD = 20.0  # seconds after which a viewer that takes no message is dropped
 QUIET = 30.0  # seconds without a message after which a viewer looks whether one was lost on the way
+
+
+class NotRead(Exception):
+    """What was sent is not read."""
 
 
 class Start(BaseModel):
@@ -319,9 +324,21 @@ class ViewerConsumer(Socket):
     told_at = 0.0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """However it ends, it watches no more. A client that reads nothing hinders the server from closing, too."""
+
+        async def send_soon(message: Message) -> None:
+            try:
+                async with asyncio.timeout(UNREAD):
+                    await send(message)
+            except TimeoutError:
+                raise NotRead from None
+
         try:
-            await super().__call__(scope, receive, send)
-        finally:  # however it ends
+            await super().__call__(scope, receive, send_soon)
+        except NotRead:
+            with suppress(StopConsumer):
+                await self.websocket_disconnect({"type": "websocket.disconnect", "code": REFUSALS["slow_client"][0]})
+        finally:
             viewers.go(self.session_id, self)
 
     @property

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from urllib.parse import urlencode
@@ -14,6 +14,8 @@ import numpy.typing as npt
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.typing import Origin, Subprotocol
+
+from recordings.live.sessions import live
 
 PROTOCOL = Subprotocol("stile.live.1")
 FRAME = 1600  # samples, 100 ms
@@ -41,6 +43,12 @@ class Client:
         """Begin a session, or go on with one: `ready`, or whatever comes instead."""
         await self.send("start", **{"session": None, "sample_rate": 16000} | fields)
         return await self.told_of("ready", "error", "done")
+
+    async def counted(self, viewers: int) -> None:
+        """Wait until it is told that so many watch."""
+        async with asyncio.timeout(10):
+            while (await self.told_of("viewers"))["count"] != viewers:
+                pass
 
     async def told_of(self, *kinds: str, seconds: float = 10.0) -> Message:
         """The next message of one of these kinds."""
@@ -119,6 +127,12 @@ def speaking(api: httpx.Client) -> AbstractAsyncContextManager[Client]:
 
 def watching(api: httpx.Client, session: str, after: int | None = None) -> AbstractAsyncContextManager[Client]:
     return client(str(api.base_url), f"/ws/live/{session}", ticket=ticket(api), after=after)
+
+
+async def in_its_process(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` where the live sessions run: on the server's own loop."""
+    loop = next(iter(live._tasks)).get_loop()
+    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
 
 class Stubborn:

@@ -28,7 +28,7 @@ from recordings.models import Caption, LiveSession, Recording, Transcription
 from recordings.routing import websocket_urlpatterns
 from tests.product import wait_for
 from tests.recordings.conftest import Site
-from tests.recordings.live_client import Client, client, frames, speaking, ticket, watching
+from tests.recordings.live_client import Client, client, frames, in_its_process, speaking, ticket, watching
 from tests.recordings.oracle import Oracle, Samples, samples, speech
 from tests.recordings.running import whisper_at
 from tests.transcription.calls import until
@@ -450,13 +450,6 @@ async def test_a_viewer_sees_what_the_speaker_sees(api: httpx.Client, speaker: C
         assert late.told[-1] == {"type": "done", "recording": recording.pk}
 
 
-async def counted(speaker: Client, count: int) -> None:
-    """Wait until the speaker is told that so many watch."""
-    async with asyncio.timeout(10):
-        while (await speaker.told_of("viewers"))["count"] != count:
-            pass
-
-
 async def test_who_speaks_is_told_how_many_watch(
     api: httpx.Client, speaker: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -464,17 +457,17 @@ async def test_who_speaks_is_told_how_many_watch(
     assert (await speaker.told_of("viewers"))["count"] == 0
     async with watching(api, session) as one:
         async with watching(api, session):
-            await counted(speaker, 2)
-        await counted(speaker, 1)
+            await speaker.counted(2)
+        await speaker.counted(1)
         async with speaking(api) as newer:
             await newer.start(session=session, resume=True)
-            await counted(newer, 1)
+            await newer.counted(1)
             one.socket.transport.abort()
-            await counted(newer, 0)
+            await newer.counted(0)
             monkeypatch.setattr(audience, "SILENT", 1.5)
-            await tell_count(session, "another process, which dies", 3)
-            await counted(newer, 3)
-            await counted(newer, 0)
+            await in_its_process(tell_count(session, "another process, which dies", 3))
+            await newer.counted(3)
+            await newer.counted(0)
     assert audience.viewers._telling.keys() | audience.viewers._there.keys() == set()
 
 

@@ -1,0 +1,132 @@
+"""Who does not read what the server says is dropped, not waited for, and nobody else notices."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from django.conf import LazySettings
+from websockets.asyncio.client import ClientConnection, connect
+
+from recordings.live import consumers
+from recordings.live.sessions import live
+from recordings.live.telling import tell_viewers
+from tests.recordings.conftest import Site
+from tests.recordings.live_client import PROTOCOL, Client, client, in_its_process, speaking, ticket, watching
+from tests.recordings.oracle import Oracle, speech
+from tests.recordings.running import whisper_at
+from tests.transcription.calls import until
+from tests.whisper_stub import WhisperStub
+
+LONG = "long " * 20_000  # 100 KB: soon more than all buffers on the way, which hold some MB
+
+
+@pytest.fixture(autouse=True)
+def _folder(settings: LazySettings, tmp_path: Path) -> None:
+    settings.LIVE_ROOT = tmp_path / "live"
+
+
+@pytest.fixture
+def whisper() -> Iterator[WhisperStub]:
+    with WhisperStub(hear=Oracle(speech(1))) as stub, whisper_at(stub):
+        yield stub
+
+
+@pytest.fixture
+def impatient(site: Site) -> Iterator[str]:
+    """A server that asks every client each half second whether it is there; the product's asks each 20 s."""
+    from asrsite.asgi import application  # noqa: PLC0415 it needs Django to be set up
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(application, log_level="warning", lifespan="off", ws_ping_interval=0.5, ws_ping_timeout=0.5)
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not running.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    running.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def api(site: Site) -> httpx.Client:
+    return site.program()
+
+
+@asynccontextmanager
+async def deaf(url: str, path: str, secret: str) -> AsyncIterator[ClientConnection]:
+    """A client that does not read any more once it has been sent a little, and does not answer to pings either."""
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    plain.setblocking(False)
+    address = httpx.URL(url)
+    await asyncio.get_running_loop().sock_connect(plain, (address.host, address.port))
+    uri = f"{url.replace('http', 'ws', 1)}{path}?ticket={secret}"
+    async with connect(
+        uri, sock=plain, subprotocols=[PROTOCOL], max_queue=1, compression=None, close_timeout=0.1
+    ) as socket_:
+        yield socket_
+
+
+async def flood(session: str, index: int, text: str) -> None:
+    caption = {"type": "caption", "index": index, "start": 0, "end": 1, "text": text, "state": "tentative", "stable": 0}
+    await in_its_process(tell_viewers(session, caption))
+
+
+async def test_a_viewer_whose_connection_is_dead_is_counted_no_more(impatient: str, api: httpx.Client) -> None:
+    async with client(impatient, ticket=ticket(api)) as speaker:
+        session = (await speaker.start())["session"]
+        async with deaf(impatient, f"/ws/live/{session}", ticket(api)):
+            await speaker.counted(1)
+            for index in range(5):  # then it reads nothing, pings neither
+                await flood(session, index, "short")
+            await speaker.counted(0)
+
+
+async def test_a_viewer_that_does_not_read_is_dropped_and_the_others_read_on(
+    site: Site, api: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "UNREAD", 1.0)
+    async with speaking(api) as speaker:
+        session = (await speaker.start())["session"]
+        async with deaf(site.url, f"/ws/live/{session}", ticket(api)), watching(api, session) as other:
+            await speaker.counted(2)
+            slowest = 0.0
+            for index in range(150):
+                began = time.monotonic()
+                await flood(session, index, LONG)
+                assert (await other.told_of("caption"))["index"] == index
+                slowest = max(slowest, time.monotonic() - began)
+            assert slowest < 1
+            await speaker.counted(1)
+        await speaker.counted(0)
+
+
+async def test_a_speaker_that_does_not_read_is_dropped_and_comes_back_to_all_of_it(
+    site: Site, api: httpx.Client, whisper: WhisperStub
+) -> None:
+    sound = speech(1)
+    async with deaf(site.url, "/ws/live", ticket(api)) as socket_:
+        speaker = Client(socket_)
+        session = (await speaker.start())["session"]
+        await speaker.say(sound)
+        running = live.get(session)
+        assert running
+        await until(lambda: running.journal.acked + 1 == running.next_seq == len(sound) // 1600)
+        for _ in range(consumers.MOST_UNTOLD + 100):
+            await in_its_process(running._broadcast({"type": "status", "state": LONG, "behind_seconds": 0}))
+        assert running._speaker is None
+        assert await speaker.closed(20) == 1013
+        assert speaker.errors == ["slow_client"]
+    async with speaking(api) as again:
+        assert (await again.start(session=session, resume=True))["next_seq"] == len(sound) // 1600
+        await again.send("stop")
+        await again.told_of("done")
+    assert " ".join(again.finals()) == Oracle(sound).text
