@@ -14,13 +14,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import numpy as np
 import pytest
 import uvicorn
+from django.conf import settings
 from faster_whisper.transcribe import Segment, TranscriptionInfo
 
 from tests.speech import audioeval, librivox, word_error_rate
 from transcription import whisper_server as server_module
+from transcription.audio import wav
 from transcription.errors import BadAudio
+from transcription.weights import ensure_weights, weight_folders
 
 VERBOSE: dict[str, str | list[str]] = {"response_format": "verbose_json"}
 SHORT = librivox()[1].path  # 3 s
@@ -75,6 +79,24 @@ def test_a_verbose_answer_holds_segments_and_the_words_that_were_asked_for(whisp
     assert answer["words"] == segment["words"]
     assert [word["word"].strip() for word in answer["words"]] == answer["text"].replace("ill-", "ill -").split()
     assert all(0 <= word["start"] <= word["end"] <= 3.0 for word in answer["words"])
+
+
+def test_of_a_short_sound_no_more_is_said_than_can_be_in_the_time(whisper_server: str) -> None:
+    counting = next(clip for clip in audioeval("it") if clip.path.stem == "conteggio")
+    with counting.path.open("rb") as file:
+        start = server_module.decode(file)[: round(0.8 * server_module.SAMPLE_RATE)]
+    sound = b"".join(wav((start * 32767).astype(np.int16)))
+    answer = ask(whisper_server, sound, VERBOSE | {"language": "it"}).json()
+    assert answer["text"].startswith("1, 2, 3, 2, 1, 2, 1, 2")  # a loop, which would go on for 200 tokens
+    assert sum(len(segment["tokens"]) for segment in answer["segments"]) <= 35
+
+
+def test_what_a_short_sound_is_filled_up_with_is_not_looked_at() -> None:
+    model = server_module.load(ensure_weights("base", weight_folders(settings.DATA_DIR)))
+    for seconds, looked_at in ((0, 10), (2, 10), (12, 15), (28, 30)):
+        window = np.zeros((80, 3000), np.float32)
+        window[:, : seconds * 100] = -0.5
+        assert model.encode(window).shape[1] == looked_at * 50
 
 
 def test_words_are_left_out_where_nobody_asked_for_them(whisper_server: str) -> None:
