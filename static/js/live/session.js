@@ -2,14 +2,13 @@
 // it is on disk: so a lost connection, a server that restarts and a reload of the page lose no sound.
 //
 // A run is what `store` keeps: { key, session, base, title, language, began }. Frames are numbered from 0 in it; the server
-// counts `base` less. `session` null: not begun. `base` null: sound of an earlier page may still be on its way to the disk.
+// counts `base` less. `session` null: not begun. `base` null: the server is yet to say how far it has got.
 
 const PROTOCOL = "stile.live.1";
 const FIRST_PAUSE = 500, LONGEST_PAUSE = 5_000; // ms between two attempts to connect
 const FINAL = { 4401: "signed_out", 4403: "refused", 4404: "gone", 4409: "elsewhere", 4429: "refused" };
 const WINDOW = 600; // frames on their way, a minute: what was kept while offline must not fill the socket's memory
 const BATCH = 50; // frames read at once
-const SETTLE = 1_500; // ms in which a server acknowledges what an earlier page has sent
 const DEAF = 15_000; // ms without an answer, though sound is on its way, after which the connection is given up
 
 export class Session {
@@ -26,7 +25,6 @@ export class Session {
   #pause = FIRST_PAUSE;
   #retry = 0;
   #heardAt = 0;
-  #theirs = 0; // what the server counts up to, while `base` is not known
   #over = false;
 
   /** `told`: state(name), begun(run), acked(), caption(message), status(message), viewers(count), error(message),
@@ -144,14 +142,8 @@ export class Session {
   async _ready({ session, next_seq: theirs }) {
     this.#pause = FIRST_PAUSE;
     const socket = this.#socket, { run } = this;
-    if (!run.session) [run.session, run.base] = [session, this.acked];
-    else if (run.base === null) {
-      this.#theirs = theirs;
-      await new Promise((settled) => setTimeout(settled, SETTLE));
-      if (socket !== this.#socket) return;
-      run.base = this.acked - this.#theirs;
-      theirs = this.#theirs;
-    }
+    run.session = session;
+    run.base ??= this.acked - theirs; // all that an earlier page has sent counts by now
     await this.store.keep(run);
     if (socket !== this.#socket) return;
     this.#sent = theirs + run.base;
@@ -162,8 +154,7 @@ export class Session {
   }
 
   _ack({ seq }) {
-    if (this.run.base === null) this.#theirs = Math.max(this.#theirs, seq + 1);
-    else if (seq + 1 + this.run.base > this.acked) {
+    if (seq + 1 + this.run.base > this.acked) {
       this.acked = seq + 1 + this.run.base;
       this.next = Math.max(this.next, this.acked);
       this.#kept = Math.max(this.#kept, this.acked);
