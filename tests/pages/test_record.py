@@ -259,10 +259,13 @@ async def test_a_take_as_long_as_the_server_takes_any_is_saved_by_itself(page: P
     assert (await saved(page)).duration == 1
 
 
-async def test_a_take_without_sound_leaves_nothing(page: Page) -> None:
+async def test_a_take_without_sound_is_told_and_leaves_nothing(page: Page) -> None:
     await page.add_init_script("AudioWorkletNode = class extends AudioWorkletNode { port = {}; };")  # it never speaks
     await page.goto("/record")
     await page.get_by_role("button", name="Start recording").click()
+    await expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    await page.evaluate("const now = Date.now; Date.now = () => now() + 11_000")
+    await expect(page.get_by_text("Is the right microphone selected?")).to_be_visible()
     await page.get_by_role("button", name="Save", exact=True).click()
     await expect(page.get_by_text("Nothing was recorded.")).to_be_visible()
     await page.reload()

@@ -4,7 +4,7 @@ import { notice, noticed } from "./notices.js";
 import { choose, recall, remember } from "./remember.js";
 
 const HEARD = -45, QUIET = -65; // dB: a voice near a microphone is louder than the one, any room than the other
-const HEARD_FOR = 1_500, SILENT_AFTER = 10_000; // ms
+const HEARD_FOR = 1_500, SILENT_AFTER = 10_000, LOOK = 1_000; // ms
 const byId = (id) => document.getElementById(id);
 const device = byId("device"), level = byId("level"), test = byId("test");
 
@@ -18,15 +18,17 @@ export class Panel {
     const { worklet } = byId("microphone").dataset;
     this.#microphone = new Microphone(worklet, (frame, loudness) => {
       this.#show(loudness);
-      if (!this.#recording) return;
-      onFrame(frame);
-      if (Date.now() - this.#heardAt > SILENT_AFTER) notice("microphone", "silent");
+      if (this.#recording) onFrame(frame);
     }, () => notice("microphone", "lost"));
     test.onclick = () => this.open();
     device.onchange = () => {
       remember("device", device.value);
       if (this.isOpen || this.#recording) this.open();
     };
+    // Not with each frame: a browser that finds no device to play to may give none.
+    setInterval(() => {
+      if (this.#recording && this.isOpen && Date.now() - this.#heardAt > SILENT_AFTER) notice("microphone", "silent");
+    }, LOOK);
     navigator.mediaDevices?.addEventListener("devicechange", () => this.isOpen && this.#list());
   }
 
