@@ -149,7 +149,7 @@ def _uploads() -> dict[str, Part]:
         "Upload-Metadata",
         "filename bWVldGluZy5mbGFj,language ZW4=",
         "Pairs of a key and its text in base64: `filename`, and the fields of `POST /api/recordings`; `duplicate` may "
-        "also be `ask`.",
+        "also be `ask`, and `source` says `browser` of what a page has recorded.",
         required=False,
     )
     place = {"name": "key", "in": "path", "required": True, "schema": TEXT | {"format": "uuid"}, "example": str(KEY)}
