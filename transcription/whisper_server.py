@@ -53,6 +53,9 @@ ROOM = 3 * FRAMES  # of silence behind the sound: with less, Whisper changes or 
 LEAST_CONTEXT = 10 * FRAMES  # with less, it hears single words worse
 # English takes 5 tokens a second, fast Chinese or Thai 12, a script of which each letter is three tokens 25.
 TOKENS, FIRST_TOKENS = 25, 15  # a second, and besides
+# After the last word faster-whisper listens to what is left; where that is less, it is silence, and what comes out is
+# the last word again ("Hello world world."), or a goodbye.
+REST = 0.6  # seconds
 FORMATS = ("json", "text", "srt", "vtt", "verbose_json")
 GRANULARITIES = {"segment", "word"}
 
@@ -204,6 +207,8 @@ class WhisperServer:
         for segment in found:  # computed here, one window after the other
             if gone():
                 raise HungUp
+            if segment.seek and info.duration - segment.seek / FRAMES < REST:
+                break
             segments.append(segment)
         logger.info("%.1f s of audio took %.1f s", info.duration, time.monotonic() - began)
         return segments, info

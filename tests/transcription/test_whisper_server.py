@@ -20,7 +20,7 @@ import uvicorn
 from django.conf import settings
 from faster_whisper.transcribe import Segment, TranscriptionInfo
 
-from tests.speech import audioeval, librivox, word_error_rate
+from tests.speech import Clip, audioeval, librivox, word_error_rate
 from transcription import whisper_server as server_module
 from transcription.audio import wav
 from transcription.errors import BadAudio
@@ -81,14 +81,25 @@ def test_a_verbose_answer_holds_segments_and_the_words_that_were_asked_for(whisp
     assert all(0 <= word["start"] <= word["end"] <= 3.0 for word in answer["words"])
 
 
+def beginning(clip: Clip, seconds: float) -> bytes:
+    """A WAV file of so much of it."""
+    with clip.path.open("rb") as file:
+        sound = server_module.decode(file)[: round(seconds * server_module.SAMPLE_RATE)]
+    return b"".join(wav((sound * 32767).astype(np.int16)))
+
+
 def test_of_a_short_sound_no_more_is_said_than_can_be_in_the_time(whisper_server: str) -> None:
     counting = next(clip for clip in audioeval("it") if clip.path.stem == "conteggio")
-    with counting.path.open("rb") as file:
-        start = server_module.decode(file)[: round(0.8 * server_module.SAMPLE_RATE)]
-    sound = b"".join(wav((start * 32767).astype(np.int16)))
-    answer = ask(whisper_server, sound, VERBOSE | {"language": "it"}).json()
+    answer = ask(whisper_server, beginning(counting, 0.8), VERBOSE | {"language": "it"}).json()
     assert answer["text"].startswith("1, 2, 3, 2, 1, 2, 1, 2")  # a loop, which would go on for 200 tokens
     assert sum(len(segment["tokens"]) for segment in answer["segments"]) <= 35
+
+
+def test_in_the_moment_behind_the_last_word_nothing_is_heard(whisper_server: str) -> None:
+    counting = next(clip for clip in audioeval("pt") if clip.path.stem == "contagem")
+    fields: dict[str, str | list[str]] = {"language": "pt", "timestamp_granularities[]": "word"}
+    answer = ask(whisper_server, beginning(counting, 2.6), VERBOSE | fields).json()
+    assert answer["text"] == "1, 2, 3, 4, 5, 6, 7, 8, 9,"  # and not `com a vida`
 
 
 def test_what_a_short_sound_is_filled_up_with_is_not_looked_at() -> None:
