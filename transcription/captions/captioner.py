@@ -45,8 +45,8 @@ from transcription.errors import TranscriptionError
 
 log = logging.getLogger(__name__)
 
-FIRST = windows(0.6)  # of speech, before the first partial of an utterance
-FRESH = windows(0.5)  # of new speech, before the next
+FIRST = windows(0.8)  # of speech, before the first partial of an utterance: of less, Whisper guesses at single words
+FRESH = windows(1.0)  # of new speech, before the next: two that heard nearly the same agree on the same mistakes
 PAUSE = windows(0.2)  # of silence, before a partial that may be the final
 TAIL = windows(0.1)  # of silence behind the last word, for a partial that has heard everything
 TOGETHER = windows(28.0)  # of utterances that are recognised as one
