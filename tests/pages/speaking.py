@@ -120,7 +120,7 @@ async def person(browser: Browser, product: Product, cookies: list[Any] | None =
     someone = Person(context, product.url)
     yield someone
     await context.close()
-    assert someone.faults == []
+    assert someone.faults == [], someone.faults
 
 
 async def assert_accessible(page: Page) -> None:
