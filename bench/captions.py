@@ -10,6 +10,8 @@ PyTorch: with it WhisperLiveKit is measured with its default policy, too.
 
 final latency       from the end of a word (see `captions_speech.offline`) to the message from which on it, and
                     everything before it, stood in the final text and stayed there
+after an utterance  the same, but from the moment at which the voice falls silent, to the last word before a pause
+service time        of a call to Whisper, the median; told of Stile alone
 first-text latency  to the first message that shows it
 errors              wrong, missing and added words of the final text, per word that was said (Chinese: characters)
 erasure             words that were shown and taken back, per final word
@@ -22,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -52,6 +55,7 @@ from transcription.audio import RATE  # noqa: E402
 from transcription.weights import ensure_weights, weight_folders  # noqa: E402
 
 WARM_UP = 12  # seconds
+SETTLED = 0.5 + 0.5  # seconds of silence and of grace; with a service time more, what was said should be final
 BUSY = 0.5  # processes that others ran, on average over the last minute
 
 
@@ -63,6 +67,7 @@ class Result:
     cpu: float
     rss: float  # MiB
     pss: float
+    service: float  # seconds
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,8 @@ ROWS = (
     Row("first-text latency, s", lambda r: r.figures.first_text, "{:.2f}", 0.1),
     Row("final latency p50, s", lambda r: r.figures.final_p50, "{:.2f}", 0.1),
     Row("final latency p95, s", lambda r: r.figures.final_p95, "{:.2f}", 0.1),
+    Row("after an utterance p95, s", lambda r: r.figures.uttered_p95, "{:.2f}", 0.1),
+    Row("service time, s", lambda r: r.service, "{:.2f}", 0.1),
     Row("errors", lambda r: r.figures.errors, "{:.1%}", 0.002),
     Row("erasure", lambda r: r.figures.erasure, "{:.2f}", 0.02),
     Row("broken promises", lambda r: r.figures.broken, "{:.0f}", 0.5),
@@ -102,6 +109,7 @@ def measure(contestant: Contestant, speeches: dict[str, tuple[Speech, Offline]])
                 cost.cpu / spoken.seconds,
                 cost.rss / 2**20,
                 cost.pss / 2**20,
+                contestant.service() if isinstance(contestant, Stile) else math.nan,
             )
 
 
@@ -117,6 +125,9 @@ def report(language: str, results: list[Result], spoken: Speech, truth: Offline)
         table.add_row(row.title, *(row.shape.format(row.of(result)) for result in results))
     console.print(table)
     for ours in (result for result in results if result.who == Stile.name):
+        target = SETTLED + ours.service
+        verdict = "holds" if ours.figures.uttered_p95 <= target else "does not hold"
+        console.print(f"{language}: the target after an utterance, {target:.2f} s, {verdict}.")
         for row in ROWS:
             for other in results:
                 if row.of(other) < row.of(ours) - row.least:

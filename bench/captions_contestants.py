@@ -115,6 +115,10 @@ class Stile:
         pieces = (piece.tobytes() async for piece in voice.pieces(FRAME // 2))
         await LiveClient(address, tell, language=language).run(pieces)
 
+    def service(self) -> float:
+        """Seconds that a call to Whisper takes, of late; the median."""
+        return float(self._api.get("/api/recordings/stats/asr-concurrency").json()["service_seconds"]["p50"])
+
 
 def _final_and_tentative(captions: dict[int, Message]) -> tuple[str, str]:
     """A caption that is not the first tentative one is tentative as a whole."""

@@ -28,6 +28,7 @@ class Figures:
     first_text: float  # seconds; median
     final_p50: float
     final_p95: float
+    uttered_p95: float  # from the end of an utterance to the message that made its last word final
     errors: float  # per word of the speech
     erasure: float  # tentative words that were changed, per final word
     broken: int  # messages that changed what was final
@@ -37,18 +38,21 @@ class Figures:
         finals = [units(one.final, speech.language) for one in shown]
         texts = [units(f"{one.final} {one.tentative}", speech.language) for one in shown]
         end = finals[-1]
-        first, final = list[float](), list[float]()
+        first, final, uttered = list[float](), list[float](), list[float]()
         fixed_from = _fixed_from(finals, end)
         shown_from = _shown_from(texts, end)
         for said, heard in aligned(speech.said, end).items():
             if said in offline.ends:
                 final.append(shown[fixed_from[heard]].at - offline.ends[said])
                 first.append(shown[min(shown_from[heard], fixed_from[heard])].at - offline.ends[said])
+            if said in speech.last:
+                uttered.append(shown[fixed_from[heard]].at - speech.limits[said])
         p50, p95 = (_quantile(final, share) for share in (0.5, 0.95))
         return cls(
             first_text=_quantile(first, 0.5),
             final_p50=p50,
             final_p95=p95,
+            uttered_p95=_quantile(uttered, 0.95),
             errors=error_rate(speech, " ".join(end)),
             erasure=sum(len(a) - _common(a, b) for a, b in pairwise(texts)) / max(1, len(end)),
             broken=sum(not _plain(b.final).startswith(_plain(a.final)) for a, b in pairwise(shown)),

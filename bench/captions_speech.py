@@ -23,6 +23,7 @@ from transcription.audio.waveform import Downmix
 Samples = npt.NDArray[np.int16]
 
 PAUSES = (0.2, 0.3, 0.5, 0.8, 1.2, 2.5)  # seconds between sentences: some run on, some are an utterance of their own
+UTTERED = 0.8  # seconds of silence, behind which nobody doubts that an utterance has ended
 LONG_PAUSE, EVERY = 8.0, 60.0  # seconds of silence, after so much speech: what does a server make up?
 LEAD, TAIL = 1.0, 3.0  # seconds of silence before and after everything
 # How a number is written is a matter of taste: the clip that counts is left out, the Chinese one spelt out.
@@ -39,12 +40,17 @@ def units(text: str, language: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Speech:
-    """A sound and what is said in it; `limits`: of each word, when its sentence has certainly ended."""
+    """A sound and what is said in it.
+
+    limits  of each word: when its sentence has certainly ended
+    last    the words that are the last ones before a pause that ends an utterance
+    """
 
     language: str
     samples: Samples
     said: list[str]
     limits: list[float]
+    last: list[int]
 
     @property
     def seconds(self) -> float:
@@ -63,7 +69,7 @@ def speech(language: str, minutes: float, seed: int = 7) -> Speech:
     """Sentences in a random order, again and again, until the time is full."""
     chance = random.Random(seed)
     clips = [_Sentence.of(clip, language) for clip in _clips(language)]
-    parts, said, limits = [_silence(LEAD)], list[str](), list[float]()
+    parts, said, limits, last = [_silence(LEAD)], list[str](), list[float](), list[int]()
     length, next_long = LEAD, EVERY
     while length < minutes * 60 - TAIL:
         for clip in chance.sample(clips, len(clips)):
@@ -72,9 +78,11 @@ def speech(language: str, minutes: float, seed: int = 7) -> Speech:
             pause = chance.choice(PAUSES)
             if length > next_long:
                 pause, next_long = LONG_PAUSE, length + LONG_PAUSE + EVERY
+            if pause >= UTTERED:
+                last.append(len(said) - 1)
             parts += [clip.samples, _silence(pause)]
             length += len(clip.samples) / RATE + pause
-    return Speech(language, np.concatenate([*parts, _silence(TAIL)]), said, limits)
+    return Speech(language, np.concatenate([*parts, _silence(TAIL)]), said, limits, last)
 
 
 def _clips(language: str) -> Iterator[Clip]:
