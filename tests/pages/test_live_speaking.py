@@ -59,7 +59,9 @@ def whisper() -> Iterator[WhisperStub]:
 
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory, whisper: WhisperStub) -> Iterator[Product]:
-    with Product(tmp_path_factory.mktemp("live"), ASR_API_URL=whisper.url, ASR_MAX_CONCURRENT="1") as product:
+    """Whose captions stay the transcript: no second pass takes their place while a test still looks at them."""
+    folder = tmp_path_factory.mktemp("live")
+    with Product(folder, ASR_API_URL=whisper.url, ASR_MAX_CONCURRENT="1", LIVE_SECOND_PASS="off") as product:
         yield product
 
 
