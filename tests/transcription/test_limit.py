@@ -153,12 +153,22 @@ def test_busy_and_late_answers_take_it_one_level_down_without_a_cool_down(outcom
 
 def test_after_a_cut_each_round_of_successes_adds_one_up_to_below_what_failed() -> None:
     calls = Calls(AdaptiveLimit(ceiling=8))
+    assert calls.home() == 8
+    while calls.limit.limit != 8:
+        calls.one()
     calls.one("oom")
     rounds = []
     for _ in range(4 + 5 + 6):
         calls.one()
         rounds.append(calls.limit.limit)
     assert rounds == [4] * 3 + [5] * 5 + [6] * 6 + [7]
+
+
+def test_after_a_cut_before_anything_is_known_each_level_is_measured_before_it_is_kept() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=8), flat(2))
+    calls.one("oom")
+    assert calls.many(300) <= {1, 2, 3, 4, 5}
+    assert calls.home() == 2
 
 
 def test_a_level_that_failed_is_shunned_and_tried_again_when_the_memory_fades() -> None:
@@ -239,8 +249,7 @@ def test_a_raised_ceiling_does_not_lift_a_limit_that_found_its_level_below() -> 
 def test_a_raised_ceiling_does_not_lift_it_to_a_level_that_just_failed() -> None:
     calls = Calls(AdaptiveLimit(ceiling=8))
     calls.one("oom", in_flight=6)
-    calls.limit.set_ceiling(4)
-    calls.many(50)
+    calls.limit.set_ceiling(3)
     calls.limit.set_ceiling(8)
     assert calls.limit.limit == 5
 
