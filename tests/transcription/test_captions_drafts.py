@@ -39,6 +39,23 @@ def test_a_word_that_the_server_is_sure_of_settles_at_once_unless_it_is_the_newe
     assert draft.settled == "had he"
 
 
+def test_a_word_that_the_sound_may_have_ended_in_is_shown_when_it_is_heard_again_or_more_is_said() -> None:
+    draft = Draft()
+    draft.hear(said("had", "he", "merry."), 0, 1.6)
+    assert draft.likely(1.6) == "had he"
+    draft.hear(said("had", "he", "married.", "a"), 0, 2.0)
+    assert draft.likely(2.0) == "had he married"
+    draft.hear(said("had", "he", "married.", "a"), 0, 2.1)
+    assert draft.likely(2.1) == "had he married. a"
+
+
+def test_where_the_server_tells_no_times_all_that_is_heard_is_shown_less_the_punctuation_at_its_end() -> None:
+    draft = Draft()
+    assert draft.likely(0.0) == ""
+    draft.hear([Token("had"), Token(" he,"), Token(" merry.")], 0, 1.6)
+    assert draft.likely(1.6) == "had he, merry"
+
+
 def test_of_a_draft_that_is_cut_short_what_is_settled_stays_and_nothing_counts_as_heard() -> None:
     draft = Draft()
     draft.hear(said("had", "he"), 40, 1.1)

@@ -40,7 +40,7 @@ from transcription.captions.listening import (
     windows,
 )
 from transcription.captions.pace import Pace
-from transcription.captions.tokens import Token, fixed, tokens_of, whole_words, without_loops
+from transcription.captions.tokens import Token, tokens_of, whole_words, without_loops
 from transcription.errors import TranscriptionError
 
 log = logging.getLogger(__name__)
@@ -341,9 +341,7 @@ class Captioner:
             await self._tell_final(head, first, begins, place)
 
     async def _tell_draft(self, utterance: Utterance, *, speaking: bool) -> None:
-        text = self._draft.text
-        if speaking and self._draft.tokens:  # the punctuation at its end is a guess, which the next word refutes
-            text = fixed(self._draft.tokens)
+        text = self._draft.likely(self._second(self._draft.heard)) if speaking else self._draft.text
         news = text, len(self._draft.settled)
         if news != (self._draft.told or ("", 0)):
             self._draft.told = news

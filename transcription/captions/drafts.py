@@ -10,6 +10,7 @@ CLAUSE = 6.0  # seconds after which the end of a clause is good enough
 
 DOUBTED, LATER = 0.5, 2.5  # probability below which a token waits for so many seconds of sound behind it
 SURE, SOON = 0.85, 0.5  # probability from which one vote is enough, with so many seconds of sound behind it
+NEWEST = 0.25  # seconds of sound behind a word; with less, the sound may have ended in it
 
 
 @dataclass(eq=False)
@@ -37,6 +38,14 @@ class Draft:
     def settled(self) -> str:
         """The characters that stay."""
         return fixed(self.tokens[: self.stable])
+
+    def likely(self, second: float) -> str:
+        """What is worth showing while its speaker goes on, heard up to this second: not the newest words, until they
+        are heard again, nor the punctuation at its end. Both are guesses, which the next word refutes."""
+        count = len(self.tokens)
+        while count > self.stable and self.votes[count - 1] < 2 and _newest(self.tokens[count - 1], second):
+            count -= 1
+        return fixed(self.tokens[:count])
 
     def hear(self, tokens: list[Token], place: int, second: float) -> None:
         """Another recognition of the same speech, up to a place, which is that second."""
@@ -87,6 +96,10 @@ class Draft:
             if token.start is not None and token.end is not None
         ]
         return tuple(words) if len(words) == len(self.tokens) else ()
+
+
+def _newest(token: Token, second: float) -> bool:
+    return token.end is not None and second - token.end < NEWEST
 
 
 def _settles(token: Token, votes: int, second: float) -> bool:
