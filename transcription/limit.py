@@ -34,8 +34,9 @@ SURE = 1.0  # standard errors beyond WORTH that it takes to go up; to go down, n
 CLEAR = 3.0  # standard errors that end a visit early
 PRECISION = 0.21  # standard error that ends it anyhow
 FADE = 0.9  # what is left of a gain's weight after another visit
-BASE_WINDOWS = 20  # home's throughput is averaged over about so many windows,
-ODD = 4.0  # and so many standard errors from it the server counts as another
+BASE_WINDOWS = 2  # before the last that home's throughput is averaged over: with more, visits to a server that
+# becomes faster little by little would seem to gain something
+ODD = 4.0  # standard errors from home's throughput after which the server counts as another
 REST = 3.0  # calls at home before a visit, in calls of the visit / home, for that is about what it costs ...
 LONGEST_REST = 128.0  # ... when nothing is known, and at most
 SPREAD, SPREAD_CALLS = 0.3, 20  # of log(audio / time) between calls, and how many calls that guess counts for
@@ -249,7 +250,8 @@ class AdaptiveLimit:
         """The neighbour to visit: the one that is the least certain to be worse than home. Or home, if it has none."""
         down = max(self.floor, (self._home + self._worse) // 2)
         up = max(self._home, min(self._home + max(1, self._home // 8), self._top()))
-        return min((n for n in (down, up) if n != self._home), key=self._certainty, default=self._home)
+        onwards = (up, down) if self._worse else (down, up)  # of two unknown ones that way which it went last
+        return min((n for n in onwards if n != self._home), key=self._certainty, default=self._home)
 
     def _certainty(self, level: int) -> float:
         """By how many standard errors home is known to be better than this level."""

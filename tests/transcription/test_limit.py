@@ -30,18 +30,24 @@ def ideal(n: int) -> float:
 
 
 class Calls:
-    """Finished calls of a server without noise that computes `speed(n)` audio seconds per second with n in flight."""
+    """Finished calls of a server that computes `speed(n)` audio seconds per second with n in flight.
 
-    def __init__(self, limit: AdaptiveLimit | FixedLimit, speed: Speed = ideal) -> None:
-        self.limit, self.speed = limit, speed
+    noise: every other call takes longer and every other shorter by this factor's log.
+    """
+
+    def __init__(self, limit: AdaptiveLimit | FixedLimit, speed: Speed = ideal, noise: float = 0.0) -> None:
+        self.limit, self.speed, self.noise = limit, speed, noise
         self.now = 0.0
+        self.count = 0
         self.changes: list[LimitChange] = []
 
     def one(self, outcome: Outcome = "ok", in_flight: int | None = None) -> LimitChange | None:
         """Let one call in and finish it, with as many beside it as the limit allows or as said."""
         n = self.limit.limit if in_flight is None else in_flight
         started = max(self.now, self.limit.hold_until) + 1e-3
-        self.now = started + (n / self.speed(n) if outcome == "ok" else 0.3)
+        self.count += 1
+        work = math.exp(self.noise if self.count % 2 else -self.noise)
+        self.now = started + (work * n / self.speed(n) if outcome == "ok" else 0.3)
         change = self.limit.record(Sample(started, self.now, 1.0, n, outcome))
         self.changes += [change] if change else []
         return change
@@ -53,6 +59,14 @@ class Calls:
             self.one(in_flight=in_flight)
             seen.add(self.limit.limit)
         return seen
+
+    def until(self, level: int) -> int:
+        """How many calls until the limit is this. So many that a day has fewer means never."""
+        for count in range(100_000):
+            if self.limit.limit == level:
+                return count
+            self.one()
+        raise AssertionError(f"the limit is never {level}")
 
     def home(self) -> int:
         """The level where it stays: the one it is on most of the time."""
@@ -78,6 +92,85 @@ def test_it_goes_down_when_fewer_calls_in_flight_get_as_much_done() -> None:
     calls = Calls(AdaptiveLimit(ceiling=12), flat(3))
     calls.many(600)
     assert calls.home() == 3
+
+
+def test_after_a_move_it_goes_on_at_once() -> None:
+    assert Calls(AdaptiveLimit(ceiling=None), flat(5)).until(3) < 45
+
+
+def test_it_goes_up_by_one_and_by_an_eighth_when_it_is_high() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=None))
+    calls.until(27)
+    assert [change.limit for change in calls.changes] == [*range(2, 17), 18, 20, 22, 24, 27]
+
+
+def test_it_goes_down_half_way_first_and_then_ever_nearer() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=16))
+    calls.many(5000)
+    assert list(dict.fromkeys(change.limit for change in calls.changes if change.limit < 16)) == [8, 12, 14, 15]
+
+
+def test_a_ceiling_far_too_high_is_left_in_few_steps() -> None:
+    assert Calls(AdaptiveLimit(ceiling=64), flat(1)).until(1) < 300
+
+
+def test_a_visit_is_the_shorter_the_clearer_its_gain() -> None:
+    def visit(speed: Speed) -> int:
+        calls = Calls(AdaptiveLimit(floor=2, ceiling=3), speed, noise=0.3)
+        calls.until(2)
+        calls.until(3)
+        return calls.until(2) if speed(3) <= speed(2) else calls.count
+
+    lost, even = visit(lambda n: 1 / n**4), visit(lambda n: 1)
+    assert lost < even
+
+
+def test_it_rests_longer_between_visits_the_surer_it_is() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=2), flat(1), noise=0.3)
+    calls.until(1)
+    calls.many(50)
+    rests = []
+    for _ in range(6):
+        calls.until(1)
+        rests.append(calls.until(2))
+    assert rests[0] < rests[2] < rests[-1]
+
+
+def test_a_gain_that_may_be_noise_is_measured_again_before_it_goes_up() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=None), lambda n: n**0.25, noise=0.4)
+    calls.until(2)
+    calls.until(1)
+    calls.until(3)
+
+
+def test_a_peak_that_moves_out_of_sight_is_found_after_any_time() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=None), flat(3))
+    calls.many(120_000)
+    calls.speed = flat(5)
+    calls.many(20_000)
+    assert calls.home() == 5
+
+
+@pytest.mark.parametrize("per_call", [0.9998, 1.00003])
+def test_a_server_that_changes_its_speed_little_by_little_does_not_move_it(per_call: float) -> None:
+    calls = Calls(AdaptiveLimit(ceiling=None), flat(4), noise=0.3)
+    assert calls.home() == 4
+    calls.speed = lambda n: min(n, 4) * per_call**calls.count
+    assert {calls.home() for _ in range(20)} == {4}
+
+
+def test_calls_from_before_a_change_tell_nothing_of_the_new_limit() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=None))
+    calls.until(2)
+    for _ in range(1000):
+        assert calls.limit.record(Sample(calls.now - 1, calls.now, 100.0, 2, "ok")) is None
+
+
+def test_a_failure_from_before_a_change_counts_for_what_was_in_flight_at_its_end() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=None))
+    calls.until(5)
+    change = calls.limit.record(Sample(calls.now - 1, calls.now, 1.0, 4, "oom"))
+    assert change == LimitChange(2, "out of memory with 5 in flight")
 
 
 def test_it_never_leaves_floor_and_ceiling() -> None:
@@ -184,6 +277,14 @@ def test_a_level_that_failed_is_shunned_and_tried_again_when_the_memory_fades() 
     assert calls.now - failed_at >= SHUN_SECONDS
 
 
+def test_many_quick_successes_do_not_shorten_that_time() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=4), lambda n: 100.0 * n)
+    calls.one("oom")
+    calls.until(3)
+    calls.until(4)
+    assert calls.now >= SHUN_SECONDS
+
+
 def test_it_is_shunned_for_longer_when_it_failed_again() -> None:
     calls = Calls(AdaptiveLimit(ceiling=4))
     tries = [0.0]
@@ -270,10 +371,11 @@ def test_a_lowered_ceiling_holds_at_once_whatever_it_was_doing(successes: int) -
 def test_odd_samples_break_nothing() -> None:
     calls = Calls(AdaptiveLimit(ceiling=None))
     for number in range(100):
-        calls.limit.record(Sample(float(number), float(number), 0.0, calls.limit.limit, "ok"))
+        calls.limit.record(Sample(float(number), float(number), 0.0 if number % 2 else 10.0, calls.limit.limit, "ok"))
     assert calls.limit.limit >= 1
     calls.now = 100.0
-    calls.many(500)
+    calls.many(1000)
+    assert calls.limit.limit > 8
 
 
 def test_its_memory_does_not_grow_with_the_calls() -> None:
