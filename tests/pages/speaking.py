@@ -12,9 +12,9 @@ import httpx
 import numpy as np
 import numpy.typing as npt
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-from tests.pages.conftest import note_faults
+from tests.pages.conftest import CHROMIUM, FLAGS, note_faults
 from tests.product import Product
 from tests.speech import Clip, librivox
 from transcription.audio import RATE
@@ -33,13 +33,6 @@ class Talk:
     clips: list[Clip]
     starts: list[float]
     seconds: float
-
-    def flags(self) -> list[str]:
-        return [
-            "--use-fake-ui-for-media-stream",
-            "--use-fake-device-for-media-stream",
-            f"--use-file-for-fake-audio-capture={self.path}%noloop",
-        ]
 
 
 def sound(path: Path) -> Samples:
@@ -67,6 +60,20 @@ def make_talk(path: Path, numbers: list[int], lead: float = LEAD) -> Talk:
         file.setparams((1, 2, RATE, 0, "NONE", ""))
         file.writeframes(samples.astype("<i2").tobytes())
     return Talk(path, clips, starts, len(samples) / RATE)
+
+
+@asynccontextmanager
+async def hearing(talk: Talk) -> AsyncIterator[Browser]:
+    """A browser whose microphone plays the talk from its start, each time it is opened."""
+    microphone = [
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={talk.path}%noloop",
+    ]
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS + microphone)
+        yield browser
+        await browser.close()
 
 
 def place_in(recording: Samples, clip: Samples) -> tuple[float, float]:

@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Dialog, Page, async_playwright, expect
+from playwright.async_api import Browser, Dialog, Page, expect
 
-from tests.pages.conftest import CHROMIUM, FLAGS
 from tests.pages.speaking import (
     Person,
     Samples,
     Talk,
+    hearing,
     lines,
     make_talk,
     person,
@@ -43,11 +43,8 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Talk:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def speakers(talk: Talk) -> AsyncIterator[Browser]:
-    """A browser whose microphone plays the talk from its start, each time it is opened."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS + talk.flags())
+    async with hearing(talk) as browser:
         yield browser
-        await browser.close()
 
 
 @pytest.fixture(scope="module")

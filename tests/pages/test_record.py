@@ -11,13 +11,14 @@ import pytest_asyncio
 from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
-from playwright.async_api import Browser, BrowserContext, Dialog, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Dialog, Page, Route, expect
 
 from recordings.models import Recording, Transcription
-from tests.pages.conftest import CHROMIUM, FLAGS, Server, note_faults, session_cookies
+from tests.pages.conftest import Server, note_faults, session_cookies
 from tests.pages.speaking import (
     Talk,
     assert_accessible,
+    hearing,
     make_talk,
     person,
     place_in,
@@ -39,11 +40,8 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Talk:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def recorders(talk: Talk) -> AsyncIterator[Browser]:
-    """A browser whose microphone plays the talk from its start, each time it is opened."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS + talk.flags())
+    async with hearing(talk) as browser:
         yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
