@@ -5,6 +5,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,14 +65,14 @@ class Site:
             client.close()
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
+@contextmanager
+def serving(**options: Any) -> Iterator[str]:
+    """The product's address, on a server with these options of uvicorn's."""
     from asrsite.asgi import application  # noqa: PLC0415 it needs Django to be set up
 
     tempfile.tempdir = None  # what the application sets it to is for its own process
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(application, log_level="warning", lifespan="off", timeout_graceful_shutdown=2)
-    running = uvicorn.Server(config)
+    running = uvicorn.Server(uvicorn.Config(application, log_level="warning", lifespan="off", **options))
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
     thread.start()
     while not running.started:
@@ -79,6 +80,12 @@ def server() -> Iterator[str]:
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     running.should_exit = True
     thread.join()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    with serving(timeout_graceful_shutdown=2) as address:
+        yield address
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -10,14 +9,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from django.conf import LazySettings
 from websockets.asyncio.client import ClientConnection, connect
 
 from recordings.live import consumers
 from recordings.live.sessions import live
 from recordings.live.telling import tell_viewers
-from tests.recordings.conftest import Site
+from tests.recordings.conftest import Site, serving
 from tests.recordings.live_client import PROTOCOL, Client, client, in_its_process, speaking, ticket, watching
 from tests.recordings.oracle import Oracle, speech
 from tests.recordings.running import whisper_at
@@ -41,18 +39,8 @@ def whisper() -> Iterator[WhisperStub]:
 @pytest.fixture
 def impatient(site: Site) -> Iterator[str]:
     """A server that asks every client each half second whether it is there; the product's asks each 20 s."""
-    from asrsite.asgi import application  # noqa: PLC0415 it needs Django to be set up
-
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(application, log_level="warning", lifespan="off", ws_ping_interval=0.5, ws_ping_timeout=0.5)
-    running = uvicorn.Server(config)
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
-    thread.start()
-    while not running.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    running.should_exit = True
-    thread.join()
+    with serving(ws_ping_interval=0.5, ws_ping_timeout=0.5) as address:
+        yield address
 
 
 @pytest.fixture
