@@ -17,6 +17,7 @@ import numpy.typing as npt
 from transcription.answer import Transcript, TranscriptSegment, Word
 from transcription.audio.vad import RATE, WINDOW
 from transcription.captions import Caption, Captioner, Pace
+from transcription.errors import Rejected
 
 Samples = npt.NDArray[np.int16]
 WORD = 10  # windows
@@ -202,3 +203,14 @@ def hearing(speaker: Speaker, service: float = 0.3) -> Answer:
         return transcript(speaker.words_in(call.samples))
 
     return answer
+
+
+def refusing(answer: Answer, refused: Callable[[Call], bool]) -> Answer:
+    """A server that will not have some of the calls."""
+
+    async def answer_or_refuse(call: Call) -> Transcript:
+        if refused(call):
+            raise Rejected("no")
+        return await answer(call)
+
+    return answer_or_refuse

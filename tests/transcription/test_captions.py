@@ -14,6 +14,7 @@ from tests.transcription.captioning import (
     Speaker,
     Stage,
     hearing,
+    refusing,
     silence,
     transcript,
     written,
@@ -255,14 +256,7 @@ async def test_a_final_that_is_refused_leaves_its_speech_without_a_caption_and_n
 @in_virtual_time
 async def test_where_a_final_is_refused_what_was_shown_stays() -> None:
     speaker = Speaker()
-    hears = hearing(speaker)
-
-    async def answer(call: Call) -> Transcript:
-        if call.final or call.seconds > 4:
-            raise Rejected("no")
-        return await hears(call)
-
-    stage = Stage(answer, pace())
+    stage = Stage(refusing(hearing(speaker), lambda call: call.final or call.seconds > 4), pace())
     await stage.push(speaker.say(TEXT))
     await stage.finish()
     (text,) = stage.texts
@@ -275,14 +269,7 @@ async def test_where_the_final_of_speech_that_was_cut_is_refused_what_was_stable
     None
 ):
     speaker = Speaker()
-    hears = hearing(speaker)
-
-    async def answer(call: Call) -> Transcript:
-        if call.final and call.seconds > 5:
-            raise Rejected("no")
-        return await hears(call)
-
-    stage = Stage(answer, pace())
+    stage = Stage(refusing(hearing(speaker), lambda call: call.final and call.seconds > 5), pace())
     await stage.push(speaker.say(" ".join(f"word{number}" for number in range(55))))
     await stage.finish()
     cut_off, rest = (caption.text.split() for caption in stage.finals)
