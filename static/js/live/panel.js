@@ -6,6 +6,17 @@ import { choose, recall, remember } from "./remember.js";
 const HEARD = -45, QUIET = -65; // dB: a voice near a microphone is louder than the one, any room than the other
 const HEARD_FOR = 1_500, SILENT_AFTER = 10_000, LOOK = 1_000; // ms
 const byId = (id) => document.getElementById(id);
+
+/** Let its buttons lead from "recording" to "paused" and back, and the focus with them. */
+export function pausable(enter) {
+  for (const [pressed, next, other] of [["pause", "paused", "resume"], ["resume", "recording", "pause"]]) {
+    byId(pressed).onclick = () => {
+      enter(next);
+      byId(other).focus();
+    };
+  }
+}
+
 const device = byId("device"), level = byId("level"), test = byId("test");
 
 export class Panel {

@@ -5,7 +5,7 @@ import { Sending } from "../sending.js";
 import { addRow, claim, discard, leftBehind } from "./kept.js";
 import { available } from "./microphone.js";
 import { notice, noticeWords, showParts } from "./notices.js";
-import { Panel } from "./panel.js";
+import { pausable, Panel } from "./panel.js";
 import { choose, remember } from "./remember.js";
 import { Store } from "./store.js";
 import { Take } from "./take.js";
@@ -108,14 +108,7 @@ byId("start").onsubmit = (event) => {
   remember("language", language.value);
   start();
 };
-byId("pause").onclick = () => {
-  enter("paused");
-  byId("resume").focus();
-};
-byId("resume").onclick = () => {
-  enter("recording");
-  byId("pause").focus();
-};
+pausable(enter);
 byId("stop").onclick = () => {
   if (take.frames) return save(take);
   panel.close();

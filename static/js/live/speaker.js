@@ -5,7 +5,7 @@ import { Follower } from "./follower.js";
 import { addRow, claim, discard, leftBehind } from "./kept.js";
 import { available } from "./microphone.js";
 import { fill, notice, noticed, noticeWords, showParts } from "./notices.js";
-import { Panel } from "./panel.js";
+import { pausable, Panel } from "./panel.js";
 import { choose, remember } from "./remember.js";
 import { Session } from "./session.js";
 import { FRAME, Store } from "./store.js";
@@ -147,15 +147,10 @@ byId("start").onsubmit = (event) => {
   remember("language", language.value);
   speak(newRun({ title: byId("name").value.trim(), language: language.value }));
 };
-byId("pause").onclick = () => {
-  session.pause();
-  enter("paused");
-  byId("resume").focus();
-};
-byId("resume").onclick = () => {
-  enter("recording");
-  byId("pause").focus();
-};
+pausable((next) => {
+  if (next === "paused") session.pause();
+  enter(next);
+});
 byId("stop").onclick = () => {
   panel.close();
   enter("finishing");
