@@ -18,6 +18,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from accounts.models import ApiToken
+from tests.product import wait_for
 from tests.speech import librivox
 
 
@@ -96,6 +97,19 @@ def site(server: str, transactional_db: None, settings: LazySettings, tmp_path: 
     running = Site(server, tmp_path)
     yield running
     running.close()
+
+
+@pytest.fixture
+def own_sessions(site: Site, settings: LazySettings, tmp_path: Path) -> Iterator[None]:
+    """The test's live sessions have a folder of their own, and end with it, as with the process: what one test leaves
+    is no other's, and speaks to no other's Whisper."""
+    from recordings.live.sessions import live  # noqa: PLC0415 it needs Django to be set up
+
+    settings.LIVE_ROOT = tmp_path / "live"
+    yield
+    for task in list(live._tasks):
+        task.get_loop().call_soon_threadsafe(task.cancel)
+    wait_for(lambda: not live._tasks, 10, "the end of all sessions")
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,6 @@ from recordings.live.sessions import live
 from recordings.live.telling import tell_count, tell_viewers
 from recordings.models import Caption, LiveSession, Recording, Transcription
 from recordings.routing import websocket_urlpatterns
-from tests.product import wait_for
 from tests.recordings.conftest import Site
 from tests.recordings.live_client import Client, client, frames, in_its_process, speaking, ticket, watching
 from tests.recordings.oracle import Oracle, Samples, samples, speech
@@ -34,19 +33,7 @@ from tests.recordings.running import whisper_at
 from tests.transcription.calls import until
 from tests.whisper_stub import WhisperStub
 
-
-@pytest.fixture(autouse=True)
-def _folder(settings: LazySettings, tmp_path: Path) -> None:
-    settings.LIVE_ROOT = tmp_path / "live"
-
-
-@pytest.fixture(autouse=True)
-def _no_session_goes_on(site: Site) -> Iterator[None]:
-    """As when the process ends: what one test leaves speaks to no other's Whisper."""
-    yield
-    for task in list(live._tasks):
-        task.get_loop().call_soon_threadsafe(task.cancel)
-    wait_for(lambda: not live._tasks, 10, "the end of all sessions")
+pytestmark = pytest.mark.usefixtures("own_sessions")
 
 
 @pytest.fixture(scope="module")

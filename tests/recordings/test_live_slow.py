@@ -5,11 +5,9 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx
 import pytest
-from django.conf import LazySettings
 from websockets.asyncio.client import ClientConnection, connect
 
 from recordings.live import consumers
@@ -25,9 +23,7 @@ from tests.whisper_stub import WhisperStub
 LONG = "long " * 20_000  # 100 KB: soon more than all buffers on the way, which hold some MB
 
 
-@pytest.fixture(autouse=True)
-def _folder(settings: LazySettings, tmp_path: Path) -> None:
-    settings.LIVE_ROOT = tmp_path / "live"
+pytestmark = pytest.mark.usefixtures("own_sessions")
 
 
 @pytest.fixture
