@@ -43,7 +43,7 @@ async def test_a_click_on_a_word_or_a_timestamp_goes_there(page: Page, standup: 
     await page.mouse.click(place[0], place[1])
     cause = words(ENGLISH, 0)[3]["start"]
     assert await time(page) == pytest.approx(cause, abs=0.15)
-    assert await page.evaluate("[...CSS.highlights.get('word')].map(String)") == ["cause"]
+    await page.wait_for_function("[...CSS.highlights.get('word')].map(String).join() === 'cause'")
     await page.get_by_label("Play from 0:20").click()
     assert await time(page) == pytest.approx(20, abs=0.15)
     await page.get_by_text("No word times here.").click()
