@@ -67,15 +67,12 @@ async def keep_history() -> None:
 
 def recent(seconds: float) -> dict[str, Any]:
     """The rows of the last `seconds`, and each change of a limit in them with its reason, oldest first."""
-    since = time.time() - seconds
-    return {
-        "rows": history.rows(since),
-        "changes": sorted(change for change in _changes() if change[0] >= since),
-    }
+    return {"rows": history.rows(time.time() - seconds), "changes": sorted(_changes(seconds))}
 
 
-def _changes() -> Iterator[tuple[float, str, int, str]]:
-    ago = time.time() - time.monotonic()
+def _changes(seconds: float) -> Iterator[tuple[float, str, int, str]]:
+    now, clock = time.time(), time.monotonic()
     for server in service.snapshot().servers:
         for at, change in server.gate.changes:
-            yield round(ago + at, 1), server.gate.name, change.limit, change.reason
+            if clock - at <= seconds:
+                yield round(now - (clock - at), 1), server.gate.name, change.limit, change.reason
