@@ -3,10 +3,11 @@
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from transcription import history, monitor, service
+from transcription.sentence import _
 
 DAY = 24 * 60  # minutes
 
@@ -14,7 +15,7 @@ DAY = 24 * 60  # minutes
 @require_safe
 @admin.site.admin_view
 def monitor_page(request: HttpRequest) -> HttpResponse:
-    context = admin.site.each_context(request) | {"title": _("Monitor"), "stats": monitor.stats()}
+    context = admin.site.each_context(request) | {"title": gettext("Monitor"), "stats": monitor.stats()}
     return render(request, "admin/monitor.html", context)
 
 
@@ -36,7 +37,8 @@ def set_limit(request: HttpRequest) -> HttpResponse:
             raise ValueError(_("It must be a whole number."))
         service.set_limit(server, int(highest) if highest else None)
     except ValueError as error:
-        messages.error(request, _("The limit stays as it is. %(reason)s") % {"reason": error})
+        reason = error.args[0].translated(gettext)
+        messages.error(request, gettext("The limit stays as it is. %(reason)s") % {"reason": reason})
     else:
-        messages.success(request, _("The limit was changed, until the next start."))
+        messages.success(request, gettext("The limit was changed, until the next start."))
     return redirect("recordings:monitor")

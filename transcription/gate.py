@@ -41,6 +41,7 @@ from typing import Literal
 from .errors import DeadlineExceeded, GateError, NestedPermit, QueueFull, Superseded
 from .limit import Limit, LimitChange, Outcome, Sample
 from .line import LANES, Lane, Line
+from .sentence import _
 
 log = logging.getLogger(__name__)
 
@@ -357,11 +358,13 @@ class Gate:
         `ValueError` says what is wrong.
         """
         if ceiling is not None and type(ceiling) is not int:
-            raise ValueError(f"The limit must be a whole number, not {ceiling!r}.")
+            raise ValueError(_("The limit must be a whole number, not {!r}.", ceiling))
         if ceiling is None:
             ceiling = self._highest
         elif self._highest is not None and ceiling > self._highest:
-            raise ValueError(f"The settings let {self.name} have at most {self._highest} calls at once, not {ceiling}.")
+            raise ValueError(
+                _("The settings let {} have at most {} calls at once, not {}.", self.name, self._highest, ceiling)
+            )
         with self._lock:
             now = self._clock()
             if change := self._limit.set_ceiling(ceiling):

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from django.utils.translation import gettext
+
 from . import service
 from .client import Snapshot
 
@@ -66,7 +68,7 @@ async def keep_history() -> None:
 
 
 def recent(seconds: float) -> dict[str, Any]:
-    """The rows of the last `seconds`, and each change of a limit in them with its reason, oldest first."""
+    """The rows of the last `seconds`, and each change of a limit in them, oldest first, with its reason in words."""
     return {"rows": history.rows(time.time() - seconds), "changes": sorted(_changes(seconds))}
 
 
@@ -75,4 +77,4 @@ def _changes(seconds: float) -> Iterator[tuple[float, str, int, str]]:
     for server in service.snapshot().servers:
         for at, change in server.gate.changes:
             if clock - at <= seconds:
-                yield round(now - (clock - at), 1), server.gate.name, change.limit, change.reason
+                yield round(now - (clock - at), 1), server.gate.name, change.limit, change.reason.translated(gettext)

@@ -26,6 +26,8 @@ import math
 import sys
 from typing import Literal, NamedTuple, Protocol
 
+from .sentence import Sentence, _
+
 Outcome = Literal["ok", "oom", "busy", "timeout", "error"]
 
 # Chosen on the grid of bench/adaptive, which shows what they bring. Gains are in shares of an ideal server's.
@@ -61,7 +63,7 @@ class LimitChange(NamedTuple):
     """The new limit and why, in words for an admin."""
 
     limit: int
-    reason: str
+    reason: Sentence
 
 
 class Limit(Protocol):
@@ -78,9 +80,9 @@ class Limit(Protocol):
 
 def _check(floor: int, ceiling: int | None) -> None:
     if floor < 1:
-        raise ValueError(f"The lowest limit must be at least 1, not {floor}.")
+        raise ValueError(_("The lowest limit must be at least 1, not {}.", floor))
     if ceiling is not None and ceiling < floor:
-        raise ValueError(f"The highest limit must be at least {floor}, not {ceiling}.")
+        raise ValueError(_("The highest limit must be at least {}, not {}.", floor, ceiling))
 
 
 class FixedLimit:
@@ -97,11 +99,11 @@ class FixedLimit:
 
     def set_ceiling(self, ceiling: int | None) -> LimitChange | None:
         if ceiling is None:
-            raise ValueError("A fixed limit must be a number: only an adaptive limit finds its own.")
+            raise ValueError(_("A fixed limit must be a number: only an adaptive limit finds its own."))
         _check(1, ceiling)
         before = self.limit
         self.limit = self.ceiling = ceiling
-        return LimitChange(ceiling, "set by an admin") if ceiling != before else None
+        return LimitChange(ceiling, _("an admin changed the highest limit")) if ceiling != before else None
 
 
 class AdaptiveLimit:
@@ -134,7 +136,7 @@ class AdaptiveLimit:
         reason = self._succeed(sample) if sample.outcome == "ok" else self._fail(sample)
         if reason:
             self._begin(sample.finished)
-        return LimitChange(self.limit, reason) if self.limit != before else None
+        return LimitChange(self.limit, reason) if reason and self.limit != before else None
 
     def set_ceiling(self, ceiling: int | None) -> LimitChange | None:
         """Change the ceiling while running. A limit at the old ceiling goes to the new one at once."""
@@ -147,24 +149,24 @@ class AdaptiveLimit:
         before, self.limit = self.limit, home if at_ceiling else min(self.limit, home)
         self._settle(home)
         self._begin(self._since)
-        return LimitChange(self.limit, "an admin changed the highest limit") if self.limit != before else None
+        return LimitChange(self.limit, _("an admin changed the highest limit")) if self.limit != before else None
 
-    def _succeed(self, sample: Sample) -> str:
-        """Returns a reason to measure anew, most often to change the limit too, or else nothing."""
+    def _succeed(self, sample: Sample) -> Sentence | None:
+        """Returns a reason to measure anew, most often to change the limit too, or None."""
         self._successes += 1
         if sample.started >= self._failed_at:
             self._streak = 0
         if sample.started < self._since:
-            return ""  # it ran partly under another limit
+            return None  # it ran partly under another limit
         if sample.in_flight < self.limit:
             self._slack += 1  # filling up takes fewer than `limit` of these
-            return self._give_up() if self._slack >= self.limit else ""
+            return self._give_up() if self._slack >= self.limit else None
         self._measure(sample)
         if not self._is_over():
-            return ""
+            return None
         if self._recovering:
             self.limit += 1
-            return f"{self.limit - 1} at once went well"
+            return _("{} at once went well", self.limit - 1)
         reason = self._judge() if self._visiting else self._stay(sample.finished)
         self._clear()
         return reason
@@ -224,7 +226,7 @@ class AdaptiveLimit:
         self._worse = 0  # the highest level below home that is known to get less done
         self._rested = math.inf  # calls at home since the last visit
 
-    def _stay(self, now: float) -> str:
+    def _stay(self, now: float) -> Sentence | None:
         """A window at home is over: see whether the server changed, and whether a visit is due."""
         level = self._level()
         if self._base_calls and abs(level - self._base) > ODD * math.sqrt(2 * self._variance / self._calls):
@@ -239,9 +241,9 @@ class AdaptiveLimit:
             self._failed = NONE
         visited = self._next()
         if visited == self._home or self._rested < self._patience(visited):
-            return ""
+            return None
         self.limit, self._visiting = visited, True
-        return f"trying whether {visited} at once get more done than {self._home}"
+        return _("trying whether {} at once get more done than {}", visited, self._home)
 
     def _top(self) -> int:
         return min(self.ceiling or NONE, self._failed - 1)
@@ -263,7 +265,7 @@ class AdaptiveLimit:
         sure = min(max(0.0, self._certainty(level)), 9.0)
         return min(REST * math.exp(sure**2), LONGEST_REST) * self._window(level) / self._home
 
-    def _judge(self) -> str:
+    def _judge(self) -> Sentence | None:
         """The visit is over: learn the gain, and either return or make this level home."""
         low, high = sorted((self._home, self.limit))
         up = self.limit == high
@@ -276,33 +278,35 @@ class AdaptiveLimit:
             if not up:
                 self._worse = low
             self._return()
-            return f"{high} at once get {math.expm1(share * math.log(high / low)):+.0%} done beside {low}"
+            return _("{} at once get {:+.0%} done beside {}", high, math.expm1(share * math.log(high / low)), low)
         self._worse = low if up else 0
         self._home, self._base, self._base_calls = self.limit, self._level(), self._calls
         self._visiting, self._rested = False, math.inf
-        return ""
+        return None
 
     def _return(self) -> None:
         self.limit, self._visiting, self._rested = self._home, False, 0
 
-    def _give_up(self) -> str:
+    def _give_up(self) -> Sentence:
         """Too few calls are in flight to learn anything."""
         if self._visiting:
             self._return()
-        return "too few calls in flight to compare"
+        return _("too few calls in flight to compare")
 
     # --- failures ------------------------------------------------------------------------------
 
-    def _fail(self, sample: Sample) -> str:
+    def _fail(self, sample: Sample) -> Sentence | None:
         if sample.started < self._failed_at:
-            return ""  # it was let in before the last cut, which was for its kind too
+            return None  # it was let in before the last cut, which was for its kind too
         level = sample.in_flight if sample.started >= self._since else max(sample.in_flight, self.limit)
         cut = min(level, self.limit)
         if sample.outcome == "oom":
-            reason, cut = "out of memory", cut // 2
+            reason, cut = _("out of memory with {} in flight", level), cut // 2
             self.hold_until = sample.finished + min(COOL_DOWN * 2**self._streak, LONGEST_COOL_DOWN)
+        elif sample.outcome == "busy":
+            reason, cut = _("busy with {} in flight", level), cut - 1
         else:
-            reason, cut = "busy" if sample.outcome == "busy" else "no answer in time", cut - 1
+            reason, cut = _("no answer in time with {} in flight", level), cut - 1
         cut = max(self.floor, cut)
         self._failures += self._streak == 0
         self._streak += 1
@@ -312,7 +316,7 @@ class AdaptiveLimit:
         else:
             self._settle(max(self.floor, level - 1) if self._gains else cut)
         self.limit = cut
-        return f"{reason} with {level} in flight"
+        return reason
 
     @property
     def _recovering(self) -> bool:

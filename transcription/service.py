@@ -16,6 +16,7 @@ from .gate import Gate
 from .limit import AdaptiveLimit, FixedLimit, Limit
 from .line import Lane
 from .pool import Breaker, Pool, Server, endpoint
+from .sentence import _
 
 
 async def transcribe_audio(
@@ -97,12 +98,12 @@ def snapshot() -> Snapshot:
 def set_limit(name: str, highest: int | None) -> None:
     """Change the highest limit of the server with this name, until the process ends; None: as the settings say.
 
-    Raises ValueError, with a sentence, where there is no such server or it may not have that limit.
+    Raises ValueError, with a `Sentence`, where there is no such server or it may not have that limit.
     """
     for server in client().pool.servers:
         if server.gate.name == name:
             return server.gate.set_ceiling(highest)
-    raise ValueError(f"There is no Whisper server {name!r}.")
+    raise ValueError(_("There is no Whisper server {!r}.", name))
 
 
 def total_limit() -> int:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from django.conf import LazySettings
+from django.utils.translation import override
 
 from transcription import history, service
 from transcription.history import POINTS, ROW, ROWS, History, Row, keep_history
@@ -59,3 +60,10 @@ async def test_it_is_kept_while_the_product_runs() -> None:
     await asyncio.sleep(0.1)
     keeping.cancel()
     assert history.recent(60)["rows"][-1].limit == 4
+
+
+def test_the_reason_is_told_in_the_language_of_the_reader() -> None:
+    service.set_limit("gpu:8000", 2)
+    with override("zh-hans"):
+        [(_, _, _, reason)] = history.recent(60)["changes"]
+    assert reason == "管理员更改了最高并发"

@@ -405,7 +405,7 @@ def test_a_fixed_limit_changes_only_by_an_admin() -> None:
     calls.one("oom")
     calls.many(100)
     assert limit.limit == limit.ceiling == 3
-    assert limit.set_ceiling(5) == LimitChange(5, "set by an admin")
+    assert limit.set_ceiling(5) == LimitChange(5, "an admin changed the highest limit")
     assert limit.set_ceiling(5) is None
     for wrong in (None, 0):
         with pytest.raises(ValueError, match=r"\.$"):
