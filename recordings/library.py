@@ -1,5 +1,6 @@
 """Reading a library: somebody's recordings, each with its newest transcription and the one whose text is shown."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypedDict
@@ -110,11 +111,12 @@ async def hits(entries: Iterable[Entry], query: str) -> dict[int, Segment]:
 
 
 async def beginnings(entries: Iterable[Entry]) -> dict[int, str]:
-    """The first words of each finished text, by the id of its transcription: one query for all."""
-    done = [entry.shown.pk for entry in entries if entry.shown and entry.shown.status == "done"]
-    pieces: dict[int, list[str]] = {pk: [] for pk in done}
+    """The first words of each text that has some, also of an unfinished one, by the id of its transcription: one query
+    for all."""
+    pieces = defaultdict[int, list[str]](list)
+    shown = [entry.shown.pk for entry in entries if entry.shown]
     # Three segments of up to 30 s have said more than is shown.
-    first = Segment.objects.filter(transcription_id__in=done, index__lt=3).order_by("transcription_id", "index")
+    first = Segment.objects.filter(transcription_id__in=shown, index__lt=3).order_by("transcription_id", "index")
     async for segment in first:
         pieces[segment.transcription_id].append(shown_text(segment))
     return {pk: _cut(join(texts)) for pk, texts in pieces.items()}

@@ -23,9 +23,12 @@ async def one_recording(owner_id: int, recording_id: int) -> dict[str, Any]:
 
 
 async def listed_recordings(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """With the beginning of each text."""
+    """With the beginning of each finished text."""
     texts, line = await beginnings(entries), await places()
-    return [_recording(entry, line, texts.get(entry.shown.pk) if entry.shown else None) for entry in entries]
+    return [
+        _recording(entry, line, texts.get(entry.shown.pk, "") if entry.shown and entry.shown.status == "done" else None)
+        for entry in entries
+    ]
 
 
 async def transcript_of(entry: Entry) -> Transcript:

@@ -278,3 +278,13 @@ def test_titles_and_texts_are_searched(mei: User, client: Client) -> None:
     found = client.get("/", {"q": "排队"})
     assert [row.recording.title for row in found.context["rows"]] == ["Standup"]
     assert "Nothing matches “lunch”." in client.get("/", {"q": "lunch"}).content.decode()
+
+
+def test_a_row_shows_what_was_heard_so_far(mei: User, client: Client) -> None:
+    client.force_login(mei)
+    run = make_transcription(make_recording(mei, "Standup"), Status.TRANSCRIBING)
+    assert "Listening…" in client.get("/").content.decode()
+    add_segment(run, 0, "Good morning.")
+    page = client.get("/").content.decode()
+    assert "Good morning." in page
+    assert "Listening…" not in page

@@ -185,6 +185,11 @@ def test_a_list_shows_the_beginning_of_a_text_only(site: Site) -> None:
     assert item["text"].endswith("…")
 
 
+def test_a_list_gives_no_text_that_is_not_finished(site: Site) -> None:
+    transcribed(recording(), "Good morning.", status="transcribing")
+    assert site.program().get("/api/recordings").json()["items"][0]["text"] is None
+
+
 @pytest.fixture
 def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every SQL statement of the process."""
