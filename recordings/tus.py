@@ -300,14 +300,15 @@ async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
 async def _append(request: HttpRequest, caller: Caller, upload: Upload, offset: int) -> int | None:
     """Add the request's body at `offset`; with the last byte, the upload becomes a recording or waits for an answer."""
     piece = await asyncio.to_thread(request.read)  # at most 10 MiB: the body guard sees to it
-    await asyncio.to_thread(_checksum, request, piece)
+    # Not asyncio.to_thread: it loses the language of what these two may have to say.
+    await sync_to_async(_checksum, thread_sensitive=False)(request, piece)
     if upload.recording_id:
         size = upload.bytes
         if offset != size or piece:
             raise _elsewhere(size)
         return None
     with _claimed(upload) as part:
-        size = await asyncio.to_thread(_write, part, offset, piece, upload.bytes)
+        size = await sync_to_async(_write, thread_sensitive=False)(part, offset, piece, upload.bytes)
         return await _make_recording(caller, upload) if size == upload.bytes else None
 
 

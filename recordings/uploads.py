@@ -158,7 +158,8 @@ async def _make(
     try:
         if duplicate == "reuse" and (existing := await _twins(recording).afirst()):
             return existing, False
-        info = await asyncio.to_thread(_probe, file)
+        # By asgiref's hand, as everything that says something: asyncio.to_thread loses the person's language.
+        info = await sync_to_async(_probe, thread_sensitive=False)(file)
         recording.duration, recording.media_type = info.duration, info.media_type
         kept, created = await sync_to_async(_keep)(recording, file, info.plays, transcribe, duplicate, upload)
     finally:

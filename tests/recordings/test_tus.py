@@ -175,6 +175,19 @@ def test_what_is_no_audio_leaves_nothing(site: Site) -> None:
     assert not Recording.objects.exists()
 
 
+def test_what_is_wrong_is_said_in_the_language_of_whoever_sends(site: Site) -> None:
+    api = site.program()
+    api.headers["Accept-Language"] = "zh-CN"
+    url = create(api, 5, filename="a.wav")
+
+    def words(place: int, piece: bytes, **headers: str) -> str:
+        return str(send(api, url, place, piece, **headers).json()["error"]["message"])
+
+    assert words(0, b"words", **{"Upload-Checksum": "crc32 AA=="}).startswith("校验")
+    assert words(3, b"ds") == "这个上传应从第 0 字节继续。"
+    assert words(0, b"words") == "无法识别，请上传音频或视频文件。"
+
+
 def test_a_terminated_upload_is_gone_and_a_recording_made_of_one_stays(site: Site, clip: bytes) -> None:
     api = site.program()
     url = create(api, 10)
