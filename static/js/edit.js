@@ -1,4 +1,5 @@
 // Correcting the text where it stands. What is typed is saved by itself; what cannot be saved stays in the line.
+import { caretAt } from "./caret.js";
 import { refresh } from "./events.js";
 import { say } from "./toast.js";
 
@@ -45,8 +46,8 @@ export async function begin(segment, point = null) {
   paragraph.ariaMultiLine = "true";
   paragraph.ariaLabel = words.label;
   paragraph.focus();
-  const caret = point && document.caretPositionFromPoint?.(point.clientX, point.clientY);
-  if (caret && paragraph.contains(caret.offsetNode)) getSelection().collapse(caret.offsetNode, caret.offset);
+  const caret = point && caretAt(point);
+  if (caret && paragraph.contains(caret.node)) getSelection().collapse(caret.node, caret.offset);
   else getSelection().selectAllChildren(paragraph), getSelection().collapseToEnd();
 }
 

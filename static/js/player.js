@@ -1,5 +1,6 @@
 // Listening and reading together: the line being spoken is marked, and a click on the text goes there.
 import WaveSurfer from "../vendor/wavesurfer.js/dist/wavesurfer.esm.js";
+import { caretAt } from "./caret.js";
 import { clock } from "./clock.js";
 import { begin } from "./edit.js";
 import * as find from "./find.js";
@@ -79,9 +80,8 @@ byId("main").addEventListener("click", (event) => {
   if (stamp) goTo(Number(stamp.dataset.start));
   if (!line || !getSelection().isCollapsed) return; // selecting text is not a click on it
   const words = JSON.parse(line.dataset.words);
-  const caret = document.caretPositionFromPoint?.(event.clientX, event.clientY);
-  const inLine = caret && caret.offsetNode.parentElement === line;
-  const word = inLine && lastBegun(words, caret.offset, (item) => item[0]);
+  const caret = caretAt(event);
+  const word = caret?.node.parentElement === line && lastBegun(words, caret.offset, (item) => item[0]);
   goTo(word ? word[1] : Number(line.dataset.start));
 });
 
