@@ -123,9 +123,10 @@ function setSpeed(step) {
   localStorage.setItem("speed", speed.value);
 }
 
+/** Once: the first transcription that ends brings the peaks. */
 function drawWave() {
-  const peaks = JSON.parse(byId("peaks").textContent);
-  if (!peaks?.length) return;
+  const peaks = JSON.parse(byId("peaks").textContent), holder = byId("wave").parentElement;
+  if (!peaks?.length || holder.matches(".drawn")) return;
   const colours = () => {
     const style = getComputedStyle(player);
     return { waveColor: style.getPropertyValue("--wave"), progressColor: style.getPropertyValue("--wave-played") };
@@ -145,7 +146,7 @@ function drawWave() {
     interact: false, // the range input over it takes pointer and keyboard alike
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => wave.setOptions(colours()));
-  byId("wave").parentElement.classList.add("drawn");
+  holder.classList.add("drawn");
 }
 
 audio.controls = false;
@@ -208,7 +209,7 @@ function goToAddress() {
   show();
 }
 
-document.addEventListener("htmx:afterSettle", (event) => { if (event.target.id === "text") readLines(); });
+document.addEventListener("htmx:afterSettle", (event) => { if (event.target.id === "text") readLines(), drawWave(); });
 addEventListener("hashchange", goToAddress);
 readLines();
 if (audio.readyState >= HTMLMediaElement.HAVE_METADATA) goToAddress();

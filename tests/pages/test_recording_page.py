@@ -126,6 +126,23 @@ async def test_text_appears_as_it_comes_and_a_failure_says_why_and_can_be_retrie
     await expect(status).to_have_text("Next in line")
 
 
+async def test_the_waveform_is_drawn_as_soon_as_the_first_transcription_has_ended(
+    page: Page, mei: User, server: Server
+) -> None:
+    recording = await sync_to_async(make_recording)(mei, "Workshop")
+    this = Recording.objects.filter(pk=recording.pk)
+    peaks = recording.peaks
+    await this.aupdate(peaks=None)
+    transcription = await sync_to_async(make_transcription)(recording, Status.TRANSCRIBING)
+    await page.goto(f"/recordings/{recording.pk}")
+    await expect(page.locator("#text .status")).to_have_text("Transcribing 0%")
+    await expect(page.locator(".wave.drawn")).to_have_count(0)
+    await this.aupdate(peaks=peaks)
+    await Transcription.objects.filter(pk=transcription.pk).aupdate(status=Status.DONE)
+    await server.do(recording_changed(recording.pk, mei.pk))
+    await expect(page.locator(".wave.drawn")).to_have_count(1)
+
+
 async def test_deleting_from_its_own_page_leads_back_to_the_library(page: Page, standup: Recording) -> None:
     await page.goto(f"/recordings/{standup.pk}")
     await page.get_by_label("More actions").click()
