@@ -3,6 +3,7 @@ import uPlot from "../vendor/uplot/dist/uPlot.esm.js";
 
 const EVERY = 5_000; // ms
 const HEIGHT = 220; // px
+const MINUTES = [1, 2, 5, 15, 30, 60, 120, 180, 360].map((count) => count * 60); // between two times on the axis
 const section = document.getElementById("chart");
 const holder = section.querySelector(".plot");
 const rowsBody = section.querySelector(".rows"), changesBody = section.querySelector(".changes");
@@ -25,7 +26,7 @@ function draw() {
     width: holder.clientWidth,
     height: HEIGHT,
     scales: { y: { range: (_plot, _low, high) => [0, Math.max(2, high) * 1.1] } },
-    axes: [{ ...axis, values: (_plot, ticks) => ticks.map(minute) }, { ...axis, size: 40, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000] }],
+    axes: [{ ...axis, values: (_plot, ticks) => ticks.map(minute), space: 80, incrs: MINUTES }, { ...axis, size: 40, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000] }],
     series: [
       { label: section.dataset.when, value: (_plot, seconds) => (seconds == null ? "–" : moment(seconds)) },
       { label: section.dataset.limit, value: number, stroke: color("--chart-limit"), width: 2, dash: [6, 4], paths: stepped },
@@ -56,6 +57,7 @@ async function look() {
 
 section.addEventListener("change", look);
 dark.addEventListener("change", draw);
+new MutationObserver(draw).observe(document.documentElement, { attributeFilter: ["data-theme"] }); // the admin's own switch
 new ResizeObserver(() => plot?.setSize({ width: holder.clientWidth, height: HEIGHT })).observe(holder);
 look();
 setInterval(look, EVERY);
