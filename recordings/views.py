@@ -109,7 +109,7 @@ class Row:
             eta = self.place.eta_seconds if self.place else None
             return words if eta is None else words + " · " + gettext("%(time)s left") % {"time": about(eta)}
         if run.status == Status.DONE and run.started_at and run.finished_at:
-            return f"{gettext('Done')} · {took((run.finished_at - run.started_at).total_seconds())}"
+            return gettext("Done · took %(time)s") % {"time": took((run.finished_at - run.started_at).total_seconds())}
         return {Status.DONE: gettext("Done"), Status.FAILED: gettext("Failed")}.get(
             Status(run.status), gettext("Canceled")
         )
