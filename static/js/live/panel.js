@@ -4,7 +4,7 @@ import { notice, noticed } from "./notices.js";
 import { choose, recall, remember } from "./remember.js";
 
 const HEARD = -45, QUIET = -65; // dB: a voice near a microphone is louder than the one, any room than the other
-const HEARD_FOR = 1_500, SILENT_AFTER = 10_000, LOOK = 1_000; // ms
+const HEARD_FOR = 1_500, UNHEARD_AFTER = 3_000, SILENT_AFTER = 10_000, LOOK = 1_000; // ms
 const byId = (id) => document.getElementById(id);
 
 /** Let its buttons lead from "recording" to "paused" and back, and the focus with them. */
@@ -23,6 +23,7 @@ export class Panel {
   #microphone;
   #recording = false;
   #heardAt = 0;
+  #openedAt = 0;
 
   /** Calls `onFrame(ArrayBuffer)` ten times a second while it is `recording`. */
   constructor(onFrame) {
@@ -56,6 +57,7 @@ export class Panel {
   async open() {
     this.#heardAt = this.#recording ? Date.now() : 0;
     notice("microphone", await this.#microphone.start(device.value));
+    this.#openedAt = Date.now();
     test.disabled = this.isOpen;
     if (this.isOpen) await this.#list();
     return this.isOpen;
@@ -95,7 +97,8 @@ export class Panel {
       this.#heardAt = Date.now();
       if (noticed("microphone") === "silent") notice("microphone", "");
     }
-    this.#say(Date.now() - this.#heardAt < HEARD_FOR ? "yes" : "no");
+    const heard = Date.now() - this.#heardAt < HEARD_FOR;
+    this.#say(heard ? "yes" : Date.now() - this.#openedAt > UNHEARD_AFTER ? "no" : "");
   }
 
   /** Whether a voice is heard, in words; they are seen before the start. */
