@@ -25,7 +25,7 @@ export function addRow({ title, began }) {
   byId("open").append(byId("kept").content.cloneNode(true));
   const row = byId("open").lastElementChild;
   if (title) row.querySelector(".name").textContent = title;
-  row.querySelector(".when").textContent = new Date(began).toLocaleString(document.documentElement.lang);
+  row.querySelector(".when").textContent = new Date(began).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
   return row;
 }
 
