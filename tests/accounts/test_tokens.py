@@ -36,6 +36,16 @@ def test_the_command_prints_the_token_alone_and_makes_the_user(tmp_path: Path) -
     assert len(lines[0]) >= 40
 
 
+def test_before_the_first_start_the_command_says_what_to_do(tmp_path: Path) -> None:
+    environment = {"DATA_DIR": str(tmp_path), "ASR_API_URL": "http://127.0.0.1:9/v1", "PATH": ""}
+    command = [sys.executable, "manage.py", "create_token", "newcomer"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "CommandError: The database is not ready (no such table: auth_user). Start the product once: make run"
+    ]
+
+
 def test_the_user_is_made_once_and_cannot_sign_in_with_a_password() -> None:
     made("ann")
     made("ann")

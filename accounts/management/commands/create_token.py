@@ -7,6 +7,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from accounts.models import ApiToken
 
@@ -45,7 +46,12 @@ class Command(BaseCommand):
             users(username=options["user"]).clean_fields(exclude=["password"])
         except ValidationError as error:
             raise CommandError(f"This cannot be a user's name: {error.messages[0]}") from error
-        user, _made = users.objects.get_or_create(username=options["user"], defaults={"password": make_password(None)})
+        try:
+            user, _made = users.objects.get_or_create(
+                username=options["user"], defaults={"password": make_password(None)}
+            )
+        except DatabaseError as error:  # of another DATA_DIR, or of a product that was never started
+            raise CommandError(f"The database is not ready ({error}). Start the product once: make run") from error
         if not user.is_active:
             raise CommandError(f"The user {user.username} is deactivated: no token of theirs would work.")
         scopes = options["scopes"] or ApiToken.Scope.values
