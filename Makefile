@@ -38,7 +38,7 @@ lint: $(VENV)/installed-dev  ## ruff and mypy, strict
 	$(BIN)/mypy .
 
 bench: $(VENV)/installed-dev  ## list the measurements one can repeat
-	@grep -HE -m1 '^"""' bench/*.py | sed -E 's/:"""/\t/'
+	@grep -HE -m1 '^"""' bench/*.py | sed -E 's/:"""/\t/; s/"""$$//'
 
 requirements: $(VENV)/installed-dev  ## pin what requirements*.in and package.json name (PIN=--upgrade: anew)
 	$(PIP_COMPILE) $(PIN) --output-file requirements.txt requirements.in
