@@ -143,6 +143,24 @@ async def test_the_waveform_is_drawn_as_soon_as_the_first_transcription_has_ende
     await expect(page.locator(".wave.drawn")).to_have_count(1)
 
 
+async def test_a_recording_is_renamed(page: Page, standup: Recording) -> None:
+    await page.goto(f"/recordings/{standup.pk}")
+    await page.get_by_label("More actions").click()
+    await page.get_by_role("button", name="Rename…").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.get_by_label("Title")).to_have_value("Standup")
+    await dialog.get_by_label("Title").fill(" ")
+    await page.keyboard.press("Enter")
+    await expect(dialog.get_by_label("Title")).to_have_value("")  # the browser says that it is required
+    await dialog.get_by_label("Title").fill("周会 $& <b>1</b>")
+    await dialog.get_by_role("button", name="Save").click()
+    await expect(dialog).to_be_hidden()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("周会 $& <b>1</b>")
+    await expect(page).to_have_title("周会 $& <b>1</b> · Stile 听序")
+    await standup.arefresh_from_db()
+    assert standup.title == "周会 $& <b>1</b>"
+
+
 async def test_deleting_from_its_own_page_leads_back_to_the_library(page: Page, standup: Recording) -> None:
     await page.goto(f"/recordings/{standup.pk}")
     await page.get_by_label("More actions").click()
