@@ -96,7 +96,7 @@ async function send(mine, text) {
     mine.saved = text;
     mine.changed = true;
     segment.querySelector(".unsaved")?.remove();
-    const time = new Date().toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
+    const time = new Date().toLocaleTimeString(document.documentElement.lang, { timeStyle: "short" });
     told.textContent = words.saved.replace("{time}", time);
     return true;
   }

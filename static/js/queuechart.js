@@ -13,7 +13,7 @@ let plot = null, data = [[], [], [], []];
 
 const minutes = () => section.querySelector("[name=minutes]:checked").value;
 const moment = (seconds) => new Date(seconds * 1000).toLocaleTimeString(language);
-const minute = (seconds) => new Date(seconds * 1000).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit" });
+const minute = (seconds) => new Date(seconds * 1000).toLocaleTimeString(language, { timeStyle: "short" });
 const number = (_plot, value) => value ?? "–";
 
 function draw() {

@@ -15,7 +15,7 @@ from tests.pages.library import Status, make_recording, make_transcription, unti
 
 HEARD = "So the root cause was nesting. We wrapped the wrapper."
 SECOND = "对，把并发设成一再测。"
-SAVED = re.compile(r"^Saved \d\d:\d\d")
+SAVED = re.compile(r"^Saved \d+:\d\d")
 AGAIN = "This line was changed elsewhere. Keep yours or take theirs?"
 
 
