@@ -1,6 +1,9 @@
 """Voice activity: speech is told from what is none, and pieces are judged as the whole is."""
 
+import subprocess
+import sys
 from importlib import util
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -53,3 +56,10 @@ def test_a_missing_network_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(vad, "find_spec", lambda _: util.find_spec("json"))
     with pytest.raises(RuntimeError, match=r"voice activity network .*silero_vad_v6\.onnx is missing"):
         vad._network.__wrapped__()
+
+
+def test_the_network_runs_without_telling_its_makers(tmp_path: Path) -> None:
+    """What onnxruntime means to send it first writes under the home folder."""
+    run = "from transcription.audio.vad import VoiceActivity; VoiceActivity()(__import__('numpy').zeros(512, 'int16'))"
+    subprocess.run([sys.executable, "-c", run], env={"HOME": str(tmp_path)}, timeout=60, check=True)
+    assert list(tmp_path.iterdir()) == []
