@@ -65,10 +65,10 @@ async def speaker(api: httpx.Client, whisper: WhisperStub) -> AsyncIterator[Clie
         yield socket
 
 
-async def stopped(speaker: Client) -> Recording | None:
+async def stopped(speaker: Client, seconds: float = 20) -> Recording | None:
     """Send `stop`; the recording that the server tells of before it closes."""
     await speaker.send("stop")
-    done = await speaker.told_of("done", seconds=20)
+    done = await speaker.told_of("done", seconds=seconds)
     assert await speaker.closed() == 1000
     return await Recording.objects.aget(pk=done["recording"]) if done["recording"] else None
 
@@ -178,11 +178,14 @@ async def test_a_pause_makes_what_was_said_final(speaker: Client, sound: Samples
     assert " ".join(speaker.finals()).split()[-1] == Oracle(sound).words[-1][2]
 
 
-async def test_nothing_is_recognised_in_silence_and_it_is_kept(speaker: Client, whisper: WhisperStub) -> None:
-    silence = np.zeros(60 * 16000, "<i2")
+@pytest.mark.slow
+async def test_nothing_is_recognised_in_an_hour_of_silence_and_it_is_kept(
+    speaker: Client, whisper: WhisperStub
+) -> None:
+    silence = np.zeros(3600 * 16000, "<i2")
     await speaker.start()
     await speaker.say(silence, size=8000)
-    recording = await stopped(speaker)
+    recording = await stopped(speaker, seconds=120)
     assert recording
     assert (heard(recording) == silence).all()
     assert whisper.received == []
