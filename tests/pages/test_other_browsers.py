@@ -1,0 +1,176 @@
+"""What matters most, in Firefox and in WebKit, Safari's engine: to send a file, speak, record, listen."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.pages.drivers import Browser, Environment, Firefox, WebKit, say, sound
+from tests.pages.speaking import Talk, make_talk, place_in, recorded
+from tests.pages.speaking import sound as samples
+from tests.product import Product, transcribed, wait_for
+from tests.transcription.audio_files import clip, encode
+from tests.whisper_stub import Reply, WhisperStub, http
+
+pytestmark = [
+    pytest.mark.slow,  # at the pace of speech
+    pytest.mark.filterwarnings("ignore:setting remote_server_addr:DeprecationWarning"),  # Selenium, to itself
+]
+
+PASSWORD = "correct horse"
+
+
+def sentence(number: int) -> Reply:
+    words = ["This", "is", "sentence", f"{number}."]
+    timed = [{"word": word, "start": 0.4 * at, "end": 0.4 * at + 0.3} for at, word in enumerate(words, 1)]
+    segment = {"start": 0.0, "end": 2.0, "text": " ".join(words)}
+    return http(
+        200, {"text": segment["text"], "language": "en", "duration": 2.0, "segments": [segment], "words": timed}
+    )
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """Each answer of its Whisper server is another one. What live captions said stays the transcript."""
+    folder = tmp_path_factory.mktemp("product")
+    with WhisperStub(replies=[sentence(number) for number in range(1, 500)]) as whisper:
+        settings = {"ASR_API_URL": whisper.url, "LIVE_SECOND_PASS": "off", "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
+        with Product(folder, **settings) as product:
+            product.manage("createsuperuser", "--noinput", "--username=mei", "--email=mei@example.org")
+            yield product
+
+
+@pytest.fixture(scope="module")
+def api(product: Product) -> Iterator[httpx.Client]:
+    with product.client("mei") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> Talk:
+    """One sentence of 3 s."""
+    return make_talk(tmp_path_factory.mktemp("talk") / "talk.wav", [1], lead=0.1)
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    with sound(tmp_path_factory.mktemp("room")) as environment:
+        yield environment
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(kind, marks=pytest.mark.xdist_group(kind.__name__)) for kind in (Firefox, WebKit)],
+)
+def signed_in(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, product: Product, room: Environment
+) -> Iterator[Browser]:
+    with request.param.at(product.url, tmp_path_factory.mktemp("browser"), room) as browser:
+        browser.open("/")
+        browser.see("[name=username]").send_keys("mei")
+        browser.see("[name=password]").send_keys(PASSWORD)
+        browser.see("main .button").click()
+        browser.see("#drop")
+        yield browser
+
+
+@pytest.fixture
+def browser(signed_in: Browser) -> Iterator[Browser]:
+    yield signed_in
+    assert signed_in.faults() == []
+
+
+def recording(browser: Browser) -> int:
+    """The one whose page the browser comes to."""
+    return int(browser.until("location.pathname.startsWith('/recordings/') && location.pathname").rpartition("/")[2])
+
+
+def assert_plays(browser: Browser) -> None:
+    browser.see("#play").click()
+    browser.until("audio.currentTime > 0.3")
+    browser.see("#play").click()
+    browser.until("audio.paused")
+
+
+def assert_heard(api: httpx.Client, pk: int, talk: Talk) -> None:
+    """Most of it: on a busy machine WebKit's microphone stutters, and what follows comes a little later."""
+    heard = recorded(api, pk)
+    alike = sorted(place_in(heard, part)[1] for part in np.array_split(samples(talk.clips[0].path), 3))
+    assert alike[1] > 0.8, alike
+
+
+def test_a_file_becomes_a_row_is_heard_and_follows_a_click_on_a_word(
+    browser: Browser, api: httpx.Client, tmp_path: Path
+) -> None:
+    """Of a kind that no browser plays: there is a copy for them."""
+    file = encode(tmp_path / "phone.amr", clip(), codec="libopencore_amrnb", rate=8000, encoder={"b": "12200"})
+    browser.open("/")
+    browser.until("document.getElementById('files')").send_keys(str(file))
+    browser.until("[...document.querySelectorAll('#rows h2 a')].find((one) => one.text === 'phone')").click()
+    pk = recording(browser)
+    transcribed(api, pk)
+    wait_for(lambda: "webm" in api.head(f"/api/recordings/{pk}/audio").headers["Content-Type"], 20, "the copy")
+    browser.open(f"/recordings/{pk}")
+    browser.until("audio.duration > 7 && audio.duration < 7.5")
+    assert_plays(browser)
+    x, y, word = browser.run("""
+        const range = new Range(), text = document.querySelector(".line").firstChild;
+        range.setStart(text, 8); range.setEnd(text, 16);
+        const { x, y, width, height } = range.getBoundingClientRect();
+        return [x + width / 2, y + height / 2, range.toString()];
+    """)
+    assert word == "sentence"
+    browser.click_at(x, y)
+    browser.until("Math.abs(audio.currentTime - 1.2) < 0.1")
+    browser.until("[...CSS.highlights.get('word')].map(String).join() === 'sentence'")
+    api.delete(f"/api/recordings/{pk}")  # the next browser sends the same
+
+
+def test_what_is_said_is_read_here_and_elsewhere_and_becomes_a_recording(
+    browser: Browser, api: httpx.Client, room: Environment, talk: Talk
+) -> None:
+    browser.open("/live")
+    browser.see("#name").send_keys("Stand-up")
+    browser.see("#start .begin").click()
+    link = browser.until("document.getElementById('viewer').href")
+    speaker = browser.driver.current_window_handle
+    browser.driver.switch_to.new_window("window")
+    viewer = browser.driver.current_window_handle
+    browser.driver.get(link)
+    browser.driver.switch_to.window(speaker)
+    say(talk, room)
+    browser.see("#log p")
+    browser.see("#stop").click()
+    pk = recording(browser)
+    written = browser.texts("#text .line")
+    browser.driver.switch_to.window(viewer)
+    browser.see("[data-notice=ended]")
+    read = browser.texts("#log p")
+    browser.driver.close()
+    browser.driver.switch_to.window(speaker)
+    assert read == written
+    assert len(read) >= 1
+    assert_heard(api, pk, talk)
+
+
+def test_a_take_outlives_a_reload_and_is_as_long_as_it_was(
+    browser: Browser, api: httpx.Client, room: Environment, talk: Talk
+) -> None:
+    browser.open("/record")
+    browser.see("#name").send_keys("Memo")
+    browser.see("#start .begin").click()
+    browser.see("#pause")
+    say(talk, room)
+    shown = browser.run("return Number(document.getElementById('clock').textContent.split(':')[1])")
+    browser.driver.refresh()
+    browser.see("#open li")
+    assert browser.texts("#open .name") == ["Memo"]
+    browser.see("#open [data-do=save]").click()
+    pk = recording(browser)
+    made = api.get(f"/api/recordings/{pk}").json()
+    assert shown <= made["duration"] < shown + 3
+    assert browser.until("audio.duration") == pytest.approx(made["duration"], abs=0.05)
+    assert_plays(browser)
+    assert_heard(api, pk, talk)
