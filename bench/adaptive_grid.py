@@ -17,6 +17,7 @@ from functools import cache
 
 from bench.adaptive_simulation import Run, Server, Simulation, Stretch
 from transcription.limit import FixedLimit, Limit, LimitChange, Sample
+from transcription.sentence import Sentence
 
 SECONDS = 1200.0
 SWEEP_SECONDS = 600.0
@@ -71,7 +72,7 @@ class Known(FixedLimit):
         before = self.limit
         while self._rest and sample.finished >= self._rest[0][0]:
             _, self.limit = self._rest.pop(0)
-        return LimitChange(self.limit, "known") if self.limit != before else None
+        return LimitChange(self.limit, Sentence("known")) if self.limit != before else None
 
 
 def run(cell: Cell, limit: Limit) -> Run:

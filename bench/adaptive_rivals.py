@@ -8,6 +8,7 @@ from collections import deque
 from adaptive_concurrency import AdaptiveConfig, Controller, Observation
 
 from transcription.limit import FixedLimit, LimitChange, Sample
+from transcription.sentence import Sentence
 
 LONGEST_CALL = 600.0  # seconds; no call of the bench takes longer
 
@@ -21,7 +22,7 @@ class _Rival(FixedLimit):
     def _set(self, exact: float, reason: str) -> LimitChange | None:
         self._exact = max(1.0, min(exact, float(self.ceiling or math.inf)))
         before, self.limit = self.limit, int(self._exact)
-        return LimitChange(self.limit, reason) if self.limit != before else None
+        return LimitChange(self.limit, Sentence(reason)) if self.limit != before else None
 
 
 class Aimd(_Rival):

@@ -17,6 +17,7 @@ from transcription.errors import DeadlineExceeded, Evicted, GateError, QueueFull
 from transcription.gate import Gate, Permit
 from transcription.limit import FixedLimit, LimitChange, Outcome, Sample
 from transcription.line import LANES, MAX_PASSES, Lane
+from transcription.sentence import Sentence
 
 MAX_QUEUE = 6
 HOLD = 2.0  # seconds; all times are multiples of 1/4, which floats add without error
@@ -35,12 +36,12 @@ class Nervous:
             self.hold_until = sample.finished + HOLD
         lower = {"oom": self.limit // 2, "busy": self.limit - 1, "ok": self.limit + 1}.get(sample.outcome, self.limit)
         self.limit = min(max(1, lower), self.ceiling or 1)
-        return LimitChange(self.limit, sample.outcome)
+        return LimitChange(self.limit, Sentence(sample.outcome))
 
     def set_ceiling(self, ceiling: int | None) -> LimitChange | None:
         self.ceiling = ceiling
         self.limit = ceiling or 1
-        return LimitChange(self.limit, "set")
+        return LimitChange(self.limit, Sentence("set"))
 
 
 @dataclass(eq=False)

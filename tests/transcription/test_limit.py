@@ -17,6 +17,7 @@ from transcription.limit import (
     Outcome,
     Sample,
 )
+from transcription.sentence import Sentence
 
 Speed = Callable[[int], float]
 
@@ -170,7 +171,7 @@ def test_a_failure_from_before_a_change_counts_for_what_was_in_flight_at_its_end
     calls = Calls(AdaptiveLimit(ceiling=None))
     calls.until(5)
     change = calls.limit.record(Sample(calls.now - 1, calls.now, 1.0, 4, "oom"))
-    assert change == LimitChange(2, "out of memory with 5 in flight")
+    assert change == LimitChange(2, Sentence("out of memory with 5 in flight"))
 
 
 def test_it_never_leaves_floor_and_ceiling() -> None:
@@ -206,7 +207,7 @@ def test_errors_that_say_nothing_about_load_change_nothing() -> None:
 
 def test_out_of_memory_halves_the_limit_rounding_down() -> None:
     calls = Calls(AdaptiveLimit(ceiling=7))
-    assert calls.one("oom") == LimitChange(3, "out of memory with 7 in flight")
+    assert calls.one("oom") == LimitChange(3, Sentence("out of memory with 7 in flight"))
 
 
 def test_out_of_memory_with_few_in_flight_halves_those() -> None:
@@ -335,7 +336,7 @@ def test_every_change_is_told_with_its_reason() -> None:
 
 def test_a_raised_ceiling_is_used_at_once_by_a_limit_that_stood_at_the_old_one() -> None:
     limit = AdaptiveLimit(ceiling=1)
-    assert limit.set_ceiling(3) == LimitChange(3, "an admin changed the highest limit")
+    assert limit.set_ceiling(3) == LimitChange(3, Sentence("an admin changed the highest limit"))
     assert limit.set_ceiling(3) is None
 
 
@@ -405,7 +406,7 @@ def test_a_fixed_limit_changes_only_by_an_admin() -> None:
     calls.one("oom")
     calls.many(100)
     assert limit.limit == limit.ceiling == 3
-    assert limit.set_ceiling(5) == LimitChange(5, "an admin changed the highest limit")
+    assert limit.set_ceiling(5) == LimitChange(5, Sentence("an admin changed the highest limit"))
     assert limit.set_ceiling(5) is None
     for wrong in (None, 0):
         with pytest.raises(ValueError, match=r"\.$"):
