@@ -101,18 +101,25 @@ async def _line_full(owner_id: int) -> Problem:
 
 async def cancel_transcription(recording: Recording) -> None:
     """End the recording's unfinished job, wherever it is. What was transcribed so far is kept."""
+    await _end_work(recording)
+    await recording_changed(recording.pk, recording.owner_id)
+
+
+async def _end_work(recording: Recording) -> None:
     unfinished = recording.transcriptions.filter(status__in=Transcription.UNFINISHED)
     ids = [pk async for pk in unfinished.values_list("pk", flat=True)]
     await unfinished.aupdate(status=Status.CANCELED, finished_at=timezone.now())
     for pk in ids:
         runner.cancel(pk)
-    await recording_changed(recording.pk, recording.owner_id)
 
 
 async def delete_recording(recording: Recording) -> None:
-    """End its work, remove its rows and its files. Deleting twice does no harm."""
+    """End its work, remove its rows and its files. Deleting twice does no harm.
+
+    Told once, when it is gone: pages that were told of the end of its work would ask for what is being removed.
+    """
     pk = recording.pk
-    await cancel_transcription(recording)
+    await _end_work(recording)
     await sync_to_async(_remove)(pk, [str(recording.original.name), copy_name(pk)])
     await recording_changed(pk, recording.owner_id)
 

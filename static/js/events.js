@@ -50,6 +50,7 @@ for (const name of ["htmx:beforeSwap", "htmx:oobBeforeSwap"]) {
 
 function gone(recording) {
   if (Number(text?.dataset.recording) === recording) {
+    clearTimeout(asked.get("text")?.timer);
     if (!document.querySelector(".editing")) location.assign("/"); // what is typed can still be copied
     return;
   }

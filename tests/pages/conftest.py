@@ -20,7 +20,7 @@ import uvicorn
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client, override_settings
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -137,7 +137,12 @@ async def page(context: BrowserContext, server: Server, faults: list[str]) -> As
 def note_faults(page: Page, url: str, faults: list[str]) -> None:
     """Put into `faults` whatever the browser complains of on this page, and what it asks another host for."""
     own = (url, "data:", "blob:")
-    page.on("console", lambda said: faults.append(said.text) if said.type in ("error", "warning") else None)
+
+    def note(said: ConsoleMessage) -> None:
+        if said.type in ("error", "warning"):
+            faults.append(f"{said.text} ({said.location['url']})")
+
+    page.on("console", note)
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("request", lambda asked: None if asked.url.startswith(own) else faults.append(asked.url))
 
