@@ -59,6 +59,7 @@ class LaneCount:
 class GateSnapshot:
     """The gate at one moment. The windows look back on the latest exchanges; all times are seconds.
 
+    `peak`: the most permits out when one was given, under this ceiling.
     `services` and `audio` go together: how long each exchange took, and how much audio it carried.
     """
 
@@ -367,6 +368,7 @@ class Gate:
             )
         with self._lock:
             now = self._clock()
+            self._peak = 0
             if change := self._limit.set_ceiling(ceiling):
                 self._note(change, now)
             self._pump(now)
