@@ -44,10 +44,11 @@ from .errors import (
     Unreachable,
     Withdrawn,
 )
-from .gate import GateSnapshot, Permit
+from .gate import Permit
 from .limit import Outcome
 from .line import Lane
-from .pool import BreakerState, Pool, Server
+from .pool import Pool, Server
+from .snapshot import Calls, ServerSnapshot, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -91,45 +92,6 @@ class Caller:
     withdrawn: Callable[[], bool] | None = None
     on_retry: Callable[[TranscriptionError, float], None] | None = None
     task_id: str = field(default_factory=lambda: f"asr_{secrets.token_hex(4)}")
-
-
-@dataclass(frozen=True, slots=True)
-class Calls:
-    """Calls counted since the start. A call with three attempts is one, with two retries.
-
-    probes: exchanges of silence besides, which only ask whether a server answers.
-    """
-
-    total: int = 0
-    completed: int = 0
-    failed: int = 0
-    rejected: int = 0
-    canceled: int = 0
-    retries: int = 0
-    oom_errors: int = 0
-    bypassed: int = 0
-    probes: int = 0
-    last_oom_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ServerSnapshot:
-    """`unreachable_since`, `retry_in`: seconds ago and from now, where the breaker is open."""
-
-    url: str
-    gate: GateSnapshot
-    breaker: BreakerState
-    unreachable_since: float | None
-    retry_in: float | None
-    oom_errors: int
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All servers and all calls of one moment."""
-
-    calls: Calls
-    servers: tuple[ServerSnapshot, ...]
 
 
 class RetryBudget:

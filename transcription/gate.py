@@ -34,48 +34,21 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from threading import RLock, get_ident
+from dataclasses import dataclass
+from threading import RLock
 from typing import Literal
 
 from .errors import DeadlineExceeded, GateError, NestedPermit, QueueFull, Superseded
 from .limit import Limit, LimitChange, Outcome, Sample
 from .line import LANES, Lane, Line
 from .sentence import _
+from .snapshot import GateSnapshot, LaneCount
+from .wakeup import Wakeup
 
 log = logging.getLogger(__name__)
 
 WINDOW = 512  # exchanges that the windows look back on
 MEAN_WEIGHT = 0.1  # of the newest exchange in the mean service time: looks back on about ten
-
-
-@dataclass(frozen=True, slots=True)
-class LaneCount:
-    active: int
-    queued: int
-
-
-@dataclass(frozen=True, slots=True)
-class GateSnapshot:
-    """The gate at one moment. The windows look back on the latest exchanges; all times are seconds.
-
-    `peak`: the most permits out when one was given, under this ceiling.
-    `services` and `audio` go together: how long each exchange took, and how much audio it carried.
-    """
-
-    name: str
-    ceiling: int | None
-    limit: int
-    active: int
-    queued: int
-    abandoned: int
-    peak: int
-    max_queue: int
-    lanes: dict[Lane, LaneCount]
-    waits: tuple[float, ...]
-    services: tuple[float, ...]
-    audio: tuple[float, ...]
-    changes: tuple[tuple[float, LimitChange], ...]
 
 
 @dataclass(eq=False, slots=True)
@@ -94,9 +67,7 @@ class Permit:
     state: Literal["waiting", "sent away", "active", "abandoned", "released"] = "waiting"
     admitted_at: float = math.nan
     in_flight: int = 0  # permits out when it was admitted, itself too
-    future: "asyncio.Future[None] | None" = None  # of its task, if that had to wait
-    loop: asyncio.AbstractEventLoop = field(init=False)  # of its task
-    thread: int = 0  # of its loop
+    turn: Wakeup | None = None  # what its task awaits, if that had to wait
     timer: asyncio.TimerHandle | None = None  # at its deadline
 
     @property
@@ -108,9 +79,9 @@ class Permit:
 
         Raises `DeadlineExceeded`, `Superseded`, or the error that the gate was drained with.
         """
-        if self.future:
+        if self.turn:
             try:
-                await self.future
+                await self.turn
             except BaseException:
                 self.gate._leave(self)
                 raise
@@ -137,24 +108,8 @@ class Permit:
             _held.reset(token)
 
     def _call(self, error: GateError | None = None) -> bool:
-        """Wake the task that waits, in its own loop. False if that is closed: nobody will take the permit."""
-        try:
-            if self.thread == get_ident():
-                self._wake(error)
-            else:
-                self.loop.call_soon_threadsafe(self._wake, error)
-        except RuntimeError:
-            return False
-        return True
-
-    def _wake(self, error: GateError | None) -> None:
-        future = self.future
-        if future is None or future.done():  # cancelled: its task is about to call `_leave`
-            return
-        if error:
-            future.set_exception(error)
-        else:
-            future.set_result(None)
+        """Wake its task. False if nobody will ever take the permit."""
+        return self.turn is not None and self.turn.call(error)
 
 
 # The permits that the current task, or one that started it, runs under.
@@ -230,9 +185,7 @@ class Gate:
         return await self.enter(lane, owner, deadline=deadline, supersede=supersede).admitted()
 
     def _line_up(self, waiter: Permit, now: float) -> None:
-        waiter.future = asyncio.Future()  # first, so that whoever is in line can be called
-        waiter.loop = waiter.future.get_loop()
-        waiter.thread = get_ident()
+        turn = waiter.turn = Wakeup()  # first, so that whoever is in line can be called
         if waiter.key is not None and (older := self._line.replace(waiter)):
             self._send_away(older, Superseded("A newer call took this one's place."))
         elif self._line.length < self.max_queue:
@@ -240,9 +193,9 @@ class Gate:
         else:
             raise QueueFull(f"{self._line.length} calls wait already.", self.expected_wait())
         if waiter.deadline is not None:
-            waiter.timer = waiter.loop.call_later(waiter.deadline - now, self._expire, waiter)
+            waiter.timer = turn.loop.call_later(waiter.deadline - now, self._expire, waiter)
         if now < self._limit.hold_until:
-            waiter.loop.call_later(self._limit.hold_until - now, self._reopen)
+            turn.loop.call_later(self._limit.hold_until - now, self._reopen)
 
     def _room(self, now: float) -> int:
         """How many may be let in now."""
@@ -284,7 +237,7 @@ class Gate:
         if when == self._reopening:
             return
         self._reopening = when
-        for loop in {waiter.loop for waiter in self._line}:
+        for loop in {waiter.turn.loop for waiter in self._line if waiter.turn}:
             with suppress(RuntimeError):  # it is closed
                 loop.call_soon_threadsafe(loop.call_later, when - now, self._reopen)
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from django.utils.translation import gettext
 
 from . import service
-from .client import Snapshot
+from .snapshot import Snapshot
 
 LOOK = 1.0  # seconds between two looks at the gates
 ROW = 5.0  # seconds that a row stands for

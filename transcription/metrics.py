@@ -8,9 +8,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from . import service
-from .client import Snapshot
-from .gate import GateSnapshot
 from .monitor import percentiles
+from .snapshot import GateSnapshot, Snapshot
 
 OUTCOMES = ("completed", "failed", "rejected", "canceled")
 

@@ -8,7 +8,7 @@ from functools import cache
 from django.conf import settings
 
 from .answer import Transcript
-from .client import AsrRequest, Caller, Snapshot, WhisperClient
+from .client import AsrRequest, Caller, WhisperClient
 from .doubts import without_inventions
 from .engine import EmbeddedEngine
 from .errors import TranscriptionError
@@ -17,6 +17,7 @@ from .limit import AdaptiveLimit, FixedLimit, Limit
 from .line import Lane
 from .pool import Breaker, Pool, Server, endpoint
 from .sentence import _
+from .snapshot import Snapshot
 
 
 async def transcribe_audio(

@@ -14,7 +14,7 @@ from tests.recordings.openai_clients import Door, open_door
 from tests.recordings.running import CLIPS, speech_with_pauses
 from tests.whisper_stub import WhisperStub
 from transcription import service
-from transcription.gate import GateSnapshot
+from transcription.snapshot import GateSnapshot
 
 EXCHANGE = 0.4  # seconds
 
@@ -46,7 +46,7 @@ def places() -> int:
     return now.active + now.queued
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

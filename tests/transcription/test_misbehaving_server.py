@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.transcription.calls import caller, client, request, until
 from tests.whisper_stub import Reply, WhisperStub, http, raw, reset, said
 from transcription.answer import Transcript, read_answer
-from transcription.client import MAX_ANSWER_BYTES, Calls, WhisperClient
+from transcription.client import MAX_ANSWER_BYTES, WhisperClient
 from transcription.errors import (
     AnswerError,
     BrokenOff,
@@ -27,6 +27,7 @@ from transcription.errors import (
     TimedOut,
     UnknownModel,
 )
+from transcription.snapshot import Calls
 
 MIB = 1024**2
 

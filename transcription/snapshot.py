@@ -1,0 +1,82 @@
+"""What there is to see of gates, servers and calls: immutable, of one moment. All times are seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from .limit import LimitChange
+    from .line import Lane
+    from .pool import BreakerState
+
+
+@dataclass(frozen=True, slots=True)
+class LaneCount:
+    active: int
+    queued: int
+
+
+@dataclass(frozen=True, slots=True)
+class GateSnapshot:
+    """A gate. What is not a number of calls looks back on the latest exchanges.
+
+    `peak`: the most permits out when one was given, under this ceiling.
+    `services` and `audio` go together: how long each exchange took, and how much audio it carried.
+    `changes`: of the limit, each with the gate's clock.
+    """
+
+    name: str
+    ceiling: int | None
+    limit: int
+    active: int
+    queued: int
+    abandoned: int
+    peak: int
+    max_queue: int
+    lanes: dict[Lane, LaneCount]
+    waits: tuple[float, ...]
+    services: tuple[float, ...]
+    audio: tuple[float, ...]
+    changes: tuple[tuple[float, LimitChange], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSnapshot:
+    """`unreachable_since`, `retry_in`: seconds ago and from now, where the breaker is open."""
+
+    url: str
+    gate: GateSnapshot
+    breaker: BreakerState
+    unreachable_since: float | None
+    retry_in: float | None
+    oom_errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Calls counted since the start. A call with three attempts is one, with two retries.
+
+    `probes`: exchanges of silence besides, which only ask whether a server answers.
+    """
+
+    total: int = 0
+    completed: int = 0
+    failed: int = 0
+    rejected: int = 0
+    canceled: int = 0
+    retries: int = 0
+    oom_errors: int = 0
+    bypassed: int = 0
+    probes: int = 0
+    last_oom_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All servers and all calls."""
+
+    calls: Calls
+    servers: tuple[ServerSnapshot, ...]
