@@ -20,9 +20,10 @@ import uvicorn
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client, override_settings
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
 
 CHROMIUM = "/usr/bin/chromium"
+PATIENCE = 30_000  # ms that a page may take on a busy machine
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -33,6 +34,7 @@ FLAGS = [
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
 ]
+expect.set_options(timeout=PATIENCE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -108,7 +110,7 @@ async def browser() -> AsyncIterator[Browser]:
 async def context(server: Server, browser: Browser, mei: User) -> AsyncIterator[BrowserContext]:
     """A fresh browser profile in which Mei is signed in."""
     context = await browser.new_context(base_url=server.url, viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE)
     await context.add_cookies(await asyncio.to_thread(session_cookies, mei, server.url))
     yield context
     await context.close()

@@ -68,7 +68,7 @@ def words(text: str, start: float) -> list[dict[str, Any]]:
 
 async def until(look: Callable[[], Awaitable[Any]], wanted: Any) -> None:
     """Wait until `look` finds what is wanted: of what a page sends as it is left, the browser tells nothing."""
-    for _ in range(100):
+    for _ in range(600):
         if (found := await look()) == wanted:
             return
         await asyncio.sleep(0.05)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-from tests.pages.conftest import CHROMIUM, FLAGS, note_faults
+from tests.pages.conftest import CHROMIUM, FLAGS, PATIENCE, note_faults
 from tests.product import Product
 from tests.speech import Clip, librivox
 from transcription.audio import RATE
@@ -122,7 +122,7 @@ class Person:
 async def person(browser: Browser, product: Product, cookies: list[Any] | None = None) -> AsyncIterator[Person]:
     """With the cookies of somebody who is signed in, or a stranger."""
     context = await browser.new_context(base_url=product.url, viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE)
     await context.add_cookies(cookies or [])
     someone = Person(context, product.url)
     yield someone

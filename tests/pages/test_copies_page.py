@@ -42,7 +42,7 @@ async def with_copy(owner: User, path: Path) -> Recording:
     await made.asave()
     await sync_to_async(want_copy)(made)
     making = asyncio.create_task(make_copies())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not made.playable:
             await asyncio.sleep(0.05)
             await made.arefresh_from_db()

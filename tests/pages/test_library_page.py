@@ -143,7 +143,7 @@ async def test_those_behind_move_up_when_one_finishes(page: Page, mei: User, ser
     await expect(page.locator(".status")).to_have_text(["Number 2 in line", "Next in line"])
     await finish(transcription, "Done.")
     await server.do(recording_changed(first.pk, mei.pk))
-    await expect(page.locator(".status")).to_have_text(["Next in line", "Done"], timeout=10_000)
+    await expect(page.locator(".status")).to_have_text(["Next in line", "Done"])
 
 
 async def test_a_recording_made_elsewhere_comes_up_by_itself(page: Page, mei: User, server: Server) -> None:
@@ -180,7 +180,7 @@ async def test_an_open_menu_is_not_taken_from_under_the_pointer(page: Page, mei:
     await row.get_by_label("Actions for Standup").click()
     await finish(transcription, "Done.")
     await server.do(recording_changed(recording.pk, mei.pk))
-    await expect(page.locator("#rail")).not_to_contain_text("waiting", timeout=10_000)  # the message has come
+    await expect(page.locator("#rail")).not_to_contain_text("waiting")  # the message has come
     await expect(row.get_by_role("button", name="Cancel")).to_be_visible()
     await page.keyboard.press("Escape")
     await expect(row.locator(".status")).to_have_text("Done")

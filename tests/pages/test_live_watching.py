@@ -62,11 +62,11 @@ class Stage:
 
 
 async def eventually(look: Callable[[], bool]) -> None:
-    for _ in range(500):
+    for _ in range(1500):
         if look():
             return
         await asyncio.sleep(0.02)
-    raise AssertionError("not within 10 s")
+    raise AssertionError("not within 30 s")
 
 
 @pytest.fixture

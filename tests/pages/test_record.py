@@ -14,7 +14,7 @@ from django.contrib.sessions.models import Session
 from playwright.async_api import Browser, BrowserContext, Dialog, Page, Route, expect
 
 from recordings.models import Recording, Transcription
-from tests.pages.conftest import Server, note_faults, session_cookies
+from tests.pages.conftest import PATIENCE, Server, note_faults, session_cookies
 from tests.pages.speaking import (
     Talk,
     assert_accessible,
@@ -51,7 +51,7 @@ async def context(
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "incoming"
     settings.FILE_UPLOAD_TEMP_DIR.mkdir()
     context = await recorders.new_context(base_url=server.url, viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE)
     await context.add_cookies(await asyncio.to_thread(session_cookies, mei, server.url))
     yield context
     await context.close()

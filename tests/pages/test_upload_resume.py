@@ -123,7 +123,7 @@ async def test_a_removed_upload_leaves_nothing_on_the_server(
     await page.goto("/")
     await page.set_input_files("#files", long)
     await expect(page.locator("#uploads .note")).to_contain_text("%")
-    async with page.expect_request("**/api/uploads/*", timeout=10_000):
+    async with page.expect_request("**/api/uploads/*"):
         pass
     async with page.expect_response(lambda answer: answer.request.method == "DELETE") as deleted:
         await page.get_by_role("button", name="Remove").click()

@@ -36,7 +36,7 @@ class Site:
         return url.host, url.port or 0
 
     def client(self, **options: Any) -> httpx.Client:
-        client = httpx.Client(base_url=self.url, timeout=20, **options)
+        client = httpx.Client(base_url=self.url, timeout=60, **options)
         self._open.append(client)
         return client
 

@@ -46,11 +46,11 @@ class Client:
 
     async def counted(self, viewers: int) -> None:
         """Wait until it is told that so many watch."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await self.told_of("viewers"))["count"] != viewers:
                 pass
 
-    async def told_of(self, *kinds: str, seconds: float = 10.0) -> Message:
+    async def told_of(self, *kinds: str, seconds: float = 30.0) -> Message:
         """The next message of one of these kinds."""
         async with asyncio.timeout(seconds):
             while True:
@@ -59,7 +59,7 @@ class Client:
                 if message["type"] in kinds:
                     return message
 
-    async def acknowledged(self, number: int, seconds: float = 10.0) -> None:
+    async def acknowledged(self, number: int, seconds: float = 30.0) -> None:
         async with asyncio.timeout(seconds):
             while (await self.told_of("ack", seconds=seconds))["seq"] < number:
                 pass
@@ -71,7 +71,7 @@ class Client:
             if pace:
                 await asyncio.sleep(size / 16000 / pace)
 
-    async def closed(self, seconds: float = 10.0) -> int | None:
+    async def closed(self, seconds: float = 30.0) -> int | None:
         """Hear everything until the socket is closed; the code."""
         async with asyncio.timeout(seconds):
             try:

@@ -26,7 +26,7 @@ class Door:
         return OpenAI(base_url=f"{self.site.url}/v1", api_key=self.key(user), max_retries=retries, timeout=timeout)
 
     def async_client(self, key: str) -> AsyncOpenAI:
-        return AsyncOpenAI(base_url=f"{self.site.url}/v1", api_key=key, max_retries=0, timeout=20)
+        return AsyncOpenAI(base_url=f"{self.site.url}/v1", api_key=key, max_retries=0, timeout=60)
 
 
 @contextmanager

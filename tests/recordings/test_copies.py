@@ -64,7 +64,7 @@ async def wanting(path: Path) -> Recording:
     return made
 
 
-async def eventually(made: Recording, seconds: float = 10) -> str:
+async def eventually(made: Recording, seconds: float = 30) -> str:
     async with asyncio.timeout(seconds):
         while True:
             await made.arefresh_from_db()
@@ -82,7 +82,7 @@ def test_a_copy_is_made_beside_the_job_and_both_are_served_and_deleted(amr: Path
     with WhisperStub() as stub, Product(tmp_path / "data", ASR_API_URL=stub.url) as product, product.client() as api:
         pk = upload(api, amr)["id"]
         path = f"/api/recordings/{pk}/audio"
-        wait_for(lambda: api.head(path).headers["Content-Type"] == "audio/webm", 10, "the copy", every=0.25)
+        wait_for(lambda: api.head(path).headers["Content-Type"] == "audio/webm", 30, "the copy", every=0.25)
         assert transcribed(api, pk)["media_type"] == "audio/amr"
         copy, original = api.get(path), api.get(path, params={"original": "true"})
         assert original.content == amr.read_bytes()
@@ -120,7 +120,7 @@ def test_a_copy_that_a_killed_server_had_begun_is_made_by_the_next(long: Path, t
 @pytest.mark.django_db(transaction=True)
 async def test_a_copy_of_what_was_deleted_meanwhile_is_not_made(long: Path, amr: Path, stored: Path) -> None:
     made = await wanting(long)
-    async with copies_made(), asyncio.timeout(20):
+    async with copies_made(), asyncio.timeout(30):
         await until(lambda: "incoming" in files(stored))
         await delete_recording(made)
         await eventually(await wanting(amr))  # what was under way is over
@@ -131,7 +131,7 @@ async def test_a_copy_of_what_was_deleted_meanwhile_is_not_made(long: Path, amr:
 @pytest.mark.django_db(transaction=True)
 async def test_stopping_in_the_middle_of_a_copy_takes_a_moment_and_leaves_nothing(long: Path, stored: Path) -> None:
     made = await wanting(long)
-    async with copies_made(), asyncio.timeout(10):
+    async with copies_made(), asyncio.timeout(30):
         await until(lambda: "incoming" in files(stored))
         stopped = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() - stopped < 1

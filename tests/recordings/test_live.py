@@ -65,7 +65,7 @@ async def speaker(api: httpx.Client, whisper: WhisperStub) -> AsyncIterator[Clie
         yield socket
 
 
-async def stopped(speaker: Client, seconds: float = 20) -> Recording | None:
+async def stopped(speaker: Client, seconds: float = 40) -> Recording | None:
     """Send `stop`; the recording that the server tells of before it closes."""
     await speaker.send("stop")
     done = await speaker.told_of("done", seconds=seconds)
@@ -222,7 +222,7 @@ async def test_who_comes_back_gets_the_captions_that_were_missed(api: httpx.Clie
 
 
 async def until_captioned(session: str, word: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while not await Caption.objects.filter(session=session, text__endswith=word).aexists():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 

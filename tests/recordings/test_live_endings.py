@@ -140,7 +140,7 @@ async def second_passes(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Whispe
 
 
 async def second(recording: Recording) -> Transcription:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             made = await recording.transcriptions.order_by("-pk").afirst()
             if made and made.lane != "live" and made.finished:

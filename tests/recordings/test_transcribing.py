@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 PAUSE = np.zeros(RATE, np.int16)
 
 
-async def finished(transcription: Transcription, seconds: float = 20.0) -> Transcription:
+async def finished(transcription: Transcription, seconds: float = 40.0) -> Transcription:
     async with asyncio.timeout(seconds):
         while True:
             await transcription.arefresh_from_db()
@@ -59,7 +59,7 @@ async def test_a_run_that_was_killed_goes_on_after_the_segments_that_are_committ
     with WhisperStub(seconds=0.2, replies=[said(f"sentence {n}") for n in range(2 * CLIPS)]) as stub, whisper_at(stub):
         job = await queue_transcription(await recording(await someone()))
         first = asyncio.create_task(run_transcription(job.pk))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await job.segments.acount() < 2 or len(stub.received) < 3:  # noqa: ASYNC110 it happens in a database
                 await asyncio.sleep(0.005)
         first.cancel()

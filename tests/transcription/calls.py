@@ -37,7 +37,7 @@ def client(*urls: str, limit: int | Limit = 1, max_queue: int = 100, **options: 
     )
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     """Wait for something that happens in another thread or task."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 another thread sets no event of this loop

@@ -50,7 +50,7 @@ async def get(engine: EmbeddedEngine) -> str:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 what is waited for is another process
             await asyncio.sleep(0.02)
 
