@@ -70,22 +70,6 @@ def say(talk: Talk, environment: Environment) -> None:
 class Browser:
     """At the product, one window at a time."""
 
-    # WebKit tells nobody what is in its console, Firefox not all of it: so pages are listened to.
-    LISTEN = """
-        if (!window.listening) {
-            let left = false;
-            addEventListener("beforeunload", () => { left = true; });
-            const keep = (what) => { if (!left) localStorage.faults = `${localStorage.faults ?? ""}${what}\\n`; };
-            const note = (what) => setTimeout(keep, 100, what); // a page that is left fails at what it was about to do
-            const on = (name, say) => addEventListener(name, (event) => note(say(event)), true);
-            on("error", ({ message, target }) => message ?? `${target.src ?? target.href} is missing`);
-            on("unhandledrejection", ({ reason }) => reason);
-            on("securitypolicyviolation", ({ effectiveDirective: what, blockedURI }) => `${what}: ${blockedURI}`);
-            console.error = console.warn = (...words) => note(words.join(" "));
-            window.listening = true;
-        }
-    """
-
     def __init__(self, driver: WebDriver, url: str) -> None:
         self.driver, self.url = driver, url
 
@@ -93,7 +77,7 @@ class Browser:
         self.driver.get(self.url + path)
 
     def run(self, script: str) -> Any:
-        return self.driver.execute_script(self.LISTEN + script)
+        return self.driver.execute_script(script)
 
     def until(self, expression: str, seconds: float = 20.0) -> Any:
         """What the expression gives on the page, as soon as it is something true."""
@@ -117,8 +101,7 @@ class Browser:
 
     def faults(self) -> list[str]:
         """What the browser has complained of since this was asked before."""
-        said: str = self.run("const said = localStorage.faults ?? ''; delete localStorage.faults; return said;")
-        return said.splitlines()
+        raise NotImplementedError
 
 
 class Firefox(Browser):
@@ -138,14 +121,14 @@ class Firefox(Browser):
 
     def faults(self) -> list[str]:
         self.driver.execute("setContext", {"value": "chrome"})
-        said: list[list[str]] = self.driver.execute_script("""
+        said: list[list[str]] = self.run("""
             const said = Services.console.getMessageArray().filter((one) => one instanceof Ci.nsIScriptError);
             Services.console.reset();
             const errors = said.filter((one) => !(one.flags & Ci.nsIScriptError.warningFlag));
             return errors.map((one) => [one.sourceName, one.errorMessage]);
         """)
         self.driver.execute("setContext", {"value": "content"})
-        return super().faults() + [message for source, message in said if source.startswith(self.url)]
+        return [message for source, message in said if source.startswith(self.url)]
 
 
 class Marionette(RemoteConnection):
@@ -192,6 +175,25 @@ class Marionette(RemoteConnection):
 
 
 class WebKit(Browser):
+    # It tells nobody what is in its console: so the pages are listened to, from as soon as they are there.
+    LISTEN = """
+        if (!window.listening) {
+            let left = false;
+            addEventListener("beforeunload", () => { left = true; });
+            const kept = () => localStorage.faults ?? "";
+            const keep = (what) => { if (what && !left) localStorage.faults = `${kept()}${what}\\n`; };
+            const note = (what) => setTimeout(keep, 100, what); // a page that is left fails at what it was about to do
+            const on = (name, say) => addEventListener(name, (event) => note(say(event)), true);
+            const missing = ({ src, href, localName }) => localName === "audio" ? "" : `${src ?? href} is missing`;
+            on("error", ({ message, target }) => message ?? missing(target)); // of sound, the page itself tells
+            on("unhandledrejection", ({ reason }) => reason);
+            on("securitypolicyviolation", ({ effectiveDirective: what, blockedURI }) => `${what}: ${blockedURI}`);
+            console.error = console.warn = (...words) => note(words.join(" "));
+            for (const { src } of document.querySelectorAll("script[type=module]")) import(src).catch(note);
+            window.listening = true;
+        }
+    """
+
     @classmethod
     @contextmanager
     def at(cls, url: str, folder: Path, environment: Environment) -> Iterator["WebKit"]:
@@ -200,6 +202,13 @@ class WebKit(Browser):
             with WebKitGTK(options=WebKitGTKOptions(), service=service) as driver:
                 driver.set_window_rect(width=1280, height=900)
                 yield cls(driver, url)
+
+    def run(self, script: str) -> Any:
+        return super().run(self.LISTEN + script)
+
+    def faults(self) -> list[str]:
+        said: str = self.run("const said = localStorage.faults ?? ''; delete localStorage.faults; return said;")
+        return said.splitlines()
 
 
 @contextmanager

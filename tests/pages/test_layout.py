@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, expect
 
 from recordings.models import Recording
 from tests.pages.conftest import Server, session_cookies
-from tests.pages.library import Status, make_recording, make_transcription
+from tests.pages.library import Status, make_recording, make_transcription, until
 
 LONG = "Averylongwordwithoutanyspaceinit" * 6
 
@@ -24,6 +24,9 @@ def shelf(mei: User) -> Recording:
     recording = make_recording(mei, "产品周会", seconds=4000)
     make_transcription(recording, Status.DONE, "我们先过一遍上周的发布情况。", LONG, detected_language="zh")
     return recording
+
+
+FITS = "[location.pathname, innerWidth, document.documentElement.scrollWidth <= innerWidth]"
 
 
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
@@ -45,7 +48,7 @@ async def test_no_page_overflows_or_breaks_the_policy(
                 left = await menu.locator(".list").evaluate("list => list.getBoundingClientRect().left")
                 assert left >= 0, (path, width)
                 await menu.evaluate("menu => { menu.open = false; }")
-            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (path, width)
+            await until(lambda: page.evaluate(FITS), [path, width, True])
 
 
 async def test_the_tab_key_passes_skip_link_navigation_files_and_first_title_in_that_order(

@@ -227,6 +227,7 @@ class GateMachine(RuleBasedStateMachine):
     def change_limit(self, ceiling: int) -> None:
         self.gate.set_ceiling(ceiling)
         self.model.limit.set_ceiling(ceiling)
+        self.model.peak = 0
         self.model.admit(self.loop.time())
 
     @rule()

@@ -91,15 +91,28 @@ def beginning(clip: Clip, seconds: float) -> bytes:
 def test_of_a_short_sound_no_more_is_said_than_can_be_in_the_time(whisper_server: str) -> None:
     counting = next(clip for clip in audioeval("it") if clip.path.stem == "conteggio")
     answer = ask(whisper_server, beginning(counting, 0.8), VERBOSE | {"language": "it"}).json()
-    assert answer["text"].startswith("1, 2, 3, 2, 1, 2, 1, 2")  # a loop, which would go on for 200 tokens
+    assert answer["text"].startswith("1, 2, 3")  # and on and on, for 200 tokens if it may
     assert sum(len(segment["tokens"]) for segment in answer["segments"]) <= 35
 
 
-def test_in_the_moment_behind_the_last_word_nothing_is_heard(whisper_server: str) -> None:
-    counting = next(clip for clip in audioeval("pt") if clip.path.stem == "contagem")
-    fields: dict[str, str | list[str]] = {"language": "pt", "timestamp_granularities[]": "word"}
-    answer = ask(whisper_server, beginning(counting, 2.6), VERBOSE | fields).json()
-    assert answer["text"] == "1, 2, 3, 4, 5, 6, 7, 8, 9,"  # and not `com a vida`
+@pytest.mark.parametrize(("duration", "heard"), [(2.99, "One. Two."), (0.4, "One.")])
+async def test_in_the_moment_behind_the_last_word_nothing_is_heard(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, duration: float, heard: str
+) -> None:
+    """Where the windows begin hangs on the processor too, so that they are laid down here."""
+
+    class Windows:
+        def transcribe(self, *args: Any, **options: Any) -> tuple[list[Segment], TranscriptionInfo]:
+            said = [(0, " One."), (200, " Two."), (245, " Goodbye.")]
+            segments = [Segment(0, seek, 0.0, 1.0, text, [], 0.0, 0.0, 0.0, None, 0.0) for seek, text in said]
+            return segments, TranscriptionInfo("en", 1.0, duration, duration, None, None, None)
+
+    monkeypatch.setattr(server_module, "load", lambda folder: Windows())
+    transport = httpx.ASGITransport(server_module.create_app(tmp_path, "base"))
+    async with httpx.AsyncClient(transport=transport, base_url="http://server/v1") as client:
+        with SHORT.open("rb") as file:
+            answer = await client.post("/audio/transcriptions", files={"file": file})
+    assert answer.json()["text"] == heard
 
 
 def test_what_a_short_sound_is_filled_up_with_is_not_looked_at() -> None:
