@@ -7,6 +7,7 @@ from typing import Any
 from recordings.models import Segment
 
 SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]」』）]*$")
+TITLE = re.compile(r"^\W*(?:Mr|Mrs|Ms|Dr|Prof|St|[A-HJ-Z])\.$")  # or an initial: its dot ends no sentence
 HAN = re.compile(r"[\u3400-\u9fff]")
 CJK_LANGUAGES = ("zh", "yue", "ja", "ko")
 
@@ -33,7 +34,8 @@ def lines(segment: Segment) -> list[Line]:
     for number, (place, _) in enumerate(words):
         last = number == len(words) - 1
         until = len(text) if last else words[number + 1][0]
-        if last or SENTENCE_END.search(text[place:until].rstrip()):
+        word = text[place:until].rstrip()
+        if last or (SENTENCE_END.search(word) and not TITLE.search(word)):
             begin = words[first][0] if first else 0
             result.append(_line(text[begin:until], begin, words[first : number + 1]))
             first = number + 1

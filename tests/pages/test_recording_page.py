@@ -233,6 +233,12 @@ def test_lines_end_where_sentences_end_and_count_as_browsers_do() -> None:
     assert (second.text, second.spaced, second.words) == ("Bye.", False, [[0, 4.0, 5.0]])
 
 
+def test_the_dot_of_a_title_or_an_initial_ends_no_line() -> None:
+    text = "And Mr. Dashwood met J. Smith. “Dr. Who?” So do I. No."
+    found = lines(Segment(start=0, end=19, text=text, words=words(text, 0)))
+    assert [line.text for line in found] == ["And Mr. Dashwood met J. Smith.", "“Dr. Who?”", "So do I.", "No."]
+
+
 def test_a_corrected_segment_keeps_its_own_time_only() -> None:
     segment = Segment(start=0, end=19, text=ENGLISH, words=words(ENGLISH, 0), correction="Quite something else.")
     (line,) = lines(segment)
