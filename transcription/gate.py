@@ -125,12 +125,7 @@ class Gate:
     """
 
     def __init__(
-        self,
-        name: str,
-        limit: Limit,
-        *,
-        max_queue: int = 100,
-        clock: Callable[[], float] = time.monotonic,
+        self, name: str, limit: Limit, *, max_queue: int = 100, clock: Callable[[], float] = time.monotonic
     ) -> None:
         if max_queue < 1:
             raise ValueError(f"The queue must have room for at least one call, not {max_queue}.")

@@ -141,13 +141,10 @@ class AdaptiveLimit:
     def set_ceiling(self, ceiling: int | None) -> LimitChange | None:
         """Change the ceiling while running. A limit at the old ceiling goes to the new one at once."""
         _check(self.floor, ceiling)
-        at_ceiling, self.ceiling = self._home == self.ceiling, ceiling
-        top = self._top()
-        home = max(self.floor, top if at_ceiling and ceiling else min(self._home, ceiling or NONE))
-        if home == self._home and self.limit <= (ceiling or NONE):
-            return None
-        before, self.limit = self.limit, home if at_ceiling else min(self.limit, home)
-        self._settle(home)
+        vouched = ceiling and self._home == self.ceiling
+        before, self.ceiling = self.limit, ceiling
+        self._settle(max(self.floor, self._top() if vouched else min(self._home, ceiling or NONE)))
+        self.limit = self._home if vouched else min(self.limit, self._home)
         self._begin(self._since)
         return LimitChange(self.limit, _("an admin changed the highest limit")) if self.limit != before else None
 
