@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -254,6 +256,25 @@ async def test_speaking_goes_on_after_a_reload_and_a_pause(mei: Person, api: htt
     await seconds_recorded(speaker, 8)
     recording = await stop(speaker)
     assert 7.5 < len(recorded(api, recording)) / 16000 < 10.5
+
+
+async def test_a_session_without_a_title_gets_one_in_the_words_and_by_the_clock_of_who_speaks(
+    mei: Person, product: Product
+) -> None:
+    await mei.context.add_cookies([{"name": "django_language", "value": "zh-hans", "url": product.url}])
+    page = await mei.page()
+    clock = await mei.context.new_cdp_session(page)
+    await clock.send("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Shanghai"})
+    await page.goto("/live")
+    before = datetime.now(ZoneInfo("Asia/Shanghai"))
+    await page.locator(".begin").click()
+    await seconds_recorded(page, 1)
+    minutes = [before, datetime.now(ZoneInfo("Asia/Shanghai"))]
+    title = await page.locator("#title").text_content()
+    assert title in [f"实时字幕 {minute:%Y-%m-%d %H:%M}" for minute in minutes]
+    await page.locator("#stop").click()
+    await page.wait_for_url("**/recordings/*")
+    await expect(page.get_by_role("heading", name=title)).to_be_visible()
 
 
 async def test_the_newest_window_wins_and_the_older_one_is_told(mei: Person) -> None:

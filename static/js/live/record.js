@@ -1,6 +1,6 @@
 // A recording from the microphone: this browser keeps it while it is made, then it is sent as files are. Until then
 // nothing depends on the network, and a page that is closed or dies leaves it to the next one.
-import { clock } from "../clock.js";
+import { clock, dated } from "../clock.js";
 import { Sending } from "../sending.js";
 import { addRow, claim, discard, leftBehind } from "./kept.js";
 import { available } from "./microphone.js";
@@ -86,10 +86,7 @@ function described({ language, ...run }) {
   return { filename: "recording.wav", title: nameOf(run), language, source: "browser", duplicate: "reuse" };
 }
 
-function nameOf({ title, began }) {
-  const date = new Date(began).toLocaleString("sv").slice(0, 16); // 2026-11-24 14:50
-  return title || page.dataset.unnamed.replace("{date}", date);
-}
+const nameOf = ({ title, began }) => title || dated(page.dataset.unnamed, began);
 
 async function leave(recording) {
   await store.forget(take.run.key);

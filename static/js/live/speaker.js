@@ -1,5 +1,5 @@
 // Who speaks: the microphone's sound goes to the session, its captions come back. See session.js for what is kept when.
-import { clock } from "../clock.js";
+import { clock, dated } from "../clock.js";
 import { Captions } from "./captions.js";
 import { Follower } from "./follower.js";
 import { addRow, claim, discard, leftBehind } from "./kept.js";
@@ -145,7 +145,8 @@ const newRun = (fields) => ({ key: `live ${crypto.randomUUID()}`, session: null,
 byId("start").onsubmit = (event) => {
   event.preventDefault();
   remember("language", language.value);
-  speak(newRun({ title: byId("name").value.trim(), language: language.value }));
+  const title = byId("name").value.trim() || dated(live.dataset.unnamed, Date.now());
+  speak(newRun({ title, language: language.value }));
 };
 pausable((next) => {
   if (next === "paused") session.pause();
