@@ -36,3 +36,5 @@ document.addEventListener("htmx:responseError", ({ detail, target }) => {
     say(detail.xhr.responseText);
   }
 });
+
+localStorage.setItem("theme", document.documentElement.dataset.theme ?? "auto"); // where the admin's pages look for it

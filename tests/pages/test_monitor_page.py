@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from playwright.async_api import Page, WebSocketRoute, expect
 
+from tests.pages.conftest import Server
 from transcription import monitor, service
 
 
@@ -88,6 +89,14 @@ async def test_the_load_is_drawn_and_told_as_a_table_with_the_reasons_for_each_l
     ]
     async with page.expect_request("**/history?minutes=1440"):
         await chart.get_by_label("day").check()
+
+
+async def test_the_monitor_has_the_colours_chosen_on_the_other_pages(page: Page, server: Server) -> None:
+    for theme in ("dark", "light"):
+        await page.context.add_cookies([{"name": "theme", "value": theme, "url": server.url}])
+        await page.goto("/")
+        await page.goto("/admin/asr/monitor/")
+        await expect(page.locator("html")).to_have_attribute("data-theme", theme)
 
 
 async def test_who_may_not_follow_any_more_is_told(page: Page) -> None:
