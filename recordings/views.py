@@ -208,6 +208,7 @@ def library(request: Request) -> HttpResponse:
         "older": older,
         "query": query,
         "newest": not before and not query,
+        "paged": bool(before),
         "rail": rail_of(request, places),
         "max_bytes": settings.MAX_UPLOAD_BYTES,
         "max_size": filesizeformat(settings.MAX_UPLOAD_BYTES),

@@ -269,6 +269,7 @@ def test_a_long_library_is_paged_and_asks_as_few_queries(
     older = client.get(f"/?before={newest.context['older']}")
     assert [row.recording.title for row in older.context["rows"]] == ["Recording 0"]
     assert older.context["older"] is None
+    assert [">Newest</a>" in page.content.decode() for page in (newest, older)] == [False, True]
 
 
 def test_titles_and_texts_are_searched(mei: User, client: Client) -> None:
