@@ -38,3 +38,6 @@ document.addEventListener("htmx:responseError", ({ detail, target }) => {
 });
 
 localStorage.setItem("theme", document.documentElement.dataset.theme ?? "auto"); // where the admin's pages look for it
+
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone; // by which the server writes times
+document.cookie = `timezone=${zone}; path=/; max-age=31536000; samesite=lax`;

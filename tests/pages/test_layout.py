@@ -1,6 +1,7 @@
 """Every page holds together: narrow or wide, light or dark, in both languages, with or without JavaScript."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 from django.contrib.auth.models import User
@@ -86,6 +87,30 @@ def test_faults_are_told_in_the_same_layout(client: Client, status: int, path: s
     assert answer.status_code == status
     assert words in answer.content.decode()
     assert 'class="bar"' in answer.content.decode()
+
+
+async def test_times_are_told_by_the_clock_of_who_reads(
+    browser: Browser, server: Server, mei: User, shelf: Recording
+) -> None:
+    evening = datetime(2026, 11, 27, 20, 30, tzinfo=UTC)
+    await shelf.transcriptions.aupdate(created_at=evening)
+    context = await browser.new_context(base_url=server.url, timezone_id="Asia/Shanghai")
+    await context.add_cookies(await asyncio.to_thread(session_cookies, mei, server.url))
+    page = await context.new_page()
+    await page.goto("/")
+    await page.goto(f"/recordings/{shelf.pk}/transcriptions")
+    await expect(page.get_by_role("link", name="Nov. 28, 2026, 4:30 a.m.")).to_be_visible()
+    await context.close()
+
+
+@pytest.mark.parametrize("zone", ["", "Nowhere/Land", "../../etc/passwd", "Asia", "zone.tab", "\0"])
+def test_a_zone_that_is_none_leaves_times_as_the_settings_say(
+    mei: User, client: Client, shelf: Recording, zone: str
+) -> None:
+    shelf.transcriptions.update(created_at=datetime(2026, 11, 27, 20, 30, tzinfo=UTC))
+    client.force_login(mei)
+    client.cookies["timezone"] = zone
+    assert "Nov. 27, 2026, 8:30 p.m." in client.get(f"/recordings/{shelf.pk}/transcriptions").content.decode()
 
 
 @pytest.mark.parametrize("template", ["400.html", "403.html", "500.html"])

@@ -1,0 +1,31 @@
+"""Times are shown by the clock of whoever reads them: every page puts the browser's time zone into a cookie."""
+
+from collections.abc import Callable
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from asgiref.sync import iscoroutinefunction
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.decorators import sync_and_async_middleware
+
+
+@sync_and_async_middleware
+def reader_zone(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    async def answer_later(request: HttpRequest) -> Any:
+        with timezone.override(_zone(request)):
+            return await get_response(request)
+
+    def answer(request: HttpRequest) -> Any:
+        with timezone.override(_zone(request)):
+            return get_response(request)
+
+    return answer_later if iscoroutinefunction(get_response) else answer
+
+
+def _zone(request: HttpRequest) -> ZoneInfo | None:
+    """None, which is that of the settings, where the browser told none, or none that is known here."""
+    try:
+        return ZoneInfo(request.COOKIES["timezone"])
+    except (KeyError, ValueError, OSError):
+        return None
