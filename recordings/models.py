@@ -69,6 +69,7 @@ class Recording(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
+        verbose_name, verbose_name_plural = _("recording"), _("recordings")
         indexes = [
             models.Index(fields=["owner", "-id"], name="recording_library"),
             models.Index(fields=["owner", "sha256"], name="recording_duplicates"),
@@ -177,6 +178,7 @@ class LiveSession(models.Model):
     ended_at = models.DateTimeField(null=True, help_text="no more sound comes: stopped, or given up waiting for it")
 
     class Meta:
+        verbose_name, verbose_name_plural = _("live session"), _("live sessions")
         indexes = [models.Index(fields=["owner", "-created_at"], name="live_sessions_of_owner")]
 
     def __str__(self) -> str:
@@ -203,6 +205,7 @@ class Caption(models.Model):
     words = models.JSONField(default=list, help_text="as in Segment")
 
     class Meta:
+        verbose_name, verbose_name_plural = _("caption"), _("captions")
         ordering = ["index"]
         constraints = [
             models.UniqueConstraint(fields=["session", "index"], name="one_caption_per_index"),
@@ -248,6 +251,7 @@ class Transcription(models.Model):
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name, verbose_name_plural = _("transcription"), _("transcriptions")
         constraints = [
             models.UniqueConstraint(
                 fields=["recording"],
@@ -286,6 +290,7 @@ class Segment(models.Model):
     version = models.PositiveIntegerField(default=0, help_text="how many times people changed the text")
 
     class Meta:
+        verbose_name, verbose_name_plural = _("segment"), _("segments")
         ordering = ["index"]
         constraints = [
             models.UniqueConstraint(fields=["transcription", "index"], name="one_segment_per_index"),

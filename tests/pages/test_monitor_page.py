@@ -105,6 +105,17 @@ async def test_who_may_not_follow_any_more_is_told(page: Page) -> None:
     await expect(page.locator(".freshness")).to_have_text("Not followed any more: sign in again.")
 
 
+def test_the_admin_names_things_in_the_readers_language(mei: User, client: Client) -> None:
+    client.force_login(mei)
+    for language, names in (
+        ("en", ["Accounts", "API tokens", "Recordings", "Live sessions"]),
+        ("zh-hans", ["账户", "API 令牌", "录音", "实时场次", "转写", "字幕", "片段"]),
+    ):
+        client.cookies["django_language"] = language
+        page = client.get("/admin/").content.decode()
+        assert [name for name in names if f">{name}</a>" not in re.sub(r"\s*\n\s*", "", page)] == []
+
+
 def test_staff_change_the_limit_while_it_runs_but_not_above_what_the_settings_say(
     mei: User, jonas: User, client: Client, settings: LazySettings
 ) -> None:
