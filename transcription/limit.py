@@ -27,6 +27,7 @@ import sys
 from typing import Literal, NamedTuple, Protocol
 
 from .sentence import Sentence, _
+from .speed import Speed
 
 Outcome = Literal["ok", "oom", "busy", "timeout", "error"]
 
@@ -41,8 +42,6 @@ BASE_WINDOWS = 2  # before the last that home's throughput is averaged over: wit
 ODD = 4.0  # standard errors from home's throughput after which the server counts as another
 REST = 3.0  # calls at home before a visit, in calls of the visit / home, for that is about what it costs ...
 LONGEST_REST = 128.0  # ... when nothing is known, and at most
-SPREAD, SPREAD_CALLS = 0.3, 20  # of log(audio / time) between calls, and how many calls that guess counts for
-LATEST_CALLS = 200  # that the measured spread is averaged over
 COOL_DOWN, LONGEST_COOL_DOWN = 1.0, 60.0  # seconds
 SHUN_CALLS, SHUN_SECONDS = 200, 90.0  # before a failed level is tried again: one failure is well under 1 in 100
 SHUN_LONGER = 2  # times that, when it failed again
@@ -119,7 +118,7 @@ class AdaptiveLimit:
         self.ceiling = ceiling
         self.limit = ceiling or floor
         self.hold_until = -math.inf
-        self._variance, self._variance_calls = SPREAD**2, SPREAD_CALLS
+        self._speed = Speed()
         self._gains: dict[tuple[int, int], tuple[float, float]] = {}  # (low, high): share of ideal, weight
         self._failed = NONE  # the level that is shunned
         self._failed_at = -math.inf
@@ -158,7 +157,7 @@ class AdaptiveLimit:
         if sample.in_flight < self.limit:
             self._slack += 1  # filling up takes fewer than `limit` of these
             return self._give_up() if self._slack >= self.limit else None
-        self._measure(sample)
+        self._speed.add(sample.audio_seconds, sample.finished - sample.started)
         if not self._is_over():
             return None
         if self._recovering:
@@ -176,40 +175,31 @@ class AdaptiveLimit:
         self._clear()
 
     def _clear(self) -> None:
-        """Start a window. `_mean`: of the log of its calls' audio seconds per second."""
-        self._calls, self._slack, self._mean = 0, 0, 0.0
+        """Start a window."""
+        self._speed.begin()
+        self._slack = 0
         there = self.limit if self._visiting else self._next()
         self._enough = self.limit if self._recovering else self._window(there)
 
     def _window(self, level: int) -> float:
         """Calls it takes to know to PRECISION what lies between home and this level, beside as many at home."""
         ideal = abs(math.log(level / self._home)) or 1.0  # if there is nowhere to go, any will do
-        return level + 2 + 2 * self._variance / (PRECISION * ideal) ** 2
-
-    def _measure(self, sample: Sample) -> None:
-        self._calls += 1
-        speed = math.log(max(sample.audio_seconds, 1e-6) / max(sample.finished - sample.started, 1e-6))
-        off = speed - self._mean
-        self._mean += off / self._calls
-        if self._calls > 1:
-            spread = min(max(off * (speed - self._mean), 1e-4), 1.0)
-            self._variance_calls = min(self._variance_calls + 1, LATEST_CALLS)
-            self._variance += (spread - self._variance) / self._variance_calls
+        return level + 2 + 2 * self._speed.variance / (PRECISION * ideal) ** 2
 
     def _level(self) -> float:
         """Log of the throughput in this window."""
-        return math.log(self.limit) + self._mean
+        return math.log(self.limit) + self._speed.mean
 
     def _gain(self) -> tuple[float, float]:
         """What the higher of home and this level gains over the lower, in ideal gains, and 1 / its variance."""
         ideal = math.log(self.limit / self._home)
-        weight = ideal**2 / (self._variance * (1 / self._calls + 1 / self._base_calls))
+        weight = ideal**2 / (self._speed.variance * (1 / self._speed.calls + 1 / self._base_calls))
         return (self._level() - self._base) / ideal, weight
 
     def _is_over(self) -> bool:
-        if self._calls >= self._enough:
+        if self._speed.calls >= self._enough:
             return True
-        if not self._visiting or self._calls < self.limit + 2:
+        if not self._visiting or self._speed.calls < self.limit + 2:
             return False
         share, weight = self._gain()
         return abs(share - WORTH) * math.sqrt(weight) > CLEAR
@@ -226,13 +216,13 @@ class AdaptiveLimit:
     def _stay(self, now: float) -> Sentence | None:
         """A window at home is over: see whether the server changed, and whether a visit is due."""
         level = self._level()
-        if self._base_calls and abs(level - self._base) > ODD * math.sqrt(2 * self._variance / self._calls):
+        if self._base_calls and abs(level - self._base) > ODD * math.sqrt(2 * self._speed.variance / self._speed.calls):
             self._base_calls, self._rested = 0, math.inf
             if level > self._base:
                 self._failed, self._failures = NONE, 0
-        self._base_calls = min(self._base_calls, BASE_WINDOWS * self._calls) + self._calls
-        self._base += (level - self._base) * self._calls / self._base_calls
-        self._rested += self._calls
+        self._base_calls = min(self._base_calls, BASE_WINDOWS * self._speed.calls) + self._speed.calls
+        self._base += (level - self._base) * self._speed.calls / self._base_calls
+        self._rested += self._speed.calls
         longer = SHUN_LONGER if self._failures > 1 else 1
         if self._successes >= SHUN_CALLS * longer and now - self._failed_at >= SHUN_SECONDS * longer:
             self._failed = NONE
@@ -277,7 +267,7 @@ class AdaptiveLimit:
             self._return()
             return _("{} at once get {:+.0%} done beside {}", high, math.expm1(share * math.log(high / low)), low)
         self._worse = low if up else 0
-        self._home, self._base, self._base_calls = self.limit, self._level(), self._calls
+        self._home, self._base, self._base_calls = self.limit, self._level(), self._speed.calls
         self._visiting, self._rested = False, math.inf
         return None
 
