@@ -13,8 +13,7 @@
     next visit costs. When home's own throughput jumps it looks again, and if it rose, failures are forgotten.
 5.  Out of memory: halve the limit, let nobody in for a cool-down, twice as long each time while that has not
     helped. Then each round of successes adds one, up to home, which is now below the level that failed; if nothing
-    is known yet, home is where the cut led. The failed level is shunned until enough calls and time have passed,
-    longer when it fails again.
+    is known yet, home is where the cut led. The failed level is shunned until enough calls and time have passed.
 6.  Busy, or no answer in time: the same, but one level down, and no cool-down.
 
 It reads no clock: time is what the samples say. A sample costs O(1); memory grows with levels, not with calls.
@@ -43,8 +42,7 @@ ODD = 4.0  # standard errors from home's throughput after which the server count
 REST = 3.0  # calls at home before a visit, in calls of the visit / home, for that is about what it costs ...
 LONGEST_REST = 128.0  # ... when nothing is known, and at most
 COOL_DOWN, LONGEST_COOL_DOWN = 1.0, 60.0  # seconds
-SHUN_CALLS, SHUN_SECONDS = 200, 90.0  # before a failed level is tried again: one failure is well under 1 in 100
-SHUN_LONGER = 2  # times that, when it failed again
+SHUN_CALLS, SHUN_SECONDS = 400, 180.0  # before a failed level is tried again: one failure is well under 1 in 100
 NONE = sys.maxsize  # a level that is never reached
 
 
@@ -122,7 +120,7 @@ class AdaptiveLimit:
         self._gains: dict[tuple[int, int], tuple[float, float]] = {}  # (low, high): share of ideal, weight
         self._failed = NONE  # the level that is shunned
         self._failed_at = -math.inf
-        self._successes = self._failures = 0  # since it failed; since the server became faster
+        self._successes = 0  # since then
         self._streak = 0  # failures with no success of a later call in between
         self._settle(self.limit)
         self._begin(-math.inf)
@@ -219,12 +217,11 @@ class AdaptiveLimit:
         if self._base_calls and abs(level - self._base) > ODD * math.sqrt(2 * self._speed.variance / self._speed.calls):
             self._base_calls, self._rested = 0, math.inf
             if level > self._base:
-                self._failed, self._failures = NONE, 0
+                self._failed = NONE
         self._base_calls = min(self._base_calls, BASE_WINDOWS * self._speed.calls) + self._speed.calls
         self._base += (level - self._base) * self._speed.calls / self._base_calls
         self._rested += self._speed.calls
-        longer = SHUN_LONGER if self._failures > 1 else 1
-        if self._successes >= SHUN_CALLS * longer and now - self._failed_at >= SHUN_SECONDS * longer:
+        if self._successes >= SHUN_CALLS and now - self._failed_at >= SHUN_SECONDS:
             self._failed = NONE
         visited = self._next()
         if visited == self._home or self._rested < self._patience(visited):
@@ -295,7 +292,6 @@ class AdaptiveLimit:
         else:
             reason, cut = _("no answer in time with {} in flight", level), cut - 1
         cut = max(self.floor, cut)
-        self._failures += self._streak == 0
         self._streak += 1
         self._failed, self._failed_at, self._successes = level, sample.finished, 0
         if level > self._home:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
 
 import pytest
 
@@ -284,18 +283,6 @@ def test_many_quick_successes_do_not_shorten_that_time() -> None:
     calls.until(3)
     calls.until(4)
     assert calls.now >= SHUN_SECONDS
-
-
-def test_it_is_shunned_for_longer_when_it_failed_again() -> None:
-    calls = Calls(AdaptiveLimit(ceiling=4))
-    tries = [0.0]
-    for _ in range(3):
-        while calls.limit.limit < 4:
-            calls.one()
-        calls.one("oom")
-        tries.append(calls.now)
-    first, second, third = (later - earlier for earlier, later in pairwise(tries))
-    assert first < second < third
 
 
 def test_when_the_server_becomes_much_faster_failures_are_forgotten() -> None:
