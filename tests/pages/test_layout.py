@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.template.loader import render_to_string
 from django.test import Client
@@ -50,6 +51,16 @@ async def test_no_page_overflows_or_breaks_the_policy(
                 assert left >= 0, (path, width)
                 await menu.evaluate("menu => { menu.open = false; }")
             await until(lambda: page.evaluate(FITS), [path, width, True])
+
+
+async def test_on_a_phone_the_menu_of_a_canceled_recording_stands_beside_its_buttons(page: Page, mei: User) -> None:
+    recording = await sync_to_async(make_recording)(mei, "Standup")
+    await sync_to_async(make_transcription)(recording, Status.CANCELED, "Half of it.")
+    await page.set_viewport_size({"width": 390, "height": 800})
+    await page.goto(f"/recordings/{recording.pk}")
+    buttons = [page.get_by_role("button", name="Transcribe", exact=True), page.get_by_label("More actions")]
+    tops = [round(await button.evaluate("button => button.getBoundingClientRect().top")) for button in buttons]
+    assert tops[0] == tops[1]
 
 
 async def test_the_tab_key_passes_skip_link_navigation_files_and_first_title_in_that_order(
