@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache
+from statistics import mean
 
 from bench.adaptive_simulation import Run, Server, Simulation, Stretch
 from transcription.limit import FixedLimit, Limit, LimitChange, Sample
@@ -32,10 +33,11 @@ class Cell:
     noise: float
     memory: int
     peak: int
+    run: int = 0  # of several, with other calls
 
     @property
     def seed(self) -> int:
-        """One of its own, so that no two cells see the same calls."""
+        """One of its own, so that no two runs see the same calls."""
         return random.Random(repr(self)).getrandbits(32)
 
     @property
@@ -124,6 +126,10 @@ class Score:
             + [f"latency {self.latency:.2f} times the best's"] * (self.latency > 1.10)
             + [f"{self.oom_per_100:.2f} OOM in 100 (known: {self.oom_known:.2f})"] * (self.oom_per_100 > 1.0)
         )
+
+
+def mean_score(scores: Iterable[Score]) -> Score:
+    return Score(*map(mean, zip(*map(astuple, scores), strict=True)))
 
 
 def score(cell: Cell, make: Callable[[], Limit]) -> tuple[Score, Run]:
