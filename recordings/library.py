@@ -38,12 +38,19 @@ class Corrections(TypedDict):
 
 def library(owner_id: int) -> "QuerySet[WithAnnotations[Recording, Ids]]":
     """The owner's recordings with `newest_id` and `text_id`: the newest transcription, and the one whose text is shown,
-    which is what a person went back to, else the newest finished well, else the newest."""
+    which is what a person went back to, else the newest finished well, else the newest that has text or may yet get it,
+    else the newest."""
     runs = Transcription.objects.filter(recording=OuterRef("pk")).order_by("-id").values("id")
     newest = Subquery(runs[:1])
+    text = Exists(Segment.objects.filter(transcription=OuterRef("pk")).exclude(text=""))
     return Recording.objects.filter(owner_id=owner_id).annotate(
         newest_id=newest,
-        text_id=Coalesce("shown_id", Subquery(runs.filter(status=Transcription.Status.DONE)[:1]), newest),
+        text_id=Coalesce(
+            "shown_id",
+            Subquery(runs.filter(status=Transcription.Status.DONE)[:1]),
+            Subquery(runs.filter(Q(status__in=Transcription.UNFINISHED) | text)[:1]),
+            newest,
+        ),
     )
 
 

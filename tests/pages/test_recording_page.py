@@ -213,6 +213,21 @@ def test_an_earlier_text_stays_readable_while_a_new_one_is_made(mei: User, clien
     assert "nobody counted the call" in page
 
 
+@pytest.mark.parametrize("status", [Status.CANCELED, Status.FAILED])
+def test_a_partial_text_stays_when_the_next_run_ends_without_any(mei: User, client: Client, status: Status) -> None:
+    client.force_login(mei)
+    recording = make_recording(mei, "Standup")
+    make_transcription(recording, Status.CANCELED, ENGLISH)
+    add_segment(make_transcription(recording, status), 0, "", timed=False)
+    page = client.get(f"/recordings/{recording.pk}").content.decode()
+    assert status.label.capitalize() in page
+    assert "This is the part that the transcription before finished:" in page
+    assert "nobody counted the call" in page
+    assert "Standup" in client.get("/", {"q": "nobody counted"}).content.decode()
+    make_transcription(recording, Status.QUEUED)
+    assert "nobody counted the call" not in client.get(f"/recordings/{recording.pk}").content.decode()
+
+
 def test_every_paragraph_says_its_language(mei: User, client: Client, standup: Recording) -> None:
     client.force_login(mei)
     paragraphs = client.get(f"/recordings/{standup.pk}").context["paragraphs"]
