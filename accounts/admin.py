@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from accounts.forms import AdminSignIn
 from accounts.models import ApiToken
@@ -14,11 +15,15 @@ admin.site.site_header = admin.site.site_title = "Stile 听序"
 class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # takes none at run time
     """A token can be looked at and revoked. It is never made here: its secret could not be shown."""
 
-    list_display = ("name", "user", "ends_with", "scopes", "last_used_at", "expires_at", "revoked_at")
+    list_display = ("name", "user", "ends_with", "may", "last_used_at", "expires_at", "revoked_at")
     list_select_related = ("user",)
     search_fields = ("name", "user__username")
-    fields = ("name", "user", "ends_with", "scopes", "created_at", "last_used_at", "expires_at", "revoked_at")
-    readonly_fields = ("user", "ends_with", "scopes", "created_at", "last_used_at")
+    fields = ("name", "user", "ends_with", "may", "created_at", "last_used_at", "expires_at", "revoked_at")
+    readonly_fields = ("user", "ends_with", "may", "created_at", "last_used_at")
+
+    @admin.display(description=_("scopes"))
+    def may(self, token: ApiToken) -> str:
+        return ", ".join(str(ApiToken.Scope(scope).label) for scope in token.scopes)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

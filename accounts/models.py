@@ -22,22 +22,24 @@ class ApiToken(models.Model):
     """A bearer token for programs. The secret itself is shown once, when it is made."""
 
     class Scope(models.TextChoices):
-        READ = "read"
-        WRITE = "write"
-        TRANSCRIBE = "transcribe"
-        STATS = "stats"
+        READ = "read", _("read")
+        WRITE = "write", _("write")
+        TRANSCRIBE = "transcribe", _("transcribe")
+        STATS = "stats", _("statistics")
 
     LAST_USE_RESOLUTION = timedelta(minutes=1)
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_tokens")
-    name = models.CharField(max_length=100)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, verbose_name=_("user"), related_name="api_tokens"
+    )
+    name = models.CharField(_("name"), max_length=100)
     digest = models.CharField(max_length=64, unique=True)
-    ends_with = models.CharField(max_length=4)
-    scopes = models.JSONField(default=list)
-    created_at = models.DateTimeField(auto_now_add=True)
-    expires_at = models.DateTimeField(null=True, blank=True)
-    last_used_at = models.DateTimeField(null=True)
-    revoked_at = models.DateTimeField(null=True, blank=True)
+    ends_with = models.CharField(_("ends with"), max_length=4)
+    scopes = models.JSONField(_("scopes"), default=list)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    last_used_at = models.DateTimeField(_("last used"), null=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
 
     class Meta:
         verbose_name, verbose_name_plural = _("API token"), _("API tokens")

@@ -42,31 +42,37 @@ class Recording(models.Model):
         LIVE = "live", _("live")
         API = "api", _("API")
 
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="recordings")
-    title = models.CharField(max_length=255)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, verbose_name=_("owner"), related_name="recordings"
+    )
+    title = models.CharField(_("title"), max_length=255)
     original = models.FileField(upload_to=original_path, max_length=255)
-    original_name = models.CharField(max_length=255)
-    sha256 = models.CharField(max_length=64)
-    bytes = models.PositiveBigIntegerField()
-    duration = models.FloatField(help_text="seconds")
-    media_type = models.CharField(max_length=64)
-    source = models.CharField(max_length=16, choices=Source)
-    language = models.CharField(max_length=16, blank=True, help_text="hint for Whisper; empty: detect")
-    prompt = models.TextField(blank=True, help_text="names and terms to expect")
+    original_name = models.CharField(_("file name"), max_length=255)
+    sha256 = models.CharField("SHA-256", max_length=64)
+    bytes = models.PositiveBigIntegerField(_("bytes"))
+    duration = models.FloatField(_("duration"), help_text="seconds")
+    media_type = models.CharField(_("media type"), max_length=64)
+    source = models.CharField(_("source"), max_length=16, choices=Source)
+    language = models.CharField(_("language"), max_length=16, blank=True, help_text="hint for Whisper; empty: detect")
+    prompt = models.TextField(_("names and terms"), blank=True, help_text="names and terms to expect")
     peaks = models.JSONField(null=True, help_text="waveform: the loudest sample of each stretch, 0 to 1")
-    damaged = models.JSONField(default=list, help_text="[[start, end]], seconds: what could not be read")
+    damaged = models.JSONField(_("damaged"), default=list, help_text="[[start, end]], seconds: what could not be read")
     playable = models.FileField(
-        blank=True, max_length=255, help_text="a copy that browsers play; none where they play the original"
+        _("copy for browsers"),
+        blank=True,
+        max_length=255,
+        help_text="a copy that browsers play; none where they play the original",
     )
     shown = models.ForeignKey(
         "Transcription",
         models.SET_NULL,
         null=True,
+        verbose_name=_("shown"),
         related_name="+",
         help_text="the one that a person went back to; none: the newest that is done",
     )
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
     class Meta:
         verbose_name, verbose_name_plural = _("recording"), _("recordings")
@@ -167,15 +173,21 @@ class LiveSession(models.Model):
     stays, so that viewers and a speaker who comes back late find out what became of it.
     """
 
-    id = models.CharField(max_length=16, primary_key=True, default=_public_id, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="live_sessions")
-    title = models.CharField(max_length=255, blank=True)
-    language = models.CharField(max_length=16, blank=True, help_text="hint for Whisper; empty: detect")
-    prompt = models.TextField(blank=True, help_text="names and terms to expect")
-    public = models.BooleanField(default=False, help_text="anyone with the link can watch")
-    recording = models.OneToOneField(Recording, models.CASCADE, null=True, related_name="live_session")
-    created_at = models.DateTimeField(auto_now_add=True)
-    ended_at = models.DateTimeField(null=True, help_text="no more sound comes: stopped, or given up waiting for it")
+    id = models.CharField("ID", max_length=16, primary_key=True, default=_public_id, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, verbose_name=_("owner"), related_name="live_sessions"
+    )
+    title = models.CharField(_("title"), max_length=255, blank=True)
+    language = models.CharField(_("language"), max_length=16, blank=True, help_text="hint for Whisper; empty: detect")
+    prompt = models.TextField(_("names and terms"), blank=True, help_text="names and terms to expect")
+    public = models.BooleanField(_("public"), default=False, help_text="anyone with the link can watch")
+    recording = models.OneToOneField(
+        Recording, models.CASCADE, null=True, verbose_name=_("recording"), related_name="live_session"
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    ended_at = models.DateTimeField(
+        _("ended"), null=True, help_text="no more sound comes: stopped, or given up waiting for it"
+    )
 
     class Meta:
         verbose_name, verbose_name_plural = _("live session"), _("live sessions")
@@ -196,13 +208,13 @@ def kept_words(words: Iterable[Word]) -> list[dict[str, Any]]:
 class Caption(models.Model):
     """A final caption of a live session: committed before anyone sees it, never changed."""
 
-    session = models.ForeignKey(LiveSession, models.CASCADE, related_name="captions")
-    index = models.PositiveIntegerField()
-    start = models.FloatField(help_text="seconds from the start of the session")
-    end = models.FloatField(help_text="seconds from the start of the session")
-    text = models.TextField()
-    language = models.CharField(max_length=16, blank=True, help_text="as Whisper heard it")
-    words = models.JSONField(default=list, help_text="as in Segment")
+    session = models.ForeignKey(LiveSession, models.CASCADE, verbose_name=_("live session"), related_name="captions")
+    index = models.PositiveIntegerField(_("number"))
+    start = models.FloatField(_("start"), help_text="seconds from the start of the session")
+    end = models.FloatField(_("end"), help_text="seconds from the start of the session")
+    text = models.TextField(_("text"))
+    language = models.CharField(_("language"), max_length=16, blank=True, help_text="as Whisper heard it")
+    words = models.JSONField(_("words"), default=list, help_text="as in Segment")
 
     class Meta:
         verbose_name, verbose_name_plural = _("caption"), _("captions")
@@ -226,29 +238,38 @@ class Transcription(models.Model):
         FAILED = "failed", _("failed")
         CANCELED = "canceled", _("canceled")
 
+    class Lane(models.TextChoices):
+        LIVE = "live", _("live")
+        INTERACTIVE = "interactive", _("interactive")
+        BATCH = "batch", _("batch")
+
     UNFINISHED = (Status.QUEUED, Status.TRANSCRIBING)
 
-    recording = models.ForeignKey(Recording, models.CASCADE, related_name="transcriptions")
-    status = models.CharField(max_length=16, choices=Status, default=Status.QUEUED)
-    lane = models.CharField(max_length=16, default="batch")
+    recording = models.ForeignKey(Recording, models.CASCADE, verbose_name=_("recording"), related_name="transcriptions")
+    status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.QUEUED)
+    lane = models.CharField(_("lane"), max_length=16, choices=Lane, default=Lane.BATCH)
     automatic = models.BooleanField(
-        default=False, help_text="nobody asked for it, so it never takes the place of a text that a person corrected"
+        _("automatic"),
+        default=False,
+        help_text="nobody asked for it, so it never takes the place of a text that a person corrected",
     )
-    model = models.CharField(max_length=128, blank=True, help_text="asked for; empty: the server's default")
-    language = models.CharField(max_length=16, blank=True, help_text="asked for; empty: detect")
-    prompt = models.TextField(blank=True)
-    detected_language = models.CharField(max_length=16, blank=True)
-    error_code = models.CharField(max_length=32, blank=True)
+    model = models.CharField(_("model"), max_length=128, blank=True, help_text="asked for; empty: the server's default")
+    language = models.CharField(_("language"), max_length=16, blank=True, help_text="asked for; empty: detect")
+    prompt = models.TextField(_("names and terms"), blank=True)
+    detected_language = models.CharField(_("detected language"), max_length=16, blank=True)
+    error_code = models.CharField(_("error"), max_length=32, blank=True)
     error_message = models.TextField(
-        blank=True, help_text="the server's own words, for the admin; people read the code's"
+        _("error message"), blank=True, help_text="the server's own words, for the admin; people read the code's"
     )
-    segments_done = models.PositiveIntegerField(default=0)
-    segments_total = models.PositiveIntegerField(null=True)
-    seconds_done = models.FloatField(default=0, help_text="how far into the recording the text reaches")
-    attempts = models.PositiveIntegerField(default=0)
-    created_at = models.DateTimeField(auto_now_add=True)
-    started_at = models.DateTimeField(null=True)
-    finished_at = models.DateTimeField(null=True)
+    segments_done = models.PositiveIntegerField(_("segments done"), default=0)
+    segments_total = models.PositiveIntegerField(_("segments in all"), null=True)
+    seconds_done = models.FloatField(
+        _("seconds done"), default=0, help_text="how far into the recording the text reaches"
+    )
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    started_at = models.DateTimeField(_("started"), null=True)
+    finished_at = models.DateTimeField(_("finished"), null=True)
 
     class Meta:
         verbose_name, verbose_name_plural = _("transcription"), _("transcriptions")
@@ -277,17 +298,19 @@ class Transcription(models.Model):
 class Segment(models.Model):
     """A stretch of audio that passed the gate by itself, and its text. Committed once, in full."""
 
-    transcription = models.ForeignKey(Transcription, models.CASCADE, related_name="segments")
-    index = models.PositiveIntegerField()
-    start = models.FloatField(help_text="seconds from the start of the recording")
-    end = models.FloatField(help_text="seconds from the start of the recording")
-    text = models.TextField()
-    language = models.CharField(max_length=16, blank=True, help_text="as Whisper heard it")
-    words = models.JSONField(
-        default=list, help_text='[{"start", "end", "word", "probability"}], seconds of the recording'
+    transcription = models.ForeignKey(
+        Transcription, models.CASCADE, verbose_name=_("transcription"), related_name="segments"
     )
-    correction = models.TextField(null=True, help_text="a person's text, kept beside the machine's")  # noqa: DJ001 null: none made
-    version = models.PositiveIntegerField(default=0, help_text="how many times people changed the text")
+    index = models.PositiveIntegerField(_("number"))
+    start = models.FloatField(_("start"), help_text="seconds from the start of the recording")
+    end = models.FloatField(_("end"), help_text="seconds from the start of the recording")
+    text = models.TextField(_("text"))
+    language = models.CharField(_("language"), max_length=16, blank=True, help_text="as Whisper heard it")
+    words = models.JSONField(
+        _("words"), default=list, help_text='[{"start", "end", "word", "probability"}], seconds of the recording'
+    )
+    correction = models.TextField(_("correction"), null=True, help_text="a person's text, kept beside the machine's")  # noqa: DJ001 null: none made
+    version = models.PositiveIntegerField(_("version"), default=0, help_text="how many times people changed the text")
 
     class Meta:
         verbose_name, verbose_name_plural = _("segment"), _("segments")

@@ -9,7 +9,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from playwright.async_api import Page, WebSocketRoute, expect
 
+from accounts.models import ApiToken
+from recordings.models import LiveSession
 from tests.pages.conftest import Server
+from tests.pages.library import Status, make_recording, make_transcription
 from transcription import monitor, service
 
 
@@ -114,6 +117,28 @@ def test_the_admin_names_things_in_the_readers_language(mei: User, client: Clien
         client.cookies["django_language"] = language
         page = client.get("/admin/").content.decode()
         assert [name for name in names if f">{name}</a>" not in re.sub(r"\s*\n\s*", "", page)] == []
+
+
+def test_the_admin_names_columns_in_the_readers_language_and_scopes_in_words(mei: User, client: Client) -> None:
+    client.force_login(mei)
+    client.cookies["django_language"] = "zh-hans"
+    make_transcription(make_recording(mei, "周会"), Status.DONE, "你好。")
+    LiveSession.objects.create(owner=mei)
+    ApiToken.issue(mei, "nightly", scopes=["read", "stats"], days=None)
+    columns = {}
+    for model in ("recording", "transcription", "segment", "livesession"):
+        page = client.get(f"/admin/recordings/{model}/").content.decode()
+        columns[model] = re.findall(r'<div class="text">(?:<a[^>]*>|<span>)([^<]+)', page)
+    tokens = client.get("/admin/accounts/apitoken/").content.decode()
+    columns["token"] = re.findall(r'<div class="text">(?:<a[^>]*>|<span>)([^<]+)', tokens)
+    assert columns == {
+        "recording": ["标题", "所有者", "时长", "来源", "创建时间"],
+        "transcription": ["ID", "录音", "状态", "已完成片段", "片段总数", "错误", "创建时间"],
+        "segment": ["转写", "序号", "开始", "结束", "文字"],
+        "livesession": ["ID", "标题", "所有者", "公开", "录音", "创建时间", "结束时间"],
+        "token": ["名称", "用户", "结尾", "权限", "上次使用", "到期时间", "撤销时间"],
+    }
+    assert "读取, 统计" in tokens
 
 
 def test_staff_change_the_limit_while_it_runs_but_not_above_what_the_settings_say(
