@@ -81,7 +81,7 @@ class Permit:
         """
         if self.turn:
             try:
-                await self.turn
+                await self.turn.future
             except BaseException:
                 self.gate._leave(self)
                 raise
@@ -106,10 +106,6 @@ class Permit:
             yield
         finally:
             _held.reset(token)
-
-    def _call(self, error: GateError | None = None) -> bool:
-        """Wake its task. False if nobody will ever take the permit."""
-        return self.turn is not None and self.turn.call(error)
 
 
 # The permits that the current task, or one that started it, runs under.
@@ -205,7 +201,7 @@ class Gate:
                 self._send_away(waiter, DeadlineExceeded("The call waited past its deadline."))
                 continue
             self._admit(waiter, now)
-            if waiter._call():
+            if waiter.turn and waiter.turn.call():
                 self._line.went(waiter)
                 room -= 1
             else:
@@ -225,7 +221,8 @@ class Gate:
 
     def _send_away(self, waiter: Permit, error: GateError) -> None:
         waiter.state = "sent away"
-        waiter._call(error)
+        if waiter.turn:
+            waiter.turn.call(error)
 
     def _look_again(self, when: float, now: float) -> None:
         """When the cool-down is over: a timer on every loop that somebody waits on, for each may end before."""

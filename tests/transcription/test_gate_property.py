@@ -219,7 +219,7 @@ class GateMachine(RuleBasedStateMachine):
     def abandon(self, data: st.DataObject) -> None:
         call = data.draw(st.sampled_from(self.having("active")))
         assert call.permit
-        if call.permit.turn is None or call.permit.turn._future.done():
+        if call.permit.turn is None or call.permit.turn.future.done():
             call.permit.abandon()
             call.expected = "abandoned"
 
