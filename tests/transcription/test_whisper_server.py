@@ -1,6 +1,7 @@
 """The embedded Whisper server, over HTTP, with the real model and real speech."""
 
 import io
+import re
 import socket
 import time
 import wave
@@ -142,22 +143,23 @@ def test_a_prompt_teaches_the_spelling_of_a_name(whisper_server: str) -> None:
 @pytest.mark.parametrize(
     ("response_format", "media_type", "text"),
     [
-        ("text", "text/plain; charset=utf-8", "He was not an ill-disposed young man.\n"),
+        ("text", "text/plain; charset=utf-8", r"He was not an ill-disposed young man\.\n"),
         (
             "srt",
             "text/plain; charset=utf-8",
-            "1\n00:00:00,000 --> 00:00:03,000\nHe was not an ill-disposed young man.\n\n",
+            r"1\n00:00:00,000 --> 00:00:0[23],\d00\nHe was not an ill-disposed young man\.\n\n",
         ),
         (
             "vtt",
             "text/vtt; charset=utf-8",
-            "WEBVTT\n\n00:00.000 --> 00:03.000\nHe was not an ill-disposed young man.\n\n",
+            r"WEBVTT\n\n00:00\.000 --> 00:0[23]\.\d00\nHe was not an ill-disposed young man\.\n\n",
         ),
     ],
 )
 def test_text_comes_in_other_formats_too(whisper_server: str, response_format: str, media_type: str, text: str) -> None:
     answer = ask(whisper_server, SHORT, {"response_format": response_format})
-    assert (answer.headers["content-type"], answer.text) == (media_type, text)
+    assert answer.headers["content-type"] == media_type
+    assert re.fullmatch(text, answer.text), answer.text
 
 
 def test_speech_in_another_language_is_translated(whisper_server: str) -> None:
