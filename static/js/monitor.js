@@ -3,6 +3,7 @@ import { connect } from "./socket.js";
 
 const STALE = 10_000; // ms without a snapshot
 const DRAWN = 32; // cells; more are told in numbers only
+const STATES = ["closed", "half-open", "open"]; // of a breaker
 const monitor = document.getElementById("monitor");
 const freshness = monitor.querySelector(".freshness");
 const cells = monitor.querySelector(".cells");
@@ -12,6 +13,7 @@ const at = (object, path) => path.split(".").reduce((value, key) => value?.[key]
 
 function text(value) {
   if (value === null || value === undefined) return "–";
+  if (STATES.includes(value)) return monitor.getAttribute(`data-${value}`);
   return /^\d{4}-\d\d-\d\dT/.test(value) ? new Date(value).toLocaleString(document.documentElement.lang) : String(value);
 }
 

@@ -70,6 +70,27 @@ async def test_it_follows_and_tells_when_no_data_comes(page: Page) -> None:
     await expect(page.locator(".freshness")).to_contain_text("No data since")
 
 
+async def test_states_and_lanes_are_told_in_the_readers_language(page: Page, server: Server) -> None:
+    await page.context.add_cookies([{"name": "django_language", "value": "zh-hans", "url": server.url}])
+    state = page.locator("[data-field=breaker]").first
+
+    def relay(client_side: WebSocketRoute) -> None:
+        def change(message: str | bytes) -> None:
+            stats = json.loads(message)
+            stats["servers"][0]["breaker"] = "half-open"
+            client_side.send(json.dumps(stats))
+
+        client_side.connect_to_server().on_message(change)
+
+    await page.route_web_socket("/ws/monitor", lambda socket: None)
+    await page.goto("/admin/asr/monitor/")
+    await expect(state).to_have_text("闭合")
+    await expect(page.locator("[data-row^=lanes] th")).to_have_text(["实时", "交互", "批量"])
+    await page.route_web_socket("/ws/monitor", relay)
+    await page.reload()
+    await expect(state).to_have_text("半开")
+
+
 async def test_the_load_is_drawn_and_told_as_a_table_with_the_reasons_for_each_limit(page: Page) -> None:
     lately = {
         "rows": [[1_700_000_000.0 + 5 * number, 4 - number // 2, number, 2 * number] for number in range(4)],
