@@ -228,6 +228,17 @@ def test_a_partial_text_stays_when_the_next_run_ends_without_any(mei: User, clie
     assert "nobody counted the call" not in client.get(f"/recordings/{recording.pk}").content.decode()
 
 
+def test_a_run_that_nobody_asked_for_says_why(mei: User, client: Client) -> None:
+    client.force_login(mei)
+    recording = make_recording(mei, "Live")
+    make_transcription(recording, Status.DONE, ENGLISH, lane="live")
+    run = make_transcription(recording, Status.TRANSCRIBING, automatic=True)
+    why = "The whole live session is being heard again, more carefully."
+    assert why in client.get(f"/recordings/{recording.pk}").content.decode()
+    Transcription.objects.filter(pk=run.pk).update(automatic=False)  # now somebody has asked
+    assert why not in client.get(f"/recordings/{recording.pk}").content.decode()
+
+
 def test_every_paragraph_says_its_language(mei: User, client: Client, standup: Recording) -> None:
     client.force_login(mei)
     paragraphs = client.get(f"/recordings/{standup.pk}").context["paragraphs"]
