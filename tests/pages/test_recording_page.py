@@ -110,6 +110,13 @@ async def test_keys_for_text_are_named_where_there_is_text(page: Page, standup: 
     assert await keys.inner_text() == "Space play · J L ±5 s · [ ] speed · E edit · F find · ? all shortcuts"
 
 
+def test_skipped_seconds_are_named_in_the_readers_language(mei: User, client: Client, standup: Recording) -> None:
+    client.force_login(mei)
+    client.cookies["django_language"] = "zh-hans"
+    page = client.get(f"/recordings/{standup.pk}").content.decode()
+    assert all(f"{sign}5 秒" in page for sign in "−+±")
+
+
 async def test_text_appears_as_it_comes_and_a_failure_says_why_and_can_be_retried(
     page: Page, mei: User, server: Server
 ) -> None:
