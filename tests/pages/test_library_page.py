@@ -186,6 +186,22 @@ async def test_an_open_menu_is_not_taken_from_under_the_pointer(page: Page, mei:
     await expect(row.locator(".status")).to_have_text("Done")
 
 
+async def test_a_recording_is_renamed_in_its_row(page: Page, mei: User) -> None:
+    for title in ("Standup", "Library"):
+        await sync_to_async(make_recording)(mei, title)
+    await open_library(page)
+    await page.get_by_label("Actions for Library").click()
+    await page.get_by_role("button", name="Rename…").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.get_by_label("Title")).to_have_value("Library")
+    await dialog.get_by_label("Title").fill("周会")
+    await page.keyboard.press("Enter")
+    await expect(dialog).to_be_hidden()
+    await expect(page.locator("#rows h2")).to_have_text(["周会", "Standup"])
+    await expect(page.get_by_label("Actions for 周会")).to_be_visible()
+    await expect(page).to_have_title("Library · Stile 听序")
+
+
 async def test_a_waiting_recording_can_be_canceled_and_retried(page: Page, mei: User) -> None:
     await waiting(mei, "Standup")
     await page.goto("/")
