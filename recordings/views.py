@@ -160,6 +160,7 @@ class Rail:
     busy: int
     unreachable: bool  # no server answers: everything waits, nothing fails
     waiting: int
+    unfinished: int  # of one's own, those at work too
     mine: frozenset[int]  # positions in line of one's own, from 1
     next_words: str  # where one's own first stands
 
@@ -175,16 +176,15 @@ class Rail:
 def rail_of(request: Request, places: Mapping[int, Place]) -> Rail:
     stats = monitor.stats()
     waiting = {pk: place for pk, place in places.items() if place.position is not None}
-    own_jobs = Transcription.objects.filter(recording__owner=request.user.pk, status=Status.QUEUED)
-    mine = sorted(
-        (waiting[pk] for pk in own_jobs.values_list("id", flat=True) if pk in waiting),
-        key=lambda place: place.position or 0,
-    )
+    unfinished = Transcription.objects.filter(recording__owner=request.user.pk, status__in=Transcription.UNFINISHED)
+    own_jobs = list(unfinished.values_list("id", flat=True))
+    mine = sorted((waiting[pk] for pk in own_jobs if pk in waiting), key=lambda place: place.position or 0)
     return Rail(
         limit=stats["limit"],
         busy=stats["active_tasks"],
         unreachable=all(server["breaker"] != "closed" for server in stats["servers"]),
         waiting=len(waiting),
+        unfinished=len(own_jobs),
         mine=frozenset(place.position for place in mine if place.position is not None),
         next_words=place_words(mine[0]) if mine else "",
     )

@@ -146,6 +146,21 @@ async def test_those_behind_move_up_when_one_finishes(page: Page, mei: User, ser
     await expect(page.locator(".status")).to_have_text(["Next in line", "Done"])
 
 
+async def test_the_tab_counts_what_of_ones_own_is_not_done(page: Page, mei: User, jonas: User, server: Server) -> None:
+    recording, first = await waiting(mei, "First")
+    await waiting(mei, "Second")
+    await waiting(jonas, "Somebody else's")
+    await Transcription.objects.filter(pk=first.pk).aupdate(status=Status.TRANSCRIBING)
+    await open_library(page)
+    await expect(page).to_have_title("(2) Library · Stile 听序")
+    await finish(first, "Done.")
+    await server.do(recording_changed(recording.pk, mei.pk))
+    await expect(page).to_have_title("(1) Library · Stile 听序")
+    await page.get_by_label("Actions for Second").click()
+    await page.get_by_role("button", name="Cancel").click()
+    await expect(page).to_have_title("Library · Stile 听序")
+
+
 async def test_a_recording_made_elsewhere_comes_up_by_itself(page: Page, mei: User, server: Server) -> None:
     await open_library(page)
     recording, _ = await waiting(mei, "From a script")
