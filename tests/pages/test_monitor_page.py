@@ -37,6 +37,16 @@ def test_every_number_is_the_one_that_the_stats_give(mei: User, client: Client) 
         assert text == expected, field
 
 
+def test_it_says_that_it_counts_calls_where_the_library_counts_recordings(mei: User, client: Client) -> None:
+    client.force_login(mei)
+    make_transcription(make_recording(mei, "Standup"), Status.QUEUED)
+    assert "1 waiting" in client.get("/rail").content.decode()
+    assert (
+        '<dt>Calls waiting</dt><dd><span data-field="queued_tasks">0<'
+        in client.get("/admin/asr/monitor/").content.decode()
+    )
+
+
 async def test_it_follows_and_tells_when_no_data_comes(page: Page) -> None:
     sent: list[str | bytes] = []
 
