@@ -53,7 +53,15 @@ async def test_no_page_overflows_or_breaks_the_policy(
             await until(lambda: page.evaluate(FITS), [path, width, True])
 
 
-@pytest.mark.parametrize("runs", [[Status.CANCELED], [Status.DONE, Status.DONE]])
+@pytest.mark.parametrize(
+    "runs",
+    [
+        [Status.CANCELED],
+        [Status.DONE, Status.DONE],
+        [Status.CANCELED, Status.CANCELED],
+        [Status.DONE, Status.TRANSCRIBING],
+    ],
+)
 async def test_on_a_phone_the_menu_of_a_recording_stands_beside_its_buttons(
     page: Page, mei: User, runs: list[Status]
 ) -> None:
