@@ -1,5 +1,6 @@
 """The library: rows that keep themselves true, and files that become rows."""
 
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from asgiref.sync import sync_to_async
@@ -310,6 +311,16 @@ def test_titles_and_texts_are_searched(mei: User, client: Client) -> None:
     found = client.get("/", {"q": "排队"})
     assert [row.recording.title for row in found.context["rows"]] == ["Standup"]
     assert "Nothing matches “lunch”." in client.get("/", {"q": "lunch"}).content.decode()
+
+
+def test_a_row_tells_the_day(mei: User, client: Client) -> None:
+    client.force_login(mei)
+    recording = make_recording(mei, "Standup")
+    assert ">Today</time>" in client.get("/").content.decode()
+    Recording.objects.filter(pk=recording.pk).update(created_at=datetime(2026, 3, 5, 12, 30, tzinfo=UTC))
+    assert 'title="March 5, 2026, 12:30 p.m.">March 5, 2026</time>' in client.get("/").content.decode()
+    client.cookies["django_language"] = "zh-hans"
+    assert ">2026年3月5日</time>" in client.get("/").content.decode()
 
 
 def test_a_row_shows_what_was_heard_so_far(mei: User, client: Client) -> None:
