@@ -30,7 +30,7 @@ NEAR_BEST = 0.99
 class Cell:
     scenario: str
     curve: str
-    noise: float
+    noise: float  # standard deviation of the log of a call's work
     memory: int
     peak: int
     run: int = 0  # of several, with other calls
