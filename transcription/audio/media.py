@@ -12,10 +12,9 @@ import ctypes
 import ctypes.util
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from io import SEEK_END, SEEK_SET
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import av
 from av.audio.frame import AudioFrame
@@ -109,7 +108,7 @@ class _Source:
 
 
 class Media:
-    """An open file and the one sound track of it that is meant. Use `opened` to get one."""
+    """An open file and the one sound track of it that is meant. Use `with opened(…)` to get one."""
 
     def __init__(self, source: _Source, container: InputContainer, stream: AudioStream) -> None:
         self.stream = stream
@@ -120,6 +119,12 @@ class Media:
         self._source = source
         self._container = container
         self._origin = (container.start_time or 0) / av.time_base
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
 
     @property
     def has_pictures(self) -> bool:
@@ -170,8 +175,7 @@ class Media:
             raise self._source.error
 
 
-@contextmanager
-def opened(file: BinaryIO) -> Iterator[Media]:
+def opened(file: BinaryIO) -> Media:
     """Open a seekable binary file from its beginning. It stays the caller's to close.
 
     Raises BadAudio (`empty_file`, `not_audio`, `truncated`, `no_sound`), and whatever reading the file
@@ -192,12 +196,15 @@ def opened(file: BinaryIO) -> Iterator[Media]:
         if breaks_off(file, complete=False):
             raise BadAudio("truncated", "The file breaks off: its end is missing.") from error
         raise BadAudio("not_audio", "This is not a sound or video file of a kind we can read.") from error
-    with container:
+    try:
         stream = _sound(container)
-        for other in container.streams:
-            if other is not stream:
-                other.discard = Discard.all
-        yield Media(source, container, stream)
+    except BadAudio:
+        container.close()
+        raise
+    for other in container.streams:
+        if other is not stream:
+            other.discard = Discard.all
+    return Media(source, container, stream)
 
 
 def _sound(container: InputContainer) -> AudioStream:
