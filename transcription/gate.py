@@ -313,8 +313,9 @@ class Gate:
             )
         with self._lock:
             now = self._clock()
+            change = self._limit.set_ceiling(ceiling)
             self._peak = 0
-            if change := self._limit.set_ceiling(ceiling):
+            if change:
                 self._note(change, now)
             self._pump(now)
 

@@ -484,9 +484,11 @@ async def test_a_lane_that_does_not_exist_is_refused_with_those_that_do() -> Non
 @in_virtual_time
 async def test_a_limit_that_is_no_limit_is_refused_with_a_sentence_and_changes_nothing(limit: Any) -> None:
     for whisper in (gate(2), gate(AdaptiveLimit(floor=1, ceiling=2))):
+        whisper.enter("batch", "someone").release()
         with pytest.raises(ValueError, match=r"must be .*, not"):
             whisper.set_ceiling(limit)
         assert whisper.snapshot().ceiling == whisper.snapshot().limit == 2
+        assert whisper.snapshot().peak == 1
 
 
 @in_virtual_time
