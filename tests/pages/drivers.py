@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,7 +68,7 @@ def say(talk: Talk, environment: Environment) -> None:
     subprocess.run(["paplay", "--device=voice", str(talk.path)], env=environment, check=True)
 
 
-class Browser:
+class Browser(ABC):
     """At the product, one window at a time."""
 
     def __init__(self, driver: WebDriver, url: str) -> None:
@@ -99,9 +100,9 @@ class Browser:
         actions.pointer_action.move_to_location(x, y).click()  # type: ignore[no-untyped-call]
         actions.perform()
 
+    @abstractmethod
     def faults(self) -> list[str]:
         """What the browser has complained of since this was asked before."""
-        raise NotImplementedError
 
 
 class Firefox(Browser):
