@@ -244,7 +244,7 @@ class WhisperClient:
                 except AnswerError as error:
                     self._count(probes=1)
                     if isinstance(error, Unreachable):
-                        raise Unreachable(str(error), error.retry_after) from error  # not over this request
+                        raise Evicted(str(error)) from error  # not over this request, which was not sent
                     log.info("[ASR API] server=%s answers, if with an error: %r", server.gate.name, error)
             yield
         finally:

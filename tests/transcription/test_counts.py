@@ -53,6 +53,16 @@ async def test_after_hundreds_of_calls_with_faults_the_counts_agree_with_the_ser
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+async def test_an_attempt_that_sent_nothing_but_silence_is_no_retry() -> None:
+    with WhisperStub(seconds=0.0, replies=[reset, reset, reset, said()]) as stub:
+        whisper = client(stub.url)
+        await whisper.call_remote_asr_api(request(), caller(durable=True))
+        counted = whisper.snapshot().calls
+        assert [received.file_bytes == len(SILENCE) for received in stub.received] == [False, False, True, True, False]
+        assert (counted.total, counted.retries, counted.probes) == (1, 2, 2)
+        await whisper.aclose()
+
+
 @pytest.mark.parametrize("count", [0, 1, 5])
 async def test_snapshot_tells_the_load_and_the_latest_times(count: int) -> None:
     with WhisperStub(seconds=0.02) as stub:
