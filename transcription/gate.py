@@ -30,12 +30,13 @@ import asyncio
 import logging
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from threading import RLock
+from statistics import fmean
+from threading import RLock, get_ident
 from typing import Literal
 
 from .errors import DeadlineExceeded, GateError, NestedPermit, QueueFull, Superseded
@@ -43,12 +44,12 @@ from .limit import Limit, LimitChange, Outcome, Sample
 from .line import LANES, Lane, Line
 from .sentence import _
 from .snapshot import GateSnapshot, LaneCount
-from .wakeup import Wakeup
+from .wakeup import wake
 
 log = logging.getLogger(__name__)
 
 WINDOW = 512  # exchanges that the windows look back on
-MEAN_WEIGHT = 0.1  # of the newest exchange in the mean service time: looks back on about ten
+LATEST = 10  # exchanges that tell how long the next one will take
 
 
 @dataclass(eq=False, slots=True)
@@ -67,7 +68,8 @@ class Permit:
     state: Literal["waiting", "sent away", "active", "abandoned", "released"] = "waiting"
     admitted_at: float = math.nan
     in_flight: int = 0  # permits out when it was admitted, itself too
-    turn: Wakeup | None = None  # what its task awaits, if that had to wait
+    turn: asyncio.Future[None] | None = None  # what its task awaits, if that had to wait
+    thread: int = 0  # where it does
     timer: asyncio.TimerHandle | None = None  # at its deadline
 
     @property
@@ -81,7 +83,7 @@ class Permit:
         """
         if self.turn:
             try:
-                await self.turn.future
+                await self.turn
             except BaseException:
                 self.gate._leave(self)
                 raise
@@ -133,13 +135,11 @@ class Gate:
         # Reentrant: collecting a coroutine that was never finished may call `_leave` in the midst of anything.
         self._lock = RLock()
         self._line = Line[Permit]()
-        self._active = dict.fromkeys(LANES, 0)
-        self._out = self._abandoned = self._peak = 0  # permits out: the active ones, and the abandoned
+        self._out = set[Permit]()  # the active ones, and the abandoned
+        self._peak = 0
         self._waits: deque[float] = deque(maxlen=WINDOW)
-        self._services: deque[float] = deque(maxlen=WINDOW)
-        self._audio: deque[float] = deque(maxlen=WINDOW)
+        self._answered: deque[Sample] = deque(maxlen=WINDOW)
         self._changes: deque[tuple[float, LimitChange]] = deque(maxlen=WINDOW)
-        self._mean_service = 0.0
         self._reopening = -math.inf  # when timers will look whether the cool-down is over
 
     # --- the way in ----------------------------------------------------------------------------
@@ -163,7 +163,7 @@ class Gate:
             if deadline is not None and deadline <= now:
                 raise DeadlineExceeded("The call came past its deadline.")
             permit = Permit(self, lane, owner, supersede, deadline, now)
-            if not self._line.length and self._room(now) > 0:
+            if not self._line.length and self._has_room(now):
                 self._admit(permit, now)
             else:
                 self._line_up(permit, now)
@@ -176,7 +176,8 @@ class Gate:
         return await self.enter(lane, owner, deadline=deadline, supersede=supersede).admitted()
 
     def _line_up(self, waiter: Permit, now: float) -> None:
-        turn = waiter.turn = Wakeup()  # first, so that whoever is in line can be called
+        loop = asyncio.get_running_loop()
+        waiter.turn, waiter.thread = asyncio.Future(loop=loop), get_ident()  # before others can see it in line
         if waiter.key is not None and (older := self._line.replace(waiter)):
             self._send_away(older, Superseded("A newer call took this one's place."))
         elif self._line.length < self.max_queue:
@@ -184,52 +185,48 @@ class Gate:
         else:
             raise QueueFull(f"{self._line.length} calls wait already.", self.expected_wait())
         if waiter.deadline is not None:
-            waiter.timer = turn.loop.call_later(waiter.deadline - now, self._expire, waiter)
+            waiter.timer = loop.call_later(waiter.deadline - now, self._expire, waiter)
         if now < self._limit.hold_until:
-            turn.loop.call_later(self._limit.hold_until - now, self._reopen)
+            loop.call_later(self._limit.hold_until - now, self._reopen)
 
-    def _room(self, now: float) -> int:
-        """How many may be let in now."""
-        return self._limit.limit - self._out if now >= self._limit.hold_until else 0
+    def _has_room(self, now: float) -> bool:
+        return len(self._out) < self._limit.limit and now >= self._limit.hold_until
 
     def _pump(self, now: float) -> None:
         """Let in as many as fit. Called under the lock, after anything that may have made room."""
-        room = self._room(now)
-        while room > 0 and self._line.length:
+        if now < self._limit.hold_until:
+            self._look_again(now)
+            return
+        while self._line.length and len(self._out) < self._limit.limit:
             waiter = self._line.pop()
             if waiter.deadline is not None and waiter.deadline <= now:
                 self._send_away(waiter, DeadlineExceeded("The call waited past its deadline."))
                 continue
             self._admit(waiter, now)
-            if waiter.turn and waiter.turn.call():
-                self._line.went(waiter)
-                room -= 1
-            else:
+            if not (waiter.turn and wake(waiter.turn, waiter.thread)):
                 self._take_off(waiter)
-        if self._line.length and now < self._limit.hold_until:
-            self._look_again(self._limit.hold_until, now)
 
     def _admit(self, permit: Permit, now: float) -> None:
-        self._active[permit.lane] += 1
-        self._out += 1
+        self._out.add(permit)
         permit.state = "active"
         permit.admitted_at = now
-        permit.in_flight = self._out
-        if self._out > self._peak:
-            self._peak = self._out
+        permit.in_flight = len(self._out)
+        if permit.in_flight > self._peak:
+            self._peak = permit.in_flight
         self._waits.append(now - permit.entered_at)
 
     def _send_away(self, waiter: Permit, error: GateError) -> None:
         waiter.state = "sent away"
         if waiter.turn:
-            waiter.turn.call(error)
+            wake(waiter.turn, waiter.thread, error)
 
-    def _look_again(self, when: float, now: float) -> None:
+    def _look_again(self, now: float) -> None:
         """When the cool-down is over: a timer on every loop that somebody waits on, for each may end before."""
+        when = self._limit.hold_until
         if when == self._reopening:
             return
         self._reopening = when
-        for loop in {waiter.turn.loop for waiter in self._line if waiter.turn}:
+        for loop in {waiter.turn.get_loop() for waiter in self._line if waiter.turn}:
             with suppress(RuntimeError):  # it is closed
                 loop.call_soon_threadsafe(loop.call_later, when - now, self._reopen)
 
@@ -242,17 +239,14 @@ class Gate:
 
     def _release(self, permit: Permit, outcome: Outcome, audio_seconds: float) -> None:
         with self._lock:
-            if permit.state not in ("active", "abandoned"):
+            if permit not in self._out:
                 return
-            now = self._clock()
-            if outcome == "ok":
-                seconds = now - permit.admitted_at
-                self._services.append(seconds)
-                self._audio.append(audio_seconds)
-                self._mean_service += (seconds - self._mean_service) * (MEAN_WEIGHT if self._mean_service else 1)
             self._take_off(permit)
+            now = self._clock()
+            sample = Sample(permit.admitted_at, now, audio_seconds, permit.in_flight, outcome)
+            if outcome == "ok":
+                self._answered.append(sample)
             try:
-                sample = Sample(permit.admitted_at, now, audio_seconds, permit.in_flight, outcome)
                 if change := self._limit.record(sample):
                     self._note(change, now)
             finally:
@@ -262,16 +256,10 @@ class Gate:
         with self._lock:
             if permit.state == "active":
                 permit.state = "abandoned"
-                self._active[permit.lane] -= 1
-                self._abandoned += 1
 
     def _take_off(self, permit: Permit) -> None:
         """It is out no longer."""
-        if permit.state == "active":
-            self._active[permit.lane] -= 1
-        else:
-            self._abandoned -= 1
-        self._out -= 1
+        self._out.remove(permit)
         permit.state = "released"
 
     def _leave(self, waiter: Permit) -> None:
@@ -325,37 +313,44 @@ class Gate:
 
     @property
     def mean_service(self) -> float:
-        """Seconds that an exchange takes, of late; 1 before there was one."""
-        return self._mean_service or 1.0
+        """Seconds that the latest exchanges took; 1 before there was one."""
+        latest = list(self._answered)[-LATEST:]
+        return fmean(each.finished - each.started for each in latest) if latest else 1.0
 
     def expected_wait(self) -> float:
         """Seconds until a call that came now would be let in, by the measured service time; 0 if at once."""
         with self._lock:
             now = self._clock()
-            if not self._line.length and self._room(now) > 0:
+            if not self._line.length and self._has_room(now):
                 return 0.0
             cool_down = max(0.0, self._limit.hold_until - now)
             return cool_down + (self._line.length + 1) * self.mean_service / self._limit.limit
 
     def counts(self) -> str:
         """The load in the words of the log lines, e.g. `active=1/1 queued=3`."""
-        return f"active={self._out - self._abandoned}/{self._limit.limit} queued={self._line.length}"
+        with self._lock:
+            return f"active={self._active().total()}/{self._limit.limit} queued={self._line.length}"
+
+    def _active(self) -> Counter[Lane]:
+        return Counter(permit.lane for permit in list(self._out) if permit.state == "active")
 
     def snapshot(self) -> GateSnapshot:
         """Everything there is to know, of one moment."""
         with self._lock:
+            active = self._active()
+            answered = list(self._answered)
             return GateSnapshot(
                 name=self.name,
                 ceiling=self._limit.ceiling,
                 limit=self._limit.limit,
-                active=self._out - self._abandoned,
+                active=active.total(),
                 queued=self._line.length,
-                abandoned=self._abandoned,
+                abandoned=len(self._out) - active.total(),
                 peak=self._peak,
                 max_queue=self.max_queue,
-                lanes={lane: LaneCount(self._active[lane], self._line.waiting(lane)) for lane in LANES},
+                lanes={lane: LaneCount(active[lane], self._line.waiting(lane)) for lane in LANES},
                 waits=tuple(self._waits),
-                services=tuple(self._services),
-                audio=tuple(self._audio),
+                services=tuple(each.finished - each.started for each in answered),
+                audio=tuple(each.audio_seconds for each in answered),
                 changes=tuple(self._changes),
             )

@@ -34,24 +34,14 @@ W = TypeVar("W", bound=Waiter)
 class _LaneLine(Generic[W]):
     """The waiters of one lane: owners in the order of their turns, each with its waiters in order of arrival.
 
-    `lower`: the lanes that it goes before. `passed`: admissions in a row that went past its waiters.
+    `since`: how many had been taken out of the line when this lane had its latest turn, or was empty.
     """
 
-    __slots__ = ("lower", "owners", "passed", "waiting")
+    __slots__ = ("owners", "since")
 
-    def __init__(self, *lower: "_LaneLine[W]") -> None:
-        self.lower = lower
+    def __init__(self) -> None:
         self.owners: OrderedDict[Hashable, deque[W]] = OrderedDict()
-        self.waiting = 0
-        self.passed = 0
-
-    def pop(self) -> W:
-        """Take out the first waiter of the owner whose turn it is; its next turn comes after all others'."""
-        owner, waiters = self.owners.popitem(last=False)
-        waiter = waiters.popleft()
-        if waiters:
-            self.owners[owner] = waiters
-        return waiter
+        self.since = 0
 
 
 class Line(Generic[W]):
@@ -59,25 +49,24 @@ class Line(Generic[W]):
 
     def __init__(self) -> None:
         self.length = 0
-        batch = _LaneLine[W]()
-        interactive = _LaneLine[W](batch)
-        self._in_order = (_LaneLine[W](interactive, batch), interactive, batch)
-        self._lanes: dict[Lane, _LaneLine[W]] = dict(zip(LANES, self._in_order, strict=True))
+        self._taken = 0  # how many were ever taken out by their turn
+        self._lanes = {lane: _LaneLine[W]() for lane in LANES}
 
     def __iter__(self) -> Iterator[W]:
-        return chain.from_iterable(waiters for lane in self._in_order for waiters in lane.owners.values())
+        return chain.from_iterable(waiters for lane in self._lanes.values() for waiters in lane.owners.values())
 
     def waiting(self, lane: Lane) -> int:
-        return self._lanes[lane].waiting
+        return sum(map(len, self._lanes[lane].owners.values()))
 
     def append(self, waiter: W) -> None:
         """To the end of its owner's waiters."""
         lane = self._lanes[waiter.lane]
         waiters = lane.owners.get(waiter.owner)
         if waiters is None:
+            if not lane.owners:
+                lane.since = self._taken
             waiters = lane.owners[waiter.owner] = deque()
         waiters.append(waiter)
-        lane.waiting += 1
         self.length += 1
 
     def replace(self, newer: W) -> W | None:
@@ -92,34 +81,23 @@ class Line(Generic[W]):
         lane = self._lanes[waiter.lane]
         waiters = lane.owners[waiter.owner]
         waiters.remove(waiter)
+        self.length -= 1
         if not waiters:
             del lane.owners[waiter.owner]
-        self._is_shorter(lane)
 
     def pop(self) -> W:
-        """Take out who is next: of the highest lane that anyone waits in, but for the lowest that starves.
-
-        What a starved lower lane takes does not count as passing a starved higher one, so that is the next.
-        """
+        """Take out who is next: of the highest lane that anyone waits in, but for the lowest that starves."""
         chosen = None
-        for lane in self._in_order:
-            if lane.waiting and (chosen is None or lane.passed >= MAX_PASSES):
+        for lane in self._lanes.values():
+            if lane.owners and (chosen is None or self._taken - lane.since >= MAX_PASSES):
                 chosen = lane
         if chosen is None:
             raise IndexError("Nobody waits.")
-        waiter = chosen.pop()
-        self._is_shorter(chosen)
-        return waiter
-
-    def went(self, waiter: W) -> None:
-        """Who was taken out was let in, so the lower lanes were passed over."""
-        lane = self._lanes[waiter.lane]
-        lane.passed = 0
-        for lower in lane.lower:
-            lower.passed += lower.waiting > 0
-
-    def _is_shorter(self, lane: _LaneLine[W]) -> None:
+        owner, waiters = chosen.owners.popitem(last=False)
+        waiter = waiters.popleft()
+        if waiters:
+            chosen.owners[owner] = waiters
         self.length -= 1
-        lane.waiting -= 1
-        if not lane.waiting:
-            lane.passed = 0
+        self._taken += 1
+        chosen.since = self._taken
+        return waiter

@@ -1,34 +1,28 @@
-"""What one task awaits in its own event loop, and any thread may bring about."""
+"""Waking a task of any event loop from any thread."""
 
 import asyncio
 from threading import get_ident
 
 
-class Wakeup:
-    """Made by the task that waits. It awaits the `future`, which raises the error that another brought, if any."""
+def wake(future: asyncio.Future[None], thread: int, error: Exception | None = None) -> bool:
+    """Let the task that awaits this future in that thread go on, or raise the error in it.
 
-    __slots__ = ("_thread", "future", "loop")
-
-    def __init__(self) -> None:
-        self.future: asyncio.Future[None] = asyncio.Future()
-        self.loop = self.future.get_loop()
-        self._thread = get_ident()
-
-    def call(self, error: Exception | None = None) -> bool:
-        """Wake the task. False if its loop is closed, so that it never will be."""
-        try:
-            if self._thread == get_ident():
-                self._settle(error)
-            else:
-                self.loop.call_soon_threadsafe(self._settle, error)
-        except RuntimeError:
-            return False
-        return True
-
-    def _settle(self, error: Exception | None) -> None:
-        if self.future.done():  # its task was cancelled
-            return
-        if error:
-            self.future.set_exception(error)
+    False if the future's loop is closed, so that nobody ever will.
+    """
+    try:
+        if thread == get_ident():
+            _settle(future, error)
         else:
-            self.future.set_result(None)
+            future.get_loop().call_soon_threadsafe(_settle, future, error)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _settle(future: asyncio.Future[None], error: Exception | None) -> None:
+    if future.done():  # its task was cancelled
+        return
+    if error:
+        future.set_exception(error)
+    else:
+        future.set_result(None)

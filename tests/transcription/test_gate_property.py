@@ -121,13 +121,13 @@ class Model:
             self._remove(call)
             if owner in self.turns[lane]:
                 self.turns[lane].append(self.turns[lane].pop(self.turns[lane].index(owner)))
+            for other in LANES:
+                self.passed[other] += any(call.lane == other for call in self.waiting)
+            self.passed[lane] = 0
             if call.deadline is not None and call.deadline <= now:
                 call.expected = "expired"
-                continue
-            self._let_in(call)
-            self.passed[lane] = 0
-            for lower in LANES[LANES.index(lane) + 1 :]:
-                self.passed[lower] += any(call.lane == lower for call in self.waiting)
+            else:
+                self._let_in(call)
 
     def _room(self, now: float) -> bool:
         return self.out < self.limit.limit and now >= self.limit.hold_until
@@ -219,7 +219,7 @@ class GateMachine(RuleBasedStateMachine):
     def abandon(self, data: st.DataObject) -> None:
         call = data.draw(st.sampled_from(self.having("active")))
         assert call.permit
-        if call.permit.turn is None or call.permit.turn.future.done():
+        if call.permit.turn is None or call.permit.turn.done():
             call.permit.abandon()
             call.expected = "abandoned"
 
