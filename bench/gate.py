@@ -5,13 +5,14 @@
 cost      microseconds of CPU for a call that does nothing: alone, and with 1,000 waiting for their turn (their tasks
           included; "bare" is these tasks with no limiter). Goals: alone not slower than anyio's limiter; waiting at
           most 1.5 times asyncio's semaphore.
-flat      the same per admission with 10 to 10,000 in line. Goal: at most 1.2 times.
+flat      the same per admission while 10 to 10,000 stand in line. Goal: at most 1.2 times.
 live      how long a live call waits behind 10,000 batch calls at limit 1. Goal: one exchange and 50 ms.
 makespan  --calls calls of --service seconds at limits 1, 2, 4. Goal: 1.02 times calls x service / limit.
           Beside it, the same calls with a plain semaphore: what the machine and httpx take.
 
-Others take part where they are installed: `pip install aiometer aio-fairshare ace-concurrency`. Each is used as its own
-documentation shows. None of them has lanes, a bounded line or a limit that follows the server.
+Others take part where they are installed: `pip install aiometer aio-fairshare ace-concurrency`, and from Python 3.12 on
+asyncio-advanced-semaphores. Each is used as its own documentation shows. None has lanes, a bounded line or a limit that
+follows the server.
 """
 
 import argparse
@@ -35,7 +36,8 @@ from transcription.limit import FixedLimit
 from transcription.line import LANES
 
 OWNERS = 500
-ROUNDS = 7  # the best counts: what is slower was disturbed by something else
+ADMISSIONS = 3000  # measured while a crowd stands in line
+ROUNDS = 25  # in which all take turns; the best counts, for what is slower was disturbed by something else
 
 Call = Callable[
     [int, bool], Coroutine[None, None, None]
@@ -111,6 +113,17 @@ async def ace(stack: AsyncExitStack) -> Call:
     return call
 
 
+async def advanced(stack: AsyncExitStack) -> Call:
+    limiter = import_module("asyncio_advanced_semaphores").MemorySemaphore(name="bench", value=1)
+
+    async def call(number: int, busy: bool) -> None:
+        async with limiter.cm():
+            if busy:
+                await asyncio.sleep(0)
+
+    return call
+
+
 CONTESTANTS: dict[str, tuple[Contestant, str]] = {
     "bare": (bare, "asyncio"),
     "asyncio.Semaphore": (semaphore, "asyncio"),
@@ -118,6 +131,7 @@ CONTESTANTS: dict[str, tuple[Contestant, str]] = {
     "Gate": (gate, "transcription"),
     "aio-fairshare": (fairshare, "aio_fairshare"),
     "ace-concurrency": (ace, "ace"),
+    "asyncio-advanced-semaphores": (advanced, "asyncio_advanced_semaphores"),
 }
 
 
@@ -145,35 +159,39 @@ async def one_after_the_other(aiometer: str, calls: int) -> float:
     return time.thread_time() - start
 
 
-def best(measure: Callable[[], Awaitable[float]], calls: int) -> float:
-    """Microseconds per call."""
+def best(measures: dict[str, Callable[[], Awaitable[float]]]) -> dict[str, float]:
+    """The fewest seconds that each took."""
 
-    async def run() -> float:
+    async def run(measure: Callable[[], Awaitable[float]]) -> float:
         gc.collect()
         return await measure()
 
-    return min(asyncio.run(run()) for _ in range(ROUNDS)) / calls * 1e6
+    rounds = [{name: asyncio.run(run(measure)) for name, measure in measures.items()} for _ in range(ROUNDS)]
+    return {name: min(each[name] for each in rounds) for name in measures}
+
+
+def measured(name: str, how: Callable[[Call, int], Awaitable[float]], calls: int) -> Callable[[], Awaitable[float]]:
+    async def run() -> float:
+        async with AsyncExitStack() as stack:
+            return await how(await CONTESTANTS[name][0](stack), calls)
+
+    return run
 
 
 def cost() -> None:
-    def measured(contestant: Contestant, how: Callable[[Call, int], Awaitable[float]], calls: int) -> float:
-        async def run() -> float:
-            async with AsyncExitStack() as stack:
-                return await how(await contestant(stack), calls)
-
-        return best(run, calls)
-
-    print(f"{'µs per call':24}{'alone':>10}{'waiting':>10}")
-    for name, (contestant, module) in CONTESTANTS.items():
-        if importlib.util.find_spec(module) is None:
-            print(f"{name:24} is not installed")
-            continue
-        print(f"{name:24}{measured(contestant, alone, 5000):10.2f}{measured(contestant, waiting, 1000):10.2f}")
+    names = [name for name, (_, module) in CONTESTANTS.items() if importlib.util.find_spec(module)]
+    lonely = best({name: measured(name, alone, 1000) for name in names})
+    measures = {name: measured(name, waiting, 1000) for name in names}
     if importlib.util.find_spec("aiometer"):
-        print(f"{'aiometer':24}{'':>10}{best(lambda: one_after_the_other('aiometer', 1000), 1000):10.2f}")
+        measures["aiometer"] = lambda: one_after_the_other("aiometer", 1000)
+    crowded = best(measures)
+    print(f"{'µs per call':30}{'alone':>10}{'waiting':>10}{'times':>8}")
+    for name, seconds in crowded.items():
+        by_itself = f"{lonely[name] * 1e3:10.2f}" if name in lonely else " " * 10
+        print(f"{name:30}{by_itself}{seconds * 1e3:10.2f}{seconds / crowded['asyncio.Semaphore']:8.2f}")
 
 
-async def standing(call: Call, waiters: int, admissions: int = 10_000) -> float:
+async def standing(call: Call, waiters: int, admissions: int = ADMISSIONS) -> float:
     """Seconds that the admissions take while so many stand in line: whoever was let in comes again."""
     left = admissions + 2 * waiters  # at first, until all are in line
     start = 0.0
@@ -194,19 +212,16 @@ async def standing(call: Call, waiters: int, admissions: int = 10_000) -> float:
 
 
 def flat() -> None:
-    sizes = (10, 100, 1000, 10_000)
-    print(f"{'µs per admission':24}" + "".join(f"{size:>10}" for size in sizes) + "  waiters")
-    for name in ("asyncio.Semaphore", "Gate"):
-        contestant, _ = CONTESTANTS[name]
-        row = []
-        for size in sizes:
-
-            async def run(size: int = size, contestant: Contestant = contestant) -> float:
-                async with AsyncExitStack() as stack:
-                    return await standing(await contestant(stack), size)
-
-            row.append(best(run, 10_000))
-        print(f"{name:24}" + "".join(f"{each:10.2f}" for each in row) + f"  {max(row) / row[0]:.2f} times")
+    names = ("asyncio.Semaphore", "Gate")
+    print(f"{'µs per admission':30}" + "".join(f"{name:>20}" for name in names) + f"{'times':>8}")
+    rows = []
+    for size in (10, 100, 1000, 10_000):
+        row = best({name: measured(name, standing, size) for name in names})
+        columns = "".join(f"{row[name] / ADMISSIONS * 1e6:20.2f}" for name in names)
+        print(f"{f'{size:,} in line':30}{columns}{row['Gate'] / row['asyncio.Semaphore']:8.2f}")
+        rows.append(row)
+    each = ([row[name] for row in rows] for name in names)
+    print(f"{'most / least':30}" + "".join(f"{max(seconds) / min(seconds):20.2f}" for seconds in each))
 
 
 @asynccontextmanager
