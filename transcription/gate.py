@@ -140,7 +140,6 @@ class Gate:
         self._waits: deque[float] = deque(maxlen=WINDOW)
         self._answered: deque[Sample] = deque(maxlen=WINDOW)
         self._changes: deque[tuple[float, LimitChange]] = deque(maxlen=WINDOW)
-        self._reopening = -math.inf  # when timers will look whether the cool-down is over
 
     # --- the way in ----------------------------------------------------------------------------
 
@@ -194,8 +193,10 @@ class Gate:
 
     def _pump(self, now: float) -> None:
         """Let in as many as fit. Called under the lock, after anything that may have made room."""
-        if now < self._limit.hold_until:
-            self._look_again(now)
+        if (cool_down := self._limit.hold_until - now) > 0:
+            for loop in {waiter.turn.get_loop() for waiter in self._line if waiter.turn}:  # any may end before
+                with suppress(RuntimeError):  # it is closed
+                    loop.call_soon_threadsafe(loop.call_later, cool_down, self._reopen)
             return
         while self._line.length and len(self._out) < self._limit.limit:
             waiter = self._line.pop()
@@ -220,19 +221,8 @@ class Gate:
         if waiter.turn:
             wake(waiter.turn, waiter.thread, error)
 
-    def _look_again(self, now: float) -> None:
-        """When the cool-down is over: a timer on every loop that somebody waits on, for each may end before."""
-        when = self._limit.hold_until
-        if when == self._reopening:
-            return
-        self._reopening = when
-        for loop in {waiter.turn.get_loop() for waiter in self._line if waiter.turn}:
-            with suppress(RuntimeError):  # it is closed
-                loop.call_soon_threadsafe(loop.call_later, when - now, self._reopen)
-
     def _reopen(self) -> None:
         with self._lock:
-            self._reopening = -math.inf
             self._pump(self._clock())
 
     # --- the ways out --------------------------------------------------------------------------
