@@ -21,9 +21,10 @@ import gc
 import importlib.util
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
+from typing import TypeVar
 
 import anyio
 import httpx
@@ -39,6 +40,7 @@ OWNERS = 500
 ADMISSIONS = 3000  # measured while a crowd stands in line
 ROUNDS = 25  # in which all take turns; the best counts, for what is slower was disturbed by something else
 
+K = TypeVar("K", bound=Hashable)
 Call = Callable[
     [int, bool], Coroutine[None, None, None]
 ]  # takes a permit, lets others run if it is busy, gives it back
@@ -159,7 +161,7 @@ async def one_after_the_other(aiometer: str, calls: int) -> float:
     return time.thread_time() - start
 
 
-def best(measures: dict[str, Callable[[], Awaitable[float]]]) -> dict[str, float]:
+def best(measures: dict[K, Callable[[], Awaitable[float]]]) -> dict[K, float]:
     """The fewest seconds that each took."""
 
     async def run(measure: Callable[[], Awaitable[float]]) -> float:
@@ -212,16 +214,12 @@ async def standing(call: Call, waiters: int, admissions: int = ADMISSIONS) -> fl
 
 
 def flat() -> None:
-    names = ("asyncio.Semaphore", "Gate")
-    print(f"{'µs per admission':30}" + "".join(f"{name:>20}" for name in names) + f"{'times':>8}")
-    rows = []
-    for size in (10, 100, 1000, 10_000):
-        row = best({name: measured(name, standing, size) for name in names})
-        columns = "".join(f"{row[name] / ADMISSIONS * 1e6:20.2f}" for name in names)
-        print(f"{f'{size:,} in line':30}{columns}{row['Gate'] / row['asyncio.Semaphore']:8.2f}")
-        rows.append(row)
-    each = ([row[name] for row in rows] for name in names)
-    print(f"{'most / least':30}" + "".join(f"{max(seconds) / min(seconds):20.2f}" for seconds in each))
+    names, sizes = ("asyncio.Semaphore", "Gate"), (10, 100, 1000, 10_000)
+    fewest = best({(name, size): measured(name, standing, size) for name in names for size in sizes})
+    print(f"{'µs per admission':30}" + "".join(f"{size:>10,}" for size in sizes) + "  in line")
+    for name in names:
+        row = [fewest[name, size] / ADMISSIONS * 1e6 for size in sizes]
+        print(f"{name:30}" + "".join(f"{each:10.2f}" for each in row) + f"{max(row) / min(row):8.2f} times")
 
 
 @asynccontextmanager
