@@ -197,19 +197,24 @@ export class Session {
 
   // --- what is sent -----------------------------------------------------------------------------
 
+  /** Not so while it closes: what is sent then is lost, and Chromium says so in its console. */
+  get #flows() {
+    return this.#ready && this.#socket?.readyState === WebSocket.OPEN;
+  }
+
   async #pump() {
     if (this.#pumping) return;
     this.#pumping = true;
-    while (this.#ready && this.#sent < Math.min(this.#kept, this.acked + WINDOW)) {
+    while (this.#flows && this.#sent < Math.min(this.#kept, this.acked + WINDOW)) {
       const socket = this.#socket, first = this.#sent;
       const count = Math.min(BATCH, this.#kept - first);
       const frames = await this.store.frames(this.run.key, first, count);
-      if (!this.#ready || socket !== this.#socket) continue; // another connection, which begins elsewhere
+      if (!this.#flows || socket !== this.#socket) continue; // another connection, which begins elsewhere
       frames.forEach((frame, at) => socket.send(numbered(first + at - this.run.base, frame)));
       this.#sent = first + count;
     }
     this.#pumping = false;
-    if (this.#wish && this.#ready && this.#sent === this.next && this.#said !== this.#socket) {
+    if (this.#wish && this.#flows && this.#sent === this.next && this.#said !== this.#socket) {
       this.#said = this.#socket;
       this.#say({ type: this.#wish });
     }
