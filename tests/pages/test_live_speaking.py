@@ -290,6 +290,28 @@ async def test_the_newest_window_wins_and_the_older_one_is_told(mei: Person) -> 
     await stop(newer)
 
 
+async def test_nothing_is_sent_over_a_connection_that_is_closing(mei: Person) -> None:
+    page = await mei.page()
+    await start(page, "Closing")
+    await seconds_recorded(page, 1)
+    await page.evaluate(
+        """() => {
+            const send = WebSocket.prototype.send;
+            window.sent = 0;
+            window.closing = true;
+            WebSocket.prototype.send = function (data) { window.sent += window.closing; send.call(this, data); };
+            const { get } = Object.getOwnPropertyDescriptor(WebSocket.prototype, "readyState");
+            Object.defineProperty(WebSocket.prototype, "readyState", {
+                get() { return window.closing ? WebSocket.CLOSING : get.call(this); },
+            });
+        }"""
+    )
+    await seconds_recorded(page, 3)
+    assert await page.evaluate("window.sent") == 0
+    await page.evaluate("window.closing = false")
+    await stop(page)
+
+
 async def test_a_session_without_sound_leaves_no_recording(mei: Person, api: httpx.Client) -> None:
     async with speaking(api) as program:
         await program.start(title="Never said")
