@@ -38,6 +38,7 @@ from .errors import (
     QueueFull,
     Rejected,
     ServerBusy,
+    SilenceLost,
     Superseded,
     TimedOut,
     TranscriptionError,
@@ -217,7 +218,7 @@ class WhisperClient:
                     raise
             failures += 1
             first = first and isinstance(reason, QueueFull)  # it has not even arrived
-            self._count(retries=1)
+            self._count(retries=not isinstance(reason, SilenceLost))
             log.info("[ASR并发] 等待重试 task_id=%s delay=%.1fs reason=%r", caller.task_id, delay, str(reason))
             if caller.on_retry:
                 caller.on_retry(reason, delay)
@@ -244,7 +245,7 @@ class WhisperClient:
                 except AnswerError as error:
                     self._count(probes=1)
                     if isinstance(error, Unreachable):
-                        raise Evicted(str(error)) from error  # not over this request, which was not sent
+                        raise SilenceLost(str(error), error.retry_after) from error
                     log.info("[ASR API] server=%s answers, if with an error: %r", server.gate.name, error)
             yield
         finally:

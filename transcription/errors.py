@@ -88,6 +88,10 @@ class BrokenOff(Unreachable):
     """The server, or a proxy before it, had taken the request, and then the connection broke."""
 
 
+class SilenceLost(Unreachable):
+    """The call itself was not sent: the silence that went before it did not get through."""
+
+
 class Poison(AnswerError):
     code = "poison"
 

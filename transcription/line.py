@@ -45,7 +45,11 @@ class _LaneLine(Generic[W]):
 
 
 class Line(Generic[W]):
-    """Everybody who waits, `length` in all. Each method costs O(1), `remove` a glance at the others of its owner."""
+    """Everybody who waits, `length` in all.
+
+    To append and to pop cost O(1), to replace and to remove a glance at the others of the owner, to count the `waiting`
+    of a lane one at its owners.
+    """
 
     def __init__(self) -> None:
         self.length = 0
