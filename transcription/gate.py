@@ -35,7 +35,6 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from statistics import fmean
 from threading import RLock, get_ident
 from typing import Literal
 
@@ -305,7 +304,7 @@ class Gate:
     def mean_service(self) -> float:
         """Seconds that the latest exchanges took; 1 before there was one."""
         latest = list(self._answered)[-LATEST:]
-        return fmean(each.finished - each.started for each in latest) if latest else 1.0
+        return sum(each.finished - each.started for each in latest) / len(latest) if latest else 1.0
 
     def expected_wait(self) -> float:
         """Seconds until a call that came now would be let in, by the measured service time; 0 if at once."""
