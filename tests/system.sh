@@ -3,7 +3,7 @@
 # Installs what is missing, if it may; else puts the recordings into .cache/ and says what a person must do.
 set -eu
 cd "$(dirname "$0")/.."
-needed="chromium espeak-ng ffmpeg gettext pocketsphinx-testdata fonts-noto-cjk"
+needed="chromium-headless-shell espeak-ng ffmpeg gettext pocketsphinx-testdata fonts-noto-cjk"
 needed+=" firefox-esr webkit2gtk-driver xvfb pulseaudio pulseaudio-utils gstreamer1.0-pulseaudio"
 
 if ! command -v dpkg-query >/dev/null; then
