@@ -64,3 +64,20 @@ async def test_signing_in_keeps_nobody_out(page: Page, server: Server, faults: l
         await page.goto(path)
         assert await complaints(page) == [], path
     faults.clear()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_the_api_docs_can_be_read(page: Page, server: Server, faults: list[str], theme: str) -> None:
+    """What Swagger nests and does not name is its own to mend."""
+    await page.context.add_cookies([{"name": "theme", "value": theme, "url": server.url}])
+    await page.goto("/api/docs")
+    for number in (1, 2):
+        await page.locator(".opblock-summary-control").nth(number).click()
+    await page.get_by_text("Expand all").first.wait_for()
+    theirs = ("nested-interactive", "scrollable-region-focusable", "select-name")
+    await page.set_viewport_size({"width": 390, "height": 800})
+    assert [wrong for wrong in await complaints(page) if not wrong.startswith(theirs)] == []
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+    await page.get_by_role("link", name="Library").click()
+    await page.wait_for_url(f"{server.url}/")
+    faults.clear()
