@@ -4,12 +4,14 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, repeat
 from typing import Any, Protocol
 
 import httpx
 import openai
 import pytest
 
+from tests.product import wait_for
 from tests.recordings.conftest import Site
 from tests.recordings.openai_clients import Door, open_door
 from tests.recordings.running import speech_with_pauses
@@ -172,13 +174,13 @@ def test_a_server_that_is_away_is_a_503_and_the_client_comes_back_by_itself(door
 
 
 def test_a_full_queue_is_a_503_that_the_client_obeys(site: Site, speech: Speech) -> None:
-    with open_door(site, WhisperStub(1.0), ASR_MAX_QUEUE=1) as door, ThreadPoolExecutor() as pool:
+    takes = chain([4.0], repeat(0.1))  # seconds: the first call is there until the second has come and the third
+    with open_door(site, WhisperStub(lambda: next(takes)), ASR_MAX_QUEUE=1) as door, ThreadPoolExecutor() as pool:
         clients = [door.client(user, retries=retries) for user, retries in (("a", 0), ("b", 0), ("c", 0), ("d", 9))]
         first, second = (
             pool.submit(client.audio.transcriptions.create, model="whisper-1", file=speech) for client in clients[:2]
         )
-        while not service.snapshot().servers[0].gate.queued:
-            time.sleep(0.01)
+        wait_for(lambda: service.snapshot().servers[0].gate.queued, 3, "a call in line", every=0.01)
         with pytest.raises(openai.InternalServerError) as raised:
             clients[2].audio.transcriptions.create(model="whisper-1", file=speech)
         assert fault(raised.value.response)[:2] == (503, "queue_full")
