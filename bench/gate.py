@@ -21,9 +21,11 @@ import gc
 import importlib.util
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from importlib import import_module
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import TypeVar
 
 import anyio
@@ -222,29 +224,54 @@ def flat() -> None:
         print(f"{name:30}" + "".join(f"{each:10.2f}" for each in row) + f"{max(row) / min(row):8.2f} times")
 
 
-@asynccontextmanager
-async def stub_and_client(service: float, limit: int) -> AsyncIterator[tuple[WhisperStub, WhisperClient]]:
+def serve(service: float, bench: Connection) -> None:
     with WhisperStub(seconds=service) as stub:
-        whisper = client(stub.url, limit=limit, max_queue=20_000, request_timeout=60.0)
-        yield stub, whisper
-        await whisper.aclose()
+        bench.send(stub.url)
+        bench.recv()
 
 
-async def makespan(service: float, calls: int) -> None:
+@contextmanager
+def server(service: float) -> Iterator[str]:
+    """The URL of a server in a process of its own, as Whisper is: what it computes takes nothing from the client."""
+    spawn = get_context("spawn")
+    here, there = spawn.Pipe()
+    process = spawn.Process(target=serve, args=(service, there))
+    process.start()
+    try:
+        yield here.recv()
+    finally:
+        here.send("enough")
+        process.join()
+
+
+@asynccontextmanager
+async def whisper_client(url: str, limit: int) -> AsyncIterator[WhisperClient]:
+    whisper = client(url, limit=limit, max_queue=20_000, request_timeout=60.0)
+    yield whisper
+    await whisper.aclose()
+
+
+def makespan(service: float, calls: int) -> None:
     print(f"makespan of {calls} calls of {service:g} s")
     for limit in (1, 2, 4):
-        async with stub_and_client(service, limit) as (stub, whisper):
-            await whisper.call_remote_asr_api(request(), caller())
-            callers = [caller(LANES[number % 3], str(number % OWNERS)) for number in range(calls)]
-            ideal = calls * service / limit
-            start = time.monotonic()
-            await asyncio.gather(*(whisper.call_remote_asr_api(request(), each) for each in callers))
-            seconds = time.monotonic() - start
-            bare = await without_gate(stub.url, limit, calls)
-            print(
-                f"limit {limit}: {seconds:.2f} s, {seconds / ideal:.4f} times {ideal:g} s (at once: {stub.peak}); "
-                f"a bare semaphore and httpx: {bare / ideal:.4f} times"
-            )
+        ideal = calls * service / limit
+        with server(service) as url:
+            gated = asyncio.run(with_gate(url, limit, calls))
+            bare = asyncio.run(without_gate(url, limit, calls))
+        print(
+            f"limit {limit}: {gated:.2f} s, {gated / ideal:.4f} times {ideal:g} s; "
+            f"a bare semaphore and httpx: {bare / ideal:.4f} times"
+        )
+
+
+async def with_gate(url: str, limit: int, calls: int) -> float:
+    """Seconds that the calls take, from three lanes and many owners."""
+    async with whisper_client(url, limit) as whisper:
+        await whisper.call_remote_asr_api(request(), caller())
+        callers = [caller(LANES[number % 3], str(number % OWNERS)) for number in range(calls)]
+        start = time.monotonic()
+        await asyncio.gather(*(whisper.call_remote_asr_api(request(), each) for each in callers))
+        return time.monotonic() - start
 
 
 async def without_gate(url: str, limit: int, calls: int) -> float:
@@ -261,8 +288,8 @@ async def without_gate(url: str, limit: int, calls: int) -> float:
         return time.monotonic() - start
 
 
-async def live(service: float) -> None:
-    async with stub_and_client(service, limit=1) as (_, whisper):
+async def live(url: str, service: float) -> None:
+    async with whisper_client(url, limit=1) as whisper:
         waiting = [
             asyncio.create_task(whisper.call_remote_asr_api(request(), caller("batch", str(number % OWNERS))))
             for number in range(10_000)
@@ -295,9 +322,10 @@ def main() -> None:
             case "flat":
                 flat()
             case "live":
-                asyncio.run(live(options.service))
+                with server(options.service) as url:
+                    asyncio.run(live(url, options.service))
             case "makespan":
-                asyncio.run(makespan(options.service, options.calls))
+                makespan(options.service, options.calls)
             case _:
                 parser.error(f"There is no measurement {what!r}.")
 

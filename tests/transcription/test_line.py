@@ -1,0 +1,46 @@
+"""The line by itself: what those leave behind who go before it is their turn."""
+
+import gc
+import tracemalloc
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from transcription.line import Lane, Line
+
+
+@dataclass(eq=False, slots=True)
+class Waiter:
+    owner: Hashable
+    lane: Lane = "batch"
+    key: Hashable = None
+
+
+def test_who_left_and_came_back_has_one_turn_behind_those_who_stayed() -> None:
+    line = Line[Waiter]()
+    first = [Waiter(owner) for owner in "abc"]
+    for waiter in first:
+        line.append(waiter)
+    line.remove(first[0])
+    for waiter in [Waiter("a"), Waiter("a"), Waiter("b")]:
+        line.append(waiter)
+    assert [line.pop().owner for _ in range(line.length)] == ["b", "c", "a", "b", "a"]
+    assert list(line) == []
+
+
+def test_who_comes_and_leaves_while_others_stay_leaves_nothing_behind() -> None:
+    line = Line[Waiter]()
+    for number in range(10):
+        line.append(Waiter(number))
+    tracemalloc.start()
+    try:
+        for number in range(3000):
+            passing = Waiter(f"passing {number}")
+            line.append(passing)
+            line.remove(passing)
+        gc.collect()
+        left, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert left < 50_000  # bytes; a place takes over 600
+    assert [waiter.owner for waiter in line] == list(range(10))
+    assert [line.pop().owner for _ in range(10)] == list(range(10))
