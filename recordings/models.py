@@ -50,18 +50,22 @@ class Recording(models.Model):
     original_name = models.CharField(_("file name"), max_length=255)
     sha256 = models.CharField("SHA-256", max_length=64)
     bytes = models.PositiveBigIntegerField(_("bytes"))
-    duration = models.FloatField(_("duration"), help_text="seconds")
+    duration = models.FloatField(_("duration"), help_text=_("seconds"))
     media_type = models.CharField(_("media type"), max_length=64)
     source = models.CharField(_("source"), max_length=16, choices=Source)
-    language = models.CharField(_("language"), max_length=16, blank=True, help_text="hint for Whisper; empty: detect")
-    prompt = models.TextField(_("names and terms"), blank=True, help_text="names and terms to expect")
+    language = models.CharField(
+        _("language"), max_length=16, blank=True, help_text=_("hint for Whisper; empty: detect")
+    )
+    prompt = models.TextField(_("names and terms"), blank=True, help_text=_("names and terms to expect"))
     peaks = models.JSONField(null=True, help_text="waveform: the loudest sample of each stretch, 0 to 1")
-    damaged = models.JSONField(_("damaged"), default=list, help_text="[[start, end]], seconds: what could not be read")
+    damaged = models.JSONField(
+        _("damaged"), default=list, help_text=_("[[start, end]], seconds: what could not be read")
+    )
     playable = models.FileField(
         _("copy for browsers"),
         blank=True,
         max_length=255,
-        help_text="a copy that browsers play; none where they play the original",
+        help_text=_("a copy that browsers play; none where they play the original"),
     )
     shown = models.ForeignKey(
         "Transcription",
@@ -69,7 +73,7 @@ class Recording(models.Model):
         null=True,
         verbose_name=_("shown"),
         related_name="+",
-        help_text="the one that a person went back to; none: the newest that is done",
+        help_text=_("the one that a person went back to; none: the newest that is done"),
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
@@ -178,15 +182,17 @@ class LiveSession(models.Model):
         settings.AUTH_USER_MODEL, models.CASCADE, verbose_name=_("owner"), related_name="live_sessions"
     )
     title = models.CharField(_("title"), max_length=255, blank=True)
-    language = models.CharField(_("language"), max_length=16, blank=True, help_text="hint for Whisper; empty: detect")
-    prompt = models.TextField(_("names and terms"), blank=True, help_text="names and terms to expect")
-    public = models.BooleanField(_("public"), default=False, help_text="anyone with the link can watch")
+    language = models.CharField(
+        _("language"), max_length=16, blank=True, help_text=_("hint for Whisper; empty: detect")
+    )
+    prompt = models.TextField(_("names and terms"), blank=True, help_text=_("names and terms to expect"))
+    public = models.BooleanField(_("public"), default=False, help_text=_("anyone with the link can watch"))
     recording = models.OneToOneField(
         Recording, models.CASCADE, null=True, verbose_name=_("recording"), related_name="live_session"
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     ended_at = models.DateTimeField(
-        _("ended"), null=True, help_text="no more sound comes: stopped, or given up waiting for it"
+        _("ended"), null=True, help_text=_("no more sound comes: stopped, or given up waiting for it")
     )
 
     class Meta:
@@ -210,11 +216,11 @@ class Caption(models.Model):
 
     session = models.ForeignKey(LiveSession, models.CASCADE, verbose_name=_("live session"), related_name="captions")
     index = models.PositiveIntegerField(_("number"))
-    start = models.FloatField(_("start"), help_text="seconds from the start of the session")
-    end = models.FloatField(_("end"), help_text="seconds from the start of the session")
+    start = models.FloatField(_("start"), help_text=_("seconds from the start of the session"))
+    end = models.FloatField(_("end"), help_text=_("seconds from the start of the session"))
     text = models.TextField(_("text"))
-    language = models.CharField(_("language"), max_length=16, blank=True, help_text="as Whisper heard it")
-    words = models.JSONField(_("words"), default=list, help_text="as in Segment")
+    language = models.CharField(_("language"), max_length=16, blank=True, help_text=_("as Whisper heard it"))
+    words = models.JSONField(_("words"), default=list, help_text=_("as in Segment"))
 
     class Meta:
         verbose_name, verbose_name_plural = _("caption"), _("captions")
@@ -251,20 +257,22 @@ class Transcription(models.Model):
     automatic = models.BooleanField(
         _("automatic"),
         default=False,
-        help_text="nobody asked for it, so it never takes the place of a text that a person corrected",
+        help_text=_("nobody asked for it, so it never takes the place of a text that a person corrected"),
     )
-    model = models.CharField(_("model"), max_length=128, blank=True, help_text="asked for; empty: the server's default")
-    language = models.CharField(_("language"), max_length=16, blank=True, help_text="asked for; empty: detect")
+    model = models.CharField(
+        _("model"), max_length=128, blank=True, help_text=_("asked for; empty: the server's default")
+    )
+    language = models.CharField(_("language"), max_length=16, blank=True, help_text=_("asked for; empty: detect"))
     prompt = models.TextField(_("names and terms"), blank=True)
     detected_language = models.CharField(_("detected language"), max_length=16, blank=True)
     error_code = models.CharField(_("error"), max_length=32, blank=True)
     error_message = models.TextField(
-        _("error message"), blank=True, help_text="the server's own words, for the admin; people read the code's"
+        _("error message"), blank=True, help_text=_("the server's own words, for the admin; people read the code's")
     )
     segments_done = models.PositiveIntegerField(_("segments done"), default=0)
     segments_total = models.PositiveIntegerField(_("segments in all"), null=True)
     seconds_done = models.FloatField(
-        _("seconds done"), default=0, help_text="how far into the recording the text reaches"
+        _("seconds done"), default=0, help_text=_("how far into the recording the text reaches")
     )
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
@@ -302,15 +310,17 @@ class Segment(models.Model):
         Transcription, models.CASCADE, verbose_name=_("transcription"), related_name="segments"
     )
     index = models.PositiveIntegerField(_("number"))
-    start = models.FloatField(_("start"), help_text="seconds from the start of the recording")
-    end = models.FloatField(_("end"), help_text="seconds from the start of the recording")
+    start = models.FloatField(_("start"), help_text=_("seconds from the start of the recording"))
+    end = models.FloatField(_("end"), help_text=_("seconds from the start of the recording"))
     text = models.TextField(_("text"))
-    language = models.CharField(_("language"), max_length=16, blank=True, help_text="as Whisper heard it")
+    language = models.CharField(_("language"), max_length=16, blank=True, help_text=_("as Whisper heard it"))
     words = models.JSONField(
-        _("words"), default=list, help_text='[{"start", "end", "word", "probability"}], seconds of the recording'
+        _("words"), default=list, help_text=_('[{"start", "end", "word", "probability"}], seconds of the recording')
     )
-    correction = models.TextField(_("correction"), null=True, help_text="a person's text, kept beside the machine's")  # noqa: DJ001 null: none made
-    version = models.PositiveIntegerField(_("version"), default=0, help_text="how many times people changed the text")
+    correction = models.TextField(_("correction"), null=True, help_text=_("a person's text, kept beside the machine's"))  # noqa: DJ001 null: none made
+    version = models.PositiveIntegerField(
+        _("version"), default=0, help_text=_("how many times people changed the text")
+    )
 
     class Meta:
         verbose_name, verbose_name_plural = _("segment"), _("segments")

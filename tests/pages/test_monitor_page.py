@@ -172,6 +172,19 @@ def test_the_admin_names_columns_in_the_readers_language_and_scopes_in_words(mei
     assert "读取, 统计" in tokens
 
 
+def test_the_admin_explains_fields_in_the_readers_language(mei: User, client: Client) -> None:
+    client.force_login(mei)
+    client.cookies["django_language"] = "zh-hans"
+    made = make_transcription(make_recording(mei, "周会"), Status.DONE, "你好。")
+    session = LiveSession.objects.create(owner=mei)
+    helps = {}
+    for row in (made.recording, made, made.segments.get(), session):
+        page = client.get(f"/admin/recordings/{row._meta.model_name}/{row.pk}/change/").content.decode()
+        helps[row._meta.model_name] = re.findall(r'class="help"[^>]*>\s*<div>([^<]+)', page)
+    assert all(helps.values())
+    assert [text for texts in helps.values() for text in texts if not re.search(r"[\u4e00-\u9fff]", text)] == []
+
+
 def test_staff_change_the_limit_while_it_runs_but_not_above_what_the_settings_say(
     mei: User, jonas: User, client: Client, settings: LazySettings
 ) -> None:

@@ -15,7 +15,7 @@ from transcription import errors
 CATALOG = settings.BASE_DIR / "locale/zh_Hans/LC_MESSAGES/django.po"
 # What templatize() turns the tags into: gettext('…'), and the first of ngettext(u"…", u"…", count).
 QUOTED = r"""\bn?gettext\(\s*u?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
-INLINE = r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|hx-on|hx-vars|\"js:|javascript:"
+INLINE = r"<script(?![^>]*\b(?:src=|type=.application/json))|<style|\sstyle=|\son\w+=|hx-on|hx-vars|\"js:|javascript:"
 APPS = ("accounts", "asrsite", "recordings", "transcription")
 
 
