@@ -15,13 +15,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # tests in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that use the real Whisper server run in one worker of xdist: two servers would only be slower."""
-    for item in items:
-        if "whisper_server" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("engine"))
-
-
 @pytest.fixture(scope="session")
 def whisper_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The base URL of the real server with the real `base` weights, in a process of its own."""

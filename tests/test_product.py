@@ -15,7 +15,7 @@ from tests.product import Product, transcribed, upload, wait_for
 from tests.recordings.running import CLIPS, speech_with_pauses
 from tests.speech import audioeval, character_error_rate, librivox, word_error_rate
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("engine")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

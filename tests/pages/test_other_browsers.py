@@ -60,10 +60,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
         yield environment
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(kind, marks=pytest.mark.xdist_group(kind.__name__)) for kind in (Firefox, WebKit)],
-)
+@pytest.fixture(scope="module", params=[Firefox, WebKit])
 def signed_in(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, product: Product, room: Environment
 ) -> Iterator[Browser]:

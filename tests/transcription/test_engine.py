@@ -67,7 +67,6 @@ def _quick_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("engine")
 async def test_a_call_made_while_whisper_starts_or_comes_back_is_answered_all_the_same() -> None:
     async with EmbeddedEngine(WHISPER) as engine, httpx.AsyncClient(timeout=60) as client:
 
@@ -84,7 +83,6 @@ async def test_a_call_made_while_whisper_starts_or_comes_back_is_answered_all_th
         assert await text() == "He was not an ill-disposed young man."
 
 
-@pytest.mark.xdist_group("engine")
 async def test_whisper_is_gone_two_seconds_after_its_parent_was_killed() -> None:
     parent_code = f"""
 import asyncio, httpx
