@@ -4,7 +4,7 @@ The lanes live, interactive, batch; inside a lane owners take turns; inside an o
 that was passed over eight times in a row goes next.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterator
 from itertools import chain
 from typing import Generic, Literal, Protocol, TypeVar, get_args
@@ -32,17 +32,15 @@ W = TypeVar("W", bound=Waiter)
 
 
 class _LaneLine(Generic[W]):
-    """The waiters of one lane: those of each owner in order of arrival.
+    """The waiters of one lane: owners in the order of their turns, each with its waiters in order of arrival.
 
-    `turns`: the same, owner after owner in the order of their turns; empty are the places of those who all left.
     `since`: how many had been taken out of the line when this lane had its latest turn, or was empty.
     """
 
-    __slots__ = ("owners", "since", "turns")
+    __slots__ = ("owners", "since")
 
     def __init__(self) -> None:
-        self.owners: dict[Hashable, deque[W]] = {}
-        self.turns: deque[deque[W]] = deque()
+        self.owners: OrderedDict[Hashable, deque[W]] = OrderedDict()
         self.since = 0
 
 
@@ -60,7 +58,7 @@ class Line(Generic[W]):
 
     def __iter__(self) -> Iterator[W]:
         # Copied, since collecting garbage may end a call, whose waiter then leaves in the midst of this.
-        return chain.from_iterable(waiters for lane in self._lanes.values() for waiters in list(lane.turns))
+        return chain.from_iterable(waiters for lane in self._lanes.values() for waiters in list(lane.owners.values()))
 
     def waiting(self, lane: Lane) -> int:
         return sum(map(len, self._lanes[lane].owners.values()))
@@ -73,7 +71,6 @@ class Line(Generic[W]):
             if not lane.owners:
                 lane.since = self._taken
             waiters = lane.owners[waiter.owner] = deque()
-            lane.turns.append(waiters)
         waiters.append(waiter)
         self.length += 1
 
@@ -92,8 +89,6 @@ class Line(Generic[W]):
         self.length -= 1
         if not waiters:
             del lane.owners[waiter.owner]
-            if len(lane.turns) > 2 * len(lane.owners):  # most places are empty
-                lane.turns = deque(filter(None, lane.turns))
 
     def pop(self) -> W:
         """Take out who is next: of the highest lane that anyone waits in, but for the lowest that starves."""
@@ -103,14 +98,10 @@ class Line(Generic[W]):
                 chosen = lane
         if chosen is None:
             raise IndexError("Nobody waits.")
-        waiters = chosen.turns.popleft()
-        while not waiters:
-            waiters = chosen.turns.popleft()
+        owner, waiters = chosen.owners.popitem(last=False)
         waiter = waiters.popleft()
         if waiters:
-            chosen.turns.append(waiters)
-        else:
-            del chosen.owners[waiter.owner]
+            chosen.owners[owner] = waiters
         self.length -= 1
         self._taken += 1
         chosen.since = self._taken
