@@ -22,7 +22,7 @@ import importlib.util
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from importlib import import_module
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -225,9 +225,9 @@ def flat() -> None:
 
 
 def serve(service: float, bench: Connection) -> None:
-    with WhisperStub(seconds=service) as stub:
+    with WhisperStub(seconds=service) as stub, suppress(EOFError):
         bench.send(stub.url)
-        bench.recv()
+        bench.recv()  # until the bench hangs up
 
 
 @contextmanager
@@ -237,10 +237,11 @@ def server(service: float) -> Iterator[str]:
     here, there = spawn.Pipe()
     process = spawn.Process(target=serve, args=(service, there))
     process.start()
+    there.close()  # so that a server that dies is noticed
     try:
         yield here.recv()
     finally:
-        here.send("enough")
+        here.close()
         process.join()
 
 
