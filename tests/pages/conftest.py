@@ -22,7 +22,7 @@ from django.core.management import call_command
 from django.test import Client, override_settings
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
 
-CHROMIUM = "/usr/bin/chromium-headless-shell"  # a third of the processor time of the one with windows
+CHROMIUM = "/usr/bin/chromium-headless-shell"  # an empty page costs a fifth of the one with windows
 PATIENCE = 30_000  # ms that a page may take on a busy machine
 FLAGS = [
     "--no-sandbox",
