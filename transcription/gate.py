@@ -35,7 +35,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from threading import RLock, get_ident
+from threading import RLock
 from typing import Literal
 
 from .errors import DeadlineExceeded, GateError, NestedPermit, QueueFull, Superseded
@@ -68,7 +68,6 @@ class Permit:
     admitted_at: float = math.nan
     in_flight: int = 0  # permits out when it was admitted, itself too
     turn: asyncio.Future[None] | None = None  # what its task awaits, if that had to wait
-    thread: int = 0  # where it does
     timer: asyncio.TimerHandle | None = None  # at its deadline
 
     @property
@@ -175,7 +174,7 @@ class Gate:
 
     def _line_up(self, waiter: Permit, now: float) -> None:
         loop = asyncio.get_running_loop()
-        waiter.turn, waiter.thread = asyncio.Future(loop=loop), get_ident()  # before others can see it in line
+        waiter.turn = asyncio.Future(loop=loop)  # before others can see it in line
         if waiter.key is not None and (older := self._line.replace(waiter)):
             self._send_away(older, Superseded("A newer call took this one's place."))
         elif self._line.length < self.max_queue:
@@ -203,7 +202,7 @@ class Gate:
                 self._send_away(waiter, DeadlineExceeded("The call waited past its deadline."))
                 continue
             self._admit(waiter, now)
-            if not (waiter.turn and wake(waiter.turn, waiter.thread)):
+            if not (waiter.turn and wake(waiter.turn)):
                 self._take_off(waiter)
 
     def _admit(self, permit: Permit, now: float) -> None:
@@ -218,7 +217,7 @@ class Gate:
     def _send_away(self, waiter: Permit, error: GateError) -> None:
         waiter.state = "sent away"
         if waiter.turn:
-            wake(waiter.turn, waiter.thread, error)
+            wake(waiter.turn, error)
 
     def _reopen(self) -> None:
         with self._lock:

@@ -1,19 +1,19 @@
 """Waking a task of any event loop from any thread."""
 
 import asyncio
-from threading import get_ident
 
 
-def wake(future: asyncio.Future[None], thread: int, error: Exception | None = None) -> bool:
-    """Let the task that awaits this future in that thread go on, or raise the error in it.
+def wake(future: asyncio.Future[None], error: Exception | None = None) -> bool:
+    """Let the task that awaits this future go on, or raise the error in it.
 
     False if the future's loop is closed, so that nobody ever will.
     """
+    loop = future.get_loop()
     try:
-        if thread == get_ident():
+        if loop is asyncio._get_running_loop():  # None where no loop runs
             _settle(future, error)
         else:
-            future.get_loop().call_soon_threadsafe(_settle, future, error)
+            loop.call_soon_threadsafe(_settle, future, error)
     except RuntimeError:
         return False
     return True
