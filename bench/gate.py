@@ -5,7 +5,8 @@
 cost      microseconds of CPU for a call that does nothing: alone, and with 1,000 waiting for their turn (their tasks
           included; "bare" is these tasks with no limiter). Goals: alone not slower than anyio's limiter; waiting at
           most 1.5 times asyncio's semaphore.
-flat      the same per admission while 10 to 10,000 stand in line. Goal: at most 1.2 times that of 10.
+flat      the same per admission while 10 to 10,000 stand in line. Goal: at most 1.2 times that of 10. Whoever has lanes
+          wakes tasks in another order than they lie in memory; "three lanes" shows what that alone takes.
 live      how long a live call waits behind 10,000 batch calls at limit 1. Goal: one exchange and 50 ms.
 makespan  --calls calls of --service seconds at limits 1, 2, 4. Goal: 1.02 times calls x service / limit.
           Beside it, the same calls with a plain semaphore: what the machine and httpx take.
@@ -21,9 +22,11 @@ import gc
 import importlib.util
 import logging
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from importlib import import_module
+from itertools import cycle
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from statistics import median
@@ -37,7 +40,7 @@ from tests.whisper_stub import WhisperStub
 from transcription.client import WhisperClient
 from transcription.gate import Gate
 from transcription.limit import FixedLimit
-from transcription.line import LANES
+from transcription.line import LANES, MAX_PASSES
 
 OWNERS = 500
 ADMISSIONS = 3000  # measured while a crowd stands in line
@@ -77,6 +80,29 @@ async def capacity_limiter(stack: AsyncExitStack) -> Call:
         async with limiter:
             if busy:
                 await asyncio.sleep(0)
+
+    return call
+
+
+async def lanes(stack: AsyncExitStack) -> Call:
+    """The least that has three lanes, eight admissions for the first to one for another: futures in three lines."""
+    lines = [deque[asyncio.Future[None]]() for _ in LANES]
+    order = cycle([0] * MAX_PASSES + [1] + [0] * MAX_PASSES + [2])
+    taken = False
+
+    async def call(number: int, busy: bool) -> None:
+        nonlocal taken
+        if taken:
+            turn = asyncio.get_running_loop().create_future()
+            lines[number % 3].append(turn)
+            await turn
+        taken = True
+        if busy:
+            await asyncio.sleep(0)
+        if line := lines[next(order)] or max(lines, key=len):
+            line.popleft().set_result(None)
+        else:
+            taken = False
 
     return call
 
@@ -134,6 +160,7 @@ CONTESTANTS: dict[str, tuple[Contestant, str]] = {
     "bare": (bare, "asyncio"),
     "asyncio.Semaphore": (semaphore, "asyncio"),
     "anyio.CapacityLimiter": (capacity_limiter, "anyio"),
+    "three lanes": (lanes, "asyncio"),
     "Gate": (gate, "transcription"),
     "aio-fairshare": (fairshare, "aio_fairshare"),
     "ace-concurrency": (ace, "ace"),
@@ -221,7 +248,7 @@ async def standing(call: Call, waiters: int, admissions: int = ADMISSIONS) -> fl
 
 
 def flat() -> None:
-    names, sizes = ("asyncio.Semaphore", "Gate"), (10, 100, 1000, 10_000)
+    names, sizes = ("asyncio.Semaphore", "three lanes", "Gate"), (10, 100, 1000, 10_000)
     rounds = in_turns({(name, size): measured(name, standing, size) for name in names for size in sizes})
     best = fewest(rounds)
     print(f"{'µs per admission':30}" + "".join(f"{size:>10,}" for size in sizes) + "  in line, times the first")
