@@ -11,7 +11,7 @@ import psutil
 import pytest
 from django.conf import settings
 
-from tests.product import Product, transcribed, upload, wait_for
+from tests.product import NewProduct, Product, transcribed, upload, wait_for
 from tests.recordings.running import CLIPS, speech_with_pauses
 from tests.speech import audioeval, character_error_rate, librivox, word_error_rate
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    with Product(tmp_path_factory.mktemp("product")) as running:
+    with NewProduct(tmp_path_factory.mktemp("product")) as running:
         yield running
 
 
