@@ -28,7 +28,7 @@ from tests.whisper_stub import WhisperStub
 from transcription import service
 from transcription.audio import wav_header
 
-LOCKED = 60.0  # seconds: a connection waits for the lock for 20 by itself
+LOCKED = 30.0  # seconds: a connection waits for the lock for 20 by itself, and then fails
 
 
 @pytest.fixture
