@@ -25,6 +25,7 @@ def days(text: str) -> float:
 
 class Command(BaseCommand):
     help = "Make an API token and print it, and nothing else. The user is made if there is none of that name."
+    requires_system_checks = []  # the server has made them; here they would take a second
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("user", metavar="NAME", help="whose token it is")

@@ -40,6 +40,7 @@ TROUBLES = {
 
 class Command(BaseCommand):
     help = "Stream a file or standard input to a running server, and print the captions as they come."
+    requires_system_checks = []  # the server has made them; here they would take a second
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
