@@ -63,15 +63,15 @@ class Product:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         if not any(self.data_dir.iterdir()):
             self._fill_folder()
-        log = self.log.open("a")
-        log.truncate(0)
-        self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "serve"],
-            cwd=settings.BASE_DIR,
-            env=self.environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+        with self.log.open("a") as log:
+            log.truncate(0)
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "serve"],
+                cwd=settings.BASE_DIR,
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
         wait_for(self.link, ready_within, "the sign-in link")
 
     def _fill_folder(self) -> None:

@@ -23,6 +23,7 @@ def sheet(tmp_path: Path, settings: Any) -> None:
 async def asked(**headers: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", ResourceWarning)  # of what earlier tests left to be collected
         return await AsyncClient().get(SHEET, headers=headers)
 
 

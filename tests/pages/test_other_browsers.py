@@ -10,7 +10,7 @@ import pytest
 from tests.pages.drivers import Browser, Environment, Firefox, WebKit, say, sound
 from tests.pages.speaking import Talk, make_talk, place_in, recorded
 from tests.pages.speaking import sound as samples
-from tests.product import Product, transcribed, wait_for
+from tests.product import NewProduct, Product, transcribed, wait_for
 from tests.transcription.audio_files import clip, encode
 from tests.whisper_stub import Reply, WhisperStub, http
 
@@ -37,7 +37,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     folder = tmp_path_factory.mktemp("product")
     with WhisperStub(replies=[sentence(number) for number in range(1, 500)]) as whisper:
         settings = {"ASR_API_URL": whisper.url, "LIVE_SECOND_PASS": "off", "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
-        with Product(folder, **settings) as product:
+        with NewProduct(folder, **settings) as product:
             product.manage("createsuperuser", "--noinput", "--username=mei", "--email=mei@example.org")
             yield product
 
