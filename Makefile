@@ -30,7 +30,7 @@ run: install  ## set up, start everything, print a sign-in link (obeys PORT, HOS
 	@exec $(BIN)/python manage.py serve
 
 test: install install-dev  ## set up what the tests need, run them all (PYTEST='-k gate' runs some)
-	@exec $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	@exec $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 lint: $(VENV)/installed-dev  ## ruff and mypy, strict
 	$(BIN)/ruff check .
