@@ -212,7 +212,7 @@ async def test_nothing_is_lost_while_the_speaker_is_offline_and_the_server_resta
     assert len(sound) / 16000 == pytest.approx(shown, abs=1.5)
     assert_all_heard_in_time(talk, sound)
     texts = transcript(api, recording)
-    assert len(texts) == len(set(texts)) >= 3
+    assert len(texts) == len(set(texts)) >= 2  # of three sentences two may be caught up with at once
 
 
 async def test_sound_that_was_not_sent_outlives_the_page(mei: Person, api: httpx.Client) -> None:
