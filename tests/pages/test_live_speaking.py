@@ -144,9 +144,20 @@ def assert_all_heard_in_time(talk: Talk, recording: Samples) -> None:
         assert next_heard - heard == pytest.approx(next_spoken - spoken, abs=0.15), found
 
 
+def assert_all_captioned(talk: Talk, recording: Samples, captions: list[dict[str, Any]]) -> None:
+    """Amid each sentence of the talk there is a caption: its own, or one shared with what was caught up with."""
+    for clip in talk.clips:
+        spoken = sound(clip.path)
+        amid = place_in(recording, spoken)[0] + len(spoken) / 16000 / 2
+        assert any(each["start"] < amid < each["end"] for each in captions), (amid, captions)
+
+
+def segments(api: httpx.Client, pk: int) -> list[dict[str, Any]]:
+    return list(api.get(f"/api/recordings/{pk}/transcript", params={"format": "json"}).json()["segments"])
+
+
 def transcript(api: httpx.Client, pk: int) -> list[str]:
-    answer = api.get(f"/api/recordings/{pk}/transcript", params={"format": "json"}).json()
-    return [segment["text"] for segment in answer["segments"]]
+    return [segment["text"] for segment in segments(api, pk)]
 
 
 async def test_others_read_what_is_said_and_the_session_becomes_a_recording(
@@ -212,7 +223,8 @@ async def test_nothing_is_lost_while_the_speaker_is_offline_and_the_server_resta
     assert len(sound) / 16000 == pytest.approx(shown, abs=1.5)
     assert_all_heard_in_time(talk, sound)
     texts = transcript(api, recording)
-    assert len(texts) == len(set(texts)) >= 2  # of three sentences two may be caught up with at once
+    assert len(texts) == len(set(texts))
+    assert_all_captioned(talk, sound, segments(api, recording))
 
 
 async def test_sound_that_was_not_sent_outlives_the_page(mei: Person, api: httpx.Client) -> None:
