@@ -1,7 +1,12 @@
 """What matters most, in Firefox and in WebKit, Safari's engine: to send a file, speak, record, listen."""
 
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import httpx
 import numpy as np
@@ -20,6 +25,7 @@ pytestmark = [
 ]
 
 PASSWORD = "correct horse"
+BUSY = "for (const end = Date.now() + 15; Date.now() < end;);"  # five times as long as a block of sound lasts
 
 
 def sentence(number: int) -> Reply:
@@ -171,3 +177,39 @@ def test_a_take_outlives_a_reload_and_is_as_long_as_it_was(
     assert browser.until("audio.duration") == pytest.approx(made["duration"], abs=0.05)
     assert_plays(browser)
     assert_heard(api, pk, talk)
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=folder)) as server:
+        Thread(target=server.serve_forever).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+def test_webkit_outlives_microphones_closed_amid_a_block(tmp_path: Path, room: Environment) -> None:
+    """Its sound thread works on for a moment after that; what it holds for audible then kills the page."""
+    page, microphones = tmp_path / "page", 12
+    shutil.copytree("static/js/live", page)
+    worklet = page / "worklet.js"
+    worklet.write_text(worklet.read_text().replace("process([channels]) {", "process([channels]) { " + BUSY))
+    (page / "index.html").write_text(f"""<button>open</button><script type="module">
+        import {{ Microphone }} from "./microphone.js";
+        const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
+        document.querySelector("button").onclick = async () => {{
+          for (window.closed_ = 0; closed_ < {microphones}; closed_++) {{
+            let heard = false;
+            const microphone = new Microphone("worklet.js", () => {{ heard = true; }});
+            await microphone.start("");
+            while (!heard) await pause(0.01);
+            microphone.stop();
+            await pause(0.2);
+          }}
+        }};
+    </script>""")
+    with served(page) as url, WebKit.at(url, tmp_path, room) as browser:
+        browser.open("/index.html")
+        browser.see("button").click()
+        browser.until(f"window.closed_ === {microphones}", 90)

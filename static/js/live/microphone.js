@@ -53,7 +53,10 @@ export class Microphone {
   #listen(stream, context) {
     const recorder = new AudioWorkletNode(context, "recorder");
     recorder.port.onmessage = ({ data }) => this.#context === context && this.onFrame(data.frame, data.loudness);
-    context.createMediaStreamSource(stream).connect(recorder).connect(context.destination); // silent, but it keeps it running
+    // It runs while it is connected, and gives zeros. To WebKitGTK those are sound, and it can crash if a context is
+    // closed amid such a block; what has a gain of zero it knows to be silence.
+    const silence = new GainNode(context, { gain: 0 });
+    context.createMediaStreamSource(stream).connect(recorder).connect(silence).connect(context.destination);
     context.onstatechange = () => this.resume(); // a call on the phone interrupts it
     this.resume();
     stream.getAudioTracks()[0].onended = () => {
