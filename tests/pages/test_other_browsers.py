@@ -98,7 +98,7 @@ def assert_plays(browser: Browser) -> None:
 
 
 def assert_heard(api: httpx.Client, pk: int, talk: Talk) -> None:
-    """Most of it: on a busy machine WebKit's microphone stutters, and what follows comes a little later."""
+    """Most of it: WebKit's microphone can stutter once, and what follows then comes a little later."""
     heard = recorded(api, pk)
     alike = sorted(place_in(heard, part)[1] for part in np.array_split(samples(talk.clips[0].path), 3))
     assert alike[1] > 0.8, alike
