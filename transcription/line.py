@@ -4,7 +4,7 @@ The lanes live, interactive, batch; inside a lane owners take turns; inside an o
 that was passed over eight times in a row goes next.
 """
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Hashable, Iterator
 from itertools import chain
 from typing import Generic, Literal, Protocol, TypeVar, get_args
@@ -32,15 +32,18 @@ W = TypeVar("W", bound=Waiter)
 
 
 class _LaneLine(Generic[W]):
-    """The waiters of one lane: owners in the order of their turns, each with its waiters in order of arrival.
+    """The waiters of one lane.
 
-    `since`: how many had been taken out of the line when this lane had its latest turn, or was empty.
+    owners: each with its waiters, in order of arrival.
+    turns: these by whose turn it is; and in between, empty, those of owners who left before it was theirs.
+    since: how many had been taken out of the line when this lane had its latest turn, or was empty.
     """
 
-    __slots__ = ("owners", "since")
+    __slots__ = ("owners", "since", "turns")
 
     def __init__(self) -> None:
-        self.owners: OrderedDict[Hashable, deque[W]] = OrderedDict()
+        self.owners: dict[Hashable, deque[W]] = {}
+        self.turns = deque[deque[W]]()
         self.since = 0
 
 
@@ -71,6 +74,7 @@ class Line(Generic[W]):
             if not lane.owners:
                 lane.since = self._taken
             waiters = lane.owners[waiter.owner] = deque()
+            lane.turns.append(waiters)
         waiters.append(waiter)
         self.length += 1
 
@@ -89,6 +93,8 @@ class Line(Generic[W]):
         self.length -= 1
         if not waiters:
             del lane.owners[waiter.owner]
+            if len(lane.turns) > 2 * len(lane.owners):
+                lane.turns = deque(filter(None, lane.turns))
 
     def pop(self) -> W:
         """Take out who is next: of the highest lane that anyone waits in, but for the lowest that starves."""
@@ -98,10 +104,13 @@ class Line(Generic[W]):
                 chosen = lane
         if chosen is None:
             raise IndexError("Nobody waits.")
-        owner, waiters = chosen.owners.popitem(last=False)
+        while not (waiters := chosen.turns.popleft()):
+            pass
         waiter = waiters.popleft()
         if waiters:
-            chosen.owners[owner] = waiters
+            chosen.turns.append(waiters)
+        else:
+            del chosen.owners[waiter.owner]
         self.length -= 1
         self._taken += 1
         chosen.since = self._taken
