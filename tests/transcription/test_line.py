@@ -44,3 +44,14 @@ def test_who_comes_and_leaves_while_others_stay_leaves_nothing_behind() -> None:
     assert left < 50_000  # bytes; a place takes over 600
     assert [waiter.owner for waiter in line] == list(range(10))
     assert [line.pop().owner for _ in range(10)] == list(range(10))
+
+
+def test_those_who_leave_in_any_order_leave_the_turns_of_the_others_as_they_were() -> None:
+    line = Line[Waiter]()
+    waiters = [Waiter(number) for number in range(40)]
+    for waiter in waiters:
+        line.append(waiter)
+    for waiter in [*waiters[9::-2], *waiters[20:], waiters[0]]:
+        line.remove(waiter)
+    line.append(Waiter(0))
+    assert [line.pop().owner for _ in range(line.length)] == [2, 4, 6, 8, *range(10, 20), 0]
