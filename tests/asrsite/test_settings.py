@@ -83,3 +83,15 @@ def test_check_names_what_is_wrong_and_what_to_do(
     said = check(DATA_DIR=str(tmp_path), **environment)
     assert identifier in said
     assert words in said
+
+
+def test_runserver_is_the_one_that_speaks_websocket_and_no_other_command_loads_it() -> None:
+    def loaded(command: str) -> set[str]:
+        script = "import sys, django; django.setup(); print(*sys.modules)"
+        process = [sys.executable, "-c", script, command]
+        environment = os.environ | {"DJANGO_SETTINGS_MODULE": "asrsite.settings"}
+        shown = subprocess.run(process, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+        return set(shown.stdout.split())
+
+    assert "daphne.server" in loaded("runserver")
+    assert "twisted" not in loaded("check")
