@@ -193,8 +193,9 @@ def test_webkit_outlives_microphones_closed_amid_a_block(tmp_path: Path, room: E
     """Its sound thread works on for a moment after that; what it holds for audible then kills the page."""
     page, microphones = tmp_path / "page", 12
     shutil.copytree("static/js/live", page)
-    worklet = page / "worklet.js"
-    worklet.write_text(worklet.read_text().replace("process([channels]) {", "process([channels]) { " + BUSY))
+    worklet, begin = page / "worklet.js", "process([channels]) {"
+    assert begin in worklet.read_text()
+    worklet.write_text(worklet.read_text().replace(begin, begin + BUSY))
     (page / "index.html").write_text(f"""<button>open</button><script type="module">
         import {{ Microphone }} from "./microphone.js";
         const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
