@@ -57,7 +57,7 @@ MAX_ANSWER_BYTES = 4 * 1024**2  # thirty seconds of speech make some 20 KB; noth
 LONGEST_BACKOFF = 60.0  # seconds
 CONNECT_TIMEOUT = 10.0  # seconds
 KEEPALIVE = 4.0  # seconds; under uvicorn's 5, so that the server is not the one to hang up first
-SUSPECT, POISON = 2, 5  # times a server broke down over a call: it may be this one's fault; it is
+SUSPECT, POISON = 2, 5  # times a server broke down over a call, or hung: it may be the call's fault; it is
 SILENCE = wav_header(32_000) + bytes(32_000)  # a second
 RETRY_SHARE, RETRY_FLOOR = 0.2, 10.0  # retries per call, and how many may be saved up
 
@@ -79,7 +79,7 @@ class AsrRequest:
 class Caller:
     """On whose behalf a call is made.
 
-    durable: it can wait for hours, so a server that is away or busy, or a full queue, never fails it.
+    durable: it can wait for hours, so a server that is away, busy or hangs, or a full queue, never fails it.
     deadline, supersede: see `Gate.enter`.
     withdrawn: asked when its turn has come; if so, nothing is sent, and `Withdrawn` raised.
     on_retry: told of the error and of the seconds until the next attempt.
@@ -202,13 +202,13 @@ class WhisperClient:
             except Rejected:
                 raise
             except AnswerError as error:
-                # What passes by itself is waited out by whoever can wait; everything else has its attempts,
-                # and nobody is kept waiting for longer than a backoff.
-                passing = caller.durable and isinstance(error, Unreachable | ServerBusy)
+                # A durable call waits until what passes by itself has passed. Everything else has its attempts, and no
+                # other call waits for longer than a backoff.
+                passing = caller.durable and isinstance(error, Unreachable | ServerBusy | TimedOut)
                 attempt += not passing
-                broken += caller.durable and isinstance(error, BrokenOff)
+                broken += caller.durable and isinstance(error, BrokenOff | TimedOut)
                 if broken >= POISON:
-                    raise Poison(f"The server broke down {broken} times over this: {error}") from error
+                    raise Poison(f"The server broke down or fell silent {broken} times over this: {error}") from error
                 attempts = min(2, self._max_attempts) if isinstance(error, TimedOut) else self._max_attempts
                 reason, avoid = error, server
                 delay = self._backoff(failures) if error.retry_after is None else error.retry_after
@@ -228,9 +228,9 @@ class WhisperClient:
     async def _trial(
         self, server: Server, request: AsrRequest, caller: Caller, *, suspect: bool
     ) -> AsyncIterator[None]:
-        """Whoever breaks a server breaks the calls beside it too. So calls that met that a few times go one by one,
-        each only to a server that answers: who breaks it then has done it. Where nobody else has just shown that it
-        answers, a second of silence does."""
+        """A call that breaks a server, or hangs it, does the same to the calls beside it. So the calls that met that a
+        few times go one by one, each only to a server that answers: the one that goes when it breaks has broken it. A
+        second of silence shows that the server answers, where the latest call did not."""
         if not suspect:
             yield
             return
@@ -244,7 +244,7 @@ class WhisperClient:
                     self._count(probes=1)
                 except AnswerError as error:
                     self._count(probes=1)
-                    if isinstance(error, Unreachable):
+                    if isinstance(error, Unreachable | TimedOut):
                         raise SilenceLost(str(error), error.retry_after) from error
                     log.info("[ASR API] server=%s answers, if with an error: %r", server.gate.name, error)
             yield
@@ -301,6 +301,7 @@ class WhisperClient:
             if not exchange.done():  # the caller was cancelled, or waits no longer
                 permit.abandon()
         if not exchange.done():
+            server.breaker.silent()
             raise TimedOut(f"No answer within {self._request_timeout:g} s.")
         return exchange.result()
 
@@ -329,7 +330,8 @@ class WhisperClient:
         permit.release(outcome, request.seconds)
         if outcome == "oom":
             self._out_of_memory(server)
-        server.finish(probe, None if exchange.cancelled() else not isinstance(error, Unreachable))
+        unknown = exchange.cancelled() or isinstance(error, TimedOut)
+        server.finish(probe, None if unknown else not isinstance(error, Unreachable))
 
     def _out_of_memory(self, server: Server) -> None:
         self._count(oom_errors=1, last_oom_at=datetime.now(UTC))

@@ -23,7 +23,10 @@ class Breaker:
     """Keeps calls away from a server that cannot be reached.
 
     Closed, every call may go. After a few failures in a row it opens: none may, until a pause is over; then one goes
-    as a probe (half-open). A probe that gets through closes it; one that fails opens it again for twice as long.
+    as a probe (half-open). A probe that gets through closes it; one that fails opens it again for twice as long; after
+    one without an answer in time, the next call is a probe again.
+
+    steady: the latest call that says something got an answer.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -31,6 +34,7 @@ class Breaker:
         self._lock = threading.Lock()
         self._failures = 0
         self._probing = False
+        self.steady = True
         self.open_since: float | None = None
         self.retry_at = 0.0
 
@@ -39,11 +43,6 @@ class Breaker:
         if self.open_since is None:
             return "closed"
         return "half-open" if self._probing else "open"
-
-    @property
-    def steady(self) -> bool:
-        """Whether the latest call got through."""
-        return self._failures == 0
 
     def allows(self) -> bool:
         """Whether a call may go now."""
@@ -62,9 +61,11 @@ class Breaker:
             return probe
 
     def finish(self, probe: bool, reached: bool | None) -> bool:
-        """How the call ended; None if it never tried. Returns True where this failure opened the breaker."""
+        """Whether the call reached the server, None where nobody knows. Returns True where this opened the breaker."""
         with self._lock:
             self._probing = self._probing and not probe
+            if reached is not None:
+                self.steady = reached
             if reached:
                 self._failures, self.open_since = 0, None
             if reached is not False or (self.open_since is not None and not probe):
@@ -77,6 +78,10 @@ class Breaker:
             self.open_since = now if self.open_since is None else self.open_since
             self.retry_at = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(16, self._failures - FAILURES_TO_OPEN))
             return opened
+
+    def silent(self) -> None:
+        """A call that is under way got no answer in time. It still ends, with `finish()`."""
+        self.steady = False
 
 
 @dataclass(eq=False, slots=True)
