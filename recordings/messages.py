@@ -26,6 +26,7 @@ ERRORS: dict[str, Promise] = {
     "transcription_failed": _("The transcription failed."),
     # uploads
     "not_audio": _("This isn’t audio or video we can read."),
+    "unknown_codec": _("We can’t read sound of this kind: %(detail)s."),
     "empty_file": _("The file is empty."),
     "no_sound": _("The file has no sound in it."),
     "truncated": _("The file is cut off: its end is missing."),
@@ -38,9 +39,12 @@ ERRORS: dict[str, Promise] = {
 }
 
 
-def error_words(code: str) -> str:
-    """The sentence for an error code in the active language; a code without one gets the general sentence."""
-    return str(ERRORS.get(code, ERRORS["transcription_failed"]))
+def error_words(code: str, detail: str = "") -> str:
+    """The sentence for an error code in the active language; a code without one gets the general sentence.
+
+    detail: what the sentence names, where it names something; a "?" stands for what is not known.
+    """
+    return str(ERRORS.get(code, ERRORS["transcription_failed"])) % {"detail": detail or "?"}
 
 
 class Place(Protocol):

@@ -112,7 +112,7 @@ def _problem(request: HttpRequest, failure: Exception) -> Problem:
         case ValidationError():
             return Problem(400, "invalid_value", fault(failure), param=str(failure.errors()[0]["loc"][0]))
         case BadAudio():
-            return Problem(400, failure.code, error_words(failure.code), param="file")
+            return Problem(400, failure.code, error_words(failure.code, failure.detail), param="file")
         case UnknownModel():
             return Problem(404, "model_not_found", str(failure), param="model")
         case Misconfigured():

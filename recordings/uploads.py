@@ -187,8 +187,8 @@ def _probe(file: ReceivedFile) -> AudioInfo:
     try:
         return probe(cast(BinaryIO, file.file), max_hours=settings.MAX_AUDIO_HOURS)
     except BadAudio as error:
-        status = {"empty_file": 400, "not_audio": 415}.get(error.code, 422)
-        raise Problem(status, error.code, error_words(error.code)) from error
+        status = {"empty_file": 400, "not_audio": 415, "unknown_codec": 415}.get(error.code, 422)
+        raise Problem(status, error.code, error_words(error.code, error.detail)) from error
 
 
 def _keep(

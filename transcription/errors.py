@@ -121,8 +121,10 @@ class Misconfigured(Rejected):
 
 
 class BadAudio(TranscriptionError):
-    """`code`: not_audio, empty_file, no_sound, truncated, damaged or too_long; the message is for a person."""
+    """`code`: not_audio, unknown_codec, empty_file, no_sound, truncated, damaged or too_long; the message is for a
+    person. `detail`: the codecs of an unknown_codec."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, detail: str = "") -> None:
         super().__init__(message)
         self.code = code
+        self.detail = detail

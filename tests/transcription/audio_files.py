@@ -1,5 +1,6 @@
-"""Audio files for tests, made by real encoders (those PyAV brings) from real speech."""
+"""Audio files for tests, made by real encoders (those PyAV brings, and the command `ffmpeg`) from real speech."""
 
+import subprocess
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import cache
@@ -69,6 +70,14 @@ def encode(
                 for part in resampler.resample(frame):
                     file.mux(stream.encode(part))
             file.mux(stream.encode(None))
+    return path
+
+
+def ffmpeg(path: Path, *options: str | Path, sound: Sound | None = None) -> Path:
+    """What the command `ffmpeg` makes of `sound` (16 kHz, one channel) and of the inputs among the options."""
+    given = [] if sound is None else ["-f", "s16le", "-ar", str(RATE), "-ac", "1", "-i", "-"]
+    command = ["ffmpeg", "-loglevel", "error", "-y", *given, *options, path]
+    subprocess.run(command, input=None if sound is None else sound.tobytes(), check=True)
     return path
 
 

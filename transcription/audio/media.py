@@ -1,9 +1,8 @@
 """A file opened without trust, to read the packets of its sound.
 
-A file that somebody sent may be anything. So the formats and codecs that may be opened are listed here:
-sound, and pictures with sound; nothing that points to other files, such as a playlist. No protocol is
-allowed but reading the file object that was given, its name is not even looked at, only sound is ever
-decoded, and what a file can make FFmpeg allocate or read is bounded.
+A file that somebody sent may be anything. Only the formats and codecs of `kinds` are opened. No protocol is allowed
+but reading the file object that was given, its name is not even looked at, only sound is ever decoded, and what a
+file can make FFmpeg allocate or read is bounded.
 """
 
 from __future__ import annotations  # PyAV's types are generic in its stubs only
@@ -24,44 +23,17 @@ from av.packet import Packet
 from av.stream import Discard, Disposition, Stream
 
 from transcription.audio.clock import GAP
+from transcription.audio.kinds import CODECS, FORMATS, written_codec
 from transcription.audio.promised import breaks_off
 from transcription.errors import BadAudio
 
-# The demuxers, by FFmpeg's names, and the media types of their files.
-FORMATS = {
-    "aac": "audio/aac",
-    "ac3": "audio/ac3",
-    "aiff": "audio/aiff",
-    "amr": "audio/amr",
-    "asf": "audio/x-ms-wma",
-    "au": "audio/basic",
-    "avi": "video/x-msvideo",
-    "caf": "audio/x-caf",
-    "dss": "audio/x-dss",
-    "flac": "audio/flac",
-    "flv": "video/x-flv",
-    "matroska": "audio/x-matroska",
-    "mov": "audio/mp4",
-    "mp3": "audio/mpeg",
-    "mpeg": "video/mpeg",
-    "mpegts": "video/mp2t",
-    "ogg": "audio/ogg",
-    "w64": "audio/x-w64",
-    "wav": "audio/wav",
-}
-WITH_PICTURES = {"asf": "video/x-ms-wmv", "ogg": "video/ogg"}
-_CODECS = (
-    "aac,aac_latm,ac3,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,alac,amrnb,amrwb,dss_sp,eac3,flac,g722,g723_1,g726,"
-    "gsm,gsm_ms,ilbc,mp1,mp1float,mp2,mp2float,mp3,mp3float,opus,pcm_alaw,pcm_f32be,pcm_f32le,pcm_f64be,"
-    "pcm_f64le,pcm_mulaw,pcm_s16be,pcm_s16le,pcm_s24be,pcm_s24le,pcm_s32be,pcm_s32le,pcm_s8,pcm_u8,qdm2,speex,"
-    "truespeech,vorbis,wmalossless,wmapro,wmav1,wmav2,wmavoice"
-)
 _OPTIONS = {
     "format_whitelist": ",".join(FORMATS),
-    "codec_whitelist": _CODECS,
+    "codec_whitelist": CODECS,
     "protocol_whitelist": "none",  # there is no protocol of this name: nothing else can be opened
 }
 _TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+_DESCRIPTION = 1024**2  # bytes at the beginning or the end of a file, where it says what it holds
 _BUFFER = 256 * 1024  # bytes read at once, eight times PyAV's default: each read takes the interpreter's lock
 
 # Bytes FFmpeg may allocate at once. An MP4 of 20 kB can ask for gigabytes by claiming 100 million packets; those
@@ -197,7 +169,7 @@ def opened(file: BinaryIO) -> Media:
             raise BadAudio("truncated", "The file breaks off: its end is missing.") from error
         raise BadAudio("not_audio", "This is not a sound or video file of a kind we can read.") from error
     try:
-        stream = _sound(container)
+        stream = _sound(container, file)
     except BadAudio:
         container.close()
         raise
@@ -207,16 +179,25 @@ def opened(file: BinaryIO) -> Media:
     return Media(source, container, stream)
 
 
-def _sound(container: InputContainer) -> AudioStream:
+def _sound(container: InputContainer, file: BinaryIO) -> AudioStream:
     """The sound track that players would play: the first one marked as default, else the first."""
     tracks = container.streams.audio
     if not tracks:
         raise BadAudio("no_sound", "The file has no sound track.")
-    codecs = _CODECS.split(",")
+    codecs = CODECS.split(",")
     readable = [track for track in tracks if track.codec_context and track.codec_context.name in codecs]
     if not readable:
-        raise BadAudio("not_audio", "The sound is protected or of a kind we cannot read.")
+        named = {track.codec_context.name if track.codec_context else _written(file) for track in tracks}
+        names = ", ".join(sorted(named))
+        raise BadAudio("unknown_codec", f"The sound is of a kind we cannot read: {names}.", names)
     return next((track for track in readable if track.disposition & Disposition.default), readable[0])
+
+
+def _written(file: BinaryIO) -> str:
+    file.seek(0)
+    head = file.read(_DESCRIPTION)
+    file.seek(max(0, file.seek(0, SEEK_END) - _DESCRIPTION))
+    return written_codec(head + file.read(_DESCRIPTION))
 
 
 def _moving(stream: Stream) -> str | None:
@@ -227,7 +208,9 @@ def _moving(stream: Stream) -> str | None:
 
 
 def decoded(packet: Packet[AudioStream]) -> list[AudioFrame] | None:
-    """The sound of a packet; None where it is damaged."""
+    """The sound of a packet; None where it is damaged. An empty packet in the midst of a file holds none."""
+    if not packet.size and packet.pts is not None:
+        return []
     try:
         return packet.decode()
     except av.FFmpegError:

@@ -6,7 +6,8 @@ from typing import BinaryIO
 from av.audio.frame import AudioFrame
 
 from transcription.audio.clock import Clock
-from transcription.audio.media import FORMATS, WITH_PICTURES, Media, decoded, opened
+from transcription.audio.kinds import FORMATS, WITH_PICTURES
+from transcription.audio.media import Media, decoded, opened
 from transcription.audio.playable import plays
 from transcription.audio.promised import breaks_off
 from transcription.errors import BadAudio
