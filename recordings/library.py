@@ -10,7 +10,8 @@ from django.db.models.functions import Coalesce
 
 from accounts.problems import not_found
 from recordings.models import Recording, Segment, Transcription
-from recordings.transcript import join, shown_text
+from recordings.transcript import shown_text
+from transcription.writing import head, join
 
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
@@ -130,4 +131,4 @@ async def beginnings(entries: Iterable[Entry]) -> dict[int, str]:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= BEGINNING else text[: BEGINNING - 1].rstrip() + "…"
+    return text if len(text) <= BEGINNING else head(text, BEGINNING - 1).rstrip() + "…"

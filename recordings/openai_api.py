@@ -31,7 +31,6 @@ from recordings.messages import error_words
 from recordings.models import Recording, Segment, Transcription
 from recordings.text import LANGUAGES, Language, one_line
 from recordings.transcribing import as_segment, moment, speech_in
-from recordings.transcript import join
 from recordings.uploads import ReceivedFile
 from transcription import answer, service
 from transcription.audio import Stretch, probe, wav
@@ -47,6 +46,7 @@ from transcription.errors import (
     UnknownModel,
     Unreachable,
 )
+from transcription.writing import gap, tail
 
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
@@ -66,7 +66,7 @@ class Options(BaseModel):
     model: Annotated[str, AfterValidator(_default_model), Field(max_length=128, pattern=r"^[\w.:/@+-]*$")] = ""
     # zh-CN, as browsers say it, is Whisper's zh
     language: Annotated[Language, BeforeValidator(lambda code: code.partition("-")[0])] = ""
-    prompt: Annotated[str, AfterValidator(lambda text: one_line(text)[-PROMPT:])] = ""
+    prompt: Annotated[str, AfterValidator(lambda text: tail(one_line(text), PROMPT))] = ""
     temperature: Annotated[float, Field(ge=0, le=1)] = 0.0
     response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
     granularities: Annotated[set[Literal["segment", "word"]], Field(alias="timestamp_granularities[]")] = {"segment"}
@@ -150,7 +150,7 @@ class Hearing:
         self._translate = translate
         self.duration = 0.0
         self.language = options.language
-        self.text = ""
+        self._texts: list[str] = []  # of the segments, each with the gap before it
         self.segments: list[Segment] = []
         self.details: list[dict[str, Any]] = []
 
@@ -189,8 +189,14 @@ class Hearing:
         whole = answer.TranscriptSegment(0.0, stretch.end - stretch.start, transcript.text)
         for part in transcript.segments or (whole,):
             self.details.append(self._detail(stretch, part))
-        before, self.text = self.text, join([self.text, " ".join(transcript.text.split())])
-        return self.text[len(before) :]
+        text = " ".join(transcript.text.split())
+        added = gap(self._texts[-1] if self._texts else "", text) + text
+        self._texts += filter(None, [added])
+        return added
+
+    @property
+    def text(self) -> str:
+        return "".join(self._texts)
 
     def _detail(self, stretch: Stretch, part: answer.TranscriptSegment) -> dict[str, Any]:
         """OpenAI's shape has numbers everywhere, and strict clients need them: 0 where the server gives none."""

@@ -7,6 +7,8 @@ from typing import Annotated
 from django.utils.translation import gettext as _
 from pydantic import AfterValidator, StringConstraints
 
+from transcription.writing import head
+
 # Cc: control characters; Cs: halves of surrogate pairs; Zl, Zp: line breaks that only Unicode knows.
 UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 
@@ -35,7 +37,7 @@ def filename_fault(name: str) -> str | None:
 def download_name(title: str, suffix: str) -> str:
     """A file name from a title, in any script, that no file system or header stumbles over."""
     name = one_line(title).translate(dict.fromkeys(map(ord, '/\\:*?"<>|'), "_")).strip(" .")
-    return (name[:100] or "recording") + suffix
+    return (head(name, 100) or "recording") + suffix
 
 
 # The languages Whisper was trained on, its own codes and names (openai/whisper, tokenizer.py: LANGUAGES).

@@ -31,6 +31,7 @@ from recordings.runner import runner
 from recordings.text import filename_fault, one_line
 from transcription.audio import AudioInfo, probe
 from transcription.errors import BadAudio
+from transcription.writing import head
 
 
 class ReceivedFile(TemporaryUploadedFile):
@@ -135,7 +136,7 @@ async def accept_upload(
     """
     recording = Recording(
         owner=owner,
-        title=title or one_line(PurePath(file.name or "").stem)[:255] or _("Recording"),
+        title=title or head(one_line(PurePath(file.name or "").stem), 255) or _("Recording"),
         original_name=file.name or "",
         sha256=file.sha256,
         bytes=file.size or 0,

@@ -31,6 +31,7 @@ from recordings.templatetags.reading import language_name
 from recordings.text import LANGUAGES
 from recordings.transcript import shown_text
 from transcription import monitor
+from transcription.writing import tail
 
 DIGITS = 18  # of an id that fits its 64 bits
 PAGE = 50  # rows; a screen shows about ten
@@ -66,7 +67,7 @@ class Hit:
             return None
         before, after = line.text[: found.start()], line.text[found.end() :]
         if len(before) > BEFORE:
-            before = "…" + before[-BEFORE:]
+            before = "…" + tail(before, BEFORE)
         address = urlencode({"t": f"{line.start:g}", "q": query}, quote_via=quote)
         return cls(before, found.group(), after, f"#{address}")
 

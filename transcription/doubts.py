@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from .answer import Transcript, TranscriptSegment, Word
+from .writing import join
 
 # The thresholds of Whisper's reference implementation (transcribe.py: no_speech_threshold, logprob_threshold,
 # compression_ratio_threshold).
@@ -45,12 +46,3 @@ def _invented(segment: TranscriptSegment, words: Sequence[Word]) -> bool:
 def _too_fast(words: Sequence[Word]) -> bool:
     """Nobody says so much in the time; taken for true where the server gave no words."""
     return sum(word.end - word.start < INSTANT for word in words) >= INSTANT_WORDS * len(words)
-
-
-def join(texts: Iterable[str]) -> str:
-    """Sentences on one line; no space between Chinese or Japanese ones, which use none."""
-    line = ""
-    for text in filter(None, texts):
-        wide = line and ord(line[-1]) >= 0x2E80 and ord(text[0]) >= 0x2E80
-        line += text if wide or not line else f" {text}"
-    return line

@@ -13,8 +13,8 @@ from itertools import pairwise
 
 from .answer import Transcript, Word
 from .audio import RATE, Samples, Stretch
-from .doubts import join
 from .errors import AnswerError
+from .writing import join
 
 # Measured with `base`, the mean probability of an utterance's words: English in its own language 0.84 to 0.99 (a bare
 # 'Hello world' 0.4 to 0.6), Chinese taken for English 0.41 to 0.62, Chinese by itself 0.53 to 0.85.

@@ -1,7 +1,7 @@
 """Text as tokens, by which two recognitions of the same speech are compared and put together.
 
 A token is a word with the space before it and the punctuation behind it; in scripts that write no spaces between
-words, a character. Nothing is lost: the tokens of a text, joined, are the text.
+words, a grapheme cluster. Nothing is lost: the tokens of a text, joined, are the text.
 """
 
 import re
@@ -10,14 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from transcription.answer import Transcript, TranscriptSegment, Word
+import regex
 
-# Thai, Lao, Burmese, Khmer, Chinese and Japanese, these two with their full-width punctuation and half-width kana.
-_UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff"
-    "\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff9f\U00020000-\U0003ffff"
-)
-_TOKEN = re.compile(rf"\s*(?:[{_UNSPACED}]|[^\s{_UNSPACED}]+)")
+from transcription.answer import Transcript, TranscriptSegment, Word
+from transcription.writing import CJK, CJK_PUNCTUATION, CLUSTER, SOUTHEAST
+
+_UNSPACED = CJK + CJK_PUNCTUATION + SOUTHEAST
+_TOKEN = regex.compile(rf"\s*(?:(?=[{_UNSPACED}]){CLUSTER}|(?:(?![\s{_UNSPACED}])\X)+)")
 _LEADING_DOTS = re.compile(r"^(?:\.{2,}|…)\s*")  # Whisper's sign that the speech began before the sound
 _SENTENCE_END = re.compile(r"[.!?…。！？｡]['\"”’»)\]」』]*$")
 _CLAUSE_END = re.compile(r"[,;:—，；：、､]['\"”’»)\]」』]*$")
