@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -19,7 +20,8 @@ from docx.text.paragraph import Paragraph
 from recordings.cues import Cue, cues
 from recordings.models import Recording, Segment, Transcription
 from recordings.text import one_line
-from recordings.transcript import join, shown_text, tokens
+from recordings.transcript import shown_text, tokens
+from transcription.writing import join
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +44,18 @@ class Transcript:
 
 
 def as_json(transcript: Transcript) -> str:
-    segments = [segment_json(segment) for segment in transcript.segments]
-    return json.dumps(
-        {
-            "text": transcript.text,
-            "language": transcript.language,
-            "duration": transcript.recording.duration,
-            "transcription": transcript.transcription.pk,
-            "segments": segments,
-        },
-        ensure_ascii=False,
-    )
+    """Written segment by segment: `json.dumps` of the whole would hold the interpreter's lock for all of its time."""
+    head = {
+        "text": transcript.text,
+        "language": transcript.language,
+        "duration": transcript.recording.duration,
+        "transcription": transcript.transcription.pk,
+    }
+    segments = ", ".join(_json(segment_json(segment)) for segment in transcript.segments)
+    return f'{_json(head)[:-1]}, "segments": [{segments}]}}'
+
+
+_json = partial(json.dumps, ensure_ascii=False)
 
 
 def segment_json(segment: Segment) -> dict[str, Any]:
@@ -162,7 +165,10 @@ def _clock(seconds: float, point: str) -> str:
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}{point}{milliseconds:03}"
 
 
+_MARKUP = re.compile(r"[\\`*_\[\]<>&~|$#!]")
+_ADDRESS = re.compile(r"(?<=\w)(:(?=//)|@)|(?<=\bwww)\.")  # GitHub makes links of these by itself
+
+
 def _markdown(text: str) -> str:
-    """Escape what is markup inside a line, and what GitHub makes a link of by itself."""
-    text = re.sub(r"[\\`*_\[\]<>&~|$#!]", r"\\\g<0>", text)
-    return re.sub(r"(?<=\w)(:(?=//)|@)|(?<=\bwww)\.", r"\\\g<0>", text)
+    """The text with all that is markup inside of a line escaped."""
+    return _ADDRESS.sub(r"\\\g<0>", _MARKUP.sub(r"\\\g<0>", text))

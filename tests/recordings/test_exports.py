@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from recordings.cues import Cue, cues
 from recordings.exports import SRT_SAFE, Transcript, as_docx, as_json, as_md, as_srt, as_txt, as_vtt
 from recordings.models import Recording, Segment, Transcription
-from recordings.transcript import join, tokens
+from recordings.transcript import tokens
+from transcription.writing import clusters
 
 ENGLISH = (
     " Mrs. Dashwood had been informed, by her husband, of the solemn promise; it lightened his last earthly "
@@ -44,7 +45,9 @@ def transcript(*segments: Segment, title: str = "Meeting") -> Transcript:
 
 
 def width(line: str) -> float:
-    return sum(7 / 3 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line)
+    """In Latin letters: 7/3 for a full-width sign, nothing for marks that stand on a letter or join emoji."""
+    found = clusters(line)
+    return sum(7 / 3 if any(unicodedata.east_asian_width(c) in "WF" for c in cluster) else 1 for cluster in found)
 
 
 def letters(text: str) -> str:
@@ -56,7 +59,7 @@ def check(found: list[Cue]) -> None:
         assert 1 <= len(cue.lines) <= 2
         assert all(width(line) <= 42.001 for line in cue.lines)
         assert all(line == line.strip() != "" for line in cue.lines)
-        assert 0 <= cue.end - cue.start <= 7.001
+        assert 0.039 < cue.end - cue.start <= 7.001
     for before, after in pairwise(found):
         assert before.end <= after.start
 
@@ -94,6 +97,89 @@ def test_a_word_longer_than_a_line_is_cut() -> None:
     found = cues([tokens(segment("x" * 100 + " end", pace=5))])
     check(found)
     assert letters("".join("".join(cue.lines) for cue in found)) == "x" * 100 + "end"
+
+
+SCRIPTS = {
+    "Thai": "ภาษาไทยเขียนติดกันไม่มีช่องว่างระหว่างคำและมีวรรณยุกต์อยู่เหนือพยัญชนะการตัดบรรทัดต้องระวังไม่ให้เครื่องหมายหลุดไปอยู่ต้นบรรทัดใหม่",
+    "Lao": "ພາສາລາວຂຽນຕິດກັນໂດຍບໍ່ມີຊ່ອງຫວ່າງລະຫວ່າງຄຳແລະມີວັນນະຍຸດຢູ່ເທິງພະຍັນຊະນະດັ່ງນັ້ນຕ້ອງລະວັງ",
+    "Khmer": "ភាសាខ្មែរសរសេរជាប់គ្នាដោយគ្មានដកឃ្លារវាងពាក្យនិងមានស្រៈនៅជុំវិញព្យញ្ជនៈដូច្នេះត្រូវប្រុងប្រយ័ត្ន",
+    "Burmese": "မြန်မာစာကိုစကားလုံးများကြားတွင်နေရာမခြားဘဲရေးသည်ထို့ကြောင့်စာကြောင်းဖြတ်ရာတွင်သတိထားရမည်",
+    "Tibetan": "བོད་ཡིག་ནི་ཚེག་གིས་བར་མཚམས་བཅད་ནས་འབྲི་བ་ཡིན་པས་ཡིག་ཕྲེང་གཅོད་སྐབས་གཟབ་དགོས་པ་ཡིན་ནོ",
+    "Hindi without spaces": "हिन्दीमेंशब्दोंकेबीचरिक्तस्थानहोतेहैंपरन्तुयहाँनहींहैंइसलिएपंक्तिकोसावधानीसेकाटनाचाहिए" * 2,
+    "Vietnamese in two forms": unicodedata.normalize("NFD", "Tiếng Việt có rất nhiều dấu trên các chữ cái của nó " * 3),
+    "emoji": "👨‍👩‍👧‍👦🇩🇪👍🏽☀️" * 20,
+    "one word with marks": "e\u0301" * 200,
+    "Hebrew with points": "בְּרֵאשִׁית בָּרָא אֱלֹהִים אֵת הַשָּׁמַיִם וְאֵת הָאָרֶץ " * 3,
+    "Korean as single letters": unicodedata.normalize("NFD", "안녕하세요반갑습니다오늘은날씨가좋습니다" * 4),
+}
+
+
+@pytest.mark.parametrize("said", SCRIPTS)
+@pytest.mark.parametrize("known", [True, False], ids=["with words", "without words"])
+def test_no_line_begins_with_a_mark_of_the_letter_before(said: str, known: bool) -> None:
+    text = SCRIPTS[said].strip()
+    source = segment(text, pace=0.1) if known else Segment(index=0, start=0.0, end=60.0, text=text, words=[])
+    found = cues([tokens(source)])
+    check(found)
+    lines = [line for cue in found for line in cue.lines]
+    assert len(lines) > 1
+    assert "".join(map(letters, lines)) == letters(text)
+    assert clusters("".join(map(letters, lines))) == [cluster for line in lines for cluster in clusters(letters(line))]
+
+
+def test_thai_is_cut_between_words() -> None:
+    said = "วันนี้ เรา จะ ไป ที่ ตลาด เพื่อ ซื้อ ผัก และ ผลไม้ สำหรับ ครอบครัว ของ เรา แล้ว กลับ บ้าน มา ทำ อาหาร เย็น ด้วยกัน"
+    words = said.split()
+    found = cues([tokens(Segment(index=0, start=0.0, end=20.0, text="".join(words), words=[]))])
+    ends = {len("".join(words[:n])) for n in range(1, len(words) + 1)}
+    at, cut = 0, []
+    for line in (line for cue in found for line in cue.lines):
+        at += len(line)
+        cut.append(at)
+    assert len(cut) > 2
+    assert set(cut) <= ends
+
+
+SAID = (
+    "the committee will meet again on thursday morning to settle what is left of the budget and to hear the report of "
+    "the treasurer about the roof which has been leaking since the storm in march and cannot wait for another winter"
+)
+LONG = SAID.split()
+
+
+def timed(*times: tuple[float, float]) -> list[dict[str, object]]:
+    return [{"word": f" {word}", "start": start, "end": end} for word, (start, end) in zip(LONG, times, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("times", "end"),
+    [
+        ([(min(n * 0.4, 8.0), min(n * 0.4 + 0.35, 8.0)) for n in range(len(LONG))], 15.0),  # room behind
+        ([(14.9, 14.9)] * len(LONG), 15.0),  # room before
+        ([(0.0, 0.0)] * len(LONG), 15.0),
+        ([(7.0, 7.0)] * len(LONG), 7.0),  # room before, none behind
+        ([(n * 0.4, n * 0.4) for n in range(len(LONG))], 16.0),  # no word has a length
+        ([(n * 0.2, n * 0.2 + 0.2) for n in range(20)] + [(4.0, 4.0)] * (len(LONG) - 20), 4.0),
+        ([(0.0, 15.0)] * len(LONG), 15.0),  # each word has all the time
+        ([(15.0 - n * 0.4, 15.0 - n * 0.4) for n in range(len(LONG))], 15.0),  # backwards
+    ],
+)
+def test_words_without_length_share_the_room_there_is(times: list[tuple[float, float]], end: float) -> None:
+    source = Segment(index=0, start=0.0, end=end, text=SAID, words=timed(*times))
+    found = cues([tokens(source), tokens(segment(" Next.", end + 5))])
+    check(found)
+    assert all(cue.end - cue.start >= 0.2 for cue in found)
+    for line in as_srt(transcript(source)).splitlines():
+        if " --> " in line:
+            begin, until = line.split(" --> ")
+            assert begin < until
+
+
+def test_a_text_without_any_room_is_shown_all_the_same() -> None:
+    crowded = [Segment(index=n, start=3.0, end=3.0, text=SAID, words=[]) for n in range(3)]
+    found = cues(map(tokens, crowded))
+    check(found)
+    assert letters("".join(line for cue in found for line in cue.lines)) == letters(SAID) * 3
 
 
 @pytest.mark.parametrize("source", [ENGLISH, CHINESE, "混合 mixed 文字 with English，还有“引号”。"])
@@ -183,10 +269,6 @@ def test_a_segment_without_words_spreads_its_text_over_its_time() -> None:
     assert (found[0].start, found[-1].end) == (2.0, 6.0)
     assert [token.text for token in found] == ["one", "two", "three", "four"]
     assert all(a.end == pytest.approx(b.start) for a, b in pairwise(found))
-
-
-def test_texts_are_joined_as_their_script_does_it() -> None:
-    assert join(["One.", "Two.", "", "三。", "四。", "Five"]) == "One. Two. 三。四。 Five"
 
 
 def test_silence_makes_empty_files_that_are_still_valid() -> None:
