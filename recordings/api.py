@@ -370,9 +370,10 @@ async def correct_segment(request: ApiRequest, id: int, index: int, patch: Segme
     no change of somebody else’s is lost."""
     entry = await find(request.auth.user.pk, id, patch.transcription)
     try:
-        return segment_json(await correct(entry, index, patch.text, patch.version))
+        return await asyncio.to_thread(segment_json, await correct(entry, index, patch.text, patch.version))
     except EditConflict as conflict:
-        return Status(409, conflict.body() | {"segment": segment_json(conflict.segment)})
+        theirs = await asyncio.to_thread(segment_json, conflict.segment)
+        return Status(409, conflict.body() | {"segment": theirs})
 
 
 @api.api_operation(["HEAD"], "recordings/{int:id}/audio", include_in_schema=False)

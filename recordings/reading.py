@@ -58,10 +58,12 @@ def _found(text: str, words: list[dict[str, Any]]) -> list[tuple[int, dict[str, 
 
 
 def _line(text: str, begin: int, words: list[tuple[int, dict[str, Any]]]) -> Line:
-    def offset(place: int) -> int:
-        return len(text[: place - begin].encode("utf-16-le")) // 2
-
-    times = [[offset(place), word["start"], word["end"]] for place, word in words]
+    times: list[list[float]] = []
+    at, offset = 0, 0
+    for place, word in words:
+        offset += len(text[at : place - begin].encode("utf-16-le")) // 2
+        at = place - begin
+        times.append([offset, word["start"], word["end"]])
     kept = text.rstrip()
     return Line(words[0][1]["start"], words[-1][1]["end"], kept, spaced=kept != text, words=times)
 

@@ -18,7 +18,7 @@ async def one_recording(owner_id: int, recording_id: int) -> dict[str, Any]:
     entry = await find(owner_id, recording_id)
     text = None
     if entry.shown and entry.shown.status == Transcription.Status.DONE:
-        text = (await transcript_of(entry)).text
+        text = (await transcript_of(entry, words=False)).text
     return _recording(entry, await places(), text)
 
 
@@ -31,10 +31,12 @@ async def listed_recordings(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     ]
 
 
-async def transcript_of(entry: Entry) -> Transcript:
-    """Raises Problem 404 where nothing has been said yet, or nobody listened."""
+async def transcript_of(entry: Entry, *, words: bool = True) -> Transcript:
+    """The text of `entry.shown`, with its segments' words unless nobody needs them: they are most of what a database
+    gives. Raises Problem 404 where there is no text and no transcription that could still bring one."""
     if entry.shown:
-        segments = [segment async for segment in Segment.objects.filter(transcription=entry.shown)]
+        rows = Segment.objects.filter(transcription=entry.shown)
+        segments = [segment async for segment in (rows if words else rows.defer("words"))]
         if segments or entry.shown.status not in {"failed", "canceled"}:
             return Transcript(entry.recording, entry.shown, segments)
     raise Problem(404, "no_transcript", _("This recording has no text. Transcribe it first."))

@@ -1,5 +1,6 @@
 """Correcting a text and going back to an earlier one: whoever does it when, nothing that somebody wrote is lost."""
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -8,7 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from recordings import exports
 from recordings.models import Recording, Segment, Transcription
+from recordings.transcript import Token, tokens
 from tests.recordings.conftest import Site
 from tests.recordings.test_api import code, recording, transcribed
 
@@ -201,3 +204,22 @@ def test_a_restored_recording_can_be_deleted(site: Site, made: Recording) -> Non
     Recording.objects.filter(pk=made.pk).update(shown=first)
     assert site.program().delete(f"/api/recordings/{made.pk}").status_code == 204
     assert not Transcription.objects.exists()
+
+
+def test_the_event_loop_never_lays_two_texts_side_by_side(
+    site: Site, made: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_a_loop = []
+
+    def watched(segment: Segment) -> list[Token]:
+        on_a_loop.append(asyncio._get_running_loop() is not None)
+        return tokens(segment)
+
+    monkeypatch.setattr(exports, "tokens", watched)
+    program = site.program()
+    transcribed(made, "so " * 500)
+    assert correct(program, made, "so " * 400 + "and " * 400, version=0).status_code == 200
+    assert correct(program, made, "so " * 300, version=0).status_code == 409
+    assert program.get(f"/api/recordings/{made.pk}/transcript").status_code == 200
+    assert program.get(f"/api/recordings/{made.pk}/transcript", params={"format": "srt"}).status_code == 200
+    assert on_a_loop == [False] * 4
