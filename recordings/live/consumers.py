@@ -247,8 +247,9 @@ class SpeakerConsumer(Socket):
         self.untold: asyncio.Queue[Message | int] = asyncio.Queue(MOST_UNTOLD)
         self.telling = asyncio.create_task(self._tell_all(start))
         self.audience = Audience()
-        self.counting = asyncio.create_task(self._count_viewers(session.id))
         await session.attach(self)
+        if not self.closed:
+            self.counting = asyncio.create_task(self._count_viewers(session.id))
 
     async def _session(self, start: Start) -> Session | LiveSession:
         user = self.scope["user"]

@@ -82,6 +82,7 @@ class Session:
         self.tentative: Message | None = None
         self._pace = pace
         self._speaker: Speaker | None = None
+        self._greeted = False  # the speaker has been told `ready`: nothing comes before
         self._patience: asyncio.TimerHandle | None = None
         self._incoming: list[bytes] = []
         self._waiting = 0  # bytes of sound that are not on disk
@@ -89,7 +90,8 @@ class Session:
         self._came, self._room, self._kept = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._acked, self._at_once = asyncio.Event(), False
         self._complete = row.ended_at is not None  # no more sound comes
-        self._all_kept = self._paused = self._suspended = self._in_trouble = False
+        self._all_kept = self._paused = self._suspended = False
+        self._trouble = ""  # what the disk has, as a code
         self._captioner: captions.Captioner | None = None
         self._position = 0  # bytes of sound that the captioner has
         self._covered = 0.0  # seconds up to which Whisper has heard it
@@ -190,7 +192,7 @@ class Session:
 
     async def attach(self, speaker: Speaker) -> None:
         """From now on this one speaks: the newest wins, and the one before is told. Raises Refused."""
-        before, self._speaker = self._speaker, speaker
+        before, self._speaker, self._greeted = self._speaker, speaker, False
         self._room.set()  # the one before waits no more
         if before:
             before.refuse("open_elsewhere")
@@ -205,6 +207,9 @@ class Session:
         elif self._speaker is speaker:
             speaker.tell(self.ready())
             speaker.tell(self.status())
+            self._greeted = True
+            if self._trouble:
+                speaker.refuse(self._trouble)
 
     def ready(self) -> Message:
         return {
@@ -294,8 +299,7 @@ class Session:
     async def _acknowledge(self) -> None:
         number = await self._surely(lambda: on_disk(self.journal.sync))
         self._acked.set()
-        if self._speaker:
-            self._speaker.tell({"type": "ack", "seq": number})
+        self._tell_speaker({"type": "ack", "seq": number})
 
     async def _surely(self, work: Callable[[], Awaitable[T]]) -> T:
         """What `work` returns; while the disk is full or away, that is told, and it is tried again."""
@@ -303,13 +307,14 @@ class Session:
             try:
                 result = await work()
             except OSError as error:
-                if not self._in_trouble:
+                if not self._trouble:
                     log.exception("The disk failed live session %s; trying again", self.id)
-                    self._in_trouble = True
-                    self._refuse("disk_full" if error.errno in DISK_FULL else "storage_failed")
+                    self._trouble = "disk_full" if error.errno in DISK_FULL else "storage_failed"
+                    if self._greeted or not self.opened.is_set():  # where it cannot be opened, no `ready` comes
+                        self._refuse(self._trouble)
                 await asyncio.sleep(TRY_AGAIN)
             else:
-                self._in_trouble = False
+                self._trouble = ""
                 return result
 
     # --- captions ------------------------------------------------------------------------------
@@ -407,13 +412,17 @@ class Session:
         self.tentative = None if caption.final else message
         await self._broadcast(message)
 
+    def _tell_speaker(self, message: Message) -> None:
+        """What comes before `ready` need not be told: that says where the sound stands, and the captions follow it."""
+        if self._speaker and self._greeted:
+            self._speaker.tell(message)
+
     def _refuse(self, code: str) -> None:
         if self._speaker:
             self._speaker.refuse(code)
 
     async def _broadcast(self, message: Message) -> None:
-        if self._speaker:
-            self._speaker.tell(message)
+        self._tell_speaker(message)
         await tell_viewers(self.id, message)
 
     # --- how far behind ------------------------------------------------------------------------

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import struct
+import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,9 +23,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from accounts.models import ApiToken
-from recordings.live import audience
+from recordings.live import audience, consumers
+from recordings.live.journal import Journal
+from recordings.live.session import Session
 from recordings.live.sessions import live
-from recordings.live.telling import tell_count, tell_viewers
+from recordings.live.telling import Message, tell_count, tell_viewers
 from recordings.models import Caption, LiveSession, Recording, Transcription
 from recordings.routing import websocket_urlpatterns
 from tests.recordings.conftest import Site
@@ -32,6 +36,8 @@ from tests.recordings.oracle import Oracle, Samples, samples, speech
 from tests.recordings.running import whisper_at
 from tests.transcription.calls import until
 from tests.whisper_stub import WhisperStub
+from transcription import captions
+from transcription.captions import Pace
 
 pytestmark = pytest.mark.usefixtures("own_sessions")
 
@@ -539,3 +545,71 @@ async def test_fifty_viewers_get_every_final_and_cost_whisper_nothing(
         await stopped(speaker)
     assert all(viewer.result() == speaker.finals() for viewer in viewers)
     assert len(whisper.received) < 20
+
+
+# --- Coming back -------------------------------------------------------------------------------
+
+
+class Told:
+    """A speaker's socket, as a session sees it."""
+
+    def __init__(self) -> None:
+        self.kinds: list[str] = []
+
+    def tell(self, message: Message) -> None:
+        self.kinds.append(message["type"])
+
+    def refuse(self, code: str) -> None:
+        self.kinds.append(code)
+
+    def done(self, recording: int | None) -> None:
+        self.kinds.append("done")
+
+
+async def test_ready_comes_first_however_often_one_comes_back_while_sound_is_kept(
+    api: httpx.Client, whisper: WhisperStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sound is on its way to a slow disk, captions are made, and viewers are counted all the time."""
+    monkeypatch.setattr(consumers, "OFTEN", 0.01)
+    sync = Journal.sync
+
+    def slowly(journal: Journal) -> int:
+        time.sleep(0.1)
+        return sync(journal)
+
+    monkeypatch.setattr(Journal, "sync", slowly)
+    sound, first = speech(2), list[str]()
+    async with speaking(api) as speaker:
+        session = (await speaker.start())["session"]
+        first.append(speaker.told[0]["type"])
+        await speaker.say(sound[: 5 * 1600])
+    for come_back in range(1, 9):
+        async with speaking(api) as speaker:
+            ready = await speaker.start(session=session, resume=True)
+            first.append(speaker.told[0]["type"])
+            await speaker.say(sound[: 5 * (come_back + 1) * 1600], first=ready["next_seq"])
+    assert first == ["ready"] * 9
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_no_kind_of_message_comes_before_ready(tmp_path: Path, settings: LazySettings) -> None:
+    settings.LIVE_ROOT = tmp_path
+    owner = await User.objects.acreate(username="mei")
+    session = Session(await LiveSession.objects.acreate(owner=owner), Pace(lambda: 1))
+    told = Told()
+    coming = asyncio.create_task(session.attach(told))
+    await asyncio.sleep(0)
+    final = captions.Caption(0, 0.0, 1.0, "One.", final=True, stable=4, language="en", words=())
+    session._tell_speaker({"type": "ack", "seq": 1})
+    await session._tell(replace(final, final=False))
+    await session._tell(final)
+    await session._broadcast(session.status())
+    assert told.kinds == []
+    await session._open()
+    session._trouble = "disk_full"  # it goes on while one comes back
+    await coming
+    assert told.kinds == ["ready", "status", "disk_full"]
+    session._tell_speaker({"type": "ack", "seq": 1})
+    await session._broadcast(session.status())
+    assert told.kinds[3:] == ["ack", "status"]
+    session.journal.close()
