@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Any, Literal, cast
 
 from django.db import IntegrityError
-from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
@@ -27,10 +26,10 @@ from recordings.editing import EditConflict, correct, restore
 from recordings.events import recording_changed
 from recordings.exports import FORMATS, segment_json
 from recordings.failures import answer, on_failure
-from recordings.jobs import cancel_transcription, delete_recording, queue_transcription
+from recordings.jobs import cancel_transcription, delete_recording, job_counts, queue_transcription
 from recordings.library import find, page
 from recordings.media import audio_response
-from recordings.models import Recording, Transcription
+from recordings.models import Recording
 from recordings.schemas import (
     Conflict,
     Format,
@@ -135,11 +134,7 @@ for handled in (Exception, Http404, HttpError, ValidationError):  # ninja has it
     tags=["stats"],
 )
 async def stats(request: ApiRequest) -> dict[str, Any]:
-    unfinished = Transcription.objects.filter(status__in=Transcription.UNFINISHED)
-    jobs = {"queued": 0, "transcribing": 0}
-    async for status, count in unfinished.values_list("status").annotate(count=Count("pk")).order_by():
-        jobs[status] = count
-    return {**monitor.stats(), "jobs": jobs}
+    return monitor.stats(await job_counts())
 
 
 @api.post(

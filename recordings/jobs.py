@@ -23,6 +23,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.problems import Problem
 from transcription import monitor, service
 from transcription.line import LANES, Lane
+from transcription.snapshot import Jobs
 
 from .events import recording_changed
 from .models import LooseFile, Recording, Transcription, copy_name
@@ -111,6 +112,7 @@ async def _end_work(recording: Recording) -> None:
     await unfinished.aupdate(status=Status.CANCELED, finished_at=timezone.now())
     for pk in ids:
         runner.cancel(pk)
+    runner.wake()  # fewer wait
 
 
 async def delete_recording(recording: Recording) -> None:
@@ -173,6 +175,13 @@ def read_line() -> list[Queued]:
 
 
 in_line = sync_to_async(read_line)
+
+
+async def job_counts() -> Jobs:
+    """How many wait in line, and how many are at work, as the database has it."""
+    unfinished = Transcription.objects.filter(status__in=Transcription.UNFINISHED)
+    counts = unfinished.values_list("status").annotate(count=Count("pk")).order_by()
+    return Jobs(**{status: count async for status, count in counts})
 
 
 @sync_to_async

@@ -10,6 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from transcription import service
+from transcription.snapshot import Jobs
+
+from .arrivals import Arrivals
 from .models import Transcription
 from .patience import patiently
 
@@ -20,7 +24,7 @@ LOOK_AGAIN = 5.0  # seconds, for jobs that another process put in line
 GRACE = 10.0  # seconds that exchanges under way get to end when the process stops
 
 
-RunJob = Callable[[int, Callable[[], bool]], Awaitable[None]]
+RunJob = Callable[[int, Callable[[], bool], Callable[[], None]], Awaitable[None]]
 
 
 class Queued(NamedTuple):
@@ -54,10 +58,12 @@ class Runner:
         """Run until `stop()`, or until canceled. Jobs that an earlier process left running are put back in line first.
 
         in_line: the queued jobs, in the order in which they start.
-        run_job: runs one, given its id and a function that says whether the process is about to stop.
+        run_job: runs one, given its id, a function that says whether the process is about to stop, and one to call as
+            soon as its first call stands at the gate.
         at_once: how many of one owner and lane run.
         """
         self._loop, self._awake, self._stopping = asyncio.get_running_loop(), asyncio.Event(), False
+        self._arrivals = Arrivals(service.announce)
         self._looking = asyncio.create_task(self._look(in_line, run_job, at_once))
         try:
             await asyncio.wait({self._looking})
@@ -113,13 +119,18 @@ class Runner:
             if job.pk not in self._tasks and owners[whose] < at_once and lanes[job.lane] < MOST_JOBS:
                 owners[whose] += 1
                 lanes[job.lane] += 1
-                run = partial(run_job, job.pk, lambda: self._stopping)
+                self._arrivals.started(job.pk)
+                run = partial(run_job, job.pk, lambda: self._stopping, partial(self._arrivals.at_gate, job.pk))
                 self._tasks[job.pk] = asyncio.create_task(patiently(run), name=f"transcription {job.pk}")
                 self._running[job.pk] = whose
                 self._tasks[job.pk].add_done_callback(partial(self._ended, job.pk))
+        waiting = sorted(job.pk for job in jobs if job.pk not in self._tasks)
+        service.note_jobs(Jobs(queued=len(waiting), transcribing=len(self._tasks)))
+        self._arrivals.looked(waiting)
 
     def _ended(self, pk: int, _: asyncio.Task[None]) -> None:
         del self._tasks[pk], self._running[pk]
+        self._arrivals.ended(pk)
         self._awake.set()
 
 

@@ -229,7 +229,8 @@ class JobStats(Schema):
 
 
 class Stats(Schema):
-    """Counts are of calls through the gate since `since`; `jobs` are recordings."""
+    """Counts are of calls through the gate since `since`; `jobs` are recordings. `queued_tasks` is all that waits for
+    Whisper: `queued_calls` + `jobs.queued`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -237,6 +238,7 @@ class Stats(Schema):
     limit: int
     active_tasks: int
     queued_tasks: int
+    queued_calls: int
     max_queue: int
     abandoned: int
     total_tasks: int

@@ -3,10 +3,13 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
+from itertools import count
 from typing import BinaryIO, cast
+from weakref import WeakValueDictionary
 
+from anyio import CapacityLimiter
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import transaction
@@ -20,6 +23,7 @@ from transcription.errors import TranscriptionError, Withdrawn
 from transcription.line import Lane
 from transcription.listening import Listener
 
+from .arrivals import task_id
 from .events import recording_changed
 from .models import Recording, Segment, Transcription, kept_words
 from .patience import DATABASE_AWAY, patiently
@@ -29,6 +33,8 @@ log = logging.getLogger(__name__)
 Status = Transcription.Status
 
 
+_limiters = WeakValueDictionary[tuple[str, str], CapacityLimiter]()  # those of the jobs at work
+
 LOOK_AROUND = 0.5  # seconds: how often who waits for the next stretch asks whether the process is stopping
 
 
@@ -36,13 +42,16 @@ class Stopped(Exception):
     """The job was canceled or deleted: it is nobody's any more."""
 
 
-async def run_transcription(pk: int, stopping: Callable[[], bool] = lambda: False) -> None:
+async def run_transcription(
+    pk: int, stopping: Callable[[], bool] = lambda: False, at_gate: Callable[[], None] | None = None
+) -> None:
     """Run the job to its end: done, or failed with a reason. The same coroutine wherever jobs run.
 
     Safe to call again after a crash: segments that were committed are not sent again. Once the process is `stopping`
     it ends early, with the segments under way; the row then stays as it is, to be taken up again, and so it does when
     the coroutine is canceled. While the database is away, what was transcribed waits for it. Where it is away at the
     start, its error is raised (`DATABASE_AWAY`): the job is then unfinished, and the caller's to try again.
+    `at_gate` is called when its first call stands at the gate; without it, the log tells that the job has arrived.
     """
     claimed = await Transcription.objects.filter(pk=pk, status__in=Transcription.UNFINISHED).aupdate(
         status=Status.TRANSCRIBING, attempts=F("attempts") + 1, started_at=timezone.now()
@@ -53,7 +62,7 @@ async def run_transcription(pk: int, stopping: Callable[[], bool] = lambda: Fals
     await recording_changed(job.recording_id, job.recording.owner_id)
     try:
         with _one_error():
-            await _transcribe(job, stopping)
+            await _transcribe(job, stopping, at_gate)
     except Stopped:
         return
     except TranscriptionError as error:
@@ -68,12 +77,12 @@ async def run_transcription(pk: int, stopping: Callable[[], bool] = lambda: Fals
     await recording_changed(job.recording_id, job.recording.owner_id)
 
 
-async def _transcribe(job: Transcription, stopping: Callable[[], bool]) -> None:
+async def _transcribe(job: Transcription, stopping: Callable[[], bool], at_gate: Callable[[], None] | None) -> None:
     """Send every stretch of speech that has no segment yet, a few at a time."""
     done = {index async for index in job.segments.values_list("index", flat=True)}
     total = 0
     room = asyncio.Semaphore(service.total_limit() + 1)  # bounds memory; one more than fits, so that no permit idles
-    listen = _listener(job, stopping)
+    listen = _listener(job, stopping, at_gate)
     original = job.recording.original
     file = await asyncio.to_thread(original.storage.open, str(original.name))
     async with speech_in(cast(BinaryIO, file), stopping) as (reader, stretches), asyncio.TaskGroup() as tasks:
@@ -88,21 +97,48 @@ async def _transcribe(job: Transcription, stopping: Callable[[], bool]) -> None:
         await patiently(lambda: _finish(job, total, reader))
 
 
-def _listener(job: Transcription, stopping: Callable[[], bool]) -> Listener:
+def _listener(job: Transcription, stopping: Callable[[], bool], at_gate: Callable[[], None] | None) -> Listener:
+    """The first call is the job's own: it was asked for when the job was put in line."""
+    owner = f"user:{job.recording.owner_id}"
+    places = _places(owner, job.lane)
+    numbers = count(1)
+
     async def hear(samples: Samples) -> Transcript:
-        return await service.transcribe_audio(
-            b"".join(wav(samples)),
-            seconds=len(samples) / RATE,
-            lane=cast(Lane, job.lane),
-            owner=f"user:{job.recording.owner_id}",
-            language=job.language,
-            prompt=job.prompt,
-            model=job.model,
-            durable=True,
-            withdrawn=stopping,
-        )
+        audio = b"".join(wav(samples))
+        places.total_tokens = max(1, service.total_limit())
+        await places.acquire_on_behalf_of(place := object())
+        with ExitStack() as held:
+            held.callback(places.release_on_behalf_of, place)
+            number = next(numbers)
+            first = number == 1
+            return await service.transcribe_audio(
+                audio,
+                seconds=len(samples) / RATE,
+                lane=cast(Lane, job.lane),
+                owner=owner,
+                language=job.language,
+                prompt=job.prompt,
+                model=job.model,
+                durable=True,
+                withdrawn=stopping,
+                on_retry=lambda *_: held.close(),  # it may wait for minutes, and the others go on
+                waited=_in_line(job) if first else 0.0,
+                announce=at_gate if first else None,
+                task_id=task_id(job.pk) if first else f"{task_id(job.pk)}_{number}",
+            )
 
     return Listener(hear, any_language=not job.language)
+
+
+def _places(owner: str, lane: str) -> CapacityLimiter:
+    """At the gate, for all jobs of one owner in one lane: as many as the servers take. What is ready beyond that would
+    only stand in line behind the owner's own, and count as waiting while nobody waits for it."""
+    return _limiters.setdefault((owner, lane), CapacityLimiter(1))
+
+
+def _in_line(job: Transcription) -> float:
+    """Seconds since it was put in line; 0 for one that is taken up again, which was let in before."""
+    return max(0.0, (timezone.now() - job.created_at).total_seconds()) if job.attempts == 1 else 0.0
 
 
 async def _segment(job: Transcription, stretch: Stretch, listen: Listener) -> None:

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import anyio
 import httpx
@@ -49,7 +50,7 @@ from .gate import Permit
 from .limit import Outcome
 from .line import Lane
 from .pool import Pool, Server
-from .snapshot import Calls, ServerSnapshot, Snapshot
+from .snapshot import Calls, Jobs, ServerSnapshot, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ KEEPALIVE = 4.0  # seconds; under uvicorn's 5, so that the server is not the one
 SUSPECT, POISON = 2, 5  # times a server broke down over a call, or hung: it may be the call's fault; it is
 SILENCE = wav_header(32_000) + bytes(32_000)  # a second
 RETRY_SHARE, RETRY_FLOOR = 0.2, 10.0  # retries per call, and how many may be saved up
+TOLD_WAIT = 0.1  # seconds; the log line shows tenths
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class Caller:
     deadline, supersede: see `Gate.enter`.
     withdrawn: asked when its turn has come; if so, nothing is sent, and `Withdrawn` raised.
     on_retry: told of the error and of the seconds until the next attempt.
+    waited: seconds from when the call was asked for until it was made, as those of a job that stood in line.
+    announce: called at its arrival at a gate, in place of `WhisperClient.announce`.
     """
 
     lane: Lane
@@ -92,6 +96,8 @@ class Caller:
     supersede: Hashable = None
     withdrawn: Callable[[], bool] | None = None
     on_retry: Callable[[TranscriptionError, float], None] | None = None
+    waited: float = 0.0
+    announce: Callable[[], None] | None = None
     task_id: str = field(default_factory=lambda: f"asr_{secrets.token_hex(4)}")
 
 
@@ -113,6 +119,8 @@ class RetryBudget:
 
 class WhisperClient:
     """Calls the servers of a pool. One instance serves the whole process, whichever event loop calls.
+
+    jobs: what waits and works behind the calls; the runner of jobs sets it, and the log and the snapshot tell it.
 
     request_timeout: seconds an exchange may take before its caller gets `TimedOut`.
     abandoned_grace: further seconds it may hold its permit.
@@ -145,6 +153,8 @@ class WhisperClient:
         self._clock = clock
         self._lock = threading.Lock()
         self._calls = Calls()
+        self._pausing = 0
+        self.jobs = Jobs()
         self._oom_by_server: dict[Server, int] = {}
         self._budget = RetryBudget()
         self._on_trial = threading.Lock()  # see `_trial`
@@ -178,7 +188,8 @@ class WhisperClient:
 
     async def _attempts(self, request: AsrRequest, caller: Caller, use_concurrency_control: bool) -> Transcript:
         attempt = failures = broken = 0
-        first = True
+        first = waiting = True
+        asked = self._clock() - caller.waited
         avoid: Server | None = None
         while True:
             server = await self._choose(caller, avoid)
@@ -189,6 +200,7 @@ class WhisperClient:
                         request,
                         caller,
                         first=first,
+                        waited=self._clock() - asked if waiting else 0.0,
                         use_concurrency_control=use_concurrency_control,
                     )
             except Evicted:
@@ -209,6 +221,7 @@ class WhisperClient:
                 broken += caller.durable and isinstance(error, BrokenOff | TimedOut)
                 if broken >= POISON:
                     raise Poison(f"The server broke down or fell silent {broken} times over this: {error}") from error
+                waiting = waiting and isinstance(error, SilenceLost)  # else a permit was given
                 attempts = min(2, self._max_attempts) if isinstance(error, TimedOut) else self._max_attempts
                 reason, avoid = error, server
                 delay = self._backoff(failures) if error.retry_after is None else error.retry_after
@@ -222,7 +235,7 @@ class WhisperClient:
             log.info("[ASR并发] 等待重试 task_id=%s delay=%.1fs reason=%r", caller.task_id, delay, str(reason))
             if caller.on_retry:
                 caller.on_retry(reason, delay)
-            await asyncio.sleep(delay)
+            await self._pause(delay)
 
     @asynccontextmanager
     async def _trial(
@@ -234,8 +247,8 @@ class WhisperClient:
         if not suspect:
             yield
             return
-        while not self._on_trial.acquire(blocking=False):  # noqa: ASYNC110 there are several loops
-            await asyncio.sleep(1)
+        while not self._on_trial.acquire(blocking=False):
+            await self._pause(1.0)
         try:
             if not server.breaker.steady:
                 silence = AsrRequest(SILENCE, 1.0, model=request.model)
@@ -256,8 +269,20 @@ class WhisperClient:
             wait = self.pool.retry_in()
             if not caller.durable:
                 raise Unreachable("No Whisper server can be reached.", retry_after=max(1.0, wait))
-            await asyncio.sleep(max(0.2, wait))
+            await self._pause(max(0.2, wait))
         return server
+
+    async def _pause(self, seconds: float) -> None:
+        """The call waits, and stands at no gate."""
+        self._note_pause(1)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._note_pause(-1)
+
+    def _note_pause(self, step: int) -> None:
+        with self._lock:
+            self._pausing += step
 
     def _backoff(self, failures: int) -> float:
         """Exponential with full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/"""
@@ -272,17 +297,24 @@ class WhisperClient:
         caller: Caller,
         *,
         first: bool = True,
+        waited: float = 0.0,
         use_concurrency_control: bool = True,
     ) -> Transcript:
-        """One exchange with the server under a permit of its gate. The only place that asks for a permit."""
+        """One exchange with the server under a permit of its gate. The only place that asks for a permit.
+
+        first: the call arrives, which is announced.
+        waited: seconds that it has waited before.
+        """
         if not use_concurrency_control:
             return await self._bypass(server, request, caller)
         gate = server.gate
         probe = server.breaker.start()
         try:
-            permit = gate.enter(caller.lane, caller.owner, deadline=caller.deadline, supersede=caller.supersede)
+            permit = gate.enter(
+                caller.lane, caller.owner, deadline=caller.deadline, supersede=caller.supersede, waited=waited
+            )
             if first:
-                log.info("[ASR并发] 开始转录 task_id=%s %s", caller.task_id, gate.counts())
+                (caller.announce or partial(self.announce, caller.task_id))()
             await permit.admitted()
             if caller.withdrawn and caller.withdrawn():
                 permit.release("error")  # which says nothing of the server
@@ -290,8 +322,8 @@ class WhisperClient:
         except BaseException:
             server.finish(probe, None)
             raise
-        if permit.waited:
-            log.info("[ASR并发] 获得许可 task_id=%s waited=%.1fs %s", caller.task_id, permit.waited, gate.counts())
+        if permit.turn or permit.waited >= TOLD_WAIT:
+            log.info("[ASR并发] 获得许可 task_id=%s waited=%.1fs %s", caller.task_id, permit.waited, self._counts())
         exchange = asyncio.create_task(self._exchange(server, request, permit), name=caller.task_id)
         self._exchanges.add(exchange)
         exchange.add_done_callback(lambda task: self._settle(task, server, request, permit, probe))
@@ -419,6 +451,19 @@ class WhisperClient:
             counts = {name: getattr(self._calls, name) + number for name, number in more.items()}
             self._calls = replace(self._calls, **counts, last_oom_at=last_oom_at or self._calls.last_oom_at)
 
+    def announce(self, task_id: str, jobs: int | None = None) -> None:
+        """Write to the log that a call, or a job, has arrived.
+
+        jobs: how many wait in line, where not all of `jobs.queued` came before this one.
+        """
+        log.info("[ASR并发] 开始转录 task_id=%s %s", task_id, self._counts(jobs))
+
+    def _counts(self, jobs: int | None = None) -> str:
+        """The load of all servers in the words of the log lines, e.g. `active=1/1 queued=3`: calls and jobs wait."""
+        active, limit, queued = map(sum, zip(*(server.gate.load() for server in self.pool.servers), strict=True))
+        queued += self._pausing + (self.jobs.queued if jobs is None else jobs)
+        return f"active={active}/{limit} queued={queued}"
+
     def snapshot(self) -> Snapshot:
         """Every server and every count, of one moment."""
         now = self._clock()
@@ -435,6 +480,8 @@ class WhisperClient:
                 )
                 for server in self.pool.servers
             ),
+            self._pausing,
+            self.jobs,
         )
 
 

@@ -63,7 +63,7 @@ class Permit:
     owner: Hashable
     key: Hashable
     deadline: float | None
-    entered_at: float
+    asked_at: float
     state: Literal["waiting", "sent away", "active", "abandoned", "released"] = "waiting"
     admitted_at: float = math.nan
     in_flight: int = 0  # permits out when it was admitted, itself too
@@ -72,7 +72,7 @@ class Permit:
 
     @property
     def waited(self) -> float:
-        return self.admitted_at - self.entered_at
+        return self.admitted_at - self.asked_at
 
     async def admitted(self) -> "Permit":
         """Itself, as soon as it is its turn.
@@ -142,11 +142,18 @@ class Gate:
     # --- the way in ----------------------------------------------------------------------------
 
     def enter(
-        self, lane: Lane, owner: Hashable, *, deadline: float | None = None, supersede: Hashable = None
+        self,
+        lane: Lane,
+        owner: Hashable,
+        *,
+        deadline: float | None = None,
+        supersede: Hashable = None,
+        waited: float = 0.0,
     ) -> Permit:
         """Take a place in line; await the waiter's `admitted()` next.
 
         deadline: clock time past which the waiter is dropped.
+        waited: seconds that the call has waited elsewhere before; they count as waited, and change nothing of its turn.
         supersede: where this owner has a waiter of the same key in this lane, take over its place.
         Raises `QueueFull`, `NestedPermit`, `DeadlineExceeded`, and `ValueError` for a lane that does not exist.
         """
@@ -159,7 +166,7 @@ class Gate:
             now = self._clock()
             if deadline is not None and deadline <= now:
                 raise DeadlineExceeded("The call came past its deadline.")
-            permit = Permit(self, lane, owner, supersede, deadline, now)
+            permit = Permit(self, lane, owner, supersede, deadline, now - waited)
             if not self._line.length and self._has_room(now):
                 self._admit(permit, now)
             else:
@@ -212,7 +219,7 @@ class Gate:
         permit.in_flight = len(self._out)
         if permit.in_flight > self._peak:
             self._peak = permit.in_flight
-        self._waits.append(now - permit.entered_at)
+        self._waits.append(permit.waited)
 
     def _send_away(self, waiter: Permit, error: GateError) -> None:
         waiter.state = "sent away"
@@ -314,10 +321,10 @@ class Gate:
             cool_down = max(0.0, self._limit.hold_until - now)
             return cool_down + (self._line.length + 1) * self.mean_service / self._limit.limit
 
-    def counts(self) -> str:
-        """The load in the words of the log lines, e.g. `active=1/1 queued=3`."""
+    def load(self) -> tuple[int, int, int]:
+        """Calls that are active, how many may be, and calls that wait here."""
         with self._lock:
-            return f"active={self._active().total()}/{self._limit.limit} queued={self._line.length}"
+            return self._active().total(), self._limit.limit, self._line.length
 
     def _active(self) -> Counter[Lane]:
         return Counter(permit.lane for permit in list(self._out) if permit.state == "active")

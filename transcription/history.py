@@ -24,7 +24,8 @@ class Row(NamedTuple):
     at: float
     limit: int
     active: int
-    queued: int
+    queued: int  # all that waits for Whisper
+    queued_calls: int  # of that, calls; the others are jobs
 
 
 class History:
@@ -37,7 +38,8 @@ class History:
             now // ROW * ROW,
             sum(gate.limit for gate in gates),
             sum(gate.active + gate.abandoned for gate in gates),
-            sum(gate.queued for gate in gates),
+            snapshot.queued_calls + snapshot.jobs.queued,
+            snapshot.queued_calls,
         )
         if self._rows and self._rows[-1].at == row.at:
             row = _most([self._rows.pop(), row])

@@ -36,6 +36,11 @@ def _counts(snapshot: Snapshot) -> Iterator[Metric]:
     yield CounterMetricFamily("asr_calls", "Calls that began", calls.total)
     yield CounterMetricFamily("asr_retries", "Attempts after the first", calls.retries)
     yield CounterMetricFamily("asr_bypassed_calls", "Calls that skipped the gate", calls.bypassed)
+    waiting = GaugeMetricFamily("asr_waiting", "All that waits for Whisper: calls, and jobs in line", labels=["part"])
+    waiting.add_metric(["calls"], snapshot.queued_calls)
+    waiting.add_metric(["jobs"], snapshot.jobs.queued)
+    yield waiting
+    yield GaugeMetricFamily("asr_jobs_transcribing", "Jobs at work", snapshot.jobs.transcribing)
 
 
 def _servers(snapshot: Snapshot) -> Iterator[Metric]:
@@ -57,7 +62,7 @@ def _servers(snapshot: Snapshot) -> Iterator[Metric]:
 
 def _lanes(gates: Iterable[GateSnapshot]) -> Iterator[Metric]:
     active = GaugeMetricFamily("asr_active", "Exchanges in flight", labels=["server", "lane"])
-    queued = GaugeMetricFamily("asr_queued", "Calls that wait for a permit", labels=["server", "lane"])
+    queued = GaugeMetricFamily("asr_queued", "Calls that wait at a gate", labels=["server", "lane"])
     for gate in gates:
         for lane, count in gate.lanes.items():
             active.add_metric([gate.name, lane], count.active)

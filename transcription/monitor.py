@@ -1,21 +1,27 @@
-"""What the gate's snapshot says, in the shape of the stats that the API, the admin page and programs read."""
+"""What the snapshot says, in the shape of the stats that the API, the admin page and programs read."""
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
 from . import service
 from .line import LANES
+from .snapshot import Jobs
 
 STARTED = datetime.now(UTC)
 RATE_NEEDS = 3  # exchanges, before a rate is worth showing
 
 
-def stats() -> dict[str, Any]:
-    """The Stats object of the API, less the recordings' own `jobs`: counts of calls; times in seconds."""
+def stats(jobs: Jobs | None = None) -> dict[str, Any]:
+    """The Stats object of the API: counts of calls, and of jobs where it says so; times in seconds.
+
+    jobs: as they are now, where that is known better than to the runner, which looks every few seconds.
+    """
     snapshot = service.snapshot()
+    jobs = jobs or snapshot.jobs
     calls, gates = snapshot.calls, [server.gate for server in snapshot.servers]
     judged = calls.completed + calls.failed
     active: Counter[str] = Counter()
@@ -28,7 +34,8 @@ def stats() -> dict[str, Any]:
         "max_concurrent": None if None in ceilings else sum(ceiling or 0 for ceiling in ceilings),
         "limit": sum(gate.limit for gate in gates),
         "active_tasks": sum(gate.active for gate in gates),
-        "queued_tasks": sum(gate.queued for gate in gates),
+        "queued_tasks": snapshot.queued_calls + jobs.queued,
+        "queued_calls": snapshot.queued_calls,
         "max_queue": sum(gate.max_queue for gate in gates),
         "abandoned": sum(gate.abandoned for gate in gates),
         "peak": sum(gate.peak for gate in gates),
@@ -59,6 +66,7 @@ def stats() -> dict[str, Any]:
             }
             for server in snapshot.servers
         ],
+        "jobs": asdict(jobs),
         "since": STARTED.isoformat(),
     }
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import cache
 
 from django.conf import settings
@@ -17,7 +18,7 @@ from .limit import AdaptiveLimit, FixedLimit, Limit
 from .line import Lane
 from .pool import Breaker, Pool, Server, endpoint
 from .sentence import _
-from .snapshot import Snapshot
+from .snapshot import Jobs, Snapshot
 
 
 async def transcribe_audio(
@@ -36,16 +37,21 @@ async def transcribe_audio(
     supersede: Hashable = None,
     withdrawn: Callable[[], bool] | None = None,
     on_retry: Callable[[TranscriptionError, float], None] | None = None,
+    waited: float = 0.0,
+    announce: Callable[[], None] | None = None,
+    task_id: str = "",
     use_concurrency_control: bool = True,
 ) -> Transcript:
     """The transcript of a 16 kHz mono WAV file of `seconds`, without what Whisper invented.
 
     translate: the text is English, whatever was spoken.
-    Waits for its turn at the gate: see `Caller` for what lane, owner, durable, deadline, supersede and withdrawn mean.
+    Waits for its turn at the gate: see `Caller` for what lane, owner and the others from durable to task_id mean.
     The times in the transcript are seconds from the start of the audio. Raises `errors.TranscriptionError`.
     """
     request = AsrRequest(audio, seconds, language, prompt, model, temperature, translate)
-    caller = Caller(lane, owner, durable, deadline, supersede, withdrawn, on_retry)
+    caller = Caller(lane, owner, durable, deadline, supersede, withdrawn, on_retry, waited, announce)
+    if task_id:
+        caller = replace(caller, task_id=task_id)
     return without_inventions(
         await client().call_remote_asr_api(request, caller, use_concurrency_control=use_concurrency_control)
     )
@@ -94,6 +100,16 @@ def engine() -> EmbeddedEngine | None:
 
 def snapshot() -> Snapshot:
     return client().snapshot()
+
+
+def note_jobs(jobs: Jobs) -> None:
+    """What waits and works behind the calls, from now on: the runner of jobs tells it."""
+    client().jobs = jobs
+
+
+def announce(task_id: str, jobs: int) -> None:
+    """Write to the log that a job has arrived. jobs: how many wait in line, itself included if it does."""
+    client().announce(task_id, jobs)
 
 
 def set_limit(name: str, highest: int | None) -> None:

@@ -56,6 +56,14 @@ class ServerSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Jobs:
+    """Recordings, as the runner of jobs last told. `queued`: in line, none of their calls is made yet."""
+
+    queued: int = 0
+    transcribing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Calls:
     """Calls counted since the start. A call with three attempts is one, with two retries.
 
@@ -76,7 +84,17 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All servers and all calls."""
+    """All servers, all calls, and the jobs behind them.
+
+    `pausing`: calls that stand at no gate now, because no server is open or because they failed and are tried again.
+    """
 
     calls: Calls
     servers: tuple[ServerSnapshot, ...]
+    pausing: int = 0
+    jobs: Jobs = Jobs()
+
+    @property
+    def queued_calls(self) -> int:
+        """Calls that wait: at a gate, or for their next try."""
+        return self.pausing + sum(server.gate.queued for server in self.servers)

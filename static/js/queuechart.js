@@ -1,4 +1,4 @@
-// The monitor's chart: limit, busy slots and waiting calls over time, asked for again every few seconds; and as tables.
+// The monitor's chart: limit, busy slots and what waits over time, asked for again every few seconds; and as tables.
 import uPlot from "../vendor/uplot/dist/uPlot.esm.js";
 
 const EVERY = 5_000; // ms
@@ -9,7 +9,7 @@ const holder = section.querySelector(".plot");
 const rowsBody = section.querySelector(".rows"), changesBody = section.querySelector(".changes");
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const language = document.documentElement.lang;
-let plot = null, data = [[], [], [], []];
+let plot = null, data = [[], [], [], [], []];
 
 const minutes = () => section.querySelector("[name=minutes]:checked").value;
 const moment = (seconds) => new Date(seconds * 1000).toLocaleTimeString(language);
@@ -32,6 +32,7 @@ function draw() {
       { label: section.dataset.limit, value: number, stroke: color("--chart-limit"), width: 2, dash: [6, 4], paths: stepped },
       { label: section.dataset.active, value: number, stroke: color("--chart-active"), width: 2, paths: stepped },
       { label: section.dataset.queued, value: number, stroke: color("--chart-queued"), fill: color("--chart-area"), width: 1 },
+      { label: section.dataset.calls, value: number, stroke: color("--chart-queued"), dash: [2, 3], width: 1 },
     ],
   }, data, holder);
 }
@@ -48,7 +49,7 @@ async function look() {
   const answer = await fetch(`${section.dataset.history}?minutes=${minutes()}`, { redirect: "error" }).catch(() => null);
   if (!answer?.ok) return; // the page says already that nothing comes any more
   const { rows, changes } = await answer.json();
-  data = [0, 1, 2, 3].map((column) => rows.map((row) => row[column]));
+  data = [0, 1, 2, 3, 4].map((column) => rows.map((row) => row[column]));
   if (plot) plot.setData(data);
   else draw();
   fill(rowsBody, rows.toReversed().map(([at, ...numbers]) => [moment(at), ...numbers]));

@@ -3,7 +3,9 @@
 import html
 import json
 import re
+from functools import reduce
 
+import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.test import Client
@@ -14,6 +16,7 @@ from recordings.models import LiveSession
 from tests.pages.conftest import Server
 from tests.pages.library import Status, make_recording, make_transcription
 from transcription import monitor, service
+from transcription.snapshot import Jobs
 
 
 def test_the_monitor_is_for_staff(mei: User, jonas: User, client: Client) -> None:
@@ -30,21 +33,26 @@ def test_every_number_is_the_one_that_the_stats_give(mei: User, client: Client) 
     client.force_login(mei)
     page = client.get("/admin/asr/monitor/").content.decode()
     stats = client.get("/api/recordings/stats/asr-concurrency").json() | {"peak": monitor.stats()["peak"]}
-    shown = dict(re.findall(r'data-field="(\w+)">([^<]*)<', page.split("<h2>")[0] + page.split("<h2>")[-1]))
+    shown = dict(re.findall(r'data-field="([\w.]+)">([^<]*)<', page.split("<h2>")[0] + page.split("<h2>")[-1]))
     shown.pop("since")  # the same moment, written with more digits
     for field, text in shown.items():
-        expected = "–" if stats[field] is None else str(stats[field])
+        value = reduce(lambda part, name: part[name], field.split("."), stats)
+        expected = "–" if value is None else str(value)
         assert text == expected, field
 
 
-def test_it_says_that_it_counts_calls_where_the_library_counts_recordings(mei: User, client: Client) -> None:
+def test_calls_and_recordings_that_wait_are_told_together_and_apart(
+    mei: User, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client.force_login(mei)
     make_transcription(make_recording(mei, "Standup"), Status.QUEUED)
     assert "1 waiting" in client.get("/rail").content.decode()
-    assert (
-        '<dt>Calls waiting</dt><dd><span data-field="queued_tasks">0<'
-        in client.get("/admin/asr/monitor/").content.decode()
-    )
+    monkeypatch.setattr(service.client(), "jobs", Jobs(queued=3))  # as the runner tells it
+    monkeypatch.setattr(service.client(), "_pausing", 2)
+    page = client.get("/admin/asr/monitor/").content.decode()
+    assert '<dt>Waiting</dt><dd data-field="queued_tasks">5<' in page
+    assert '<dt>Calls waiting</dt><dd><span data-field="queued_calls">2<' in page
+    assert '<dt>Recordings in line</dt><dd data-field="jobs.queued">3<' in page
 
 
 async def test_it_follows_and_tells_when_no_data_comes(page: Page) -> None:
@@ -103,7 +111,7 @@ async def test_states_and_lanes_are_told_in_the_readers_language(page: Page, ser
 
 async def test_the_load_is_drawn_and_told_as_a_table_with_the_reasons_for_each_limit(page: Page) -> None:
     lately = {
-        "rows": [[1_700_000_000.0 + 5 * number, 4 - number // 2, number, 2 * number] for number in range(4)],
+        "rows": [[1_700_000_000.0 + 5 * number, 4 - number // 2, number, 2 * number, 1] for number in range(4)],
         "changes": [[1_700_000_010.0, "gpu:8000", 3, "out of memory <b>once</b>"]],
     }
     await page.route("**/admin/asr/monitor/history?*", lambda route: route.fulfill(json=lately))
@@ -116,10 +124,10 @@ async def test_the_load_is_drawn_and_told_as_a_table_with_the_reasons_for_each_l
     await chart.get_by_text("The same as a table").click()
     numbers = await chart.locator(".rows tr").all_inner_texts()
     assert [line.split("\t")[1:] for line in numbers] == [
-        ["3", "3", "6"],
-        ["3", "2", "4"],
-        ["4", "1", "2"],
-        ["4", "0", "0"],
+        ["3", "3", "6", "1"],
+        ["3", "2", "4", "1"],
+        ["4", "1", "2", "1"],
+        ["4", "0", "0", "1"],
     ]
     async with page.expect_request("**/history?minutes=1440"):
         await chart.get_by_label("day").check()

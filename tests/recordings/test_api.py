@@ -335,7 +335,7 @@ def test_errors_of_the_framework_have_the_same_form(site: Site) -> None:
 
 
 def test_what_nobody_thought_of_is_a_500_that_tells_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> None:
+    def broken(_: object) -> None:
         raise RuntimeError("the secret is 42")
 
     monkeypatch.setattr("transcription.monitor.stats", broken)

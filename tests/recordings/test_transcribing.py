@@ -12,7 +12,7 @@ from bench.segments import sound
 from recordings.jobs import cancel_transcription, delete_recording, places, queue_transcription
 from recordings.models import Recording, Segment, Transcription
 from recordings.runner import LOOK_AGAIN
-from recordings.transcribing import run_transcription
+from recordings.transcribing import _limiters, run_transcription
 from tests.recordings.openai_clients import heard
 from tests.recordings.running import CLIPS, jobs_running, recording, someone, whisper_at
 from tests.speech import audioeval, librivox
@@ -223,7 +223,7 @@ async def test_a_process_that_stops_lets_the_segment_under_way_end_and_leaves_th
         async with jobs_running():
             job = await queue_transcription(await recording(await someone()))
             await until(lambda: stub.computing == 1)
-            await until(lambda: service.snapshot().servers[0].gate.queued == 1)
+            await until(lambda: any(places.statistics().tasks_waiting for places in _limiters.values()))
             begun = len(stub.received)
         await job.arefresh_from_db()
         assert job.status == "transcribing"

@@ -71,9 +71,10 @@ def asked(server: httpx.Client) -> dict[str, Any]:
 def lines(stats: dict[str, Any]) -> Iterator[str]:
     """As on the monitor's page, for people who read from top to bottom."""
     success = "none judged yet" if stats["success_rate"] is None else f"{stats['success_rate']} % success"
-    calls = f"{stats['active_tasks']} of {stats['limit']} at once · {stats['queued_tasks']} wait"
+    jobs, calls = stats["jobs"], f"{stats['active_tasks']} of {stats['limit']} at once · {stats['queued_calls']} wait"
+    yield f"waiting   {stats['queued_tasks']}: {stats['queued_calls']} calls · {jobs['queued']} recordings"
     yield f"calls     {calls}, of at most {stats['max_queue']} · {stats['abandoned']} abandoned"
-    yield f"jobs      {stats['jobs']['transcribing']} transcribing · {stats['jobs']['queued']} in line"
+    yield f"jobs      {jobs['transcribing']} transcribing · {jobs['queued']} in line"
     ended = ("completed", "failed", "canceled", "rejected")
     yield "ended     " + " · ".join([*(f"{stats[f'{how}_tasks']} {how}" for how in ended), success])
     yield f"trouble   {stats['retries']} retries · {stats['oom_errors']} times out of memory"
