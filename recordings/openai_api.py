@@ -21,7 +21,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict, Stre
 from django.http.response import HttpResponseBase
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from accounts.auth import ApiRequest, Scope, bearer_secret, identify, read_form
 from accounts.problems import Problem, not_signed_in
@@ -29,7 +29,7 @@ from recordings.exports import Transcript, as_srt, as_vtt
 from recordings.failures import fault, problem_of
 from recordings.messages import error_words
 from recordings.models import Recording, Segment, Transcription
-from recordings.text import LANGUAGES, Language, one_line
+from recordings.text import Language, one_line
 from recordings.transcribing import as_segment, moment, speech_in
 from recordings.uploads import ReceivedFile
 from transcription import answer, service
@@ -46,6 +46,7 @@ from transcription.errors import (
     UnknownModel,
     Unreachable,
 )
+from transcription.languages import LANGUAGES
 from transcription.writing import gap, tail
 
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
@@ -64,8 +65,7 @@ class Options(BaseModel):
     """What a caller may ask for besides; other fields of OpenAI's are for other models, and ignored."""
 
     model: Annotated[str, AfterValidator(_default_model), Field(max_length=128, pattern=r"^[\w.:/@+-]*$")] = ""
-    # zh-CN, as browsers say it, is Whisper's zh
-    language: Annotated[Language, BeforeValidator(lambda code: code.partition("-")[0])] = ""
+    language: Language = ""
     prompt: Annotated[str, AfterValidator(lambda text: tail(one_line(text), PROMPT))] = ""
     temperature: Annotated[float, Field(ge=0, le=1)] = 0.0
     response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
@@ -237,7 +237,8 @@ class Hearing:
     def _verbose(self) -> dict[str, Any]:
         result: dict[str, Any] = {
             "task": "translate" if self._translate else "transcribe",
-            "language": LANGUAGES.get(self.language, self.language),  # OpenAI's own answers have names, not codes
+            # OpenAI's own answers have names, not codes.
+            "language": LANGUAGES[self.language].whisper if self.language else "",
             "duration": self.duration,
             "text": self.text,
             "usage": self.usage,

@@ -69,8 +69,8 @@ def _line(text: str, begin: int, words: list[tuple[int, dict[str, Any]]]) -> Lin
 
 
 def text_language(text: str, spoken: str) -> str:
-    """The `lang` of a stretch of text, so that Chinese gets its own glyphs and line breaks even in an
-    English recording. `spoken`: the recording's language, the best guess for everything else."""
+    """The `lang` attribute for a stretch of text. Chinese gets its own glyphs and line breaks in an English recording,
+    too. `spoken`: Whisper's code of the recording's language, the best guess for all other text."""
     if HAN.search(text) and not spoken.startswith(CJK_LANGUAGES):
         return "zh-Hans"
-    return "zh-Hans" if spoken == "zh" else spoken
+    return {"zh": "zh-Hans", "jw": "jv"}.get(spoken, spoken)  # jw is Whisper's alone: BCP 47 has jv

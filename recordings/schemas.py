@@ -124,7 +124,9 @@ class SocketTicketOut(Schema):
 
 class UploadOptions(BaseModel):
     title: Title = Field("", description="The file’s name if empty.")
-    language: Language = Field("", description="A code Whisper knows, such as “zh”; empty or “auto”: find out.")
+    language: Language = Field(
+        "", description="In any form: “zh”, “zh-CN”, “Chinese”, “中文”; empty or “auto”: find out."
+    )
     prompt: Prompt = Field("", description="Names and terms to expect.")
     transcribe: bool = Field(True, description="Put it in line at once.")
 

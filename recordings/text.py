@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Annotated
 
 from django.utils.translation import gettext as _
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator
 
+from transcription import languages
 from transcription.writing import head
 
 # Cc: control characters; Cs: halves of surrogate pairs; Zl, Zp: line breaks that only Unicode knows.
@@ -40,30 +41,10 @@ def download_name(title: str, suffix: str) -> str:
     return (head(name, 100) or "recording") + suffix
 
 
-# The languages Whisper was trained on, its own codes and names (openai/whisper, tokenizer.py: LANGUAGES).
-_NAMED = (
-    "af afrikaans, am amharic, ar arabic, as assamese, az azerbaijani, ba bashkir, be belarusian, bg bulgarian, "
-    "bn bengali, bo tibetan, br breton, bs bosnian, ca catalan, cs czech, cy welsh, da danish, de german, "
-    "el greek, en english, es spanish, et estonian, eu basque, fa persian, fi finnish, fo faroese, fr french, "
-    "gl galician, gu gujarati, ha hausa, haw hawaiian, he hebrew, hi hindi, hr croatian, ht haitian creole, "
-    "hu hungarian, hy armenian, id indonesian, is icelandic, it italian, ja japanese, jw javanese, ka georgian, "
-    "kk kazakh, km khmer, kn kannada, ko korean, la latin, lb luxembourgish, ln lingala, lo lao, lt lithuanian, "
-    "lv latvian, mg malagasy, mi maori, mk macedonian, ml malayalam, mn mongolian, mr marathi, ms malay, "
-    "mt maltese, my myanmar, ne nepali, nl dutch, nn nynorsk, no norwegian, oc occitan, pa punjabi, pl polish, "
-    "ps pashto, pt portuguese, ro romanian, ru russian, sa sanskrit, sd sindhi, si sinhala, sk slovak, "
-    "sl slovenian, sn shona, so somali, sq albanian, sr serbian, su sundanese, sv swedish, sw swahili, ta tamil, "
-    "te telugu, tg tajik, th thai, tk turkmen, tl tagalog, tr turkish, tt tatar, uk ukrainian, ur urdu, uz uzbek, "
-    "vi vietnamese, yi yiddish, yo yoruba, yue cantonese, zh chinese"
-)
-LANGUAGES = {code: name for code, _space, name in (language.partition(" ") for language in _NAMED.split(", "))}
-
-
 def language_code(text: str) -> str:
-    """A language Whisper knows; empty or “auto” means that it shall find out by itself."""
-    code = text.strip().lower()
-    if code in {"", "auto"}:
-        return ""
-    if code not in LANGUAGES:
+    """Whisper's code for a language in any form; "" for “auto” and the like: Whisper finds the language out."""
+    code = languages.code(text)
+    if code is None:
         raise ValueError(_("Whisper does not know this language. Use a code such as “en” or “zh”."))
     return code
 
@@ -84,4 +65,4 @@ Title = Annotated[str, AfterValidator(_checked(one_line, 255))]
 Prompt = Annotated[str, AfterValidator(_checked(one_line, 2_000))]
 # Nobody says more in the 30 s of a segment; people who paste a chapter have the wrong field.
 Correction = Annotated[str, AfterValidator(_checked(lines, 10_000))]
-Language = Annotated[str, AfterValidator(language_code), StringConstraints(max_length=16)]
+Language = Annotated[str, AfterValidator(language_code)]

@@ -27,8 +27,7 @@ from recordings.messages import Place, about, error_words, place_words, took
 from recordings.models import Recording, Segment, Transcription
 from recordings.reading import Line, lines, text_language
 from recordings.schemas import TranscribeIn
-from recordings.templatetags.reading import language_name
-from recordings.text import LANGUAGES
+from recordings.templatetags.reading import language_names
 from recordings.transcript import shown_text
 from transcription import monitor
 from transcription.writing import tail
@@ -273,7 +272,7 @@ def text_context(request: Request, pk: int) -> dict[str, object]:
 @require_safe
 @login_required
 def recording(request: Request, pk: int) -> HttpResponse:
-    context = text_context(request, pk) | {"speeds": SPEEDS, "whisper_languages": sorted(LANGUAGES, key=language_name)}
+    context = text_context(request, pk) | {"speeds": SPEEDS, "spoken_languages": language_names()}
     return render(request, "recordings/recording.html", context)
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from . import languages
 from .errors import (
     AnswerError,
     BrokenOff,
@@ -204,14 +205,5 @@ def _finite(value: Any) -> float:
 
 
 def _language(value: Any) -> str | None:
-    """A code. OpenAI's own service answers with English names (`english`); a few are common enough to know."""
-    if not value:
-        return None
-    return _LANGUAGE_CODES.get(_string(value).lower(), _string(value).lower())
-
-
-_LANGUAGE_CODES = {
-    "english": "en", "chinese": "zh", "spanish": "es", "french": "fr", "german": "de", "japanese": "ja",
-    "korean": "ko", "portuguese": "pt", "russian": "ru", "italian": "it", "hindi": "hi", "polish": "pl",
-    "arabic": "ar", "dutch": "nl", "turkish": "tr", "vietnamese": "vi", "indonesian": "id", "cantonese": "yue",
-}  # fmt: skip
+    """Whisper's code, in whatever form the server says the language; None for what names none of Whisper's."""
+    return languages.code(_string(value)) or None if value else None

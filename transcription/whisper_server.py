@@ -38,6 +38,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from transcription import languages
 from transcription.audio.media import Media, decoded, opened
 from transcription.errors import BadAudio
 
@@ -167,9 +168,10 @@ class WhisperServer:
         if (model := field("model")) not in ("", self.name, "whisper-1"):
             message = f"There is no model {model!r} here; this server has {self.name!r}."
             raise RequestError(404, message, param="model", code="model_not_found")
-        language = field("language").lower().partition("-")[0]
-        if language and language not in self.model.supported_languages:
-            raise RequestError(400, f"The model {self.name!r} knows no language {language!r}.", param="language")
+        language = languages.code(field("language"))
+        if language is None or (language and language not in self.model.supported_languages):
+            message = f"The model {self.name!r} knows no language {field('language')!r}."
+            raise RequestError(400, message, param="language")
         response_format = field("response_format") or "json"
         if response_format not in FORMATS:
             message = f"There is no format {response_format!r}; there are {', '.join(FORMATS)}."

@@ -38,6 +38,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from accounts.auth import Scope
 from accounts.sockets import NOT_SIGNED_IN, Rightful
+from recordings.failures import fault
 from recordings.live.audience import OFTEN, Audience, viewers
 from recordings.live.journal import SAMPLE
 from recordings.live.refusals import REFUSALS, Refused, refusal
@@ -94,7 +95,7 @@ class Socket(Rightful, AsyncWebsocketConsumer):  # type: ignore[misc]  # channel
         try:
             await getattr(self, message["type"].replace(".", "_"))(message)
         except Refused as refused:
-            await self.refuse_now(refused.code)
+            await self.refuse_now(refused.code, refused.words)
         except DATABASE_AWAY:
             log.exception("The database failed a live socket")
             await sync_to_async(close_old_connections)()
@@ -111,12 +112,12 @@ class Socket(Rightful, AsyncWebsocketConsumer):  # type: ignore[misc]  # channel
     async def admit(self) -> None:
         """Raises Refused."""
 
-    def words(self, code: str) -> Message:
+    def problem(self, code: str, words: str = "") -> Message:
         with translation.override(_language(self.scope)):
-            return refusal(code)
+            return refusal(code, words)
 
-    async def refuse_now(self, code: str) -> None:
-        await self.send_message(self.words(code))
+    async def refuse_now(self, code: str, words: str = "") -> None:
+        await self.send_message(self.problem(code, words))
         if close := REFUSALS[code][0]:
             await self.shut(close)
 
@@ -232,10 +233,11 @@ class SpeakerConsumer(Socket):
     async def _start(self, content: Any) -> None:
         if self.session:
             raise Refused("already_started")
-        try:
-            start = Start.model_validate(content)
-        except ValidationError:
-            raise Refused("bad_message") from None
+        with translation.override(_language(self.scope)):
+            try:
+                start = Start.model_validate(content)
+            except ValidationError as error:
+                raise Refused("bad_message", fault(error)) from None
         if start.sample_rate != RATE:
             raise Refused("unsupported_sample_rate")
         session = await self._session(start)
@@ -263,7 +265,7 @@ class SpeakerConsumer(Socket):
         self._put(message)
 
     def refuse(self, code: str) -> None:
-        self._put(self.words(code))
+        self._put(self.problem(code))
         if close := REFUSALS[code][0]:
             self._put(close)
 

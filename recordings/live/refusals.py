@@ -37,11 +37,14 @@ REFUSALS: dict[str, tuple[int | None, str | Promise]] = {
 
 
 class Refused(Exception):
-    def __init__(self, code: str) -> None:
+    """`words`: in place of the code's sentence, where there is more to say."""
+
+    def __init__(self, code: str, words: str = "") -> None:
         super().__init__(code)
         self.code = code
+        self.words = words
 
 
-def refusal(code: str) -> dict[str, str]:
+def refusal(code: str, words: str = "") -> dict[str, str]:
     """The message, in the active language."""
-    return {"type": "error", "code": code, "message": str(REFUSALS[code][1])}
+    return {"type": "error", "code": code, "message": words or str(REFUSALS[code][1])}

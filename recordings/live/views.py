@@ -22,8 +22,7 @@ from recordings.live.journal import HEADER, SECOND
 from recordings.live.session import longest
 from recordings.live.telling import tell_changed
 from recordings.models import LiveSession
-from recordings.templatetags.reading import language_name
-from recordings.text import LANGUAGES
+from recordings.templatetags.reading import language_names
 from recordings.views import Request
 
 SHOWN = 50  # past sessions; the older ones are in the library, as recordings
@@ -34,7 +33,7 @@ SHOWN = 50  # past sessions; the older ones are in the library, as recordings
 def record(request: Request) -> HttpResponse:
     """Without captions: what is recorded stays in the browser until it is sent, as files are."""
     most = min(longest(), settings.MAX_UPLOAD_BYTES - HEADER)
-    return render(request, "live/record.html", {"languages": _languages(), "longest": int(most / SECOND)})
+    return render(request, "live/record.html", {"spoken_languages": language_names(), "longest": int(most / SECOND)})
 
 
 @never_cache  # going back to the page must not show sessions that have ended since
@@ -43,17 +42,11 @@ def record(request: Request) -> HttpResponse:
 def speaker(request: Request) -> HttpResponse:
     own = LiveSession.objects.filter(owner=request.user).order_by("-created_at")
     context = {
-        "languages": _languages(),
+        "spoken_languages": language_names(),
         "running": own.filter(ended_at=None, recording=None),
         "past": own.filter(recording__isnull=False).select_related("recording")[:SHOWN],
     }
     return render(request, "live/speaker.html", context)
-
-
-def _languages() -> list[tuple[str, str]]:
-    """Those that have a name in the reader's language, by that name."""
-    named = ((code, language_name(code)) for code in LANGUAGES)
-    return sorted(((code, name) for code, name in named if code != name), key=lambda language: language[1])
 
 
 def watched(view: Callable[[HttpRequest, LiveSession], HttpResponse]) -> Callable[[HttpRequest, str], HttpResponse]:

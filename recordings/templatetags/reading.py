@@ -3,7 +3,9 @@
 import json
 
 from django import template
-from django.utils.translation import get_language_info, gettext
+from django.utils.translation import get_language
+
+from transcription.languages import LANGUAGES
 
 register = template.Library()
 
@@ -24,10 +26,12 @@ def as_json(value: object) -> str:
 
 @register.filter
 def language_name(code: str) -> str:
-    """The language's name in the reader's language; a code that Django does not know stays as it is."""
-    if code == "zh":  # Django knows only its two ways of writing
-        return gettext("Chinese")
-    try:
-        return str(get_language_info(code)["name_translated"])
-    except KeyError:
+    """The language's name in the reader's language; what is no code of Whisper's stays as it is."""
+    if (language := LANGUAGES.get(code)) is None:
         return code
+    return language.chinese if (get_language() or "").startswith("zh") else language.english
+
+
+def language_names() -> list[tuple[str, str]]:
+    """The code and the name of every language that Whisper knows, by the name in the reader's language."""
+    return sorted(((code, language_name(code)) for code in LANGUAGES), key=lambda language: language[1])

@@ -4,12 +4,10 @@ const dialog = document.getElementById("again");
 const form = dialog.querySelector("form");
 const problem = dialog.querySelector(".problem");
 
-// The browser knows the names of more languages than the server.
+// The browser knows the order of Chinese names; the server does not.
 const lang = document.documentElement.lang;
-const names = new Intl.DisplayNames(lang, { type: "language" });
 const { language } = form.elements;
 const [detect, ...known] = language.options;
-for (const option of known) option.text = names.of(option.value === "jw" ? "jv" : option.value); // Whisper's code is the old one
 known.sort((one, other) => one.text.localeCompare(other.text, lang));
 const chosen = language.value;
 language.replaceChildren(detect, ...known);

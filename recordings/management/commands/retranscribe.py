@@ -5,7 +5,7 @@ Jobs are run by whoever serves: this command never calls Whisper beside the runn
 
 import asyncio
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +21,7 @@ from rich.progress import Progress
 from recordings.jobs import in_line, queue_transcription
 from recordings.models import Recording, Transcription
 from recordings.runner import AlreadyRunning, only_runner, runner
+from recordings.text import language_code
 from recordings.transcribing import run_transcription
 from transcription import service
 
@@ -43,7 +44,9 @@ class Command(BaseCommand):
         parser.add_argument("--status", choices=Transcription.Status.values, help="those whose newest run ended so")
         parser.add_argument("--since", metavar="DATE", help="those made since this day, as 2026-11-24")
         parser.add_argument("--owner", metavar="NAME", help="those of this user")
-        parser.add_argument("--language", help="spoken language, as en or zh; default: the recording's")
+        parser.add_argument(
+            "--language", type=_language, help="spoken language, as en or Chinese; default: the recording's"
+        )
         parser.add_argument("--model", help="default: the server's")
         parser.add_argument("--dry-run", action="store_true", help="only say which")
         parser.add_argument("--no-wait", action="store_true", help="do not wait for the work to be done")
@@ -166,6 +169,13 @@ def _where(here: bool, no_wait: bool) -> Iterator[None]:
 
 def _batches(ids: list[int]) -> Iterator[list[int]]:
     return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
+
+
+def _language(text: str) -> str:
+    try:
+        return language_code(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def _day(text: str) -> Any:
