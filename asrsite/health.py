@@ -6,7 +6,8 @@
 
 Whisper away does not make this process unready: recordings are taken in and wait, and text is read and corrected all
 the same. Nor would another process reach it better: were all of them taken out of the load balancer, nobody would be
-served. So /readyz then answers 200, with `degraded` for a status and the reason at `gate`.
+served. So /readyz then answers 200, with `degraded` for a status and the reason at `gate`. It does the same, with
+`NetworkOpen` at `decoder`, where the processes that read people's files cannot be kept from the network.
 """
 
 import asyncio
@@ -37,12 +38,13 @@ from accounts.problems import Problem
 from accounts.throttle import BAD_TOKENS
 from recordings.live.metrics import LiveCollector
 from transcription import service
+from transcription.audio import apart
 from transcription.metrics import exposition, registry
 
 log = logging.getLogger(__name__)
 
 PATIENCE = 2.0  # seconds for each part; whoever asks usually allows more (Kubernetes 1 s, Docker 30 s by default)
-INFORMATIVE = {"gate"}  # parts without which a process still serves
+INFORMATIVE = {"gate", "decoder"}  # parts without which a process still serves
 FRESH = 1.0  # seconds for which an answer holds, so that many who ask cost no more than one
 
 
@@ -187,6 +189,16 @@ async def gate() -> None:
             task.cancel()
 
 
+class NetworkOpen(Exception):
+    """The system has no means, of those that the product knows, to take the network from a process."""
+
+
+async def decoder() -> None:
+    """The processes that read people's files can be started, and none of them has a network."""
+    if not await apart.network_closed():
+        raise NetworkOpen
+
+
 async def _connect(url: str) -> None:
     parts = urlsplit(url)
     port = parts.port or {"http": 80, "https": 443}[parts.scheme]
@@ -196,5 +208,11 @@ async def _connect(url: str) -> None:
 
 registry.register(LiveCollector())
 readiness = Readiness(
-    {"database": in_thread(database), "channel_layer": channel_layer, "storage": in_thread(storage), "gate": gate}
+    {
+        "database": in_thread(database),
+        "channel_layer": channel_layer,
+        "storage": in_thread(storage),
+        "decoder": decoder,
+        "gate": gate,
+    }
 )

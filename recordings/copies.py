@@ -7,7 +7,7 @@ gives the copy to the recording. So what a killed server had begun, the next one
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import aclosing
 from io import SEEK_END
 from pathlib import PurePath
 from typing import BinaryIO, TypeVar, cast
@@ -18,7 +18,7 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import transaction
 
-from transcription.audio import write_playable
+from transcription.audio import apart
 from transcription.errors import BadAudio
 
 from .events import recording_changed
@@ -77,8 +77,9 @@ async def _make(recording: Recording) -> bool:
     original = await asyncio.to_thread(recording.original.storage.open, str(recording.original.name))
     with original, TemporaryUploadedFile("copy", "audio/webm", 0, None) as copy:  # its folder is cleared up at starts
         files = cast(BinaryIO, original), cast(BinaryIO, copy.file)
-        with closing(write_playable(*files, max_hours=settings.MAX_AUDIO_HOURS)) as steps:
-            while await _to_its_end(lambda: next(steps, None)):
+        steps = apart.copy(*files, max_hours=settings.MAX_AUDIO_HOURS, owner=recording.owner_id)
+        async with aclosing(steps):
+            async for _seconds in steps:
                 if not await Recording.objects.filter(pk=recording.pk).aexists():
                     return False
         await _to_its_end(lambda: _store(recording, copy))

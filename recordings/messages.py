@@ -33,6 +33,8 @@ ERRORS: dict[str, Promise] = {
     "damaged": _("The file is damaged and cannot be read."),
     "source_missing": _("The audio file is no longer on the server."),
     "too_long": _("The recording is longer than this server accepts."),
+    "too_complex": _("To read this file takes far more memory or time than a recording of its size should."),
+    "crashed_decoder": _("The program that reads recordings broke down on this file."),
     "too_large": _("The file is larger than this server accepts."),
     "invalid_filename": _("The file’s name cannot be used. Rename it and try again."),
     "disk_full": _("The server’s disk is full. Nothing was kept of this upload."),

@@ -33,7 +33,7 @@ from recordings.text import Language, one_line
 from recordings.transcribing import as_segment, moment, speech_in
 from recordings.uploads import ReceivedFile
 from transcription import answer, service
-from transcription.audio import Stretch, probe, wav
+from transcription.audio import Stretch, apart, wav
 from transcription.errors import (
     AnswerError,
     BadAudio,
@@ -143,7 +143,7 @@ def _json(content: Any, **options: Any) -> JsonResponse:
 class Hearing:
     """A file that is heard, and what was heard of it so far: `segments` are never saved."""
 
-    def __init__(self, file: ReceivedFile, options: Options, owner: str, *, translate: bool) -> None:
+    def __init__(self, file: ReceivedFile, options: Options, owner: int, *, translate: bool) -> None:
         self._file = cast(BinaryIO, file.file)
         self._options = options
         self._owner = owner
@@ -156,8 +156,8 @@ class Hearing:
 
     async def deltas(self) -> AsyncGenerator[str]:
         """What each segment adds to the text, as it comes. However this ends, the file is gone then."""
-        async with speech_in(self._file) as (_reader, stretches):
-            info = await asyncio.to_thread(probe, self._file, max_hours=settings.MAX_AUDIO_HOURS)
+        async with speech_in(self._file, owner=self._owner, kind="call") as (_speech, stretches):
+            info = await apart.probe(self._file, max_hours=settings.MAX_AUDIO_HOURS, owner=self._owner)
             self.duration = info.duration
             async for stretch in stretches:
                 if added := self._add(stretch, await self._transcribe(stretch)):
@@ -170,7 +170,7 @@ class Hearing:
                     b"".join(wav(stretch.samples)),
                     seconds=stretch.end - stretch.start,
                     lane="interactive",
-                    owner=self._owner,
+                    owner=f"user:{self._owner}",
                     language=self._options.language,
                     prompt=self._options.prompt,
                     model=self._options.model,
@@ -264,7 +264,7 @@ async def audio(request: ApiRequest, *, translate: bool) -> HttpResponseBase:
     file = request.FILES.get("file")
     if file is None:
         raise Problem(400, "missing_file", "The audio must come as the multipart file “file”.", param="file")
-    hearing = Hearing(cast(ReceivedFile, file), options, f"user:{request.auth.user.pk}", translate=translate)
+    hearing = Hearing(cast(ReceivedFile, file), options, request.auth.user.pk, translate=translate)
     deltas = hearing.deltas()
     if not options.stream:
         async for _delta in deltas:

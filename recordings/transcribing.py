@@ -3,10 +3,10 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
 from itertools import count
-from typing import BinaryIO, cast
+from typing import BinaryIO, Literal, cast
 from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter
@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from transcription import service
 from transcription.answer import Transcript
-from transcription.audio import RATE, Samples, SpeechReader, Stretch, wav
+from transcription.audio import RATE, Samples, Stretch, apart, wav
 from transcription.errors import TranscriptionError, Withdrawn
 from transcription.line import Lane
 from transcription.listening import Listener
@@ -85,7 +85,8 @@ async def _transcribe(job: Transcription, stopping: Callable[[], bool], at_gate:
     listen = _listener(job, stopping, at_gate)
     original = job.recording.original
     file = await asyncio.to_thread(original.storage.open, str(original.name))
-    async with speech_in(cast(BinaryIO, file), stopping) as (reader, stretches), asyncio.TaskGroup() as tasks:
+    reading = speech_in(cast(BinaryIO, file), stopping, owner=job.recording.owner_id, kind="job")
+    async with reading as (speech, stretches), asyncio.TaskGroup() as tasks:
         async for stretch in stretches:
             if stopping():
                 break
@@ -94,7 +95,7 @@ async def _transcribe(job: Transcription, stopping: Callable[[], bool], at_gate:
                 await room.acquire()
                 tasks.create_task(_segment(job, stretch, listen)).add_done_callback(lambda _: room.release())
     if not stopping():
-        await patiently(lambda: _finish(job, total, reader))
+        await patiently(lambda: _finish(job, total, speech))
 
 
 def _listener(job: Transcription, stopping: Callable[[], bool], at_gate: Callable[[], None] | None) -> Listener:
@@ -193,19 +194,19 @@ def moment(stretch: Stretch, seconds: float) -> float:
 
 @sync_to_async
 @transaction.atomic
-def _finish(job: Transcription, total: int, reader: SpeechReader) -> None:
+def _finish(job: Transcription, total: int, speech: apart.Speech) -> None:
     finished = Transcription.objects.filter(pk=job.pk, status=Status.TRANSCRIBING).update(
         status=Status.DONE,
         segments_total=total,
         segments_done=total,
-        seconds_done=reader.duration,
+        seconds_done=speech.duration,
         finished_at=timezone.now(),
     )
     if finished:
         Recording.objects.filter(pk=job.recording_id).update(
-            duration=reader.duration,
-            peaks=reader.peaks,
-            damaged=[(round(start, 3), round(end, 3)) for start, end in reader.damaged],
+            duration=speech.duration,
+            peaks=speech.peaks,
+            damaged=[(round(start, 3), round(end, 3)) for start, end in speech.damaged],
             shown=_shown_after(job),
         )
 
@@ -247,28 +248,30 @@ def _leaf(error: BaseException) -> BaseException:
 
 @asynccontextmanager
 async def speech_in(
-    file: BinaryIO, stopping: Callable[[], bool] = lambda: False
-) -> AsyncIterator[tuple[SpeechReader, AsyncIterator[Stretch]]]:
-    """The file's stretches of speech, each read in a thread when it is asked for; they end early where the process is
-    `stopping`, for there may be hours to the next one. The file is closed in the end."""
-    reader = SpeechReader(file, max_hours=settings.MAX_AUDIO_HOURS)
-    speech = iter(reader)
-    reading: asyncio.Future[Stretch | None] | None = None
+    file: BinaryIO, stopping: Callable[[], bool] = lambda: False, *, owner: int, kind: Literal["job", "call"]
+) -> AsyncIterator[tuple[apart.Speech, AsyncIterator[Stretch]]]:
+    """The file's stretches of speech; they end early where the process is `stopping`, for there may be hours to the
+    next one. The file is closed in the end. `owner`, `kind`: who waits for the file to be read, and in which line.
+    """
+    speech = apart.Speech(file, max_hours=settings.MAX_AUDIO_HOURS, owner=owner, kind=kind)
+    async with aclosing(_until(stopping, aiter(speech))) as stretches:
+        try:
+            yield speech, stretches
+        finally:
+            await asyncio.to_thread(file.close)
 
-    async def stretches() -> AsyncGenerator[Stretch]:
-        nonlocal reading
+
+async def _until(stopping: Callable[[], bool], stretches: AsyncGenerator[Stretch]) -> AsyncGenerator[Stretch]:
+    async with aclosing(stretches):
         while True:
-            reading = asyncio.ensure_future(asyncio.to_thread(next, speech, None))
-            while not (await asyncio.wait({reading}, timeout=LOOK_AROUND))[0]:
-                if stopping():
-                    return
+            reading = asyncio.ensure_future(anext(stretches, None))
+            try:
+                while not (await asyncio.wait({reading}, timeout=LOOK_AROUND))[0]:
+                    if stopping():
+                        return
+            finally:
+                reading.cancel()
+                await asyncio.wait({reading})
             if (stretch := reading.result()) is None:
                 return
             yield stretch
-
-    try:
-        yield reader, stretches()
-    finally:
-        if reading:  # a thread cannot be canceled, but its next read of the closed file ends it
-            reading.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        await asyncio.to_thread(file.close)

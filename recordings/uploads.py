@@ -29,7 +29,7 @@ from recordings.messages import error_words
 from recordings.models import LooseFile, Recording, Upload
 from recordings.runner import runner
 from recordings.text import filename_fault, one_line
-from transcription.audio import AudioInfo, probe
+from transcription.audio import AudioInfo, apart
 from transcription.errors import BadAudio
 from transcription.writing import head
 
@@ -144,7 +144,16 @@ async def accept_upload(
         language=language,
         prompt=prompt,
     )
-    making = asyncio.ensure_future(_make(recording, file, transcribe, duplicate, upload))
+    try:
+        if duplicate == "reuse" and (existing := await _twins(recording).afirst()):
+            file.close()
+            return existing, False
+        info = await _probe(file, owner)
+    except BaseException:
+        file.close()
+        raise
+    recording.duration, recording.media_type = info.duration, info.media_type
+    making = asyncio.ensure_future(_make(recording, file, info.plays, transcribe, duplicate, upload))
     try:
         return await asyncio.shield(making)
     except asyncio.CancelledError:
@@ -153,16 +162,11 @@ async def accept_upload(
 
 
 async def _make(
-    recording: Recording, file: ReceivedFile, transcribe: bool, duplicate: str, upload: Upload | None
+    recording: Recording, file: ReceivedFile, plays: bool, transcribe: bool, duplicate: str, upload: Upload | None
 ) -> tuple[Recording, bool]:
-    """Runs to its end, whoever cancels: the threads that it waits for cannot be stopped, and need the file."""
+    """Runs to its end, whoever cancels: the thread that it waits for cannot be stopped, and needs the file."""
     try:
-        if duplicate == "reuse" and (existing := await _twins(recording).afirst()):
-            return existing, False
-        # By asgiref's hand, as everything that says something: asyncio.to_thread loses the person's language.
-        info = await sync_to_async(_probe, thread_sensitive=False)(file)
-        recording.duration, recording.media_type = info.duration, info.media_type
-        kept, created = await sync_to_async(_keep)(recording, file, info.plays, transcribe, duplicate, upload)
+        kept, created = await sync_to_async(_keep)(recording, file, plays, transcribe, duplicate, upload)
     finally:
         file.close()
     # The job was put in line inside the transaction: whoever looked for it then could not see it yet.
@@ -184,9 +188,9 @@ def _twins(recording: Recording) -> QuerySet[Recording]:
     return Recording.objects.filter(owner_id=recording.owner_id, sha256=recording.sha256).order_by("-id")
 
 
-def _probe(file: ReceivedFile) -> AudioInfo:
+async def _probe(file: ReceivedFile, owner: User) -> AudioInfo:
     try:
-        return probe(cast(BinaryIO, file.file), max_hours=settings.MAX_AUDIO_HOURS)
+        return await apart.probe(cast(BinaryIO, file.file), max_hours=settings.MAX_AUDIO_HOURS, owner=owner.pk)
     except BadAudio as error:
         status = {"empty_file": 400, "not_audio": 415, "unknown_codec": 415}.get(error.code, 422)
         raise Problem(status, error.code, error_words(error.code, error.detail)) from error

@@ -17,6 +17,7 @@
     │       ├── UnknownModel     the request named a model that the server does not have
     │       └── Misconfigured    whoever set the product up has to put it right, not the caller
     └── BadAudio                 the file is not audio that can be transcribed
+        └── CrashedDecoder       the process that read the file ended amid its work
 
 `code` is the stable name that the API, the pages and the database use.
 """
@@ -121,10 +122,17 @@ class Misconfigured(Rejected):
 
 
 class BadAudio(TranscriptionError):
-    """`code`: not_audio, unknown_codec, empty_file, no_sound, truncated, damaged or too_long; the message is for a
-    person. `detail`: the codecs of an unknown_codec."""
+    """`code`: not_audio, unknown_codec, empty_file, no_sound, truncated, damaged, too_long or too_complex; the message
+    is for a person. `detail`: the codecs of an unknown_codec."""
 
     def __init__(self, code: str, message: str, detail: str = "") -> None:
         super().__init__(message)
         self.code = code
         self.detail = detail
+
+
+class CrashedDecoder(BadAudio):
+    """The file may be to blame, or the machine (no memory left), so another try may succeed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("crashed_decoder", message)

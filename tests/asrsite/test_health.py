@@ -14,6 +14,7 @@ from django.test import AsyncClient
 from asrsite import health
 from asrsite.health import Readiness
 from transcription import service
+from transcription.audio import apart
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -23,6 +24,7 @@ def whisper(settings: Any, tmp_path: Path) -> Iterator[socket.socket]:
     """A server that listens, and files in a folder of the test's own; every answer is fresh."""
     settings.MEDIA_ROOT = tmp_path / "media"
     health.readiness._asking = None
+    asyncio.run(apart.network_closed())  # from now on it takes a moment
     with socket.create_server(("127.0.0.1", 0)) as listener:
         settings.ASR_API_URL = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         service.engine.cache_clear()
@@ -47,7 +49,7 @@ async def test_a_process_that_lives_says_so_whatever_else_is_down(settings: Any)
 async def test_it_is_ready_when_each_part_is_and_leaves_nothing_behind(whisper: socket.socket) -> None:
     status, said = await ready()
     assert (status, said["status"]) == (200, "ok"), said
-    assert said["parts"].keys() == {"database", "channel_layer", "storage", "gate"}
+    assert said["parts"].keys() == {"database", "channel_layer", "storage", "decoder", "gate"}
     assert default_storage.listdir("") == ([], [])
 
 
@@ -81,6 +83,17 @@ async def test_a_storage_that_cannot_be_written_is_named(whisper: socket.socket,
 async def test_a_database_that_is_away_is_named(whisper: socket.socket, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setitem(connections["default"].settings_dict, "NAME", str(tmp_path / "nowhere" / "db"))
     assert await down() == (503, {"database"})
+
+
+async def test_where_files_are_read_with_the_network_at_hand_it_is_said(
+    whisper: socket.socket, monkeypatch: Any
+) -> None:
+    async def open_to_all() -> bool:
+        return False
+
+    monkeypatch.setattr(apart, "network_closed", open_to_all)  # as on a system without seccomp
+    status, said = await ready()
+    assert (status, said["status"], said["parts"]["decoder"]["error"]) == (200, "degraded", "NetworkOpen")
 
 
 async def test_many_who_ask_at_once_cost_one_probe_and_the_next_second_asks_again(monkeypatch: Any) -> None:

@@ -5,7 +5,7 @@ file → packets → frames → 16 kHz mono → blocks ─┬→ peaks of the wa
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -44,15 +44,25 @@ class SpeechReader:
     on opening), and whatever reading the file raises. To stop early, close the iterator; the file stays
     the caller's to close.
 
+    heard: called after every few seconds of sound with the number of seconds so far.
+
     After the last stretch:
     duration  seconds of sound, silence for what is missing included
     peaks     the loudest sample of each of 1,000 to 2,000 equal parts (fewer if shorter than 10 s), 0 to 1
     damaged   the parts that could not be decoded, as (start, end) in seconds
     """
 
-    def __init__(self, file: BinaryIO, *, max_hours: float, max_seconds: float = 30.0) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        *,
+        max_hours: float,
+        max_seconds: float = 30.0,
+        heard: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
         self._file = file
         self._max_hours = max_hours
+        self._heard = heard
         self._segmenter = Segmenter(max_seconds)
         self._peaks = Peaks()
         self._samples = 0
@@ -71,6 +81,7 @@ class SpeechReader:
         index = 0
         for block in self._blocks():
             self._samples += len(block)
+            self._heard(self.duration)
             self._peaks.add(block)
             last = len(block) < _BLOCK
             for first, samples, utterances in self._segmenter.push(block, activity(block), last=last):

@@ -27,6 +27,7 @@ from recordings.runner import AlreadyRunning, only_runner, runner
 from recordings.transcribing import run_transcription
 from recordings.tus import remove_expired
 from transcription import service
+from transcription.audio import apart
 from transcription.history import keep_history
 
 MAX_MESSAGE_BYTES = 256 * 1024  # of one on a WebSocket: frames of sound have 16 KB at most
@@ -60,6 +61,7 @@ class Command(BaseCommand):
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_per_message_deflate=False,  # sound does not get smaller, and each viewer would cost its own window
         )
+        apart.start()
         async with service.running(), asyncio.TaskGroup() as tasks:
             tasks.create_task(runner.run(in_line, run_transcription, service.total_limit))
             await patiently(live.take_up_all)

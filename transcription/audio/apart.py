@@ -1,0 +1,273 @@
+"""The doors to people's files: what opens, decodes or copies one runs in a process of its own, under limits.
+
+`probe`, `speech` and `copy` are what `transcription.audio` has under like names, for the event loop. The process
+that does the work is a child of `worker`'s mother. It gets the open files, is bounded (`confine`), and is killed
+when nobody waits for it any more: when the call is canceled, or what it returned is closed. How it ends is an answer
+too: BadAudio `too_complex` where it passed a limit, CrashedDecoder where it died.
+
+People take turns. Each kind of work has a number of processes of its own, so that jobs never hold up an upload; and
+each person has a share of it, so that the files of one never hold up another's.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+import numpy as np
+
+from transcription.audio.confine import Limits
+from transcription.audio.probe import AudioInfo
+from transcription.audio.reader import Stretch
+from transcription.audio.worker import LENGTHS, STATUS
+from transcription.errors import BadAudio, CrashedDecoder
+
+Kind = Literal["check", "job", "call", "copy", "look"]
+# Processes of each kind of work, and how many of them one person's files may take. A check takes a moment. A job and
+# a call keep theirs while Whisper is behind: 32 jobs of either lane run at once. A copy takes a whole core.
+ROOMS: dict[Kind, tuple[int, int]] = {"check": (4, 2), "job": (64, 8), "call": (32, 4), "copy": (2, 1), "look": (1, 1)}
+
+LIMITS = Limits()
+
+_MOST_TEXT = 4 * 1024**2  # bytes of an answer's JSON; 12 hours with damage in each second take 700 kB
+_MOST_SOUND = 4 * 1024**2  # bytes of samples; a stretch of 30 s takes 960 kB
+_AHEAD = 1024**2  # bytes that are read before they are asked for, so that the process of a short clip soon ends
+# Seconds without an answer after which a process is taken for dead; what it works on takes CPU time, of which a busy
+# machine gives it a quarter. It tells of every minute of sound, which takes less than a second of CPU.
+_PATIENCE, _SLOW = 60.0, 4.0
+_LONGEST = 500  # characters of a message in an answer
+
+Answer = tuple[dict[str, Any], bytes]  # JSON, and samples
+
+
+async def probe(file: BinaryIO, *, max_hours: float, owner: Hashable) -> AudioInfo:
+    """What is known about the file's sound (see `transcription.audio.probe`). Raises BadAudio and OSError."""
+    async with _answers("check", owner, {"task": "probe", "max_hours": max_hours}, file) as answers:
+        return AudioInfo(**(await _end(answers)))
+
+
+class Speech:
+    """Reads a file once, from its beginning, and yields its stretches of speech in order of time, as `SpeechReader`.
+
+    Iterating raises BadAudio and OSError. After the last stretch `duration`, `peaks` and `damaged` are there. To stop
+    early, close the iterator.
+    """
+
+    def __init__(self, file: BinaryIO, *, max_hours: float, owner: Hashable, kind: Literal["job", "call"]) -> None:
+        self._file = file
+        self._request = {"task": "speech", "max_hours": max_hours}
+        self._owner = owner
+        self._kind: Literal["job", "call"] = kind
+        self.duration = 0.0  # seconds
+        self.peaks: list[float] = []
+        self.damaged: list[tuple[float, float]] = []
+
+    async def __aiter__(self) -> AsyncGenerator[Stretch]:
+        async with _answers(self._kind, self._owner, self._request, self._file) as answers:
+            async for content, samples in answers:
+                if stretch := content.get("stretch"):
+                    yield _stretch(stretch, samples)
+                elif end := content.get("end"):
+                    self.duration, self.peaks = float(end["duration"]), [float(peak) for peak in end["peaks"]]
+                    self.damaged = [(float(first), float(last)) for first, last in end["damaged"]]
+
+
+async def copy(file: BinaryIO, target: BinaryIO, *, max_hours: float, owner: Hashable) -> AsyncGenerator[float]:
+    """Write a copy that browsers play to `target`, a file on disk; yields now and then how far it is, in seconds.
+
+    Raises BadAudio and OSError. To stop early, close the iterator before the files.
+    """
+    async with _answers("copy", owner, {"task": "copy", "max_hours": max_hours}, file, target) as answers:
+        async for content, _ in answers:
+            if "at" in content:
+                yield float(content["at"])
+
+
+async def network_closed() -> bool:
+    """Whether the processes that read files have no network. Raises CrashedDecoder where none can be started."""
+    with open(os.devnull, "rb") as nothing:  # noqa: ASYNC230 this reads no disk
+        async with _answers("look", None, {"task": "probe", "max_hours": 0}, nothing) as answers:
+            return bool((await anext(answers))[0]["network_closed"])
+
+
+# --- Answers, none of which is trusted ----------------------------------------------------------
+
+
+def _stretch(fields: dict[str, Any], samples: bytes) -> Stretch:
+    return Stretch(
+        index=int(fields["index"]),
+        start=float(fields["start"]),
+        end=float(fields["end"]),
+        samples=np.frombuffer(samples, "<i2"),
+        utterances=tuple((float(start), float(end)) for start, end in fields["utterances"]),
+    )
+
+
+async def _end(answers: AsyncIterator[Answer]) -> dict[str, Any]:
+    async for content, _ in answers:
+        if "end" in content:
+            return dict(content["end"])
+    raise CrashedDecoder("The decoder ended without an answer.")
+
+
+@asynccontextmanager
+async def _answers(
+    kind: Kind, owner: Hashable, request: dict[str, Any], *files: BinaryIO
+) -> AsyncIterator[AsyncIterator[Answer]]:
+    """The answers of a process that works on the request. It is killed at the end."""
+    with await _room(kind).enter(owner) as place:
+        ours, theirs = socket.socketpair()
+        lifeline, its_end = socket.socketpair()
+        place.enter_context(lifeline)
+        lifeline.setblocking(False)
+        with theirs, its_end:
+            _mother().fork(theirs, its_end, *files)
+        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=_AHEAD)
+        exit_code = asyncio.create_task(_exit_code(lifeline))
+        left = place.pop_all()  # when the process has ended, though some of its answers may still be read
+        exit_code.add_done_callback(lambda _: left.close())
+    try:
+        writer.write(json.dumps(request | {"limits": asdict(LIMITS)}).encode() + b"\n")
+        size = os.fstat(files[0].fileno()).st_size
+        yield _read(reader, exit_code, patience=_PATIENCE + _SLOW * LIMITS.cpu_seconds(size))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise CrashedDecoder(f"The process that reads the file makes no sense: {error!r:.200}") from error
+    finally:
+        writer.transport.abort()
+        exit_code.cancel()
+
+
+async def _read(
+    reader: asyncio.StreamReader, exit_code: asyncio.Task[int | None], patience: float
+) -> AsyncIterator[Answer]:
+    """Up to the one that says `end`. Raises what the process says that went wrong, or how it died."""
+    content: dict[str, Any] = {}
+    while "end" not in content:
+        try:
+            async with asyncio.timeout(patience):
+                text, sound = LENGTHS.unpack(await reader.readexactly(LENGTHS.size))
+                if text > _MOST_TEXT or sound > _MOST_SOUND:
+                    raise CrashedDecoder("The process that reads the file says too much.")
+                content = json.loads(await reader.readexactly(text))
+                samples = await reader.readexactly(sound)
+        except TimeoutError:
+            raise CrashedDecoder("The process that reads the file has been silent for too long.") from None
+        except (asyncio.IncompleteReadError, ConnectionError):
+            raise _death(await exit_code) from None
+        _raise_what_went_wrong(content)
+        yield content, samples
+
+
+def _death(code: int | None) -> BadAudio:
+    if code == -signal.SIGXCPU:
+        return BadAudio("too_complex", "To read the file takes more time than a file of its size may take.")
+    if code is None:
+        return CrashedDecoder("The process that read the file is gone.")
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return CrashedDecoder(f"The process that read the file {how}.")
+
+
+async def _exit_code(lifeline: socket.socket) -> int | None:
+    """The exit code when the process has ended, -N for signal N; None where its mother was killed and cannot tell."""
+    data = await asyncio.get_running_loop().sock_recv(lifeline, STATUS.size)
+    return os.waitstatus_to_exitcode(*STATUS.unpack(data)) if len(data) == STATUS.size else None
+
+
+def _raise_what_went_wrong(content: dict[str, Any]) -> None:
+    if bad := content.get("bad"):
+        code, message, detail = map(str, bad)
+        raise BadAudio(code[:32], message[:_LONGEST], detail[:_LONGEST])
+    if number := content.get("os"):
+        raise OSError(int(number), os.strerror(int(number)))
+
+
+# --- Who may begin, and who begins it -----------------------------------------------------------
+
+
+class _Room:
+    """The places for one kind of work. An owner waits with as many tasks as may run, so that none crowds others out."""
+
+    def __init__(self, size: int, share: int) -> None:
+        self._all = asyncio.Semaphore(size)
+        self._share = share
+        self._owners: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
+
+    async def enter(self, owner: Hashable) -> ExitStack:
+        """Wait for a place. To close what is returned leaves it."""
+        own = self._owners.setdefault(owner, asyncio.Semaphore(self._share))
+        with ExitStack() as place:
+            for semaphore in (own, self._all):
+                await semaphore.acquire()
+                place.callback(semaphore.release)
+            return place.pop_all()
+
+
+_rooms: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Kind, _Room]] = WeakKeyDictionary()
+
+
+def _room(kind: Kind) -> _Room:
+    rooms = _rooms.setdefault(asyncio.get_running_loop(), {})
+    if kind not in rooms:
+        rooms[kind] = _Room(*ROOMS[kind])
+    return rooms[kind]
+
+
+class _Mother:
+    """The mother of all processes that read files for this one. She is started when the first is needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._control: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Ahead of the first task, which would wait for her half a second."""
+        with self._lock:
+            if self._control is None:
+                self._start()
+
+    def fork(self, *files: socket.socket | BinaryIO) -> None:
+        """Have a child made that gets these descriptors."""
+        with self._lock:
+            control = self._control or self._start()
+            try:
+                socket.send_fds(control, [b"+"], [file.fileno() for file in files])
+            except (BrokenPipeError, ConnectionResetError):  # she was killed
+                socket.send_fds(self._start(), [b"+"], [file.fileno() for file in files])
+
+    def _start(self) -> socket.socket:
+        if self._process and self._control:
+            self._control.close()
+            self._process.wait()
+        self._control, hers = socket.socketpair()
+        with hers:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "transcription.audio.worker"],
+                stdin=hers.fileno(),
+                cwd=Path(__file__).parents[2],
+                # Nothing of our environment, which has secrets; and no threads, which a fork would lose.
+                env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"},
+                start_new_session=True,  # Ctrl-C in a terminal is for us alone
+            )
+        return self._control
+
+
+@cache
+def _mother() -> _Mother:
+    return _Mother()
+
+
+def start() -> None:
+    """Make ready for the first file."""
+    _mother().start()
