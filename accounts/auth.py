@@ -28,9 +28,13 @@ class Caller:
     user: User
     token: ApiToken | None = None
 
+    def holds(self, *scopes: str) -> bool:
+        """Whether the caller has one of the scopes. A person signed in by session has all."""
+        return self.token is None or not set(scopes).isdisjoint(self.token.scopes)
+
     def require(self, *scopes: str) -> None:
-        """Raises Problem 403 unless one of the scopes is held."""
-        if self.token and not set(scopes) & set(self.token.scopes):
+        """Raises Problem 403 unless the caller has one of the scopes."""
+        if not self.holds(*scopes):
             message = format_lazy(_("This token lacks the scope “{scope}”."), scope=scopes[0])
             raise Problem(403, "missing_scope", message)
 

@@ -24,7 +24,7 @@ from accounts.problems import Problem, not_found
 from accounts.throttle import UPLOADS
 from recordings.editing import EditConflict, correct, restore
 from recordings.events import recording_changed
-from recordings.exports import FORMATS, segment_json
+from recordings.exports import FORMATS
 from recordings.failures import answer, on_failure
 from recordings.jobs import cancel_transcription, delete_recording, job_counts, queue_transcription
 from recordings.library import find, page
@@ -33,11 +33,13 @@ from recordings.models import Recording
 from recordings.schemas import (
     Conflict,
     Format,
+    Recorded,
     RecordingOut,
     RecordingPage,
     RecordingPatch,
     SegmentOut,
     SegmentPatch,
+    SegmentStatus,
     SocketTicketOut,
     Stats,
     TranscribeIn,
@@ -46,7 +48,7 @@ from recordings.schemas import (
     UploadForm,
     errors,
 )
-from recordings.shapes import listed_recordings, listed_transcriptions, one_recording, transcript_of
+from recordings.shapes import listed_recordings, listed_transcriptions, one_recording, one_segment, transcript_of
 from recordings.text import download_name
 from recordings.uploads import ReceivedFile, accept_upload
 from transcription import monitor
@@ -115,7 +117,9 @@ api = JsonApi(
     version="1",
     description="Recordings in, text out, through one gate that never overloads the Whisper server.\n\n"
     "Send `Authorization: Bearer <token>`; `manage.py create_token NAME` makes one. Errors are always "
-    '`{"error": {"code", "message"}}`.',
+    '`{"error": {"code", "message"}}`.\n\n'
+    "A token reads titles, texts and sound with the scope `read` only. Without it, the answer to a change has the ids "
+    "and the status of what was changed, and nothing else.",
     auth=needs(Scope.READ),
     renderer=Json(),
 )
@@ -140,7 +144,7 @@ async def stats(request: ApiRequest) -> dict[str, Any]:
 @api.post(
     "recordings",
     auth=needs(Scope.WRITE),
-    response={201: RecordingOut, 200: RecordingOut, **errors(400, 413, 415, 507)},
+    response={201: Recorded, 200: Recorded, **errors(400, 413, 415, 507)},
     summary="Upload a recording",
     tags=["recordings"],
 )
@@ -167,7 +171,7 @@ async def upload(
             duplicate=form.duplicate,
         )
     response["Location"] = f"{request.path}/{recording.pk}"
-    return Status(201 if created else 200, await one_recording(request.auth.user.pk, recording.pk))
+    return Status(201 if created else 200, await one_recording(request.auth, recording.pk))
 
 
 async def _made_before(request: ApiRequest, file: ReceivedFile) -> Recording | None:
@@ -209,13 +213,13 @@ async def list_recordings(
     tags=["recordings"],
 )
 async def get_recording(request: ApiRequest, id: int) -> dict[str, Any]:
-    return await one_recording(request.auth.user.pk, id)
+    return await one_recording(request.auth, id)
 
 
 @api.patch(
     "recordings/{int:id}",
     auth=needs(Scope.WRITE),
-    response={200: RecordingOut, **errors(400, 404)},
+    response={200: Recorded, **errors(400, 404)},
     summary="Change its title or language",
     tags=["recordings"],
 )
@@ -228,7 +232,7 @@ async def patch_recording(request: ApiRequest, id: int, patch: RecordingPatch) -
     if changes:
         await Recording.objects.filter(pk=id).aupdate(**changes, updated_at=timezone.now())
         await recording_changed(recording.pk, recording.owner_id)
-    return await one_recording(request.auth.user.pk, id)
+    return await one_recording(request.auth, id)
 
 
 @api.delete(
@@ -263,7 +267,7 @@ async def socket_ticket(request: ApiRequest) -> dict[str, Any]:
 @api.post(
     "recordings/{int:id}/transcribe",
     auth=needs(Scope.TRANSCRIBE, Scope.WRITE),
-    response={202: RecordingOut, **errors(400, 404)},
+    response={202: Recorded, **errors(400, 404)},
     summary="Transcribe it (again)",
     tags=["transcriptions"],
 )
@@ -276,20 +280,20 @@ async def transcribe(request: ApiRequest, response: HttpResponse, id: int, optio
     except IntegrityError:  # deleted in this very moment
         raise not_found() from None
     response["Location"] = request.path.removesuffix("/transcribe")
-    return Status(202, await one_recording(request.auth.user.pk, id))
+    return Status(202, await one_recording(request.auth, id))
 
 
 @api.post(
     "recordings/{int:id}/cancel",
     auth=needs(Scope.TRANSCRIBE, Scope.WRITE),
-    response={200: RecordingOut, **errors(404)},
+    response={200: Recorded, **errors(404)},
     summary="Stop its transcription",
     tags=["transcriptions"],
 )
 async def cancel(request: ApiRequest, id: int) -> dict[str, Any]:
     """The audio and what was transcribed so far stay. Where nothing is queued or running, nothing changes."""
     await cancel_transcription((await find(request.auth.user.pk, id)).recording)
-    return await one_recording(request.auth.user.pk, id)
+    return await one_recording(request.auth, id)
 
 
 @api.get(
@@ -305,14 +309,14 @@ async def list_transcriptions(request: ApiRequest, id: int) -> dict[str, Any]:
 @api.post(
     "recordings/{int:id}/transcriptions/{int:transcription}/restore",
     auth=needs(Scope.WRITE),
-    response={200: RecordingOut, **errors(404, 409)},
+    response={200: Recorded, **errors(404, 409)},
     summary="Go back to an earlier one",
     tags=["transcriptions"],
 )
 async def restore_transcription(request: ApiRequest, id: int, transcription: int) -> dict[str, Any]:
     """Its text is the recording’s from now on, until a newer transcription is done. All are kept."""
     await restore(await find(request.auth.user.pk, id, transcription))
-    return await one_recording(request.auth.user.pk, id)
+    return await one_recording(request.auth, id)
 
 
 # --- Text and sound ----------------------------------------------------------------------------
@@ -356,7 +360,7 @@ async def transcript(
 @api.patch(
     "recordings/{int:id}/segments/{int:index}",
     auth=needs(Scope.WRITE),
-    response={200: SegmentOut, **errors(400, 404), 409: Conflict},
+    response={200: SegmentOut | SegmentStatus, **errors(400, 404), 409: Conflict},
     summary="Correct a segment’s text",
     tags=["transcripts"],
 )
@@ -365,10 +369,9 @@ async def correct_segment(request: ApiRequest, id: int, index: int, patch: Segme
     no change of somebody else’s is lost."""
     entry = await find(request.auth.user.pk, id, patch.transcription)
     try:
-        return await asyncio.to_thread(segment_json, await correct(entry, index, patch.text, patch.version))
+        return await one_segment(request.auth, await correct(entry, index, patch.text, patch.version))
     except EditConflict as conflict:
-        theirs = await asyncio.to_thread(segment_json, conflict.segment)
-        return Status(409, conflict.body() | {"segment": theirs})
+        return Status(409, conflict.body() | {"segment": await one_segment(request.auth, conflict.segment)})
 
 
 @api.api_operation(["HEAD"], "recordings/{int:id}/audio", include_in_schema=False)

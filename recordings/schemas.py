@@ -108,6 +108,18 @@ class RecordingOut(Schema):
     )
 
 
+class RecordingStatus(Schema):
+    """What a token without the scope `read` gets: how the work on a recording stands, and nothing of what it says."""
+
+    id: int
+    status: Literal["new", "queued", "transcribing", "done", "failed", "canceled"]
+    created_at: datetime
+    transcription: TranscriptionOut | None
+
+
+Recorded = RecordingOut | RecordingStatus  # the answer to a change: by the scopes of the token
+
+
 class RecordingPage(Schema):
     items: list[RecordingOut]
     next_cursor: str | None = Field(description="Send it as `cursor` for what is older; null at the end.")
@@ -177,6 +189,13 @@ class SegmentOut(Schema):
     words: list[Word]
 
 
+class SegmentStatus(Schema):
+    """What a token without the scope `read` gets of a segment."""
+
+    index: int
+    version: int
+
+
 class SegmentPatch(BaseModel):
     model_config = ConfigDict(
         json_schema_extra={"example": {"text": "What was really said.", "transcription": 9, "version": 0}}
@@ -192,7 +211,7 @@ class SegmentPatch(BaseModel):
 class Conflict(Error):
     """`segment`: as it stands now. Send your change with its `version`, or take it over."""
 
-    segment: SegmentOut
+    segment: SegmentOut | SegmentStatus
 
 
 class TranscriptOut(Schema):

@@ -1,25 +1,40 @@
 """What the API gives of a recording: the shapes of `schemas`, filled."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from accounts.auth import Caller, Scope
 from accounts.problems import Problem
-from recordings.exports import Transcript
+from recordings.exports import Transcript, segment_json
 from recordings.jobs import Place, places
 from recordings.library import Entry, beginnings, find, transcriptions
 from recordings.messages import error_words
 from recordings.models import Segment, Transcription
+from recordings.schemas import RecordingStatus
+
+STATUS = frozenset(RecordingStatus.model_fields)
 
 
-async def one_recording(owner_id: int, recording_id: int) -> dict[str, Any]:
-    """With all of its text. Raises Problem 404 as `find` does."""
-    entry = await find(owner_id, recording_id)
+async def one_recording(caller: Caller, recording_id: int) -> dict[str, Any]:
+    """The recording with all of its text (`RecordingOut`), or for a token without the scope `read` its status only
+    (`RecordingStatus`). Raises Problem 404 as `find` does."""
+    entry = await find(caller.user.pk, recording_id)
+    if not caller.holds(Scope.READ):
+        return {name: value for name, value in _recording(entry, await places(), None).items() if name in STATUS}
     text = None
     if entry.shown and entry.shown.status == Transcription.Status.DONE:
         text = (await transcript_of(entry, words=False)).text
     return _recording(entry, await places(), text)
+
+
+async def one_segment(caller: Caller, segment: Segment) -> dict[str, Any]:
+    """The segment (`SegmentOut`), or for a token without the scope `read` its number and version (`SegmentStatus`)."""
+    if caller.holds(Scope.READ):
+        return await asyncio.to_thread(segment_json, segment)
+    return {"index": segment.index, "version": segment.version}
 
 
 async def listed_recordings(entries: Sequence[Entry]) -> list[dict[str, Any]]:

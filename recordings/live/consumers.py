@@ -317,12 +317,13 @@ class SpeakerConsumer(Socket):
 
 
 class ViewerConsumer(Socket):
-    """Who watches: the owner, and anyone who has the link where the session is public. What it sends is dropped.
+    """The socket of a viewer: the owner (a token needs the scope `read`), and anyone who has the link of a public
+    session. Messages from the client are dropped.
 
     `?after=7`: the captions after the seventh; without it, the latest ones.
     """
 
-    scopes = frozenset({Scope.READ, Scope.TRANSCRIBE})
+    scopes = frozenset({Scope.READ})
     looking: asyncio.Task[None] | None = None
     told_at = 0.0
 

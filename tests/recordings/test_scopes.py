@@ -1,0 +1,252 @@
+"""Every route and every socket with every scope of a token: a scope opens what it should, and nobody reads without
+`read`.
+
+The routes come from the URL configuration and the sockets from the routing, so a new one without a row here fails.
+"""
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.urls import URLPattern, URLResolver, get_resolver
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from accounts.models import ApiToken
+from accounts.throttle import CALLS
+from asrsite import bodies
+from recordings.models import Caption, LiveSession, Recording, Segment, Transcription, Upload
+from recordings.routing import websocket_urlpatterns
+from tests.recordings.conftest import Site
+from tests.recordings.test_foreign_ids import PLACE
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+ALL = frozenset(ApiToken.Scope.values)
+READ, WRITE, TRANSCRIBE, STATS = (frozenset({scope}) for scope in ("read", "write", "transcribe", "stats"))
+WORK = WRITE | TRANSCRIBE
+PUBLIC = frozenset({"nobody's"})
+NOTHING: frozenset[str] = frozenset()
+ONE, RUN = "api/recordings/<int:id>", "api/recordings/<int:id>/transcriptions/<int:transcription>"
+
+# What opens each route: any of these scopes. PUBLIC: no token is needed. A method that is left out is not taken.
+OPENS = {
+    "GET api/recordings/stats/asr-concurrency": STATS,
+    "GET api/recordings": READ,
+    "POST api/recordings": WRITE,
+    f"GET {ONE}": READ,
+    f"PATCH {ONE}": WRITE,
+    f"DELETE {ONE}": WRITE,
+    "POST api/ws-ticket": ALL,
+    f"POST {ONE}/transcribe": WORK,
+    f"POST {ONE}/cancel": WORK,
+    f"GET {ONE}/transcriptions": READ,
+    f"POST {RUN}/restore": WRITE,
+    f"GET {ONE}/transcript": READ,
+    f"PATCH {ONE}/segments/<int:index>": WRITE,
+    f"GET {ONE}/audio": READ,
+    f"HEAD {ONE}/audio": READ,
+    "OPTIONS api/uploads": PUBLIC,
+    "POST api/uploads": WRITE,
+    "OPTIONS api/uploads/<uuid:key>": PUBLIC,
+    **{f"{method} api/uploads/<uuid:key>": WRITE for method in ("HEAD", "GET", "PATCH", "POST", "DELETE")},
+    "POST v1/audio/transcriptions": TRANSCRIBE,
+    "POST v1/audio/translations": TRANSCRIBE,
+    "GET v1/models": TRANSCRIBE,
+    "GET v1/models/<path:name>": TRANSCRIBE,
+    **{f"{method} v1/<path:rest>": NOTHING for method in METHODS},
+    **{f"{method} api/<path:rest>": NOTHING for method in METHODS},
+}
+# A token without `read` captions what it says itself; it does not watch others' sessions.
+SOCKETS = {
+    "ws/live": TRANSCRIBE,
+    "ws/live/<str:session>": READ,
+    "ws/recordings": READ,
+    "ws/monitor": STATS,
+}
+PRIVATE = "Hush"  # stands in all that people and Whisper wrote
+TUS = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+BODIES: dict[str, Any] = {
+    f"PATCH {ONE}": {},
+    f"POST {ONE}/transcribe": {},
+    f"PATCH {ONE}/segments/<int:index>": {"text": None},
+}
+
+
+def routes(resolver: URLResolver, before: str = "") -> Iterator[str]:
+    for pattern in resolver.url_patterns:
+        route = before + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from routes(pattern, route)
+        elif isinstance(pattern, URLPattern):
+            yield route
+
+
+ROUTES = sorted({route for route in routes(get_resolver()) if not route.startswith("admin/")})
+ABOUT = {"api/", "api/docs", "api/openapi.json"}  # the same for everybody, as the pages without a session are
+DOORS = [route for route in ROUTES if route.startswith(("api/", "v1/")) and route not in ABOUT]
+
+
+class Private:
+    """One of everything, full of words that only `read` may read."""
+
+    def __init__(self, owner: User, folder: Path) -> None:
+        self.recording = Recording.objects.create(
+            owner=owner,
+            title=f"{PRIVATE} title",
+            original=f"originals/{uuid4().hex}.wav",
+            original_name=f"{PRIVATE}.wav",
+            prompt=f"{PRIVATE} prompt",
+            bytes=4,
+            duration=60.0,
+            media_type="audio/wav",
+            source="upload",
+            sha256=uuid4().hex * 2,
+            language="yo",
+        )
+        (folder / "media/originals").mkdir(parents=True, exist_ok=True)
+        (folder / "media" / str(self.recording.original)).write_text(PRIVATE)
+        self.run = self.transcription("done")
+        Segment.objects.create(
+            transcription=self.run,
+            index=0,
+            start=0,
+            end=2,
+            text=f"{PRIVATE} machine",
+            correction=f"{PRIVATE} correction",
+            words=[{"start": 0, "end": 2, "word": PRIVATE, "probability": 0.9}],
+        )
+        self.transcription("failed", error_code="rejected", error_message=f"{PRIVATE} server")
+        self.upload = Upload.objects.create(owner=owner, bytes=10)
+        self.upload.part.touch()
+        self.session = LiveSession.objects.create(owner=owner, title=PRIVATE, ended_at=self.recording.created_at)
+        Caption.objects.create(session=self.session, index=0, start=0, end=1, text=f"{PRIVATE} caption")
+
+    def transcription(self, status: str, **fields: str) -> Transcription:
+        return Transcription.objects.create(recording=self.recording, status=status, prompt=PRIVATE, **fields)
+
+    def path(self, route: str) -> str:
+        ids = {"key": self.upload.pk, "transcription": self.run.pk, "index": 0, "session": self.session.pk}
+        ids |= {"id": self.recording.pk, "pk": self.recording.pk, "name": "whisper-1", "rest": "x/y"}
+        route = route.replace("<path:name>", "<int:name>").replace("<path:rest>", "<int:rest>")
+        route = route.replace("<str:session>", "<int:session>").replace("<slug:session>", "<int:session>")
+        return "/" + PLACE.sub(lambda place: str(ids[place[2]]), route)
+
+
+@pytest.fixture
+def mei(site: Site) -> User:
+    cache.clear()
+    return User.objects.create_superuser("mei")  # the monitor is for staff
+
+
+def asked(caller: httpx.Client, method: str, route: str, path: str) -> httpx.Response:
+    CALLS.forget(User.objects.get().pk)
+    if route == "api/recordings" and method == "POST":
+        return caller.post(path, files={"file": ("a.wav", b"no audio")})
+    if "uploads" in route and method != "OPTIONS":
+        return caller.request(method, path, headers=TUS | {"Upload-Length": "10"})
+    return caller.request(method, path, json=BODIES.get(f"{method} {route}"))
+
+
+def text_of(answer: httpx.Response) -> str:
+    return f"{answer.text} {dict(answer.headers)}"
+
+
+def test_every_route_of_programs_has_its_row() -> None:
+    assert {row.partition(" ")[2] for row in OPENS} == set(DOORS)
+    assert SOCKETS.keys() == {str(pattern.pattern) for pattern in websocket_urlpatterns}
+
+
+def test_a_route_opens_to_its_scopes_only_and_only_read_reads(site: Site, mei: User) -> None:
+    programs = {scope: site.program(scopes=[scope]) for scope in sorted(ALL)}
+    programs |= {"all": site.program(), "all but read": site.program(scopes=sorted(ALL - READ))}
+
+    def answer(name: str, method: str, route: str) -> httpx.Response:
+        said = asked(programs[name], method, route, Private(mei, site.folder).path(route))
+        assert name in ("read", "all") or PRIVATE not in text_of(said), (name, method, route)
+        return said
+
+    for method, route in ((method, route) for route in DOORS for method in METHODS):
+        opens = OPENS.get(f"{method} {route}")
+        if opens is None:
+            status = answer("all", method, route).status_code
+            assert status == 405, f"{method} {route} needs a row: {status}"
+            continue
+        answer("all but read", method, route)
+        for scope in sorted(ALL):
+            said = answer(scope, method, route)
+            if opens == NOTHING:
+                assert said.status_code in (403, 404), (scope, method, route)
+            elif opens == PUBLIC or scope in opens:
+                assert said.status_code not in (401, 403, 404, 405), (scope, method, route, said.text)
+            else:
+                assert said.status_code == 403, (scope, method, route)
+                assert method == "HEAD" or "missing_scope" in said.text, (scope, method, route)
+
+
+def test_a_token_opens_no_page(site: Site, mei: User) -> None:
+    private = Private(mei, site.folder)
+    program, nobody = site.program(), site.client()
+    for route in sorted(set(ROUTES) - set(DOORS)):
+        for method in METHODS:
+            answer = asked(program, method, route, private.path(route))
+            expected = asked(nobody, method, route, private.path(route))
+            assert answer.status_code == expected.status_code, (method, route)
+            assert PRIVATE not in text_of(answer), (method, route)
+
+
+def test_a_socket_opens_to_its_scopes_only(site: Site, mei: User) -> None:
+    private = Private(mei, site.folder)
+    for scope, (route, opens) in product(sorted(ALL), SOCKETS.items()):
+        ticket = site.program(scopes=[scope]).post("/api/ws-ticket").json()["ticket"]
+        address = f"{site.url.replace('http', 'ws', 1)}{private.path(route)}?ticket={ticket}&after=-1"
+        told: list[str] = []
+        code = 0
+        with connect(address, proxy=None) as socket:
+            try:
+                while "active_tasks" not in "".join(told):  # the monitor tells without end
+                    # A socket that stays silent is open; how long a refusal may take is bounded by the test's end.
+                    told.append(str(socket.recv(0.3 if scope in opens else 30)))
+            except TimeoutError:
+                pass
+            except ConnectionClosed as end:
+                code = end.rcvd.code if end.rcvd else 1006
+        if scope in opens:
+            assert code in (0, 1000), (scope, route)
+        else:
+            assert code in (4403, 4404), (scope, route)
+        watches = route == "ws/live/<str:session>" and scope in opens
+        assert (PRIVATE in "".join(told)) == watches, (scope, route)
+
+
+def test_what_was_asked_with_a_change_is_answered_in_full_to_who_may_read_it(site: Site, mei: User) -> None:
+    private = Private(mei, site.folder)
+    for scopes, shape in (
+        (["write", "read"], {"title", "text", "id", "status", "transcription"}),
+        (["write"], {"id", "status", "created_at", "transcription"}),
+    ):
+        program = site.program(scopes=scopes)
+        changed = program.patch(private.path(ONE), json={}).json()
+        assert shape <= changed.keys()
+        assert ("title" in changed) == ("read" in scopes)
+        segment = program.patch(private.path(f"{ONE}/segments/<int:index>"), json={"text": "x", "version": 9}).json()
+        assert segment["error"]["code"] == "edit_conflict"
+        assert ("text" in segment["segment"]) == ("read" in scopes)
+
+
+def test_a_large_body_needs_the_scope_that_its_route_needs() -> None:
+    for (method, path), scope in bodies.UPLOADS.items():
+        route = path.removeprefix("/") + ("/<uuid:key>" if method == "PATCH" else "")
+        assert OPENS[f"{method} {route}"] == {str(scope)}
+
+
+def test_an_upload_with_write_alone_gets_its_id_and_its_state(site: Site, mei: User, clip: bytes) -> None:
+    answer = site.program(scopes=["write"]).post("/api/recordings", files={"file": (f"{PRIVATE}.wav", clip)})
+    assert answer.status_code == 201
+    assert answer.json().keys() == {"id", "status", "created_at", "transcription"}
+    assert answer.headers["Location"] == f"/api/recordings/{answer.json()['id']}"
