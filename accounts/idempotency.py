@@ -2,8 +2,11 @@
 
 As the IETF's draft has it (draft-ietf-httpapi-idempotency-key-header). The first request claims its key in the
 database, so that one that comes at the same time, here or in another process, waits for its answer. Only a success is
-kept: what failed has made nothing, and may be tried again. A claim lapses with the process that held it; whoever takes
-it over finds in `request.begun_at` when the work was begun, for it may have been done all the same.
+kept: what failed has made nothing, and may be tried again. A claim lapses with the process that held it. The request
+that takes the claim over finds in `request.begun_at` when the work began, because the work may be done already.
+
+What is kept of an answer is small and holds none of people's words: `Memory` takes the words out, and reads them anew
+for the answer that is given again. So words that were corrected or deleted since are gone here, too.
 """
 
 import asyncio
@@ -15,10 +18,11 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from django.db import DatabaseError, InterfaceError
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -31,6 +35,11 @@ log = logging.getLogger(__name__)
 
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 KEPT = timedelta(days=1)
+# Answers of one person, and of all: the oldest are forgotten first. A client that sends again does so within minutes,
+# and one person starts at most 600 uploads an hour. A row takes about 1 KB, so all of them take some 50 MB at most.
+MOST_OF_ONE = 2_000
+MOST_OF_ALL = 50_000
+BATCH = 100  # rows forgotten at once; one call makes only one
 LAPSES = timedelta(seconds=30)  # a claim of which nothing was heard for so long is nobody's
 BEAT = 10.0  # seconds between two signs of life
 WAIT = 10.0  # seconds that a second request waits for the first
@@ -38,11 +47,23 @@ LOOK_AGAIN = 0.1  # seconds
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-async def first_answer(request: HttpRequest, run: Callable[[], Awaitable[HttpResponseBase]]) -> HttpResponseBase:
-    """What `run()` answers, or has answered before to the same request of the same caller.
+class Memory(Protocol):
+    """Which answers are kept, and what of them. Bodies are JSON objects."""
 
-    Raises Problem 401 for nobody, 400 for a key that is none, 422 for the key of another request, and 409 where the
-    first one takes long.
+    def keep(self, body: dict[str, Any]) -> dict[str, Any] | None:
+        """What to keep of an answer's body: little, and no words of people. None: the answer is not kept."""
+
+    async def recall(self, caller: Caller, kept: dict[str, Any]) -> dict[str, Any]:
+        """The whole body again. Raises Problem 404 where what it tells of was deleted since."""
+
+
+async def first_answer(
+    request: HttpRequest, run: Callable[[], Awaitable[HttpResponseBase]], memory: Memory
+) -> HttpResponseBase:
+    """The answer of `run()`, or the one that it gave before to the same request of the same caller.
+
+    Raises Problem 401 for nobody, 400 for a bad key, 422 for the key of another request, 404 where what the first
+    request made was deleted since, and 409 while the first request takes long.
     """
     key = request.headers.get("Idempotency-Key")
     if request.method != "POST" or key is None:
@@ -53,9 +74,9 @@ async def first_answer(request: HttpRequest, run: Callable[[], Awaitable[HttpRes
     caller = await identify(request)
     row = await _claim(caller, key, await _fingerprint(request, caller))
     if row.status is not None:
-        return _again(row)
+        return await _again(caller, row, memory)
     request.begun_at = row.begun_at  # type: ignore[attr-defined]
-    return await _first(row, run)
+    return await _first(row, run, memory)
 
 
 async def _fingerprint(request: HttpRequest, caller: Caller) -> str:
@@ -72,7 +93,7 @@ async def _fingerprint(request: HttpRequest, caller: Caller) -> str:
 
 async def _claim(caller: Caller, key: str, fingerprint: str) -> FirstAnswer:
     """The row of the key, with an answer, or without one: then it is the caller's to find. Raises Problem 422, 409."""
-    await FirstAnswer.objects.filter(begun_at__lt=timezone.now() - KEPT).adelete()
+    await _forget_oldest(caller)
     waited = 0.0
     while True:
         now = timezone.now()
@@ -92,6 +113,17 @@ async def _claim(caller: Caller, key: str, fingerprint: str) -> FirstAnswer:
         waited += LOOK_AGAIN
 
 
+async def _forget_oldest(caller: Caller) -> None:
+    """Make room for one more answer. Work under way keeps its claim: the same request may come again."""
+    now = timezone.now()
+    answers = FirstAnswer.objects.order_by("-begun_at", "-pk")
+    await answers.filter(begun_at__lt=now - KEPT).adelete()
+    for some, most in ((answers.filter(user=caller.user), MOST_OF_ONE), (answers, MOST_OF_ALL)):
+        oldest = [pk async for pk in some.values_list("pk", flat=True)[most - 1 : most + BATCH]]
+        under_way = Q(status=None, claimed_at__gte=now - LAPSES)
+        await FirstAnswer.objects.filter(pk__in=oldest).exclude(under_way).adelete()
+
+
 async def _took_over(row: FirstAnswer, now: datetime) -> bool:
     """Whether the claim had lapsed and is ours now: of two who see it, one gets it."""
     lapsed = row.claimed_at < now - LAPSES
@@ -99,7 +131,7 @@ async def _took_over(row: FirstAnswer, now: datetime) -> bool:
     return lapsed and await same.aupdate(claimed_at=now) == 1
 
 
-async def _first(row: FirstAnswer, run: Callable[[], Awaitable[HttpResponseBase]]) -> HttpResponseBase:
+async def _first(row: FirstAnswer, run: Callable[[], Awaitable[HttpResponseBase]], memory: Memory) -> HttpResponseBase:
     rows = FirstAnswer.objects.filter(pk=row.pk)
     beating = asyncio.create_task(_beat(row.pk))
     try:
@@ -110,9 +142,9 @@ async def _first(row: FirstAnswer, run: Callable[[], Awaitable[HttpResponseBase]
     finally:
         beating.cancel()
     with suppress(DatabaseError, InterfaceError):  # the claim lapses by itself; this answer is good
-        if isinstance(response, HttpResponse) and response.status_code < 300:
-            text, location = response.content.decode(), response.headers.get("Location", "")
-            await rows.aupdate(status=response.status_code, body=text, location=location)
+        if kept := _kept(response, memory):
+            location = response.headers.get("Location", "")
+            await rows.aupdate(status=response.status_code, body=json.dumps(kept), location=location)
         elif response.status_code < 500:
             await rows.adelete()
         else:
@@ -129,8 +161,15 @@ async def _beat(pk: int) -> None:
             log.warning("A sign of life could not be written: %r", failure)
 
 
-def _again(row: FirstAnswer) -> HttpResponse:
-    response = HttpResponse(row.body, status=row.status, content_type="application/json; charset=utf-8")
+def _kept(response: HttpResponseBase, memory: Memory) -> dict[str, Any] | None:
+    if isinstance(response, HttpResponse) and response.status_code < 300 and response.content:
+        return memory.keep(json.loads(response.content))
+    return None
+
+
+async def _again(caller: Caller, row: FirstAnswer, memory: Memory) -> HttpResponse:
+    body = await memory.recall(caller, json.loads(row.body))
+    response = JsonResponse(body, status=row.status, json_dumps_params={"ensure_ascii": False})
     response.headers["Idempotent-Replayed"] = "true"
     if row.location:
         response.headers["Location"] = row.location

@@ -88,20 +88,18 @@ class SocketTicket(models.Model):
 
     digest = models.CharField(max_length=64, unique=True)
     token = models.ForeignKey(ApiToken, models.CASCADE, null=True, related_name="+")
-    session_key = models.CharField(max_length=40, blank=True)
+    session = models.CharField(max_length=40, blank=True, help_text="the name of its row, see `sessions`")
     expires_at = models.DateTimeField(db_index=True)
 
     def __str__(self) -> str:
         return f"ticket until {self.expires_at:%Y-%m-%d %H:%M:%S}"
 
     @classmethod
-    async def issue(cls, token: ApiToken | None, session_key: str) -> str:
+    async def issue(cls, token: ApiToken | None, session: str) -> str:
         """Make a ticket's secret; those that nobody used in time are forgotten."""
         secret, now = secrets.token_urlsafe(32), timezone.now()
         await cls.objects.filter(expires_at__lte=now).adelete()
-        await cls.objects.acreate(
-            digest=digest(secret), token=token, session_key=session_key, expires_at=now + cls.LIFE
-        )
+        await cls.objects.acreate(digest=digest(secret), token=token, session=session, expires_at=now + cls.LIFE)
         return secret
 
     @classmethod
@@ -136,7 +134,7 @@ class SignInLink(models.Model):
 
 
 class FirstAnswer(models.Model):
-    """What a request with an `Idempotency-Key` was answered, for when it comes again; see `idempotency`."""
+    """The answer to a request with an `Idempotency-Key`, for when the request comes again; see `idempotency`."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
     key = models.CharField(max_length=255)
@@ -145,7 +143,7 @@ class FirstAnswer(models.Model):
     claimed_at = models.DateTimeField(help_text="the last sign of life of who works on the answer")
     status = models.PositiveSmallIntegerField(null=True, help_text="of the answer; none yet: null")
     location = models.CharField(max_length=255, blank=True)
-    body = models.TextField(blank=True)
+    body = models.TextField(blank=True, help_text="what is kept of it, as JSON: no words of people")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "key"], name="one_first_answer_per_key")]

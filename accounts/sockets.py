@@ -22,7 +22,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -38,6 +37,7 @@ from django.utils import timezone
 from accounts.auth import Caller, Scope
 from accounts.models import ApiToken, SocketTicket
 from accounts.rights import RIGHTS_CHANGED, rights_group
+from accounts.sessions import StoredSession, kept_as
 
 App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
@@ -50,10 +50,10 @@ AGAIN_SOON = 0.2  # seconds, where a token has expired and the consumer is still
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What a socket was opened with: a token, or a session."""
+    """What a socket was opened with: the id of a token, or the name of a session's row."""
 
     token: int | None
-    session_key: str | None
+    session: str
 
     async def caller(self) -> Caller | None:
         """Whom it proves now; None once it proves nothing any more."""
@@ -61,7 +61,7 @@ class Proof:
             token = await ApiToken.living().filter(pk=self.token).afirst()
             return Caller(token.user, token) if token else None
         request = HttpRequest()
-        request.session = import_module(settings.SESSION_ENGINE).SessionStore(self.session_key)
+        request.session = StoredSession(self.session)
         user = await aget_user(request)
         return Caller(user) if isinstance(user, User) else None
 
@@ -109,9 +109,9 @@ def _ticket(scope: dict[str, Any]) -> str:
 async def _proof(scope: dict[str, Any]) -> Proof | None:
     if secret := _ticket(scope):
         ticket = await SocketTicket.redeem(secret)
-        return Proof(ticket.token_id, ticket.session_key) if ticket else None
+        return Proof(ticket.token_id, ticket.session) if ticket else None
     key = scope["cookies"].get(settings.SESSION_COOKIE_NAME)
-    return Proof(None, key) if key else None
+    return Proof(None, kept_as(key)) if key else None
 
 
 async def identify(scope: dict[str, Any], proof: Proof | None) -> None:

@@ -6,7 +6,6 @@ import re
 import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
-from importlib import import_module
 from io import BytesIO
 from typing import Any
 
@@ -23,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.auth import COUNTED, Caller, Scope, identify, who
 from accounts.problems import Problem, from_failure
+from accounts.sessions import SessionStore
 
 AsgiScope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -106,8 +106,7 @@ async def _limit(scope: AsgiScope) -> tuple[int, Scope | None]:
 
 async def _caller(scope: AsgiScope, find: Callable[[HttpRequest], Awaitable[Caller]]) -> Caller:
     request = _request(scope)
-    sessions = import_module(settings.SESSION_ENGINE)
-    request.session = sessions.SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+    request.session = SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
     # A thread of this request's own, as Django does it, and no connection left behind in it.
     async with ThreadSensitiveContext():
         try:

@@ -164,6 +164,8 @@ STORAGES = {
     "staticfiles": {"BACKEND": "asrsite.static.StaticFilesStorage"},
 }
 
+SESSION_ENGINE = "accounts.sessions"
+
 # --- People ------------------------------------------------------------------------------------
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]

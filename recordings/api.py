@@ -21,6 +21,7 @@ from accounts.auth import ApiRequest, Scope, needs
 from accounts.idempotency import first_answer
 from accounts.models import SocketTicket
 from accounts.problems import Problem, not_found
+from accounts.sessions import kept_as
 from accounts.throttle import UPLOADS
 from recordings.editing import EditConflict, correct, restore
 from recordings.events import recording_changed
@@ -48,7 +49,14 @@ from recordings.schemas import (
     UploadForm,
     errors,
 )
-from recordings.shapes import listed_recordings, listed_transcriptions, one_recording, one_segment, transcript_of
+from recordings.shapes import (
+    RecordingMemory,
+    listed_recordings,
+    listed_transcriptions,
+    one_recording,
+    one_segment,
+    transcript_of,
+)
 from recordings.text import download_name
 from recordings.uploads import ReceivedFile, accept_upload
 from transcription import monitor
@@ -80,7 +88,7 @@ class JsonApi(NinjaAPI):
         for path in schema["paths"].values():
             if post := path.get("post"):
                 post.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
-                for status in (400, 409):
+                for status in (400, 404, 409):
                     post["responses"].setdefault(status, {"description": HTTPStatus(status).phrase, "content": problem})
         self.complete(schema)
         return schema
@@ -91,7 +99,9 @@ IDEMPOTENCY_KEY = {
     "in": "header",
     "required": False,
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-    "description": "The same request with the same key gives the first answer again, for a day.",
+    "description": "The same request with the same key gives the first answer again, for a day (of each person’s last "
+    "2,000): its status code and the status of the work as they were, with the title and the text as they are now. 404 "
+    "where the recording was deleted since.",
 }
 
 
@@ -99,7 +109,7 @@ def _in_shape(view: Callable[..., Awaitable[HttpResponseBase]]) -> Callable[...,
     @wraps(view)
     async def shaped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            response = await first_answer(request, lambda: view(request, *args, **kwargs))
+            response = await first_answer(request, lambda: view(request, *args, **kwargs), RecordingMemory())
         except Exception as failure:
             response = on_failure(request, failure)
         if response.status_code == 405:
@@ -257,7 +267,7 @@ async def remove_recording(request: ApiRequest, id: int) -> Any:
 async def socket_ticket(request: ApiRequest) -> dict[str, Any]:
     """Append it as `?ticket=…`: it opens one socket, once, with the rights of the token or the session that asks."""
     token = request.auth.token
-    secret = await SocketTicket.issue(token, "" if token else request.session.session_key or "")
+    secret = await SocketTicket.issue(token, "" if token else kept_as(request.session.session_key or ""))
     return {"ticket": secret, "expires_in": int(SocketTicket.LIFE.total_seconds())}
 
 

@@ -30,6 +30,16 @@ async def one_recording(caller: Caller, recording_id: int) -> dict[str, Any]:
     return _recording(entry, await places(), text)
 
 
+class RecordingMemory:
+    """Of an answer that is a recording, its status is kept (see `accounts.idempotency`); all else is read anew."""
+
+    def keep(self, body: dict[str, Any]) -> dict[str, Any] | None:
+        return {name: body[name] for name in STATUS} if body.keys() >= STATUS else None
+
+    async def recall(self, caller: Caller, kept: dict[str, Any]) -> dict[str, Any]:
+        return {**await one_recording(caller, kept["id"]), **kept}
+
+
 async def one_segment(caller: Caller, segment: Segment) -> dict[str, Any]:
     """The segment (`SegmentOut`), or for a token without the scope `read` its number and version (`SegmentStatus`)."""
     if caller.holds(Scope.READ):

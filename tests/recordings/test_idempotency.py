@@ -6,14 +6,15 @@ from typing import Any
 
 import httpx
 import pytest
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.utils import timezone
 
 from accounts import idempotency
-from accounts.models import FirstAnswer
+from accounts.models import ApiToken, FirstAnswer
 from recordings.models import Recording, Transcription
 from tests.recordings.conftest import Site
-from tests.recordings.test_api import code, recording
+from tests.recordings.test_api import code, recording, transcribed
 
 
 @pytest.fixture(autouse=True)
@@ -127,3 +128,73 @@ def test_a_key_is_forgotten_after_a_day(site: Site, clip: bytes) -> None:
     FirstAnswer.objects.update(begun_at=timezone.now() - timedelta(days=1, seconds=1))
     assert "Idempotent-Replayed" not in upload(program, clip).headers
     assert (Recording.objects.count(), FirstAnswer.objects.count()) == (2, 1)
+
+
+def kept(owner: str = "mei") -> list[str]:
+    """What the database keeps of answers: keys, the latest first."""
+    return list(
+        FirstAnswer.objects.filter(user__username=owner).order_by("-begun_at", "-pk").values_list("key", flat=True)
+    )
+
+
+@pytest.mark.parametrize("route", ["transcribe", "cancel", "restore"])
+def test_a_kept_answer_holds_no_words_and_gives_none_out_that_are_gone(site: Site, route: str) -> None:
+    program, made = site.program(), recording(title="Hush title")
+    run = transcribed(made, "Hush words. " * 1000)
+    path = f"/api/recordings/{made.pk}"
+    door = f"{path}/transcriptions/{run.pk}/restore" if route == "restore" else f"{path}/{route}"
+    key = {"Idempotency-Key": "once"}
+    first = program.post(door, headers=key)
+    assert "Hush words." in first.json()["text"]
+    row = FirstAnswer.objects.get()
+    assert "Hush" not in row.body
+    assert len(row.body) < 700
+
+    again = program.post(door, headers=key)
+    assert (again.status_code, again.json()) == (first.status_code, first.json())
+    program.patch(path, json={"title": "New title"})
+    program.patch(f"{path}/segments/0", json={"text": "corrected"})
+    again = program.post(door, headers=key)
+    assert (again.json()["title"], again.json()["text"]) == ("New title", "corrected")
+    assert again.json()["status"] == first.json()["status"]
+
+    program.delete(path)
+    gone = program.post(door, headers=key)
+    assert code(gone) == (404, "not_found")
+    assert "Hush" not in gone.text + str(list(FirstAnswer.objects.values()))
+
+
+def test_the_key_of_an_upload_that_was_deleted_makes_it_no_second_time(site: Site, clip: bytes) -> None:
+    program = site.program()
+    program.delete(f"/api/recordings/{upload(program, clip, title='Hush').json()['id']}")
+    assert code(upload(program, clip, title="Hush")) == (404, "not_found")
+    assert not Recording.objects.exists()
+
+
+def test_a_kept_answer_is_read_with_the_rights_that_its_token_has_now(site: Site) -> None:
+    program, made = site.program(), recording()
+    transcribed(made, "Hush words.")
+    path, key = f"/api/recordings/{made.pk}/cancel", {"Idempotency-Key": "once"}
+    assert "Hush" in program.post(path, headers=key).text
+    ApiToken.objects.update(scopes=["write"])
+    assert "Hush" not in program.post(path, headers=key).text
+
+
+def test_kept_answers_are_bounded_for_each_person_and_in_all(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "MOST_OF_ONE", 3)
+    monkeypatch.setattr(idempotency, "MOST_OF_ALL", 5)
+    for owner in ("mei", "ann"):
+        program, path = site.program(owner), f"/api/recordings/{recording(owner).pk}/cancel"
+        for number in range(5):
+            assert program.post(path, headers={"Idempotency-Key": f"k-{number}"}).status_code == 200
+    assert kept("ann") == ["k-4", "k-3", "k-2"]
+    assert kept("mei") == ["k-4", "k-3"]
+    # Work under way keeps its claim, whatever comes after it; a claim of nobody does not.
+    now = timezone.now()
+    for key, age in (("working", 0), ("lapsed", 3600)):
+        claimed = now - timedelta(seconds=age)
+        begun = now - timedelta(hours=2)
+        user = User.objects.get(username="ann")
+        FirstAnswer.objects.create(user=user, key=key, fingerprint="", begun_at=begun, claimed_at=claimed)
+    assert program.post(path, headers={"Idempotency-Key": "k-9"}).status_code == 200
+    assert kept("ann") == ["k-9", "k-4", "k-3", "working"]
