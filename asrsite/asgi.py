@@ -11,8 +11,10 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
 from accounts.sockets import SocketDoor  # noqa: E402
 from asrsite.bodies import BodyGuard  # noqa: E402
+from asrsite.private import look_after  # noqa: E402
 from recordings.routing import websocket_urlpatterns  # noqa: E402
 
+look_after()
 application = ProtocolTypeRouter(
     {
         "http": BodyGuard(django_application),

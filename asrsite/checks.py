@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
+from asrsite.private import is_open, places
 from transcription.pool import endpoint
 
 LOCAL = {"localhost", "127.0.0.1", "[::1]", ".localhost", "testserver"}
@@ -82,6 +83,10 @@ def _exposure() -> Iterator[CheckMessage]:
     if len(settings.SECRET_KEY) < SHORTEST_KEY or len(set(settings.SECRET_KEY)) < 5:
         hint = "Unset SECRET_KEY to have a good one made and kept in DATA_DIR."
         yield Error("SECRET_KEY is short enough to be guessed.", hint=hint, id="asr.E009")
+    for path in places():
+        if is_open(path.stat().st_mode):
+            hint = f"The next start takes these rights away where it may, as does: chmod -R go= {path}"
+            yield Warning(f"Other users of this machine have rights to {path}.", hint=hint, id="asr.W004")
     if "*" in settings.ALLOWED_HOSTS:
         hint = "Name the hosts that people use."
         yield Warning("ALLOWED_HOSTS allows any host.", hint=hint, id="asr.W003")

@@ -1,5 +1,6 @@
 """Settings, read from the environment (and `.env`, if there). Every name stands in `.env.example`."""
 
+import os
 import secrets
 import sys
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import django_stubs_ext
 import environ
 from csp.constants import NONCE, NONE, SELF
+
+from asrsite.private import keep_to_oneself, private_folder
 
 django_stubs_ext.monkeypatch()  # lets classes such as ModelAdmin be written with their type arguments
 
@@ -19,7 +22,8 @@ env.read_env(BASE_DIR / ".env")
 DATA_DIR = Path(env.str("DATA_DIR", default="./data"))
 if not DATA_DIR.is_absolute():
     DATA_DIR = BASE_DIR / DATA_DIR
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+keep_to_oneself()
+private_folder(DATA_DIR)
 
 
 def _secret_key() -> str:
@@ -29,8 +33,7 @@ def _secret_key() -> str:
         return key
     path = DATA_DIR / "secret-key"
     try:
-        with path.open("x") as file:
-            path.chmod(0o600)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(50))
     except FileExistsError:
         pass
@@ -132,7 +135,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",  # take the write lock first: no deadlock on upgrading a read
         "timeout": 20,  # seconds to wait for another writer
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        # secure_delete: what people delete is overwritten, not only taken out of the tables
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=ON;",
     }
     # In a file like the real one: threads would not share a database in memory.
     DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}
@@ -154,14 +158,18 @@ LIVE_ROOT = DATA_DIR / "live"  # the same, for sessions that go on
 FILE_UPLOAD_HANDLERS = ["recordings.uploads.UploadHandler"]
 DATA_UPLOAD_MAX_NUMBER_FILES = 1
 for _folder in (MEDIA_ROOT, FILE_UPLOAD_TEMP_DIR):
-    _folder.mkdir(parents=True, exist_ok=True)
+    private_folder(_folder)
+FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o600, 0o700  # Django's own are for everyone
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "asrsite.static.StaticFilesStorage"},
+    "staticfiles": {
+        "BACKEND": "asrsite.static.StaticFilesStorage",
+        "OPTIONS": {"file_permissions_mode": 0o644, "directory_permissions_mode": 0o755},
+    },
 }
 
 SESSION_ENGINE = "accounts.sessions"

@@ -17,6 +17,7 @@ from django.core.management import BaseCommand, CommandError, call_command
 from django.urls import reverse
 
 from accounts.models import SignInLink
+from asrsite.private import look_after
 from recordings.copies import make_copies
 from recordings.jobs import in_line
 from recordings.live.second_pass import make_second_passes
@@ -44,6 +45,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
         try:
             with only_runner(settings.DATA_DIR), _listening(host, port) as listener:
+                look_after()
                 call_command("migrate", verbosity=0)
                 _remove_leftovers()
                 link = _sign_in_link(*listener.getsockname()[:2])
