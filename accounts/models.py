@@ -2,12 +2,13 @@
 
 import hashlib
 import secrets
+from contextlib import suppress
 from datetime import timedelta
 from typing import Self
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import models
+from django.db import DatabaseError, models
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -77,7 +78,8 @@ class ApiToken(models.Model):
         now = timezone.now()
         token = await cls.living().filter(digest=digest(secret)).afirst()
         if token and (token.last_used_at is None or now - token.last_used_at > cls.LAST_USE_RESOLUTION):
-            await cls.objects.filter(pk=token.pk).aupdate(last_used_at=now)
+            with suppress(DatabaseError):  # a full disk, for one: the note is not worth the request
+                await cls.objects.filter(pk=token.pk).aupdate(last_used_at=now)
         return token
 
 
@@ -111,7 +113,10 @@ class SocketTicket(models.Model):
 
 
 class SignInLink(models.Model):
-    """A link printed at start that signs the first administrator in, once."""
+    """A link that signs the first administrator in, once. It ends with its use, its hour, a newer link or the next
+    start of the server."""
+
+    LIFE = timedelta(hours=1)
 
     digest = models.CharField(max_length=64, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -130,7 +135,8 @@ class SignInLink(models.Model):
     @classmethod
     def redeem(cls, secret: str) -> bool:
         """True for the first caller only, whoever else tries at the same moment."""
-        return cls.objects.filter(digest=digest(secret)).delete()[0] == 1
+        living = cls.objects.filter(created_at__gt=timezone.now() - cls.LIFE)
+        return living.filter(digest=digest(secret)).delete()[0] == 1
 
 
 class FirstAnswer(models.Model):

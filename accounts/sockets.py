@@ -22,17 +22,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from channels.exceptions import ChannelFull
-from channels.security.websocket import AllowedHostsOriginValidator
 from channels.sessions import CookieMiddleware
 from django.conf import settings
 from django.contrib.auth import aget_user
 from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import DisallowedHost
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.http import is_same_domain
 
 from accounts.auth import Caller, Scope
 from accounts.models import ApiToken, SocketTicket
@@ -81,7 +84,7 @@ class SocketDoor:
         origin = next((str(value, "latin-1") for name, value in scope["headers"] if name == b"origin"), None)
         if _ticket(scope) and origin is None:
             await self._admit(scope, receive, send)
-        elif _ours(origin):
+        elif _ours(scope, origin):
             await self._with_cookies(scope, receive, send)
         else:  # a close code only reaches the client on an open socket
             await send({"type": "websocket.accept", "subprotocol": next(iter(scope["subprotocols"]), None)})
@@ -92,13 +95,34 @@ class SocketDoor:
         await self._app(scope, receive, send)
 
 
-def _ours(origin: str | None) -> bool:
-    """Whether a page at this origin is one of the product's."""
+Origin = tuple[str, str, int | None]  # scheme, host, port
+
+
+def _ours(scope: dict[str, Any], origin: str | None) -> bool:
+    """Whether a page at this origin is one of the product's: scheme, host and port are those that the socket was asked
+    for, or are among CSRF_TRUSTED_ORIGINS. Another port of the same host is another program's."""
+    asked = ASGIRequest({**scope, "method": "GET", "query_string": b""}, BytesIO())
     try:
-        parsed = urlsplit(origin) if origin else None
-        return bool(AllowedHostsOriginValidator(None).valid_origin(parsed))
-    except ValueError:  # it is no address
+        page = _parts(origin or "")
+        scheme = "https" if asked.scheme in ("https", "wss") else "http"
+        return page == _parts(f"{scheme}://{asked.get_host()}") or any(
+            _trusts(_parts(trusted.replace("*", "")), page) for trusted in settings.CSRF_TRUSTED_ORIGINS
+        )
+    except (ValueError, DisallowedHost):  # it is no address, or the host is none of ALLOWED_HOSTS
         return False
+
+
+def _parts(origin: str) -> Origin:
+    """Raises ValueError."""
+    parts = urlsplit(origin)
+    if not parts.hostname:
+        raise ValueError(origin)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _trusts(trusted: Origin, page: Origin) -> bool:
+    """`trusted`, whose host begins with a point where it means all hosts under it."""
+    return (trusted[0], trusted[2]) == (page[0], page[2]) and is_same_domain(page[1], trusted[1])
 
 
 def _ticket(scope: dict[str, Any]) -> str:

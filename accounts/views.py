@@ -1,6 +1,5 @@
 """First run, sign-in, password, theme."""
 
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.forms import ThrottledSignIn
+from accounts.links import forget_file
 from accounts.models import SignInLink
 
 THEMES = ("light", "dark")
@@ -28,12 +28,12 @@ THEME_COOKIE_AGE = 365 * 24 * 3600  # seconds
 @never_cache
 @require_GET  # and not HEAD: a link checker must not use the link up
 def setup(request: HttpRequest) -> HttpResponse:
-    """The link that `make run` prints: signs the first administrator in, once."""
+    """The link that `make run` and `manage.py sign_in_link` print: signs the first administrator in, once."""
     with transaction.atomic():
         if not SignInLink.redeem(request.GET.get("token", "")):
             return render(request, "accounts/used_link.html", status=404)
         administrator = first_administrator()
-    (Path(settings.DATA_DIR) / "first-login-url").unlink(missing_ok=True)
+    forget_file()
     login(request, administrator, backend="django.contrib.auth.backends.ModelBackend")
     return redirect("recordings:library")
 

@@ -53,7 +53,7 @@ def prepared() -> str:
     """A fresh database with one user; returns their token."""
     manage = [sys.executable, "manage.py"]
     subprocess.run([*manage, "migrate", "--verbosity=0"], check=True)
-    made = subprocess.run([*manage, "create_token", "bench"], check=True, capture_output=True, text=True)
+    made = subprocess.run([*manage, "create_token", "bench", "--create"], check=True, capture_output=True, text=True)
     return made.stdout.strip()
 
 

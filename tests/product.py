@@ -1,7 +1,6 @@
 """The product as people run it: `manage.py serve` in a process of its own, spoken to over HTTP."""
 
 import os
-import re
 import shutil
 import signal
 import socket
@@ -59,7 +58,7 @@ class Product:
         self.stop()
 
     def start(self, ready_within: float = 30.0) -> None:
-        """Start, and wait for the sign-in link."""
+        """Start, and wait until it is ready."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         if not any(self.data_dir.iterdir()):
             self._fill_folder()
@@ -72,17 +71,20 @@ class Product:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        wait_for(self.link, ready_within, "the sign-in link")
+        wait_for(self._is_ready, ready_within, "the start")
 
     def _fill_folder(self) -> None:
         folder, self._tokens["mei"] = _after_first_start()
         shutil.copytree(folder.name, self.data_dir, dirs_exist_ok=True)
 
-    def link(self) -> str | None:
-        """The sign-in link that was printed."""
+    def _is_ready(self) -> bool:
+        """A service says so in its log; the link for signing in stands elsewhere."""
         assert self.process.poll() is None, self.log.read_text()
-        found = re.search(r"http://\S+/setup\?token=\S+", self.log.read_text())
-        return found[0] if found else None
+        return "is ready" in self.log.read_text()
+
+    def link(self) -> str:
+        """The sign-in link, as scripts find it."""
+        return (self.data_dir / "first-login-url").read_text().strip()
 
     def stop(self) -> None:
         self.process.terminate()
@@ -107,8 +109,13 @@ class Product:
     def client(self, user: str = "mei") -> httpx.Client:
         """An HTTP client with a token of this user's, which is made once: it takes a process a second or two."""
         if user not in self._tokens:
-            self._tokens[user] = self.manage("create_token", user).strip()
+            self._tokens[user] = self.manage("create_token", user, "--create").strip()
         return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self._tokens[user]}"}, timeout=60)
+
+
+def started_before() -> Path:
+    """A data directory to copy, of a product that has no recordings."""
+    return Path(_after_first_start()[0].name)
 
 
 class NewProduct(Product):
@@ -124,7 +131,7 @@ def _after_first_start() -> tuple[TemporaryDirectory[str], str]:
     folder = TemporaryDirectory()
     product = NewProduct(Path(folder.name))
     product.manage("migrate", "--verbosity=0")
-    return folder, product.manage("create_token", "mei").strip()
+    return folder, product.manage("create_token", "mei", "--create").strip()
 
 
 def upload(api: httpx.Client, path: Path, **fields: str) -> dict[str, Any]:

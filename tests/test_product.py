@@ -1,5 +1,8 @@
 """The whole product, from the file to the text, with the real engine and its real weights."""
 
+import os
+import pty
+import shutil
 import subprocess
 import sys
 import time
@@ -11,7 +14,7 @@ import psutil
 import pytest
 from django.conf import settings
 
-from tests.product import NewProduct, Product, transcribed, upload, wait_for
+from tests.product import NewProduct, Product, started_before, transcribed, upload, wait_for
 from tests.recordings.running import CLIPS, speech_with_pauses
 from tests.speech import audioeval, character_error_rate, librivox, word_error_rate
 
@@ -46,9 +49,9 @@ def test_a_chinese_clip_comes_out_in_chinese(product: Product) -> None:
     assert rate <= 0.4  # a classical text without sentences, which `base` hears well and spells with homophones
 
 
-def test_the_printed_link_signs_in_once(product: Product) -> None:
-    link = product.data_dir.joinpath("first-login-url").read_text().strip()
-    assert link == product.link()
+def test_the_link_of_the_start_signs_in_once_and_stands_in_no_log(product: Product) -> None:
+    link = product.link()
+    assert "token=" not in product.log.read_text()  # others may read a service's log
     with httpx.Client(follow_redirects=True) as browser:
         assert browser.get(link).url.path == "/"
         assert browser.get(f"{product.url}/admin/").url.path == "/admin/"
@@ -56,6 +59,30 @@ def test_the_printed_link_signs_in_once(product: Product) -> None:
     with httpx.Client(follow_redirects=True) as other:
         assert other.get(link).status_code == 404
         assert other.get(product.url).url.path == "/accounts/login"
+
+
+def test_a_terminal_is_shown_the_link_and_a_command_prints_another(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(started_before(), data)
+    environment = Product(data, ASR_API_URL="http://127.0.0.1:9/v1").environment
+    screen, terminal = pty.openpty()
+    command = [sys.executable, "manage.py", "serve"]
+    with subprocess.Popen(
+        command, cwd=settings.BASE_DIR, env=environment, stdin=terminal, stdout=terminal, stderr=subprocess.DEVNULL
+    ) as server:
+        shown = ""
+        while "token=" not in shown or not shown.endswith("\n"):
+            shown += os.read(screen, 4096).decode()
+        first = next(word for word in shown.split() if "token=" in word)
+        command[-1] = "sign_in_link"
+        printed = subprocess.run(command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True)
+        newer = printed.stdout.strip()
+        assert printed.stdout.splitlines() == [newer]
+        assert httpx.get(first).status_code == 404  # the newer one took its place
+        assert httpx.get(newer).headers["Location"] == "/"
+        server.terminate()
+    os.close(terminal)
+    os.close(screen)
 
 
 def refusal(**environment: str) -> str:

@@ -61,4 +61,4 @@ def _user(name: str | None) -> User:
     for some in (people, people.filter(is_superuser=True)):
         if some.count() == 1:
             return some.get()
-    raise CommandError("Say as whom: --user NAME. manage.py create_token NAME makes a user.")
+    raise CommandError("Say as whom: --user NAME. manage.py create_token NAME --create makes a user.")

@@ -11,6 +11,7 @@ from datetime import timedelta
 import httpx
 import pytest
 from channels.exceptions import ChannelFull
+from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.utils import timezone
@@ -130,6 +131,67 @@ def test_a_session_opens_nothing_from_another_page(site: Site, origin: str | Non
     cookie = f"sessionid={site.browser().cookies['sessionid']}"
     headers = {"Cookie": cookie} | ({"Origin": origin} if origin else {})
     with opened(site, **headers) as socket:
+        assert closed(socket) == 4403
+
+
+@pytest.mark.parametrize(
+    ("origin", "scheme", "host", "ours"),
+    [
+        ("http://localhost:8000", "ws", "localhost:8000", True),
+        ("http://LOCALHOST:8000", "ws", "localhost:8000", True),
+        ("http://localhost", "ws", "localhost:80", True),
+        ("http://[::1]:8000", "ws", "[::1]:8000", True),
+        ("https://localhost", "wss", "localhost", True),
+        ("http://localhost:3000", "ws", "localhost:8000", False),
+        ("http://localhost", "ws", "localhost:8000", False),
+        ("https://localhost:8000", "ws", "localhost:8000", False),
+        ("http://localhost", "wss", "localhost", False),
+        ("http://127.0.0.1:8000", "ws", "localhost:8000", False),
+        ("http://localhost.evil.example:8000", "ws", "localhost:8000", False),
+        ("http://localhost:8000@evil.example", "ws", "localhost:8000", False),
+        ("http://evil.example", "ws", "evil.example", False),  # not among ALLOWED_HOSTS
+        ("https://stile.example", "ws", "127.0.0.1:8000", True),  # trusted, behind a proxy
+        ("http://stile.example", "ws", "127.0.0.1:8000", False),
+        ("https://stile.example:8443", "ws", "127.0.0.1:8000", False),
+        ("https://a.stile.example", "ws", "127.0.0.1:8000", False),
+        ("https://a.many.example:8443", "ws", "127.0.0.1:8000", True),
+        ("https://a.b.many.example:8443", "ws", "127.0.0.1:8000", True),
+        ("https://a.many.example", "ws", "127.0.0.1:8000", False),
+        ("https://amany.example:8443", "ws", "127.0.0.1:8000", False),
+        ("file://localhost:8000", "ws", "localhost:8000", False),
+        ("chrome-extension://localhost:8000", "ws", "localhost:8000", False),
+        ("null", "ws", "localhost:8000", False),
+        ("http://localhost:80000", "ws", "localhost:8000", False),
+        ("http://localhost:x", "ws", "localhost:8000", False),
+        ("http://[", "ws", "localhost:8000", False),
+        ("", "ws", "localhost:8000", False),
+        (None, "ws", "localhost:8000", False),
+    ],
+)
+def test_an_origin_is_ours_by_scheme_host_and_port(
+    settings: LazySettings, origin: str | None, scheme: str, host: str, ours: bool
+) -> None:
+    settings.CSRF_TRUSTED_ORIGINS = ["https://stile.example", "https://*.many.example:8443"]
+    settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+    scope = {"type": "websocket", "path": OWN, "scheme": scheme, "headers": [(b"host", host.encode())]}
+    assert sockets._ours(scope, origin) is ours
+
+
+def test_behind_tls_the_scheme_is_what_the_proxy_says(settings: LazySettings) -> None:
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    settings.ALLOWED_HOSTS = ["stile.example"]
+    headers = [(b"host", b"stile.example"), (b"x-forwarded-proto", b"https")]
+    scope = {"type": "websocket", "path": OWN, "scheme": "ws", "headers": headers}
+    assert sockets._ours(scope, "https://stile.example")
+    assert not sockets._ours(scope, "http://stile.example")
+
+
+def test_a_page_on_another_port_of_this_host_opens_nothing(site: Site) -> None:
+    cookie = f"sessionid={site.browser().cookies['sessionid']}"
+    bought = ticket(site.program())
+    with opened(site, Cookie=cookie, Origin="http://127.0.0.1:1") as socket:
+        assert closed(socket) == 4403
+    with opened(site, f"{OWN}?ticket={bought}", Origin="http://127.0.0.1:1") as socket:
         assert closed(socket) == 4403
 
 

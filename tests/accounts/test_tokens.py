@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def made(*arguments: str) -> str:
     out = StringIO()
-    call_command("create_token", *arguments, stdout=out)
+    call_command("create_token", *arguments, "--create", stdout=out)
     return out.getvalue().removesuffix("\n")
 
 
@@ -28,7 +28,7 @@ def test_the_command_prints_the_token_alone_and_makes_the_user(tmp_path: Path) -
     environment = {"DATA_DIR": str(tmp_path), "ASR_API_URL": "http://127.0.0.1:9/v1", "PATH": ""}
     manage = [sys.executable, "manage.py"]
     subprocess.run([*manage, "migrate", "-v0"], cwd=ROOT, env=environment, check=True, capture_output=True)
-    command = [*manage, "create_token", "newcomer", "--name", "script"]
+    command = [*manage, "create_token", "newcomer", "--create", "--name", "script"]
     done = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
     lines = done.stdout.splitlines()
     assert len(lines) == 1
@@ -45,6 +45,33 @@ def test_before_the_first_start_the_command_says_what_to_do(tmp_path: Path) -> N
         "CommandError: The database is not ready (no such table: auth_user). Start the product once: make run"
     )
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("told", ["", "n", "yess", None])
+def test_a_name_that_nobody_has_makes_no_user_unless_told(told: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if told is not None:  # a person sits there
+        monkeypatch.setattr("sys.stdin", Terminal(f"{told}\n"))
+    with pytest.raises(CommandError, match="There is no user annn" if told is None else "No token was made"):
+        call_command("create_token", "annn", stdout=StringIO(), stderr=StringIO())
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize("told", ["y", " YES "])
+def test_a_person_is_asked_before_a_user_is_made(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal(f"{told}\n"))
+    out, error = StringIO(), StringIO()
+    call_command("create_token", "ann", stdout=out, stderr=error)
+    assert error.getvalue() == "There is no user ann. Make one? [y/N] "
+    assert out.getvalue().startswith("asr_")  # and nothing else: scripts read it
+    assert User.objects.get().username == "ann"
+    out = StringIO()
+    call_command("create_token", "ann", stdout=out)  # who exists is not asked about
+    assert out.getvalue().startswith("asr_")
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 def test_the_user_is_made_once_and_cannot_sign_in_with_a_password() -> None:

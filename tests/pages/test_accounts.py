@@ -1,6 +1,7 @@
 """First run, sign-in, password, language and theme."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.test import Client
+from django.utils import timezone
 
 from accounts.forms import TRIES_PER_ADDRESS, TRIES_PER_PERSON
+from accounts.links import new_link
 from accounts.models import SignInLink
+from recordings.management.commands import serve
 
 pytestmark = pytest.mark.django_db
 
@@ -46,6 +50,29 @@ def test_the_printed_link_signs_the_first_administrator_in_once(client: Client, 
     assert again.status_code == 404
     assert "This link does not work." in again.content.decode()
     assert Client().get("/setup?token=").status_code == 404
+
+
+def test_a_link_ends_with_its_hour_and_with_the_next_one(settings: Any, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path
+    first, second = (new_link("http://localhost").partition("token=")[2] for _ in range(2))
+    assert (tmp_path / "first-login-url").stat().st_mode & 0o077 == 0
+    assert Client().get(f"/setup?token={first}").status_code == 404
+    hour = SignInLink.LIFE
+    assert hour.total_seconds() == 3600
+    SignInLink.objects.update(created_at=timezone.now() - hour)
+    assert Client().get(f"/setup?token={second}").status_code == 404
+    SignInLink.objects.update(created_at=timezone.now() - hour + timedelta(minutes=1))
+    assert Client().get(f"/setup?token={second}").status_code == 302
+
+
+async def test_the_file_with_the_link_ends_with_its_hour_too(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.DATA_DIR = tmp_path
+    (tmp_path / "first-login-url").write_text("http://…")
+    monkeypatch.setattr(SignInLink, "LIFE", timedelta(seconds=0.01))
+    await serve.end_link()
+    assert not (tmp_path / "first-login-url").exists()
 
 
 def test_the_link_signs_in_the_administrator_there_is(client: Client) -> None:

@@ -43,7 +43,7 @@ async def test_a_gigabyte_comes_through_a_bad_network_to_a_server_that_is_killed
             await page.goto(str(product.link()).replace(product.url, network.url))
             await page.evaluate(CHOOSER)
             await page.set_input_files("#chosen", file)
-            token = (await asyncio.to_thread(product.manage, "create_token", "mei")).strip()
+            token = (await asyncio.to_thread(product.manage, "create_token", "mei", "--create")).strip()
             await page.evaluate(UPLOAD, [token, PIECE])
             for part in (0.3, 0.7):
                 await page.wait_for_function(f"window.end || window.sent > {part * SIZE}", timeout=60_000)

@@ -103,7 +103,7 @@ def test_a_file_is_sent_as_fast_as_it_is_taken(product: Product, sound: Samples,
 
 
 def test_a_program_elsewhere_brings_a_token(product: Product, sound: Samples) -> None:
-    secret = product.manage("create_token", "jonas", "--scope", "transcribe").strip()
+    secret = product.manage("create_token", "jonas", "--create", "--scope", "transcribe").strip()
     code, _, err = live(product, "-", sent=sound.tobytes(), STILE_TOKEN=secret)
     assert code == 0, err
     with product.client("jonas") as api:

@@ -1,5 +1,6 @@
 """Make an API token for a user, for scripts: standard output carries the secret and nothing else."""
 
+import sys
 from argparse import ArgumentTypeError
 from typing import Any
 
@@ -24,11 +25,12 @@ def days(text: str) -> float:
 
 
 class Command(BaseCommand):
-    help = "Make an API token and print it, and nothing else. The user is made if there is none of that name."
+    help = "Make an API token of a user and print it, and nothing else."
     requires_system_checks = []  # the server has made them; here they would take a second
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("user", metavar="NAME", help="whose token it is")
+        parser.add_argument("--create", action="store_true", help="make the user if there is none of that name")
         parser.add_argument("--name", default="create_token", help="what the token is for, shown in lists")
         parser.add_argument("--days", type=days, help="how long it works (default: until it is revoked)")
         parser.add_argument(
@@ -48,9 +50,10 @@ class Command(BaseCommand):
         except ValidationError as error:
             raise CommandError(f"This cannot be a user's name: {error.messages[0]}") from error
         try:
-            user, _made = users.objects.get_or_create(
-                username=options["user"], defaults={"password": make_password(None)}
-            )
+            user = users.objects.filter(username=options["user"]).first()
+            if user is None:
+                self._agree_to_make(options["user"], options["create"])
+                user = users.objects.create(username=options["user"], password=make_password(None))
         except DatabaseError as error:  # of another DATA_DIR, or of a product that was never started
             raise CommandError(f"The database is not ready ({error}). Start the product once: make run") from error
         if not user.is_active:
@@ -58,3 +61,14 @@ class Command(BaseCommand):
         scopes = options["scopes"] or ApiToken.Scope.values
         _token, secret = ApiToken.issue(user, options["name"], scopes=scopes, days=options["days"])
         self.stdout.write(secret)
+
+    def _agree_to_make(self, name: str, told: bool) -> None:
+        """A name that is spelt wrong makes no user: a person is asked, a script must say `--create`."""
+        if told:
+            return
+        if not sys.stdin.isatty():
+            raise CommandError(f"There is no user {name}. Add --create to make one.")
+        self.stderr.write(f"There is no user {name}. Make one? [y/N] ", ending="")
+        self.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise CommandError("No token was made.")

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import os
 import signal
 import socket
 from argparse import ArgumentParser
@@ -14,8 +13,8 @@ from typing import Any
 import uvicorn
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
-from django.urls import reverse
 
+from accounts.links import forget_file, local_address, new_link
 from accounts.models import SignInLink
 from asrsite.private import look_after
 from recordings.copies import make_copies
@@ -36,7 +35,7 @@ GRACE = 10  # seconds that open requests get when the server is told to stop
 
 
 class Command(BaseCommand):
-    help = "Start everything and print a link that signs the administrator in, once."
+    help = "Start everything; in a terminal, print a link that signs the administrator in, once."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default=settings.HOST)
@@ -48,13 +47,20 @@ class Command(BaseCommand):
                 look_after()
                 call_command("migrate", verbosity=0)
                 _remove_leftovers()
-                link = _sign_in_link(*listener.getsockname()[:2])
+                address = local_address(*listener.getsockname()[:2])
+                ready = self._ready(address, new_link(address))
                 with suppress(KeyboardInterrupt):
-                    asyncio.run(self._serve(listener, link))
+                    asyncio.run(self._serve(listener, ready))
         except AlreadyRunning:
             raise CommandError(f"Stile is already running on the data in {settings.DATA_DIR}.") from None
 
-    async def _serve(self, listener: socket.socket, link: str) -> None:
+    def _ready(self, address: str, link: str) -> str:
+        """The link is for a person at a terminal: what a service prints becomes a log, which others may read."""
+        if self.stdout.isatty():
+            return f"\n  Stile 听序 is ready. Sign in, once, within the hour, with\n\n    {link}\n"
+        return f"Stile 听序 is ready at {address}. For a link that signs you in: manage.py sign_in_link"
+
+    async def _serve(self, listener: socket.socket, ready: str) -> None:
         config = uvicorn.Config(
             "asrsite.asgi:application",
             log_config=None,
@@ -67,8 +73,8 @@ class Command(BaseCommand):
         async with service.running(), asyncio.TaskGroup() as tasks:
             tasks.create_task(runner.run(in_line, run_transcription, service.total_limit))
             await patiently(live.take_up_all)
-            beside = [tasks.create_task(work()) for work in (make_copies, make_second_passes, keep_history)]
-            self.stdout.write(f"\n  Stile 听序 is ready. Sign in, once, with\n\n    {link}\n")
+            beside = [tasks.create_task(work()) for work in (make_copies, make_second_passes, keep_history, end_link)]
+            self.stdout.write(ready)
             self.stdout.flush()
             for number in (signal.SIGINT, signal.SIGTERM):
                 # When its own work has ended, uvicorn raises the signal that stopped it again: ours may not end then.
@@ -106,15 +112,10 @@ def _why_not(error: OSError, host: str, port: int) -> str:
     return f"Cannot listen on {host}, port {port}: {error.strerror}."
 
 
-def _sign_in_link(host: str, port: int) -> str:
-    """Also written for scripts to DATA_DIR/first-login-url, readable by its owner only."""
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    link = f"http://{shown}:{port}{reverse('accounts:setup')}?token={SignInLink.issue()}"
-    path: Path = settings.DATA_DIR / "first-login-url"
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(link + "\n")
-    return link
+async def end_link() -> None:
+    """The link in the file ends with its hour. In the database it ends by itself."""
+    await asyncio.sleep(SignInLink.LIFE.total_seconds())
+    forget_file()
 
 
 def _remove_leftovers() -> None:
