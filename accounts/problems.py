@@ -63,15 +63,19 @@ def not_found() -> Problem:
 
 def from_failure(failure: Exception) -> Problem | None:
     """The problem behind an exception of the machine's: disk full, database away; None for any other."""
-    if isinstance(failure, OSError) and failure.errno in DISK_FULL:
+    if is_disk_full(failure):
         return disk_full()
-    if isinstance(failure, DatabaseError | InterfaceError) and "disk is full" in str(failure):
-        return disk_full()  # how SQLite says it
     if isinstance(failure, OperationalError | InterfaceError):
         return Problem(
             503, "database_unavailable", _("The database is not answering. Try again."), {"Retry-After": "5"}
         )
     return None
+
+
+def is_disk_full(failure: Exception) -> bool:
+    if isinstance(failure, OSError):
+        return failure.errno in DISK_FULL
+    return isinstance(failure, DatabaseError | InterfaceError) and "disk is full" in str(failure)  # SQLite's words
 
 
 def disk_full() -> Problem:

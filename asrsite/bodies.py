@@ -23,6 +23,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.auth import COUNTED, Caller, Scope, identify, who
 from accounts.problems import Problem, from_failure
 from accounts.sessions import SessionStore
+from recordings import room
 
 AsgiScope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -84,7 +85,7 @@ class BodyGuard:
 async def _limit(scope: AsgiScope) -> tuple[int, Scope | None]:
     """How many bytes of body this request may have, and the right that so many take.
 
-    Raises Problem where it announces too many, or has no right to.
+    Raises Problem where it announces too many, has no right to, or nowhere to go.
     """
     headers = dict(scope["headers"])
     announced = headers.get(b"content-length", b"")
@@ -95,13 +96,27 @@ async def _limit(scope: AsgiScope) -> tuple[int, Scope | None]:
     if right is None or small:
         limit, right = SMALL, None
     else:
-        (await _caller(scope, identify)).require(right)
+        caller = await _caller(scope, identify)
+        caller.require(right)
         scope[COUNTED] = True
+        await _room(scope, caller, size or 0)
         most = PIECE if path == "/api/uploads" else settings.MAX_UPLOAD_BYTES
         limit = most + SMALL  # the form's other fields, and what parts them
     if size is not None and size > limit:
         raise _too_large(limit)
     return limit, right
+
+
+async def _room(scope: AsgiScope, caller: Caller, size: int) -> None:
+    """Raises Problem 413 or 507 where there is no room for a body of so many bytes. What comes in pieces was announced
+    when it began; of a form, some bytes are not the file's."""
+    await asyncio.to_thread(room.require_room, size)
+    if scope["path"] == "/api/recordings":
+        async with ThreadSensitiveContext():
+            try:
+                await sync_to_async(room.require_quota)(caller.user.pk, max(0, size - SMALL))
+            finally:
+                await sync_to_async(connections.close_all)()
 
 
 async def _caller(scope: AsgiScope, find: Callable[[HttpRequest], Awaitable[Caller]]) -> Caller:
@@ -130,6 +145,7 @@ def _watched(receive: Receive, scope: AsgiScope, right: Scope) -> Receive:
         while more:
             if clock() >= ask_at:
                 (await _caller(scope, who)).require(right)
+                await asyncio.to_thread(room.require_room)
                 ask_at = clock() + ASK_AGAIN
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(ask_at):

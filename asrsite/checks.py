@@ -1,6 +1,7 @@
 """`manage.py check`: what is wrong or dangerous in the settings, in words one can act on."""
 
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -42,6 +43,14 @@ def _limits() -> Iterator[CheckMessage]:
     ):
         if (value := getattr(settings, name)) <= 0:
             yield Error(f"{name} is {value}.", hint="It must be above 0.", id="asr.E003")
+
+    for name in ("USER_MAX_BYTES", "DISK_RESERVE"):
+        if (getattr(settings, name) or 0) < 0:
+            yield Error(f"{name} is {getattr(settings, name)}.", hint="It must not be below 0.", id="asr.E010")
+    size = shutil.disk_usage(settings.FILE_UPLOAD_TEMP_DIR).total
+    if (settings.DISK_RESERVE or 0) >= size:
+        hint = "No upload would be taken: give less, or nothing for 5 % of the disk."
+        yield Error(f"DISK_RESERVE is as large as the disk, which has {size} bytes.", hint=hint, id="asr.E011")
 
 
 def _servers() -> Iterator[CheckMessage]:

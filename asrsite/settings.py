@@ -66,6 +66,8 @@ ASR_CA_BUNDLE = env.str("ASR_CA_BUNDLE", default="")
 # --- Limits ------------------------------------------------------------------------------------
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=2 * 1024**3)
 MAX_AUDIO_HOURS = env.float("MAX_AUDIO_HOURS", default=12.0)
+USER_MAX_BYTES = env.int("USER_MAX_BYTES", default=0)  # 0: no limit
+DISK_RESERVE = env.int("DISK_RESERVE", default=None)  # bytes; None: see recordings.room
 USER_MAX_QUEUED = env.int("USER_MAX_QUEUED", default=200)
 USER_MAX_LIVE = env.int("USER_MAX_LIVE", default=4)
 LIVE_PATIENCE = env.float("LIVE_PATIENCE", default=600.0)  # seconds
@@ -135,8 +137,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",  # take the write lock first: no deadlock on upgrading a read
         "timeout": 20,  # seconds to wait for another writer
-        # secure_delete: what people delete is overwritten, not only taken out of the tables
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=ON;",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
     # In a file like the real one: threads would not share a database in memory.
     DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}

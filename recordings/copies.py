@@ -5,7 +5,9 @@ gives the copy to the recording. So what a killed server had begun, the next one
 """
 
 import asyncio
+import errno
 import logging
+import os
 from collections.abc import Callable
 from contextlib import aclosing
 from io import SEEK_END
@@ -21,6 +23,7 @@ from django.db import transaction
 from transcription.audio import apart
 from transcription.errors import BadAudio
 
+from . import room
 from .events import recording_changed
 from .models import LooseFile, Recording, copy_name
 from .patience import DATABASE_AWAY, patiently
@@ -73,7 +76,10 @@ async def _give_up(recording: Recording) -> None:
 
 
 async def _make(recording: Recording) -> bool:
-    """Whether it was made; not where the recording was deleted meanwhile."""
+    """Whether it was made; not where the recording was deleted meanwhile. Raises OSError where the disk is full: a copy
+    takes nothing of its reserve."""
+    if await asyncio.to_thread(room.left) < 0:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     original = await asyncio.to_thread(recording.original.storage.open, str(recording.original.name))
     with original, TemporaryUploadedFile("copy", "audio/webm", 0, None) as copy:  # its folder is cleared up at starts
         files = cast(BinaryIO, original), cast(BinaryIO, copy.file)

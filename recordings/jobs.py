@@ -1,6 +1,7 @@
 """Transcriptions as jobs: put in line, canceled, asked where they stand. The `Transcription` row is the job; see
 `transcribing` for what a run of it does, and `runner` for who runs it."""
 
+import asyncio
 import math
 from bisect import bisect
 from collections import Counter, defaultdict
@@ -13,18 +14,19 @@ from typing import cast
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Count, F, Max, Sum
 from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from accounts.problems import Problem
+from accounts.problems import Problem, is_disk_full
 from transcription import monitor, service
 from transcription.line import LANES, Lane
 from transcription.snapshot import Jobs
 
+from . import room
 from .events import recording_changed
 from .models import LooseFile, Recording, Transcription, copy_name
 from .runner import Queued, runner
@@ -119,11 +121,22 @@ async def delete_recording(recording: Recording) -> None:
     """End its work, remove its rows and its files. Deleting twice does no harm.
 
     Told once, when it is gone: pages that were told of the end of its work would ask for what is being removed.
+    It works on a full disk, too: the database writes before it frees, so there is a file to give up for that.
     """
     pk = recording.pk
-    await _end_work(recording)
-    await sync_to_async(_remove)(pk, [str(recording.original.name), copy_name(pk)])
+    try:
+        await _delete(recording)
+    except (OSError, DatabaseError) as failure:
+        if not (is_disk_full(failure) and await asyncio.to_thread(room.give_up_spare)):
+            raise
+        await _delete(recording)
+    await asyncio.to_thread(room.keep_spare)
     await recording_changed(pk, recording.owner_id)
+
+
+async def _delete(recording: Recording) -> None:
+    await _end_work(recording)
+    await sync_to_async(_remove)(recording.pk, [str(recording.original.name), copy_name(recording.pk)])
 
 
 def _remove(pk: int, names: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -31,6 +32,7 @@ from pydantic import ValidationError
 from accounts.auth import BearerToken, Caller, Scope, SessionCookie
 from accounts.problems import Problem, not_found
 from accounts.throttle import UPLOADS
+from recordings import room
 from recordings.failures import invalid_request, on_failure
 from recordings.messages import error_words
 from recordings.models import Recording, Upload
@@ -246,7 +248,11 @@ def _checksum(request: HttpRequest, piece: bytes) -> None:
 
 
 def _open(upload: Upload) -> Upload:
+    """What is announced counts as the owner's from now on. Raises Problem 413 or 507 where there is no room for it."""
+    room.require_room(upload.bytes)
     with transaction.atomic():
+        User.objects.select_for_update().get(pk=upload.owner_id)  # one at a time per owner, so that the quota holds
+        room.require_quota(upload.owner_id, upload.bytes)
         upload.save(force_insert=True)
         upload.part.touch(exist_ok=False)
     return upload
@@ -319,6 +325,7 @@ def _write(part: BinaryIO, offset: int, piece: bytes, most: int) -> int:
         raise _elsewhere(size)
     if size + len(piece) > most:
         raise Problem(413, "too_large", _("This is more than the length that was announced for the upload."))
+    room.require_room(len(piece))
     try:
         left = memoryview(piece)
         while left:

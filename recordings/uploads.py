@@ -22,6 +22,7 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext as _
 
 from accounts.problems import Problem
+from recordings import room
 from recordings.copies import want_copy
 from recordings.events import recording_changed
 from recordings.jobs import delete_recording, queue_transcription
@@ -32,6 +33,8 @@ from recordings.text import filename_fault, one_line
 from transcription.audio import AudioInfo, apart
 from transcription.errors import BadAudio
 from transcription.writing import head
+
+LOOK_EVERY = 4 * 1024**2  # bytes of a file between two looks at the room that the disk has
 
 
 class ReceivedFile(TemporaryUploadedFile):
@@ -74,6 +77,7 @@ class _Receiver(FileUploadHandler):
     def __init__(self, request: HttpRequest | None = None) -> None:
         super().__init__(request)
         self._digest = hashlib.sha256()
+        self._look_at = 0
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
@@ -85,6 +89,9 @@ class _Receiver(FileUploadHandler):
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         if start + len(raw_data) > settings.MAX_UPLOAD_BYTES:
             raise too_large()
+        if start >= self._look_at:
+            room.require_room(LOOK_EVERY)
+            self._look_at = start + LOOK_EVERY
         self.file.write(raw_data)
         self._digest.update(raw_data)
 
@@ -132,7 +139,7 @@ async def accept_upload(
     All or nothing: a failure, or the caller's cancellation at any moment, leaves neither file nor row. With
     duplicate="reuse" the owner's newest recording of the same bytes is returned as it is. `upload`, by which the file
     came, gets the recording in the transaction that makes it. Raises Problem 400, 415 or 422 where the file is not
-    audio that can be transcribed.
+    audio that can be transcribed, 413 where the owner has no room for it.
     """
     recording = Recording(
         owner=owner,
@@ -205,12 +212,12 @@ def _keep(
     try:
         recording.original = default_storage.save(name, file)
         with transaction.atomic():
-            if duplicate == "reuse":
-                # One at a time per owner, so that of two equal uploads at once the second finds the first.
-                User.objects.select_for_update().get(pk=recording.owner_id)
-                if existing := _twins(recording).first():
-                    LooseFile.discard(name)
-                    return existing, False
+            # One at a time per owner: of two equal uploads at once the second finds the first, and the quota holds.
+            User.objects.select_for_update().get(pk=recording.owner_id)
+            if duplicate == "reuse" and (existing := _twins(recording).first()):
+                LooseFile.discard(name)
+                return existing, False
+            room.require_quota(recording.owner_id, recording.bytes, besides=upload)
             recording.save()
             LooseFile.objects.filter(name=name).delete()
             if not plays:

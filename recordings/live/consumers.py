@@ -8,7 +8,7 @@ is answered with `{"type": "error", "code", "message"}`, and the socket is close
     4401  not_signed_in             4403  not_allowed: the origin, or a token without the scope
     4404  not_found: no such session, or somebody else's
     4409  open_elsewhere: the session goes on in another window
-    4413  frame_too_large: more than half a second; too_long: the session ends with what there is
+    4413  frame_too_large: more than half a second; too_long, quota_exceeded: the session ends with what there is
     4429  too_many_sessions
     1012  restarting                1013  slow_client, database_unavailable: come back    1011  internal_error
     open  stopped, disk_full, storage_failed: the socket is not closed

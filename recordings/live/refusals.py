@@ -1,9 +1,11 @@
 """What a client is told when it cannot go on: a code that never changes, a sentence, and how the socket is closed."""
 
+from django.conf import settings
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from recordings.messages import ERRORS
+from recordings.room import size_words
 
 BAD_REQUEST = 4400  # the client breaks the protocol: coming back the same way would fail again
 
@@ -14,6 +16,10 @@ REFUSALS: dict[str, tuple[int | None, str | Promise]] = {
     "open_elsewhere": (4409, _("This session goes on in another window.")),
     "frame_too_large": (4413, _("A frame holds more than half a second of sound.")),
     "too_long": (4413, ERRORS["too_long"]),
+    "quota_exceeded": (
+        4413,
+        _("You have used up the {most} that one person may store here. Delete recordings to make room."),
+    ),
     "too_many_sessions": (4429, _("You have too many live sessions open. End one of them first.")),
     "unsupported_protocol": (BAD_REQUEST, _("This server speaks the subprotocol stile.live.1.")),
     "unsupported_sample_rate": (BAD_REQUEST, _("The sound must have a sample rate of 16000.")),
@@ -47,4 +53,5 @@ class Refused(Exception):
 
 def refusal(code: str, words: str = "") -> dict[str, str]:
     """The message, in the active language."""
-    return {"type": "error", "code": code, "message": words or str(REFUSALS[code][1])}
+    words = words or str(REFUSALS[code][1]).replace("{most}", str(size_words(settings.USER_MAX_BYTES)))
+    return {"type": "error", "code": code, "message": words}

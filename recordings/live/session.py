@@ -21,6 +21,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.problems import DISK_FULL
+from recordings import room
 from recordings.live.finishing import make_recording, seal
 from recordings.live.journal import LARGEST, SAMPLE, SECOND, Journal
 from recordings.live.refusals import Refused
@@ -87,6 +88,7 @@ class Session:
         self._incoming: list[bytes] = []
         self._waiting = 0  # bytes of sound that are not on disk
         self._taken = 0  # bytes of sound in all
+        self._most = float("inf")  # bytes of sound that its owner has room for
         self._came, self._room, self._kept = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._acked, self._at_once = asyncio.Event(), False
         self._complete = row.ended_at is not None  # no more sound comes
@@ -151,7 +153,9 @@ class Session:
         self.opened.set()
 
     async def _recall(self) -> None:
-        """Where the captions stand."""
+        """Where the captions stand, and how much room the owner has left. Several sessions at once share none of it:
+        each may take up what was left when it began."""
+        self._most = self.journal.size + await sync_to_async(room.room_of)(self.row.owner_id)
         if last := await self.row.captions.order_by("-index").afirst():
             self._next_index = last.index + 1
             self._position = round(last.end * RATE) * SAMPLE
@@ -243,9 +247,9 @@ class Session:
             raise Refused("stopped")
         if number > self.next_seq:
             raise Refused("sequence_gap")
-        if self._taken + len(sound) > longest():
+        if self._taken + len(sound) > min(longest(), self._most):
             self.end()
-            raise Refused("too_long")
+            raise Refused("too_long" if self._most > longest() else "quota_exceeded")
         self._incoming.append(sound)
         self._taken += len(sound)
         self._waiting += len(sound)
@@ -291,10 +295,15 @@ class Session:
     async def _write(self) -> None:
         sound, self._incoming = b"".join(self._incoming), []
         last = self.next_seq - 1
-        await self._surely(lambda: on_disk(self.journal.write, sound, last))
+        await self._surely(lambda: on_disk(self._put, sound, last))
         self._waiting -= len(sound)
         self._room.set()
         self._kept.set()
+
+    def _put(self, sound: bytes, last: int) -> None:
+        """Raises OSError, also before the disk is quite full: the database needs some room for the captions."""
+        room.require_some_reserve()
+        self.journal.write(sound, last)
 
     async def _acknowledge(self) -> None:
         number = await self._surely(lambda: on_disk(self.journal.sync))

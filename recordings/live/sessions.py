@@ -15,6 +15,7 @@ from recordings.live.journal import sessions_on_disk
 from recordings.live.refusals import Refused
 from recordings.live.session import Session, live_folder, on_disk
 from recordings.models import LiveSession
+from recordings.room import room_of
 from transcription import captions, service
 
 LETTING_GO = 5.0  # seconds for the sound under way when the process stops
@@ -36,11 +37,8 @@ class Sessions:
         return self._running.get(session)
 
     async def begin(self, owner: User, **options: Any) -> Session:
-        """A new one. Raises Refused where the owner has USER_MAX_LIVE open."""
-        row = await sync_to_async(_begin)(owner.pk, options)
-        if row is None:
-            raise Refused("too_many_sessions")
-        return self._take_up(row)
+        """A new one. Raises Refused where the owner has USER_MAX_LIVE open, or no room left."""
+        return self._take_up(await sync_to_async(_begin)(owner.pk, options))
 
     async def find(self, owner: User, session: str) -> Session | LiveSession:
         """One of the owner's, as it runs; or the row of one that is a recording. Raises Refused."""
@@ -96,10 +94,12 @@ def _unfinished(row: LiveSession, files: dict[str, list[Path]]) -> bool:
 
 
 @transaction.atomic
-def _begin(owner_id: int, options: dict[str, Any]) -> LiveSession | None:
+def _begin(owner_id: int, options: dict[str, Any]) -> LiveSession:
     User.objects.select_for_update().filter(pk=owner_id).first()  # one at a time per owner, so that the count holds
     if LiveSession.objects.filter(owner=owner_id, ended_at=None).count() >= settings.USER_MAX_LIVE:
-        return None
+        raise Refused("too_many_sessions")
+    if room_of(owner_id) <= 0:
+        raise Refused("quota_exceeded")
     return LiveSession.objects.create(owner_id=owner_id, **options)
 
 

@@ -22,6 +22,7 @@ from recordings.live.journal import HEADER, SECOND
 from recordings.live.session import longest
 from recordings.live.telling import tell_changed
 from recordings.models import LiveSession
+from recordings.room import room_of
 from recordings.templatetags.reading import language_names
 from recordings.views import Request
 
@@ -32,8 +33,9 @@ SHOWN = 50  # past sessions; the older ones are in the library, as recordings
 @login_required
 def record(request: Request) -> HttpResponse:
     """Without captions: what is recorded stays in the browser until it is sent, as files are."""
-    most = min(longest(), settings.MAX_UPLOAD_BYTES - HEADER)
-    return render(request, "live/record.html", {"spoken_languages": language_names(), "longest": int(most / SECOND)})
+    most = min(longest(), settings.MAX_UPLOAD_BYTES - HEADER, room_of(request.user.pk) - HEADER)
+    context = {"spoken_languages": language_names(), "longest": max(0, int(most / SECOND))}
+    return render(request, "live/record.html", context)
 
 
 @never_cache  # going back to the page must not show sessions that have ended since

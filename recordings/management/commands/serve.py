@@ -23,6 +23,7 @@ from recordings.live.second_pass import make_second_passes
 from recordings.live.sessions import live
 from recordings.models import LooseFile, Upload
 from recordings.patience import patiently
+from recordings.room import keep_spare
 from recordings.runner import AlreadyRunning, only_runner, runner
 from recordings.transcribing import run_transcription
 from recordings.tus import remove_expired
@@ -47,6 +48,7 @@ class Command(BaseCommand):
                 look_after()
                 call_command("migrate", verbosity=0)
                 _remove_leftovers()
+                keep_spare()
                 address = local_address(*listener.getsockname()[:2])
                 ready = self._ready(address, new_link(address))
                 with suppress(KeyboardInterrupt):
