@@ -14,14 +14,14 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from functools import wraps
-from typing import Annotated, Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, cast
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import ValidationError
 
 from accounts.auth import ApiRequest, Scope, bearer_secret, identify, read_form
 from accounts.problems import Problem, not_signed_in
@@ -29,7 +29,7 @@ from recordings.exports import Transcript, as_srt, as_vtt
 from recordings.failures import fault, problem_of
 from recordings.messages import error_words
 from recordings.models import Recording, Segment, Transcription
-from recordings.text import Language, one_line
+from recordings.openai_options import DEFAULT_MODEL, Options, asked_model, read_options, stands_for_default
 from recordings.transcribing import as_segment, moment, speech_in
 from recordings.uploads import ReceivedFile
 from transcription import answer, service
@@ -47,31 +47,9 @@ from transcription.errors import (
     Unreachable,
 )
 from transcription.languages import LANGUAGES
-from transcription.writing import gap, tail
+from transcription.writing import gap
 
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
-
-# OpenAI's own names, which programs and examples are full of, mean the model that the settings choose.
-DEFAULT_MODEL = "whisper-1"
-OPENAI_MODELS = (DEFAULT_MODEL, "gpt-4o-transcribe", "gpt-4o-mini-transcribe")
-PROMPT = 2_000  # characters; OpenAI, too, reads only the end of a longer one (see `text.Prompt`)
-
-
-def _default_model(name: str) -> str:
-    return "" if name in OPENAI_MODELS else name
-
-
-class Options(BaseModel):
-    """What a caller may ask for besides; other fields of OpenAI's are for other models, and ignored."""
-
-    model: Annotated[str, AfterValidator(_default_model), Field(max_length=128, pattern=r"^[\w.:/@+-]*$")] = ""
-    language: Language = ""
-    prompt: Annotated[str, AfterValidator(lambda text: tail(one_line(text), PROMPT))] = ""
-    temperature: Annotated[float, Field(ge=0, le=1)] = 0.0
-    response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
-    granularities: Annotated[set[Literal["segment", "word"]], Field(alias="timestamp_granularities[]")] = {"segment"}
-    stream: bool = False
-
 
 # --- Errors ------------------------------------------------------------------------------------
 
@@ -149,7 +127,8 @@ class Hearing:
         self._owner = owner
         self._translate = translate
         self.duration = 0.0
-        self.language = options.language
+        self._model = asked_model(options.model, ())
+        self.language = options.spoken
         self._texts: list[str] = []  # of the segments, each with the gap before it
         self.segments: list[Segment] = []
         self.details: list[dict[str, Any]] = []
@@ -171,9 +150,9 @@ class Hearing:
                     seconds=stretch.end - stretch.start,
                     lane="interactive",
                     owner=f"user:{self._owner}",
-                    language=self._options.language,
-                    prompt=self._options.prompt,
-                    model=self._options.model,
+                    language=self._options.spoken,
+                    prompt=self._options.expected,
+                    model=self._model,
                     temperature=self._options.temperature,
                     translate=self._translate,
                 )
@@ -260,7 +239,7 @@ class Hearing:
 @_door("POST")
 async def audio(request: ApiRequest, *, translate: bool) -> HttpResponseBase:
     """The file's text: when all of it is there, or with `stream` as server-sent events while it comes."""
-    options = Options.model_validate(_fields(request.POST))
+    options = read_options(request.POST)
     file = request.FILES.get("file")
     if file is None:
         raise Problem(400, "missing_file", "The audio must come as the multipart file “file”.", param="file")
@@ -273,12 +252,6 @@ async def audio(request: ApiRequest, *, translate: bool) -> HttpResponseBase:
     first = await anext(deltas, "")  # before the answer begins: a refusal has a status still
     events = _events(request, hearing, first, deltas)
     return StreamingHttpResponse(events, content_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
-
-
-def _fields(form: QueryDict) -> dict[str, Any]:
-    """An empty field is as none: forms send those."""
-    values = {name: form.getlist(name) if name.endswith("[]") else form[name] for name in form}
-    return {name: value for name, value in values.items() if value}
 
 
 async def _events(
@@ -306,7 +279,7 @@ async def models(request: ApiRequest) -> HttpResponse:
 
 @_door("GET")
 async def model(request: ApiRequest, *, name: str) -> HttpResponse:
-    if name not in _models():
+    if name not in _models() and not stands_for_default(name):
         raise Problem(404, "model_not_found", f"There is no model “{name}” here.", param="model")
     return _json(_model(name))
 

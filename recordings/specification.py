@@ -10,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 
 from recordings import tus
-from recordings.openai_api import Options
+from recordings.openai_options import Options
 
 Part = dict[str, Any]
 

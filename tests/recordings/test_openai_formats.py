@@ -148,9 +148,10 @@ def test_openais_names_mean_the_model_of_the_settings(site: Site, clip: bytes) -
     with open_door(site, WhisperStub(0.01), ASR_MODEL="large-v3") as door:
         client = door.client()
         assert [model.id for model in client.models.list()] == ["large-v3", "whisper-1"]
-        for name in ("whisper-1", "gpt-4o-transcribe", "large-v3", "small"):
+        for name in ("whisper-1", "gpt-4o-transcribe", "small", "nvidia/canary-1b"):
             client.audio.transcriptions.create(model=name, file=("clip.wav", clip))
-        assert [call.fields["model"] for call in door.stub.received] == ["large-v3", "large-v3", "large-v3", "small"]
+        asked = [call.fields["model"] for call in door.stub.received]
+        assert asked == ["large-v3", "large-v3", "large-v3", "nvidia/canary-1b"]
 
 
 def test_a_server_that_gives_text_alone_is_enough_for_every_format(site: Site, speech: tuple[str, bytes]) -> None:
