@@ -1,4 +1,4 @@
-"""Copies for browsers that cannot play the original: made in the server process, beside the jobs, one at a time.
+"""Copies for browsers that cannot play the original: made beside the jobs, one of a person at a time.
 
 That a copy is wanted is a `LooseFile` of its name, made together with the recording; it goes in the transaction that
 gives the copy to the recording. So what a killed server had begun, the next one makes.
@@ -8,30 +8,32 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Callable, Container
+from contextlib import aclosing, suppress
 from io import SEEK_END
 from pathlib import PurePath
-from typing import BinaryIO, TypeVar, cast
+from typing import BinaryIO, NoReturn, TypeVar, cast
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import transaction
+from django.db.models import F
 
 from transcription.audio import apart
-from transcription.errors import BadAudio
+from transcription.errors import BadAudio, CrashedDecoder
 
 from . import room
 from .events import recording_changed
-from .models import LooseFile, Recording, copy_name
+from .models import LooseFile, Recording, Transcription, copy_name
 from .patience import DATABASE_AWAY, patiently
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+MAKERS = 2  # each takes a core
 LOOK_AGAIN = 5.0  # seconds, for recordings that want a copy
 CANNOT_WRITE = 300.0  # seconds until it is tried again, where the disk was full
 
@@ -42,33 +44,74 @@ def want_copy(recording: Recording) -> None:
 
 
 async def make_copies() -> None:
-    """Make every copy that is wanted, of the shortest recording first, until canceled."""
+    """Make every copy that is wanted, of the shortest recording first, until canceled.
+
+    Of two persons' recordings two at a time, so that hours of one person's do not hold up another's minute.
+    """
+    choosing, owners = asyncio.Lock(), set[int]()
+    async with asyncio.TaskGroup() as makers:
+        for _ in range(MAKERS):
+            makers.create_task(_keep_making(choosing, owners))
+
+
+async def _keep_making(choosing: asyncio.Lock, owners: set[int]) -> NoReturn:
+    """`owners`: those whose copies are being made, here or by another maker."""
     pause = 0.0
     while True:
         await asyncio.sleep(pause)
         pause = LOOK_AGAIN
-        if recording := await patiently(sync_to_async(_next)):
-            try:
-                pause = 0.0 if await _make(recording) else LOOK_AGAIN
-            except (BadAudio, FileNotFoundError) as error:
-                log.info("Recording %d gets no copy: %s", recording.pk, error)
-                await _give_up(recording)
-            except (OSError, *DATABASE_AWAY):
-                log.exception("The copy of recording %d cannot be written now", recording.pk)
-                pause = CANNOT_WRITE
-            except Exception:
-                log.exception("Recording %d gets no copy, for a reason that nobody thought of", recording.pk)
-                await _give_up(recording)
+        async with choosing:
+            recording = await patiently(lambda: sync_to_async(_next)(owners))
+            if recording is None:
+                continue
+            owners.add(recording.owner_id)
+        try:
+            pause = await _try(recording)
+        finally:
+            owners.discard(recording.owner_id)
 
 
-def _next() -> Recording | None:
+async def _try(recording: Recording) -> float:
+    """Make the copy, or give it up where it never will be made. Returns how long to wait before the next one."""
+    wanted = LooseFile.objects.filter(name=copy_name(recording.pk))
+    crashed = False
+    await patiently(lambda: wanted.aupdate(crashes=F("crashes") + 1))  # as long as nobody knows how this try ends
+    try:
+        return 0.0 if await _make(recording) else LOOK_AGAIN
+    except CrashedDecoder as error:
+        crashed = True
+        log.warning("The copy of recording %d: %s %s", recording.pk, error.code, error)
+        return 0.0
+    except (BadAudio, FileNotFoundError) as error:
+        log.info("Recording %d gets no copy: %s", recording.pk, error)
+        await _give_up(recording)
+        return 0.0
+    except (OSError, *DATABASE_AWAY):
+        log.exception("The copy of recording %d cannot be written now", recording.pk)
+        return CANNOT_WRITE
+    except Exception:
+        log.exception("Recording %d gets no copy, for a reason that nobody thought of", recording.pk)
+        await _give_up(recording)
+        return 0.0
+    finally:
+        if not crashed:
+            with suppress(*DATABASE_AWAY):
+                await wanted.filter(crashes__gt=0).aupdate(crashes=F("crashes") - 1)
+
+
+def _next(owners: Container[int]) -> Recording | None:
+    """The next one to make a copy of, of nobody among `owners`."""
+    for name in LooseFile.copies().filter(crashes__gte=Transcription.MOST_CRASHES).values_list("name", flat=True):
+        log.warning("%s is given up: crashed_decoder, %d times in a row", name, Transcription.MOST_CRASHES)
+        LooseFile.discard(name)
     wanted = {int(PurePath(name).stem) for name in LooseFile.copies().values_list("name", flat=True)}
     if not wanted:
         return None
     recordings = Recording.objects.in_bulk(wanted)
     for pk in wanted - recordings.keys():
         LooseFile.discard(copy_name(pk))  # the recording was deleted meanwhile
-    return min(recordings.values(), key=lambda recording: recording.duration, default=None)
+    free = (recording for recording in recordings.values() if recording.owner_id not in owners)
+    return min(free, key=lambda recording: recording.duration, default=None)
 
 
 async def _give_up(recording: Recording) -> None:

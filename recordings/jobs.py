@@ -174,12 +174,13 @@ def read_line() -> list[Queued]:
     """
     global _last
     queued = Transcription.objects.filter(status=Status.QUEUED)
-    mark = queued.aggregate(Count("pk"), Sum("pk"), Max("created_at"))
+    mark = queued.aggregate(Count("pk"), Sum("pk"), Max("created_at"), Sum("crashes"))
     if mark == _last.mark:
         return _last.jobs
     turns: Counter[tuple[str, int]] = Counter()
     ranked = []
-    for row in queued.order_by("pk").values_list("pk", "lane", "recording__owner_id", "recording__duration"):
+    columns = ("pk", "lane", "recording__owner_id", "recording__duration", "crashes")
+    for row in queued.order_by("pk").values_list(*columns):
         job = Queued(*row)
         ranked.append((LANES.index(cast(Lane, job.lane)), turns[job.lane, job.owner_id], job))
         turns[job.lane, job.owner_id] += 1

@@ -97,6 +97,9 @@ class LooseFile(models.Model):
     """
 
     name = models.CharField(max_length=255, unique=True)
+    crashes = models.PositiveSmallIntegerField(
+        default=0, help_text="processes that ended uncleanly in a row while they made this copy"
+    )
 
     def __str__(self) -> str:
         return self.name
@@ -250,6 +253,7 @@ class Transcription(models.Model):
         BATCH = "batch", _("batch")
 
     UNFINISHED = (Status.QUEUED, Status.TRANSCRIBING)
+    MOST_CRASHES = 3  # two may be bad luck: another job's doing, a power cut
 
     recording = models.ForeignKey(Recording, models.CASCADE, verbose_name=_("recording"), related_name="transcriptions")
     status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.QUEUED)
@@ -275,8 +279,13 @@ class Transcription(models.Model):
         _("seconds done"), default=0, help_text=_("how far into the recording the text reaches")
     )
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    crashes = models.PositiveSmallIntegerField(
+        _("crashes"),
+        default=0,
+        help_text=_("processes that ended uncleanly in a row while they worked on this, and brought no segment"),
+    )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
-    started_at = models.DateTimeField(_("started"), null=True)
+    started_at = models.DateTimeField(_("started"), null=True, help_text=_("none: no process works on it"))
     finished_at = models.DateTimeField(_("finished"), null=True)
 
     class Meta:

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from django.db.models import F
+
 from transcription import service
 from transcription.snapshot import Jobs
 
@@ -28,12 +30,17 @@ RunJob = Callable[[int, Callable[[], bool], Callable[[], None]], Awaitable[None]
 
 
 class Queued(NamedTuple):
-    """A job in line, as far as its turn depends on it. `seconds`: the duration of its recording."""
+    """A job in line, as far as its turn depends on it.
+
+    seconds: the duration of its recording
+    crashes: how many processes in a row ended uncleanly while they worked on it
+    """
 
     pk: int
     lane: str
     owner_id: int
     seconds: float
+    crashes: int = 0
 
 
 class Runner:
@@ -45,6 +52,7 @@ class Runner:
     def __init__(self) -> None:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._running: dict[int, tuple[int, str]] = {}  # whose each is: owner and lane
+        self._suspects: set[int] = set()  # those at work that may be to blame for the end of an earlier process
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awake = asyncio.Event()
         self._stopping = False
@@ -93,6 +101,12 @@ class Runner:
         if self._loop and (task := self._tasks.get(pk)):
             self._loop.call_soon_threadsafe(task.cancel)
 
+    def clear(self, pk: int) -> None:
+        """The job has got further than any process before: it is no suspect any more, and the next one may start."""
+        if pk in self._suspects:
+            self._suspects.discard(pk)
+            self._awake.set()
+
     async def _look(
         self,
         in_line: Callable[[], Awaitable[list[Queued]]],
@@ -116,7 +130,11 @@ class Runner:
         owners, lanes = Counter(self._running.values()), Counter(lane for _, lane in self._running.values())
         for job in jobs:
             whose = (job.owner_id, job.lane)
+            if job.crashes and self._suspects:  # one at a time, so that an innocent one does not run beside the culprit
+                continue
             if job.pk not in self._tasks and owners[whose] < at_once and lanes[job.lane] < MOST_JOBS:
+                if job.crashes:
+                    self._suspects.add(job.pk)
                 owners[whose] += 1
                 lanes[job.lane] += 1
                 self._arrivals.started(job.pk)
@@ -130,13 +148,18 @@ class Runner:
 
     def _ended(self, pk: int, _: asyncio.Task[None]) -> None:
         del self._tasks[pk], self._running[pk]
+        self._suspects.discard(pk)
         self._arrivals.ended(pk)
         self._awake.set()
 
 
 async def _put_back() -> None:
+    """A process that stops lets go of its jobs (`transcribing`). Where it did not, it ended uncleanly."""
+    queued = Transcription.Status.QUEUED
     running = Transcription.objects.filter(status=Transcription.Status.TRANSCRIBING)
-    if count := await running.aupdate(status=Transcription.Status.QUEUED):
+    held = running.filter(started_at__isnull=False)
+    count = await held.aupdate(status=queued, crashes=F("crashes") + 1) + await running.aupdate(status=queued)
+    if count:
         log.info("Taking up %d transcriptions that were interrupted", count)
 
 

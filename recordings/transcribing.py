@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from typing import BinaryIO, Literal, cast
@@ -19,7 +19,7 @@ from django.utils import timezone
 from transcription import service
 from transcription.answer import Transcript
 from transcription.audio import RATE, Samples, Stretch, apart, wav
-from transcription.errors import TranscriptionError, Withdrawn
+from transcription.errors import CrashedDecoder, TranscriptionError, Withdrawn
 from transcription.line import Lane
 from transcription.listening import Listener
 
@@ -27,6 +27,7 @@ from .arrivals import task_id
 from .events import recording_changed
 from .models import Recording, Segment, Transcription, kept_words
 from .patience import DATABASE_AWAY, patiently
+from .runner import runner
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +49,11 @@ async def run_transcription(
     """Run the job to its end: done, or failed with a reason. The same coroutine wherever jobs run.
 
     Safe to call again after a crash: segments that were committed are not sent again. Once the process is `stopping`
-    it ends early, with the segments under way; the row then stays as it is, to be taken up again, and so it does when
-    the coroutine is canceled. While the database is away, what was transcribed waits for it. Where it is away at the
-    start, its error is raised (`DATABASE_AWAY`): the job is then unfinished, and the caller's to try again.
-    `at_gate` is called when its first call stands at the gate; without it, the log tells that the job has arrived.
+    it ends early, with the segments under way; the row then stays as it is but for `started_at`, to be taken up again,
+    and so it does when the coroutine is canceled. While the database is away, what was transcribed waits for it. Where
+    it is away at the start, its error is raised (`DATABASE_AWAY`): the job is then unfinished, and the caller's to try
+    again. `at_gate` is called when its first call stands at the gate; without it, the log tells that the job has
+    arrived.
     """
     claimed = await Transcription.objects.filter(pk=pk, status__in=Transcription.UNFINISHED).aupdate(
         status=Status.TRANSCRIBING, attempts=F("attempts") + 1, started_at=timezone.now()
@@ -61,8 +63,7 @@ async def run_transcription(
     job = await Transcription.objects.select_related("recording").aget(pk=pk)
     await recording_changed(job.recording_id, job.recording.owner_id)
     try:
-        with _one_error():
-            await _transcribe(job, stopping, at_gate)
+        await _transcribe_again(job, stopping, at_gate)
     except Stopped:
         return
     except TranscriptionError as error:
@@ -74,7 +75,35 @@ async def run_transcription(
     except Exception as error:
         log.exception("Transcription %d failed for a reason that nobody thought of", pk)
         await _fail(job, "internal_error", repr(error))
+    finally:
+        await _let_go(pk)
     await recording_changed(job.recording_id, job.recording.owner_id)
+
+
+async def _let_go(pk: int) -> None:
+    """No process works on the job any more. Of a job that is held at the next start, the process ended uncleanly."""
+    with suppress(*DATABASE_AWAY):
+        await Transcription.objects.filter(pk=pk, status=Status.TRANSCRIBING).aupdate(started_at=None)
+
+
+async def _transcribe_again(
+    job: Transcription, stopping: Callable[[], bool], at_gate: Callable[[], None] | None
+) -> None:
+    """Transcribe; where the process that reads the file ends uncleanly, again, up to MOST_CRASHES in all."""
+    while job.crashes < Transcription.MOST_CRASHES:
+        try:
+            with _one_error():
+                return await _transcribe(job, stopping, at_gate)
+        except CrashedDecoder as crash:
+            log.warning("Transcription %d: %s", job.pk, crash)
+            await patiently(lambda: _note_crash(job))
+    raise CrashedDecoder(f"{job.crashes} processes in a row ended uncleanly while they worked on this.")
+
+
+async def _note_crash(job: Transcription) -> None:
+    if not await Transcription.objects.filter(pk=job.pk, status=Status.TRANSCRIBING).aupdate(crashes=F("crashes") + 1):
+        raise Stopped
+    await job.arefresh_from_db(fields=["crashes"])
 
 
 async def _transcribe(job: Transcription, stopping: Callable[[], bool], at_gate: Callable[[], None] | None) -> None:
@@ -148,6 +177,7 @@ async def _segment(job: Transcription, stretch: Stretch, listen: Listener) -> No
     except Withdrawn:
         return
     await patiently(lambda: sync_to_async(_commit)(job, stretch, transcript))
+    runner.clear(job.pk)
     await recording_changed(job.recording_id, job.recording.owner_id)
 
 
@@ -163,6 +193,7 @@ def _commit(job: Transcription, stretch: Stretch, transcript: Transcript) -> Non
     job.detected_language = job.detected_language or transcript.language or ""
     running = Transcription.objects.filter(pk=job.pk, status=Status.TRANSCRIBING).update(
         segments_done=F("segments_done") + 1,
+        crashes=0,
         seconds_done=job.seconds_done,
         detected_language=job.detected_language,
     )
