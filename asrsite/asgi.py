@@ -1,6 +1,7 @@
 """The ASGI application: HTTP to Django behind the body guard, WebSockets to the consumers."""
 
 import os
+from typing import Any, cast
 
 from django.core.asgi import get_asgi_application
 
@@ -8,16 +9,21 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "asrsite.settings")
 django_application = get_asgi_application()  # first: it loads the apps that the imports below need
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware  # noqa: E402
 
 from accounts.sockets import SocketDoor  # noqa: E402
 from asrsite.bodies import BodyGuard  # noqa: E402
 from asrsite.private import look_after  # noqa: E402
 from recordings.routing import websocket_urlpatterns  # noqa: E402
+from web.prefix import Prefixed  # noqa: E402
 
 look_after()
-application = ProtocolTypeRouter(
+routes = ProtocolTypeRouter(
     {
         "http": BodyGuard(django_application),
         "websocket": SocketDoor(URLRouter(websocket_urlpatterns)),
     }
 )
+# Only the requests of TRUSTED_PROXIES get their client's address and scheme from X-Forwarded-For and -Proto.
+application: Any = ProxyHeadersMiddleware(cast(Any, Prefixed(routes, settings.URL_PREFIX)), settings.TRUSTED_PROXIES)

@@ -24,6 +24,7 @@ from accounts.auth import COUNTED, Caller, Scope, identify, who
 from accounts.problems import Problem, from_failure
 from accounts.sessions import SessionStore
 from recordings import room
+from web.prefix import path_below
 
 AsgiScope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -91,7 +92,7 @@ async def _limit(scope: AsgiScope) -> tuple[int, Scope | None]:
     announced = headers.get(b"content-length", b"")
     size = int(announced) if announced.isdigit() else None
     small = size <= SMALL if size is not None else b"transfer-encoding" not in headers
-    path = PIECEWISE.sub("/api/uploads", scope["path"])
+    path = PIECEWISE.sub("/api/uploads", path_below(scope))
     right = UPLOADS.get((scope["method"], path))
     if right is None or small:
         limit, right = SMALL, None
@@ -179,7 +180,7 @@ def _too_large(limit: int) -> Problem:
 
 async def _refuse(problem: Problem, scope: AsgiScope, receive: Receive, send: Send) -> None:
     with translation.override(translation.get_language_from_request(_request(scope))):
-        body = json.dumps(problem.body_at(scope["path"]), ensure_ascii=False).encode()
+        body = json.dumps(problem.body_at(path_below(scope)), ensure_ascii=False).encode()
     headers = {
         "content-type": "application/json",
         "content-length": str(len(body)),

@@ -1,9 +1,11 @@
 """`manage.py check`: what is wrong or dangerous in the settings, in words one can act on."""
 
 import os
+import re
 import shutil
 import socket
 from collections.abc import Iterator
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -89,6 +91,24 @@ def _exposure() -> Iterator[CheckMessage]:
     if settings.DEBUG and (public or settings.HOST not in ("localhost", "127.0.0.1", "::1")):
         hint = "Unset DEBUG: its error pages show the settings to whoever causes an error."
         yield Error("DEBUG is on and the server can be reached from elsewhere.", hint=hint, id="asr.E008")
+    if settings.BEHIND_TLS and not settings.TRUSTED_PROXIES:
+        hint = "Set TRUSTED_PROXIES to the proxy's address as this process sees it, such as 127.0.0.1."
+        yield Error(
+            "CSRF_TRUSTED_ORIGINS says https, but no proxy is trusted to tell what came over TLS: every page would "
+            "redirect to itself.",
+            hint=hint,
+            id="asr.E010",
+        )
+    for name in ("TRUSTED_PROXIES", "METRICS_ALLOWED"):
+        for network in getattr(settings, name):
+            try:
+                ip_network(network)
+            except ValueError as error:
+                hint = "Write addresses and networks with commas, such as 127.0.0.1,10.0.0.0/8."
+                yield Error(f"{name}: {error}.", hint=hint, id="asr.E011")
+    if settings.URL_PREFIX and not re.fullmatch(r"(/[\w.~-]+)+", settings.URL_PREFIX):
+        hint = "Write it as /stile: a slash, then letters, digits, dots, dashes or underscores."
+        yield Error(f"URL_PREFIX is {settings.URL_PREFIX!r}.", hint=hint, id="asr.E012")
     if len(settings.SECRET_KEY) < SHORTEST_KEY or len(set(settings.SECRET_KEY)) < 5:
         hint = "Unset SECRET_KEY to have a good one made and kept in DATA_DIR."
         yield Error("SECRET_KEY is short enough to be guessed.", hint=hint, id="asr.E009")

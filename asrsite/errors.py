@@ -17,10 +17,10 @@ NOT_UNDERSTOOD = _("The request cannot be understood, or names a host that is no
 
 def _handler(problem: Problem, page: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     def answer(request: HttpRequest, *about: Any, **more: Any) -> HttpResponse:
-        if not PROGRAMS.match(request.path):
+        if not PROGRAMS.match(request.path_info):
             return page(request, *about, **more)
         return JsonResponse(
-            problem.body_at(request.path),
+            problem.body_at(request.path_info),
             status=problem.status,
             headers={"Cache-Control": "no-store"},
             json_dumps_params={"ensure_ascii": False},

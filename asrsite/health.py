@@ -17,9 +17,9 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -75,22 +75,27 @@ async def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def _may_scrape(request: HttpRequest) -> None:
-    """Raises Problem unless METRICS_TOKEN is sent, or where there is none, the request comes from this machine."""
+    """Raises Problem unless METRICS_TOKEN is sent, or the request comes from METRICS_ALLOWED.
+
+    A trusted proxy's own address is never taken for a scraper's: a proxy that forgets to send `X-Forwarded-For` brings
+    everybody's requests from it.
+    """
     address = request.META.get("REMOTE_ADDR", "")
+    if _is_among(address, settings.METRICS_ALLOWED) and not _is_among(address, settings.TRUSTED_PROXIES):
+        return
     if not settings.METRICS_TOKEN:
-        # A proxy on this machine brings requests of others.
-        if not _is_loopback(address) or {"X-Forwarded-For", "Forwarded"} & request.headers.keys():
-            raise Problem(403, "forbidden", _("Set METRICS_TOKEN to read this from other machines."))
-    elif not hmac.compare_digest((bearer_secret(request) or "").encode(), settings.METRICS_TOKEN.encode()):
+        raise Problem(403, "forbidden", _("Set METRICS_TOKEN or METRICS_ALLOWED to read this."))
+    if not hmac.compare_digest((bearer_secret(request) or "").encode(), settings.METRICS_TOKEN.encode()):
         BAD_TOKENS.require(address)
         headers = {"WWW-Authenticate": 'Bearer realm="Stile"'}
         raise Problem(401, "not_authenticated", _("Send METRICS_TOKEN: “Authorization: Bearer …”."), headers)
 
 
-def _is_loopback(address: str) -> bool:
+def _is_among(address: str, networks: Iterable[str]) -> bool:
+    """Whether the address is one of the networks or lies in one; that of a socket file, which has none, is not."""
     try:
-        return ip_address(address).is_loopback
-    except ValueError:  # a socket file's other end has no address
+        return any(ip_address(address) in ip_network(network) for network in networks)
+    except ValueError:
         return False
 
 

@@ -46,6 +46,9 @@ HOST = env.str("HOST", default="127.0.0.1")
 PORT = env.int("PORT", default=8000)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])  # addresses and networks
+URL_PREFIX = env.str("URL_PREFIX", default="").rstrip("/")  # e.g. /stile
+FORCE_SCRIPT_NAME = URL_PREFIX or None
 
 # --- Whisper -----------------------------------------------------------------------------------
 ASR_API_URL = env.str("ASR_API_URL", default="")
@@ -73,6 +76,7 @@ USER_MAX_LIVE = env.int("USER_MAX_LIVE", default=4)
 LIVE_PATIENCE = env.float("LIVE_PATIENCE", default=600.0)  # seconds
 LIVE_SECOND_PASS = env.bool("LIVE_SECOND_PASS", default=True)
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+METRICS_ALLOWED = env.list("METRICS_ALLOWED", default=[])  # addresses and networks
 
 # --- Applications ------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -162,7 +166,7 @@ for _folder in (MEDIA_ROOT, FILE_UPLOAD_TEMP_DIR):
     private_folder(_folder)
 FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o600, 0o700  # Django's own are for everyone
 
-STATIC_URL = "/static/"
+STATIC_URL = f"{URL_PREFIX}/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
@@ -191,14 +195,16 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 # --- Security ----------------------------------------------------------------------------------
-# Behind TLS (a proxy that sets X-Forwarded-Proto) the trusted origins are https, and cookies follow.
+# Behind TLS the trusted origins are https, and cookies follow. Whether a request came over TLS is the scope's scheme,
+# which `asgi` takes from X-Forwarded-Proto of a trusted proxy; Django's own setting would believe anybody's header.
 BEHIND_TLS = any(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS)
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = BEHIND_TLS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
 SECURE_HSTS_SECONDS = 3600 if BEHIND_TLS else 0
 SECURE_SSL_REDIRECT = BEHIND_TLS
-SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # probes come from inside, without TLS
+SECURE_REDIRECT_EXEMPT = [rf"^{URL_PREFIX[1:]}/?(healthz|readyz|metrics)$"]  # probes come from inside, without TLS
+# Whether other hosts of the domain speak TLS, and its name goes into browsers' lists, is for the domain's owner to say.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

@@ -1,5 +1,6 @@
 """Every URL of the product, by the app that answers it."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
@@ -8,6 +9,7 @@ from recordings import specification, tus
 from recordings.api import api
 
 api.complete = specification.complete
+admin.site.site_url = f"{settings.URL_PREFIX}/"  # Django's own has no slash at the end of a prefix
 handler400, handler404, handler500 = errors.bad_request, errors.page_not_found, errors.server_error
 urlpatterns = [
     path("healthz", health.healthz),

@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 needed="chromium-headless-shell espeak-ng ffmpeg gettext pocketsphinx-testdata fonts-noto-cjk"
-needed+=" firefox-esr webkit2gtk-driver xvfb pulseaudio pulseaudio-utils gstreamer1.0-pulseaudio"
+needed+=" nginx caddy openssl firefox-esr webkit2gtk-driver xvfb pulseaudio pulseaudio-utils gstreamer1.0-pulseaudio"
 
 if ! command -v dpkg-query >/dev/null; then
     echo "The tests are set up for Debian; elsewhere, have these installed: $needed" >&2
@@ -16,6 +16,8 @@ for package in $needed; do
 done
 
 if [ -n "$missing" ] && [ "$(id -u)" = 0 ]; then
+    policy=/usr/sbin/policy-rc.d # by which Debian asks whether a service may start: the tests start their own
+    [ -e $policy ] || { printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy && trap 'rm -f $policy' EXIT; }
     apt-get -qq update
     # shellcheck disable=SC2086
     DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends $missing >/dev/null

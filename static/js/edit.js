@@ -1,6 +1,7 @@
 // Correcting the text where it stands. What is typed is saved by itself; what cannot be saved stays in the line.
 import { caretAt } from "./caret.js";
 import { refresh } from "./events.js";
+import { root } from "./root.js";
 import { say } from "./toast.js";
 
 const TYPING_ENDS = 800; // ms
@@ -16,7 +17,7 @@ async function put(segment, text) {
   const { recording, transcription } = document.getElementById("text").dataset;
   const { index, version } = segment.dataset;
   try {
-    const answer = await fetch(`/api/recordings/${recording}/segments/${index}`, {
+    const answer = await fetch(`${root}/api/recordings/${recording}/segments/${index}`, {
       method: "PATCH",
       keepalive: true, // also when the page is left
       headers: { "Content-Type": "application/json", ...JSON.parse(document.body.getAttribute("hx-headers")) },

@@ -1,4 +1,5 @@
 // The dialog that gives a recording another title.
+import { root } from "./root.js";
 
 const dialog = document.getElementById("rename");
 const form = dialog.querySelector("form"), { title } = form.elements;
@@ -18,7 +19,7 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   title.value = title.value.trim();
   if (!form.reportValidity()) return; // nothing is left of it
-  const answer = await fetch(`/api/recordings/${recording}`, {
+  const answer = await fetch(`${root}/api/recordings/${recording}`, {
     method: "PATCH",
     headers: { "Content-Type": "application/json", ...JSON.parse(document.body.getAttribute("hx-headers")) },
     body: JSON.stringify({ title: title.value }),

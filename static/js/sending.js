@@ -1,6 +1,7 @@
 // A file goes to the server in pieces, so that what broke off goes on where it stopped: on a later page too.
+import { root } from "./root.js";
 
-const UPLOADS = "/api/uploads";
+const UPLOADS = `${root}/api/uploads`;
 const PIECE = 8 * 1024 ** 2; // the most that the server takes in one request
 // Counted from the last byte that arrived: for an hour, in case the network or the server is away for long.
 const RETRY_DELAYS = [0, 1000, 2000, 5000, ...Array(360).fill(10_000)]; // milliseconds

@@ -1,4 +1,5 @@
 // A WebSocket that comes back by itself. The server's refusals are final.
+import { socketAddress } from "./root.js";
 
 const FIRST_PAUSE = 500, LONGEST_PAUSE = 30_000; // ms
 const REFUSALS = [4401, 4403, 4404];
@@ -10,7 +11,7 @@ export function connect(path, onMessage, onState = () => {}, { protocol = [], lo
   const open = () => {
     clearTimeout(retry);
     if (socket || ended) return;
-    socket = new WebSocket(new URL(typeof path === "function" ? path() : path, location).href.replace(/^http/, "ws"), protocol);
+    socket = new WebSocket(socketAddress(typeof path === "function" ? path() : path), protocol);
     socket.onopen = () => { pause = FIRST_PAUSE; onState(true); };
     socket.onmessage = (event) => onMessage(JSON.parse(event.data));
     socket.onclose = ({ code }) => closed(code);

@@ -1,5 +1,6 @@
 // Choosing or dropping files sends them, two at a time, each with a row that says how far it is.
 import { showRow } from "./events.js";
+import { root } from "./root.js";
 import { request, Sending } from "./sending.js";
 
 const AT_ONCE = 2;
@@ -72,7 +73,7 @@ function made(row, recording) {
 
 /** The same bytes are there already: the upload waits whole for what the person decides. Left alone, it expires. */
 async function ask(row, url, duplicate) {
-  const { created_at: created } = await request("GET", `/api/recordings/${duplicate}`);
+  const { created_at: created } = await request("GET", `${root}/api/recordings/${duplicate}`);
   const date = new Date(created).toLocaleDateString(document.documentElement.lang, { dateStyle: "medium" });
   const choice = row.querySelector(".decide"), [open, again] = choice.children;
   row.classList.add("asking");
@@ -82,7 +83,7 @@ async function ask(row, url, duplicate) {
   note.textContent = drop.dataset.duplicate.replace("{date}", date);
   choice.hidden = false;
   const giveUp = () => request("DELETE", url).catch(() => {});
-  open.href = `/recordings/${duplicate}`;
+  open.href = `${root}/recordings/${duplicate}`;
   open.onclick = giveUp;
   again.onclick = () => request("POST", url).then(({ recording }) => made(row, recording), (error) => fail(row, error.message));
   row.querySelector(":scope > button").onclick = () => { giveUp(); row.remove(); };

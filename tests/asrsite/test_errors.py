@@ -31,11 +31,11 @@ def test_a_host_that_is_not_ours_is_told_in_the_callers_language(client: Client)
 def test_what_goes_wrong_outside_of_a_view_is_told_too() -> None:
     request = HttpRequest()
     for path, keys in (("/api/recordings", {"code", "message"}), ("/v1/models", {"code", "message", "type", "param"})):
-        request.path = path
+        request.path_info = path
         answer = errors.server_error(request)
         assert answer.status_code == 500
         assert keys <= set(answer.content.decode().replace('"', " ").split())
-    request.path = "/"
+    request.path_info = "/"
     assert b"<!doctype html>" in errors.server_error(request).content.lower()
 
 

@@ -1,4 +1,4 @@
-"""/metrics: the gate's snapshot in Prometheus's words, for this machine or who has the token."""
+"""/metrics: the gate's snapshot in Prometheus's words, for those whom the settings name."""
 
 import asyncio
 from collections.abc import Iterator
@@ -24,6 +24,7 @@ from transcription.errors import TranscriptionError
 def _fresh(settings: Any) -> Iterator[None]:
     cache.clear()
     settings.ASR_API_URL, settings.ASR_MAX_RETRIES = "http://127.0.0.1:9/v1|3", 1
+    settings.METRICS_TOKEN = "scraper"
     service.engine.cache_clear()
     service.client.cache_clear()
     yield
@@ -33,7 +34,7 @@ def _fresh(settings: Any) -> Iterator[None]:
 
 def scraped() -> dict[tuple[str, ...], float]:
     """Each sample's value, by its name and the values of its labels, in the order of their names."""
-    answer = Client().get("/metrics")
+    answer = Client().get("/metrics", headers={"Authorization": "Bearer scraper"})
     assert answer.status_code == 200
     assert answer["Content-Type"].startswith("text/plain; version=")
     families = text_string_to_metric_families(answer.content.decode())
@@ -67,14 +68,31 @@ def test_it_shows_live_sessions_and_the_slowest(monkeypatch: pytest.MonkeyPatch)
     assert (seen["live_sessions",], seen["live_lag_seconds",]) == (2, 3)
 
 
-def test_without_a_token_only_this_machine_may_read_it() -> None:
-    client = Client()
-    assert client.get("/metrics", REMOTE_ADDR="127.0.0.1").status_code == 200
-    assert client.get("/metrics", REMOTE_ADDR="::1").status_code == 200
-    assert client.get("/metrics", REMOTE_ADDR="10.0.0.7").status_code == 403
-    assert client.get("/metrics", REMOTE_ADDR="").status_code == 403
-    through_a_proxy = client.get("/metrics", headers={"X-Forwarded-For": "10.0.0.7"})
-    assert (through_a_proxy.status_code, through_a_proxy.json()["error"]["code"]) == (403, "forbidden")
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "10.0.0.7", ""])
+def test_nobody_reads_it_until_the_settings_say_who_may(settings: Any, address: str) -> None:
+    settings.METRICS_TOKEN = ""
+    refused = Client().get("/metrics", REMOTE_ADDR=address)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("10.1.2.3", 200),
+        ("::1", 200),
+        ("10.0.0.9", 403),
+        ("11.0.0.1", 403),
+        ("::2", 403),
+        ("", 403),
+    ],
+)
+def test_an_address_that_may_reads_it_without_a_token_unless_it_is_a_proxys(
+    settings: Any, address: str, status: int
+) -> None:
+    settings.METRICS_TOKEN, settings.METRICS_ALLOWED = "", ["127.0.0.1", "::1", "10.0.0.0/8"]
+    settings.TRUSTED_PROXIES = ["10.0.0.9"]
+    assert Client().get("/metrics", REMOTE_ADDR=address).status_code == status
 
 
 def test_with_a_token_nobody_reads_it_without(settings: Any) -> None:

@@ -13,10 +13,10 @@ from django.conf import settings
 ROOT = Path(settings.BASE_DIR)
 
 
-def check(**environment: str) -> str:
+def check(*options: str, **environment: str) -> str:
     """What `manage.py check` prints under these environment variables."""
     result = subprocess.run(
-        [sys.executable, "manage.py", "check"],
+        [sys.executable, "manage.py", "check", *options],
         cwd=ROOT,
         env={**os.environ, **environment},
         capture_output=True,
@@ -48,6 +48,18 @@ def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
     assert values({name: value for name, value in shown.items() if name != "DATA_DIR"}) == values({})
 
 
+def test_behind_tls_nothing_is_left_to_say(tmp_path: Path) -> None:
+    said = check(
+        "--deploy",
+        DATA_DIR=str(tmp_path),
+        ALLOWED_HOSTS="stile.example",
+        CSRF_TRUSTED_ORIGINS="https://stile.example",
+        TRUSTED_PROXIES="127.0.0.1,10.0.0.0/8",
+        URL_PREFIX="/stile",
+    )
+    assert "no issues" in said
+
+
 def test_the_defaults_are_in_order(tmp_path: Path) -> None:
     assert "no issues" in check(DATA_DIR=str(tmp_path))
 
@@ -75,6 +87,11 @@ def closed_port() -> int:
         ({"DEBUG": "on", "ALLOWED_HOSTS": "stile.example"}, "asr.E008", "DEBUG is on"),
         ({"SECRET_KEY": "secret"}, "asr.E009", "SECRET_KEY"),
         ({"ALLOWED_HOSTS": "*"}, "asr.W003", "any host"),
+        ({"CSRF_TRUSTED_ORIGINS": "https://stile.example"}, "asr.E010", "no proxy is trusted"),
+        ({"TRUSTED_PROXIES": "127.0.0.1,proxy"}, "asr.E011", "'proxy' does not appear to be an IPv4 or IPv6 network"),
+        ({"METRICS_ALLOWED": "10.0.0.1/8"}, "asr.E011", "METRICS_ALLOWED: 10.0.0.1/8 has host bits set"),
+        ({"URL_PREFIX": "stile"}, "asr.E012", "URL_PREFIX is 'stile'"),
+        ({"URL_PREFIX": "/a b"}, "asr.E012", "Write it as /stile"),
     ],
 )
 def test_check_names_what_is_wrong_and_what_to_do(

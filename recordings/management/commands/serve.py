@@ -67,6 +67,7 @@ class Command(BaseCommand):
             "asrsite.asgi:application",
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # believed in by TRUSTED_PROXIES alone (see asrsite.asgi)
             timeout_graceful_shutdown=GRACE,
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_per_message_deflate=False,  # sound does not get smaller, and each viewer would cost its own window

@@ -86,7 +86,7 @@ export class Session {
   #connect() {
     clearTimeout(this.#retry);
     if (this.#over || this.#socket) return;
-    const socket = this.#socket = new WebSocket(new URL("/ws/live", location).href.replace(/^http/, "ws"), PROTOCOL);
+    const socket = this.#socket = new WebSocket(socketAddress("/ws/live"), PROTOCOL);
     const { session, title, language } = this.run;
     const resume = this.#after === null ? { session, resume: true } : { session, resume: true, after: this.#after };
     socket.onopen = () => {
