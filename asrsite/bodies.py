@@ -112,7 +112,7 @@ async def _room(scope: AsgiScope, caller: Caller, size: int) -> None:
     """Raises Problem 413 or 507 where there is no room for a body of so many bytes. What comes in pieces was announced
     when it began; of a form, some bytes are not the file's."""
     await asyncio.to_thread(room.require_room, size)
-    if scope["path"] == "/api/recordings":
+    if path_below(scope) == "/api/recordings":
         async with ThreadSensitiveContext():
             try:
                 await sync_to_async(room.require_quota)(caller.user.pk, max(0, size - SMALL))
