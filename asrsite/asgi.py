@@ -1,6 +1,10 @@
-"""The ASGI application: HTTP to Django behind the body guard, WebSockets to the consumers."""
+"""The ASGI application: HTTP to Django behind the body guard, WebSockets to the consumers.
+
+The process that loads it has the claim to call Whisper, or ends: `serve`, and any ASGI server.
+"""
 
 import os
+import sys
 from typing import Any, cast
 
 from django.core.asgi import get_asgi_application
@@ -16,7 +20,15 @@ from accounts.sockets import SocketDoor  # noqa: E402
 from asrsite.bodies import BodyGuard  # noqa: E402
 from asrsite.private import look_after  # noqa: E402
 from recordings.routing import websocket_urlpatterns  # noqa: E402
+from transcription import service  # noqa: E402
+from transcription.claim import AlreadyRunning  # noqa: E402
 from web.prefix import Prefixed  # noqa: E402
+
+try:
+    service.claim().take()
+except AlreadyRunning as error:
+    print(error, file=sys.stderr)
+    sys.exit(3)  # tells uvicorn and gunicorn that no other worker would start either
 
 look_after()
 routes = ProtocolTypeRouter(

@@ -4,15 +4,17 @@ import os
 import re
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, Info, Warning, register
 
 from asrsite.private import is_open, places
+from transcription import service
 from transcription.pool import endpoint
 
 LOCAL = {"localhost", "127.0.0.1", "[::1]", ".localhost", "testserver"}
@@ -81,9 +83,16 @@ def _processes() -> Iterator[CheckMessage]:
     if sqlite and settings.REDIS_URL:
         hint = "Set DATABASE_URL to a PostgreSQL database, or unset REDIS_URL to run as one process."
         yield Error("REDIS_URL is set for several processes, but the database is SQLite.", hint=hint, id="asr.E007")
-    if not sqlite and not settings.REDIS_URL:
-        hint = "Set REDIS_URL, or make sure that exactly one process runs: each would let in as many as the limit."
-        yield Warning("The database serves several processes, but REDIS_URL is not set.", hint=hint, id="asr.W002")
+    if settings.REDIS_URL and not sqlite:
+        hint = "A second process on this database refuses to start: it would let in as many calls as the limit again."
+        yield Warning("REDIS_URL is set, but only one process may call Whisper.", hint=hint, id="asr.W002")
+    if (workers := os.environ.get("WEB_CONCURRENCY", "")) not in ("", "0", "1"):
+        hint = "ASGI servers start as many processes, and the second refuses to start. Unset it, or set it to 1."
+        yield Error(f"WEB_CONCURRENCY is {workers!r}, but only one process may call Whisper.", hint=hint, id="asr.E010")
+    # Every command checks the settings, and most may run beside a server.
+    if sys.argv[1:2] == ["check"] and (other := service.claim().taken_by_another()):
+        hint = "Another server with these settings would refuse to start, until that one has stopped."
+        yield Info(f"Stile is running on {other}.", hint=hint, id="asr.I001")
 
 
 def _exposure() -> Iterator[CheckMessage]:

@@ -1,13 +1,11 @@
 """Runs jobs inside the server process: the executor of the embedded mode."""
 
 import asyncio
-import fcntl
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 from django.db.models import F
@@ -161,24 +159,6 @@ async def _put_back() -> None:
     count = await held.aupdate(status=queued, crashes=F("crashes") + 1) + await running.aupdate(status=queued)
     if count:
         log.info("Taking up %d transcriptions that were interrupted", count)
-
-
-class AlreadyRunning(Exception):
-    """Another process runs the jobs of this data."""
-
-
-@contextmanager
-def only_runner(data_dir: Path) -> Iterator[None]:
-    """Held by the one process that runs the jobs of this data: two would run the same ones, each behind its own gate.
-
-    Raises AlreadyRunning. The kernel lets go of it when the process ends, however it ends.
-    """
-    with (data_dir / "runner.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AlreadyRunning from None
-        yield
 
 
 runner = Runner()

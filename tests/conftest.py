@@ -9,10 +9,26 @@ from pathlib import Path
 
 import pytest
 
+from transcription import service
+from transcription.claim import Claim, FileLock
+from transcription.unanswered import Unanswered
+
 ROOT = Path(__file__).resolve().parent.parent
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # tests in the background: what they start shall hear Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _a_claim_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Test processes run beside each other, and beside a server on the same data."""
+    folder = tmp_path_factory.mktemp("claim")
+    claim = Claim([FileLock(folder / "lock", "the data of the tests")])
+    unanswered = Unanswered(folder / "unanswered", 330.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service, "claim", lambda: claim)
+        patch.setattr(service, "unanswered", lambda: unanswered)
+        yield
 
 
 @pytest.fixture(scope="session")

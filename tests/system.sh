@@ -1,9 +1,10 @@
 #!/bin/bash
-# What the tests need from Debian: browsers, a microphone, a voice, encoders, gettext's compiler, recordings, Chinese letters.
+# What the tests need from Debian: browsers, a microphone, a voice, encoders, gettext's compiler, recordings, Chinese
+# letters, a database server.
 # Installs what is missing, if it may; else puts the recordings into .cache/ and says what a person must do.
 set -eu
 cd "$(dirname "$0")/.."
-needed="chromium-headless-shell espeak-ng ffmpeg gettext pocketsphinx-testdata fonts-noto-cjk"
+needed="chromium-headless-shell espeak-ng ffmpeg gettext pocketsphinx-testdata fonts-noto-cjk postgresql"
 needed+=" nginx caddy openssl firefox-esr webkit2gtk-driver xvfb pulseaudio pulseaudio-utils gstreamer1.0-pulseaudio"
 
 if ! command -v dpkg-query >/dev/null; then

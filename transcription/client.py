@@ -51,6 +51,7 @@ from .limit import Outcome
 from .line import Lane
 from .pool import Pool, Server
 from .snapshot import Calls, Jobs, ServerSnapshot, Snapshot
+from .unanswered import Unanswered
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +126,7 @@ class WhisperClient:
     request_timeout: seconds an exchange may take before its caller gets `TimedOut`.
     abandoned_grace: further seconds it may hold its permit.
     max_attempts, retry_delay: attempts of one call in all; seconds of the first backoff, which doubles.
+    unanswered: where exchanges are noted, for the process that comes after this one was killed; None: nowhere.
     """
 
     def __init__(
@@ -139,6 +141,7 @@ class WhisperClient:
         retry_delay: float = 5.0,
         allow_bypass: bool = False,
         ca_bundle: str = "",
+        unanswered: Unanswered | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.pool = pool
@@ -150,6 +153,7 @@ class WhisperClient:
         self._retry_delay = retry_delay
         self._allow_bypass = allow_bypass
         self._tls = ssl.create_default_context(cafile=ca_bundle or None)
+        self._unanswered = unanswered
         self._clock = clock
         self._lock = threading.Lock()
         self._calls = Calls()
@@ -159,7 +163,11 @@ class WhisperClient:
         self._budget = RetryBudget()
         self._on_trial = threading.Lock()  # see `_trial`
         self._http_clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
-        self._exchanges: set[asyncio.Task[Transcript]] = set()  # the loop itself keeps only weak references
+        # Each with its note among the unanswered. The loop itself keeps only weak references.
+        self._exchanges: dict[asyncio.Task[Transcript], int | None] = {}
+        if unanswered:
+            for server in pool.servers:
+                self._take_over(server, unanswered)
 
     # --- a call: one or more attempts ----------------------------------------------------------
 
@@ -268,7 +276,8 @@ class WhisperClient:
         while (server := self.pool.choose(avoid)) is None:
             wait = self.pool.retry_in()
             if not caller.durable:
-                raise Unreachable("No Whisper server can be reached.", retry_after=max(1.0, wait))
+                bars = [bar.reason for server in self.pool.servers if (bar := server.barred())]
+                raise Unreachable(bars[0] if bars else "No Whisper server can be reached.", max(1.0, wait))
             await self._pause(max(0.2, wait))
         return server
 
@@ -319,13 +328,17 @@ class WhisperClient:
             if caller.withdrawn and caller.withdrawn():
                 permit.release("error")  # which says nothing of the server
                 raise Withdrawn("Its caller had no use for it any more.")
+            if bar := server.barred():  # which it was not yet when the call came
+                permit.release("error")
+                raise Evicted(bar.reason)
         except BaseException:
             server.finish(probe, None)
             raise
         if permit.turn or permit.waited >= TOLD_WAIT:
             log.info("[ASR并发] 获得许可 task_id=%s waited=%.1fs %s", caller.task_id, permit.waited, self._counts())
+        note = self._note_sent(server)
         exchange = asyncio.create_task(self._exchange(server, request, permit), name=caller.task_id)
-        self._exchanges.add(exchange)
+        self._exchanges[exchange] = note
         exchange.add_done_callback(lambda task: self._settle(task, server, request, permit, probe))
         try:
             await asyncio.wait({exchange}, timeout=self._request_timeout)
@@ -354,16 +367,36 @@ class WhisperClient:
         probe: bool,
     ) -> None:
         """The one place where a permit that was used goes back, whatever became of the exchange."""
-        self._exchanges.discard(exchange)
+        note = self._exchanges.pop(exchange)
         error = None if exchange.cancelled() else exchange.exception()
         outcome: Outcome = "ok"
         if exchange.cancelled() or error:
             outcome = _OUTCOMES.get(type(error), "error")
+        if self._unanswered and note is not None and not exchange.cancelled():
+            self._unanswered.forget(note)
         permit.release(outcome, request.seconds)
         if outcome == "oom":
             self._out_of_memory(server)
         unknown = exchange.cancelled() or isinstance(error, TimedOut)
         server.finish(probe, None if unknown else not isinstance(error, Unreachable))
+
+    def _note_sent(self, server: Server) -> int | None:
+        """Written before anything is sent; None where that cannot be done."""
+        try:
+            return self._unanswered.note(server.url) if self._unanswered else None
+        except OSError as error:
+            log.warning("An exchange is not noted, and forgotten if this process is killed: %s", error)
+            return None
+
+    def _take_over(self, server: Server, unanswered: Unanswered) -> None:
+        """What an earlier process had sent, and the server may still compute, keeps its permits until that is over."""
+        if leftovers := unanswered.leftovers(server.url):
+            longest = max(leftover.seconds for leftover in leftovers)
+            log.info(
+                "[ASR并发] 接管未完 server=%s abandoned=%d seconds=%.0f", server.gate.name, len(leftovers), longest
+            )
+        for leftover in leftovers:
+            unanswered.when_over(leftover, partial(server.gate.hold().release, "error"))  # says nothing of the server
 
     def _out_of_memory(self, server: Server) -> None:
         self._count(oom_errors=1, last_oom_at=datetime.now(UTC))
@@ -440,8 +473,13 @@ class WhisperClient:
             return self._http_clients[loop]
 
     async def aclose(self) -> None:
-        """Close the running loop's connections. Exchanges still in flight end with an error."""
-        if client := self._http_clients.pop(asyncio.get_running_loop(), None):
+        """Close the running loop's connections. Exchanges still in flight are cancelled, and stay noted."""
+        loop = asyncio.get_running_loop()
+        cut_off = [exchange for exchange in self._exchanges if exchange.get_loop() is loop]
+        for exchange in cut_off:
+            exchange.cancel()
+        await asyncio.gather(*cut_off, return_exceptions=True)
+        if client := self._http_clients.pop(loop, None):
             await client.aclose()
 
     # --- what there is to see ------------------------------------------------------------------

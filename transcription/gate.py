@@ -230,6 +230,17 @@ class Gate:
         with self._lock:
             self._pump(self._clock())
 
+    def hold(self) -> Permit:
+        """A permit that is out from the first, and abandoned: what was sent before this gate was made may be in flight.
+
+        More may be held than the limit is. Nobody is let in until it fits (G1).
+        """
+        with self._lock:
+            now = self._clock()
+            permit = Permit(self, "batch", None, None, None, now, "abandoned", now)
+            self._out.add(permit)
+            return permit
+
     # --- the ways out --------------------------------------------------------------------------
 
     def _release(self, permit: Permit, outcome: Outcome, audio_seconds: float) -> None:

@@ -4,11 +4,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from .errors import Evicted
 from .gate import Gate
+from .sentence import Sentence
 
 ENDPOINT = "/audio/transcriptions"
 
@@ -84,13 +85,37 @@ class Breaker:
         self.steady = False
 
 
+class Bar(NamedTuple):
+    """Why no call may go to a server now, and seconds after which to ask again."""
+
+    reason: Sentence
+    seconds: float
+
+
+def _no_bar() -> None:
+    return None
+
+
 @dataclass(eq=False, slots=True)
 class Server:
-    """One Whisper HTTP endpoint with the gate and the breaker before it."""
+    """One Whisper HTTP endpoint with the gate and the breaker before it.
+
+    barred: what this process knows of itself that keeps calls away, where the breaker has to find out by trying.
+    """
 
     url: str
     gate: Gate
     breaker: Breaker
+    barred: Callable[[], Bar | None] = _no_bar
+
+    def allows(self) -> bool:
+        """Whether a call may go now."""
+        return self.breaker.allows() and not self.barred()
+
+    def retry_in(self, now: float) -> float:
+        """Seconds from `now`, of the breaker's clock, until a call may be tried again."""
+        bar = self.barred()
+        return max(self.breaker.retry_at - now, bar.seconds if bar else 0.0)
 
     def finish(self, probe: bool, reached: bool | None) -> None:
         """Tell the breaker how a call ended. Where that opens it, all who wait here are sent to look elsewhere."""
@@ -114,11 +139,12 @@ class Pool:
         def rank(server: Server) -> tuple[bool, float, float]:
             return server is avoid, server.gate.expected_wait(), server.gate.mean_service
 
-        return min((server for server in self.servers if server.breaker.allows()), key=rank, default=None)
+        return min((server for server in self.servers if server.allows()), key=rank, default=None)
 
     def retry_in(self) -> float:
         """Seconds until the first of the servers that are out may be tried again."""
-        return max(0.0, min((server.breaker.retry_at for server in self.servers), default=0.0) - self._clock())
+        now = self._clock()
+        return max(0.0, min((server.retry_in(now) for server in self.servers), default=0.0))
 
 
 def endpoint(url: str) -> str:

@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 from django.conf import settings
+from django.db import connections
 
 from .answer import Transcript
+from .claim import Claim, FileLock, Lock
 from .client import AsrRequest, Caller, WhisperClient
 from .doubts import without_inventions
 from .engine import EmbeddedEngine
@@ -16,9 +19,10 @@ from .errors import TranscriptionError
 from .gate import Gate
 from .limit import AdaptiveLimit, FixedLimit, Limit
 from .line import Lane
-from .pool import Breaker, Pool, Server, endpoint
+from .pool import Bar, Breaker, Pool, Server, endpoint
 from .sentence import _
 from .snapshot import Jobs, Snapshot
+from .unanswered import Unanswered
 
 
 async def transcribe_audio(
@@ -72,8 +76,43 @@ async def running() -> AsyncIterator[None]:
 
 
 @cache
+def claim() -> Claim:
+    """The right to call Whisper, which one process has: of those with this data, and of those with this database."""
+    locks: list[Lock] = [FileLock(settings.DATA_DIR / "runner.lock", f"the data in {settings.DATA_DIR}")]
+    database = connections["default"]
+    if database.vendor == "postgresql":
+        from .postgres_lock import PostgresLock  # noqa: PLC0415 its driver is loaded only where it is used
+
+        name, host = database.settings_dict["NAME"], database.settings_dict["HOST"] or "this machine"
+        locks.append(
+            PostgresLock(lambda: connections["default"].get_connection_params(), f"the database {name} at {host}")
+        )
+    elif file := _database_file():
+        locks.append(FileLock(file.with_name(f"{file.name}-gate"), f"the database {file}"))
+    return Claim(locks)
+
+
+def _database_file() -> Path | None:
+    """Where SQLite keeps it, whatever link leads there; None where it is in no file."""
+    database = connections["default"]
+    if database.vendor != "sqlite" or database.is_in_memory_db():  # type: ignore[attr-defined] # SQLite's
+        return None
+    return Path(database.settings_dict["NAME"]).resolve()
+
+
+@cache
+def unanswered() -> Unanswered:
+    """What is in flight, noted beside the database, or in the data's folder where that is on a server."""
+    file = _database_file() or settings.DATA_DIR / "stile"
+    return Unanswered(
+        file.with_name(f"{file.name}-unanswered"), settings.ASR_REQUEST_TIMEOUT + settings.ASR_ABANDONED_GRACE
+    )
+
+
+@cache
 def client() -> WhisperClient:
-    """The client of this process, with one gate for each server."""
+    """The client of this process, with a gate for each server. Raises AlreadyRunning where another has the claim."""
+    claim().take()
     embedded = engine()
     addresses = [embedded.url] if embedded else settings.ASR_API_URL.split(",")
     return WhisperClient(
@@ -86,7 +125,15 @@ def client() -> WhisperClient:
         retry_delay=settings.ASR_RETRY_DELAY,
         allow_bypass=settings.ASR_ALLOW_BYPASS,
         ca_bundle=settings.ASR_CA_BUNDLE,
+        unanswered=None if embedded else unanswered(),  # the embedded engine ends with its process
     )
+
+
+def _barred() -> Bar | None:
+    """Why this process may call no server now."""
+    if claim().held:
+        return None
+    return Bar(_("The database cannot be reached, which keeps a second process away from the Whisper server."), 1.0)
 
 
 @cache
@@ -134,6 +181,7 @@ def _server(address: str) -> Server:
         url=endpoint(url),
         gate=Gate(_name(url), _limit(ceiling or settings.ASR_MAX_CONCURRENT), max_queue=settings.ASR_MAX_QUEUE),
         breaker=Breaker(),
+        barred=_barred,
     )
 
 

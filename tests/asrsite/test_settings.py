@@ -82,7 +82,12 @@ def closed_port() -> int:
         ({"ASR_API_URL": f"http://127.0.0.1:{closed_port()}/v1"}, "asr.W001", "cannot connect"),
         ({"ASR_CA_BUNDLE": "/nowhere.pem"}, "asr.E006", "no file /nowhere.pem"),
         ({"REDIS_URL": "redis://127.0.0.1:1"}, "asr.E007", "the database is SQLite"),
-        ({"DATABASE_URL": "postgres://127.0.0.1/stile"}, "asr.W002", "REDIS_URL is not set"),
+        (
+            {"DATABASE_URL": "postgres://127.0.0.1:1/stile", "REDIS_URL": "redis://127.0.0.1:1"},
+            "asr.W002",
+            "only one process may call Whisper",
+        ),
+        ({"WEB_CONCURRENCY": "2"}, "asr.E010", "only one process may call Whisper"),
         ({"DEBUG": "on", "HOST": "0.0.0.0"}, "asr.E008", "DEBUG is on"),  # noqa: S104
         ({"DEBUG": "on", "ALLOWED_HOSTS": "stile.example"}, "asr.E008", "DEBUG is on"),
         ({"SECRET_KEY": "secret"}, "asr.E009", "SECRET_KEY"),

@@ -73,7 +73,14 @@ def storm(folder: Path, rounds: int, seed: int) -> Counter[str]:
     """Kill the server `rounds` times; returns how often each answer came. Raises AssertionError on a broken promise."""
     chance = random.Random(seed)  # noqa: S311 repeatable, not secret
     with WhisperStub(seconds=lambda: chance.uniform(0.01, 0.2), replies=NUMBERED) as stub:
-        product = Product(folder, ASR_API_URL=stub.url, ASR_MAX_CONCURRENT="2", ASR_RETRY_DELAY="0.01")
+        product = Product(
+            folder,
+            ASR_API_URL=stub.url,
+            ASR_MAX_CONCURRENT="2",
+            ASR_RETRY_DELAY="0.01",
+            ASR_REQUEST_TIMEOUT="3",  # seconds, and the grace: what was in flight when it was killed is waited for
+            ASR_ABANDONED_GRACE="0.5",
+        )
         product.start()
         people = People(product, random.Random(seed + 1))  # noqa: S311
         sent_again: list[tuple[str, str]] = []
@@ -97,6 +104,7 @@ def storm(folder: Path, rounds: int, seed: int) -> Counter[str]:
         product.stop()
         assert not people.faults, people.faults
         assert not sent_again, sent_again
+        assert stub.peak <= 2
         assert (stats["active_tasks"], stats["queued_tasks"], stats["abandoned"]) == (0, 0, 0)
     _check(folder, people.kept)
     return people.answers

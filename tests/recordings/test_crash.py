@@ -1,13 +1,42 @@
-"""The server killed again and again while people work (see `bench.crash` for a longer storm)."""
+"""The server killed again and again while people work (see `bench.crash` for a longer storm), and what Whisper sees."""
 
 from pathlib import Path
 
 import pytest
 
+from tests.product import Product, transcribed, upload, wait_for
+from tests.recordings.running import CLIPS, speech_with_pauses
 from tests.recordings.storm import storm
+from tests.whisper_stub import WhisperStub, said
 
 
 @pytest.mark.slow
 def test_whatever_is_killed_and_when_nothing_is_lost_and_nothing_happens_twice(tmp_path: Path) -> None:
     answers = storm(tmp_path / "data", rounds=3, seed=1)
     assert answers["upload 201"] >= 3
+
+
+def test_a_killed_server_does_not_forget_what_whisper_computes_and_a_stopped_one_leaves_nothing(tmp_path: Path) -> None:
+    five = tmp_path / "five.wav"
+    five.write_bytes(speech_with_pauses())
+    with WhisperStub(seconds=15) as stub:
+        limits = {"ASR_REQUEST_TIMEOUT": "14", "ASR_ABANDONED_GRACE": "2"}
+        product = Product(tmp_path / "data", ASR_API_URL=stub.url, **limits)
+        product.start()
+        with product.client() as api:
+
+            def abandoned() -> int:
+                return int(api.get("/api/recordings/stats/asr-concurrency").json()["abandoned"])
+
+            pk = upload(api, five)["id"]
+            wait_for(lambda: stub.computing == 1, 20, "the first segment")
+            product.kill()
+            stub.answer(said(), seconds=0.01)
+            product.start()
+            if stub.computing:  # not where the machine took longer to start it
+                assert (abandoned(), len(stub.received)) == (1, 1)
+            assert transcribed(api, pk)["status"] == "done"
+            assert (stub.peak, len(stub.received)) == (1, 1 + CLIPS)
+            product.stop()
+            with product:
+                assert abandoned() == 0

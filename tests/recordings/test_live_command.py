@@ -195,7 +195,13 @@ def test_nothing_is_lost_when_the_server_is_killed_and_comes_back(sound: Samples
     half = sound.nbytes // 2
     with (
         WhisperStub(hear=Oracle(sound)) as stub,
-        Product(tmp_path / "data", ASR_API_URL=stub.url, **{"LIVE_SECOND_PASS": "0"}) as product,
+        Product(
+            tmp_path / "data",
+            ASR_API_URL=stub.url,
+            ASR_REQUEST_TIMEOUT="5",  # what was in flight when it was killed is waited for
+            ASR_ABANDONED_GRACE="1",
+            LIVE_SECOND_PASS="0",
+        ) as product,
     ):
         with started(product, "-", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert process.stdin

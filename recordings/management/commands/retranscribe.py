@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils.dateparse import parse_date
@@ -20,10 +19,11 @@ from rich.progress import Progress
 
 from recordings.jobs import in_line, queue_transcription
 from recordings.models import Recording, Transcription
-from recordings.runner import AlreadyRunning, only_runner, runner
+from recordings.runner import runner
 from recordings.text import language_code
 from recordings.transcribing import run_transcription
 from transcription import service
+from transcription.claim import AlreadyRunning
 
 LOOK_EVERY = 1.0  # seconds
 BATCH = 500  # rows asked for at once: ten thousand recordings need no more memory than five hundred
@@ -153,18 +153,20 @@ class Command(BaseCommand):
 @contextmanager
 def _where(here: bool, no_wait: bool) -> Iterator[None]:
     """Makes sure that exactly one process does the work: the server, or with `--here` this one."""
-    try:
-        with only_runner(settings.DATA_DIR):
-            if here:
-                yield
-                return
-    except AlreadyRunning:
-        if here:
-            raise CommandError("A server is running and does the work: leave out --here.") from None
-    else:
-        if not no_wait:
+    claim = service.claim()
+    if not here:
+        if not (no_wait or claim.taken_by_another()):
             raise CommandError(NOBODY_RUNS)
-    yield
+        yield
+        return
+    try:
+        claim.take()
+    except AlreadyRunning:
+        raise CommandError("A server is running and does the work: leave out --here.") from None
+    try:
+        yield
+    finally:
+        claim.release()
 
 
 def _batches(ids: list[int]) -> Iterator[list[int]]:

@@ -24,11 +24,12 @@ from recordings.live.sessions import live
 from recordings.models import LooseFile, Upload
 from recordings.patience import patiently
 from recordings.room import keep_spare
-from recordings.runner import AlreadyRunning, only_runner, runner
+from recordings.runner import runner
 from recordings.transcribing import run_transcription
 from recordings.tus import remove_expired
 from transcription import service
 from transcription.audio import apart
+from transcription.claim import AlreadyRunning
 from transcription.history import keep_history
 
 MAX_MESSAGE_BYTES = 256 * 1024  # of one on a WebSocket: frames of sound have 16 KB at most
@@ -44,7 +45,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
         try:
-            with only_runner(settings.DATA_DIR), _listening(host, port) as listener:
+            service.claim().take()
+            with _listening(host, port) as listener:
                 look_after()
                 call_command("migrate", verbosity=0)
                 _remove_leftovers()
@@ -53,8 +55,10 @@ class Command(BaseCommand):
                 ready = self._ready(address, new_link(address))
                 with suppress(KeyboardInterrupt):
                     asyncio.run(self._serve(listener, ready))
-        except AlreadyRunning:
-            raise CommandError(f"Stile is already running on the data in {settings.DATA_DIR}.") from None
+        except AlreadyRunning as error:
+            raise CommandError(str(error)) from None
+        finally:
+            service.claim().release()
 
     def _ready(self, address: str, link: str) -> str:
         """The link is for a person at a terminal: what a service prints becomes a log, which others may read."""
