@@ -109,7 +109,10 @@ class Readiness:
         self._down: set[str] = set()
 
     async def parts(self) -> dict[str, dict[str, Any]]:
-        """Each part by name: `ok`, `seconds` that its probe took, and `error`, a kind and no details, if it is down."""
+        """Each part by name: `ok`, `seconds` that its probe took, and if it is down, `error`, a kind and no details.
+
+        `reason` says more where no detail is in it.
+        """
         now = time.monotonic()
         task, loop = self._asking, asyncio.get_running_loop()
         if task is None or task.get_loop() is not loop or now - self._asked_at >= FRESH:
@@ -129,6 +132,8 @@ class Readiness:
                 await probe()
         except Exception as failure:
             result = {"ok": False, "error": type(failure).__name__}
+            if isinstance(failure, NotReady):
+                result["reason"] = str(failure)
             if name not in self._down:  # the first time only: it may be asked every second for hours
                 log.warning("%s is down: %r", name, failure)
             self._down.add(name)
@@ -176,12 +181,16 @@ async def channel_layer() -> None:
     await layer.receive(channel)
 
 
+class NotReady(Exception):
+    """The message is one sentence that says why, without details."""
+
+
 async def gate() -> None:
     """One of the Whisper servers takes connections. Its breaker need not be asked: that looks back."""
-    engine = service.engine()
-    if engine and engine.pid is None:
-        raise ConnectionRefusedError("The embedded Whisper server does not run.")
-    attempts = [asyncio.create_task(_connect(server.url)) for server in service.snapshot().servers]
+    servers = service.snapshot().servers
+    if bar := service.barred():
+        raise NotReady(bar.reason)
+    attempts = [asyncio.create_task(_connect(server.url)) for server in servers]
     try:
         for attempt in asyncio.as_completed(attempts):
             try:

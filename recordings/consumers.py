@@ -5,6 +5,8 @@ from contextlib import suppress
 from typing import Any
 
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.http import HttpRequest
+from django.utils import translation
 
 from accounts.models import ApiToken
 from accounts.sockets import NOT_ALLOWED, Rightful
@@ -72,5 +74,16 @@ class MonitorConsumer(Telling):
     async def _push(self) -> None:
         with suppress(OSError, RuntimeError):  # the client has left
             while True:
-                await self.send_json(monitor.stats())
+                with translation.override(language_of(self.scope)):
+                    stats = monitor.stats()
+                await self.send_json(stats)
                 await asyncio.sleep(MONITOR_INTERVAL)
+
+
+def language_of(scope: Any) -> str:
+    """As Django finds it for a page: from the cookie, then from what the browser asks for."""
+    request = HttpRequest()
+    request.COOKIES = scope.get("cookies", {})
+    headers = dict(scope["headers"])
+    request.META["HTTP_ACCEPT_LANGUAGE"] = headers.get(b"accept-language", b"").decode("latin-1")
+    return translation.get_language_from_request(request)

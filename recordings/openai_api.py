@@ -47,6 +47,7 @@ from transcription.errors import (
     Unreachable,
 )
 from transcription.languages import LANGUAGES
+from transcription.sentence import Sentence
 from transcription.writing import gap
 
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
@@ -98,7 +99,10 @@ def _problem(request: HttpRequest, failure: Exception) -> Problem:
         case Rejected():
             return Problem(400, failure.code, str(failure))
         case Unreachable():
-            return Problem(503, failure.code, "The Whisper server cannot be reached. Try again.", _later(failure))
+            # The network's own words are not told: they name addresses inside.
+            [why] = failure.args
+            words = why if isinstance(why, Sentence) else "The Whisper server cannot be reached."
+            return Problem(503, failure.code, f"{words} Try again.", _later(failure))
         case ServerBusy() | OutOfMemory():
             return Problem(503, failure.code, error_words(failure.code), _later(failure))
         case AnswerError():

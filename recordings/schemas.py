@@ -240,7 +240,12 @@ class ServerStats(Schema):
     limit: int
     active: int
     queued: int
+    abandoned: int
     breaker: str
+    trouble: str | None = Field(description="Why calls wait or fail, where that is known.")
+    said: str = Field(description="The last words of the embedded engine, where it has ended.")
+    unreachable_seconds: float | None
+    retry_in_seconds: float | None
     oom_errors: int
 
 

@@ -158,7 +158,7 @@ class Rail:
 
     limit: int
     busy: int
-    unreachable: bool  # no server answers: everything waits, nothing fails
+    trouble: str  # why no server answers: everything waits, nothing fails
     waiting: int
     unfinished: int  # of one's own, those at work too
     mine: frozenset[int]  # positions in line of one's own, from 1
@@ -175,6 +175,7 @@ class Rail:
 
 def rail_of(request: Request, places: Mapping[int, Place]) -> Rail:
     stats = monitor.stats()
+    troubles = [server["trouble"] for server in stats["servers"]]
     waiting = {pk: place for pk, place in places.items() if place.position is not None}
     unfinished = Transcription.objects.filter(recording__owner=request.user.pk, status__in=Transcription.UNFINISHED)
     own_jobs = list(unfinished.values_list("id", flat=True))
@@ -182,7 +183,7 @@ def rail_of(request: Request, places: Mapping[int, Place]) -> Rail:
     return Rail(
         limit=stats["limit"],
         busy=stats["active_tasks"],
-        unreachable=all(server["breaker"] != "closed" for server in stats["servers"]),
+        trouble=troubles[0] if troubles and all(troubles) else "",
         waiting=len(waiting),
         unfinished=len(own_jobs),
         mine=frozenset(place.position for place in mine if place.position is not None),

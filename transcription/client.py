@@ -33,6 +33,7 @@ from .errors import (
     BypassRefused,
     DeadlineExceeded,
     Evicted,
+    Killed,
     OutOfMemory,
     Poison,
     ProtocolError,
@@ -196,6 +197,7 @@ class WhisperClient:
 
     async def _attempts(self, request: AsrRequest, caller: Caller, use_concurrency_control: bool) -> Transcript:
         attempt = failures = broken = 0
+        completed = self._calls.completed
         first = waiting = True
         asked = self._clock() - caller.waited
         avoid: Server | None = None
@@ -226,7 +228,12 @@ class WhisperClient:
                 # other call waits for longer than a backoff.
                 passing = caller.durable and isinstance(error, Unreachable | ServerBusy | TimedOut)
                 attempt += not passing
-                broken += caller.durable and isinstance(error, BrokenOff | TimedOut)
+                others, completed = self._calls.completed > completed, self._calls.completed
+                broken += (
+                    caller.durable
+                    and isinstance(error, BrokenOff | TimedOut)
+                    and (others or not isinstance(error, Killed))
+                )
                 if broken >= POISON:
                     raise Poison(f"The server broke down or fell silent {broken} times over this: {error}") from error
                 waiting = waiting and isinstance(error, SilenceLost)  # else a permit was given
@@ -354,7 +361,7 @@ class WhisperClient:
         try:
             # Not asyncio's time-out: httpcore shields its clean-up from anyio's only, and loses connections otherwise.
             with anyio.fail_after(self._request_timeout + self._abandoned_grace), permit.held():
-                return await self._call_asr_api_internal(server, request)
+                return await server.around(lambda: self._call_asr_api_internal(server, request))
         except TimeoutError:
             raise TimedOut(f"No answer within {self._request_timeout:g} s and the grace.") from None
 
@@ -504,22 +511,22 @@ class WhisperClient:
 
     def snapshot(self) -> Snapshot:
         """Every server and every count, of one moment."""
+        servers = tuple(self._server_snapshot(server) for server in self.pool.servers)
+        return Snapshot(self._calls, servers, self._pausing, self.jobs)
+
+    def _server_snapshot(self, server: Server) -> ServerSnapshot:
         now = self._clock()
-        return Snapshot(
-            self._calls,
-            tuple(
-                ServerSnapshot(
-                    url=server.url,
-                    gate=server.gate.snapshot(),
-                    breaker=server.breaker.state,
-                    unreachable_since=None if (since := server.breaker.open_since) is None else now - since,
-                    retry_in=None if since is None else max(0.0, server.breaker.retry_at - now),
-                    oom_errors=self._oom_by_server.get(server, 0),
-                )
-                for server in self.pool.servers
-            ),
-            self._pausing,
-            self.jobs,
+        trouble, since = server.trouble(), server.breaker.open_since
+        waits = since is not None or server.barred()
+        return ServerSnapshot(
+            url=server.url,
+            gate=server.gate.snapshot(),
+            breaker=server.breaker.state,
+            trouble=trouble.reason if trouble else None,
+            said=trouble.said if trouble else "",
+            unreachable_since=None if since is None else now - since,
+            retry_in=max(0.0, server.retry_in(now)) if waits else None,
+            oom_errors=self._oom_by_server.get(server, 0),
         )
 
 

@@ -12,6 +12,7 @@
     ├── AnswerError              the server's answer, or that there was none
     │   ├── OutOfMemory, ServerBusy, Unreachable, TimedOut, ServerError, ProtocolError    may pass: retried
     │   │   └── BrokenOff        (an Unreachable) it had taken the request, and there was no answer
+    │   │       └── Killed       the kernel ended the embedded engine
     │   ├── Poison               this very request breaks it each time, while it answers others: final
     │   └── Rejected             will not pass: final at once
     │       ├── UnknownModel     the request named a model that the server does not have
@@ -87,6 +88,10 @@ class Unreachable(AnswerError):
 
 class BrokenOff(Unreachable):
     """The server, or a proxy before it, had taken the request, and then the connection broke."""
+
+
+class Killed(BrokenOff):
+    """Most likely for want of memory, which is hardly the call's fault: only where others get through it may be."""
 
 
 class SilenceLost(Unreachable):

@@ -53,7 +53,7 @@ def _servers(snapshot: Snapshot) -> Iterator[Metric]:
         gate = server.gate
         limit.add_metric([gate.name], gate.limit)
         abandoned.add_metric([gate.name], gate.abandoned)
-        up.add_metric([gate.name], server.breaker == "closed")
+        up.add_metric([gate.name], server.trouble is None)
         oom.add_metric([gate.name], server.oom_errors)
         if audio := sum(gate.audio):
             speed.add_metric([gate.name], sum(gate.services) / audio)

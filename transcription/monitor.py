@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
+from django.utils.translation import gettext
+
 from . import service
 from .line import LANES
 from .snapshot import Jobs
@@ -60,6 +62,8 @@ def stats(jobs: Jobs | None = None) -> dict[str, Any]:
                 "queued": server.gate.queued,
                 "abandoned": server.gate.abandoned,
                 "breaker": server.breaker,
+                "trouble": server.trouble and server.trouble.translated(gettext),
+                "said": server.said,
                 "oom_errors": server.oom_errors,
                 "unreachable_seconds": _rounded(server.unreachable_since),
                 "retry_in_seconds": _rounded(server.retry_in),

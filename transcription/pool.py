@@ -2,14 +2,15 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from .answer import Transcript
 from .errors import Evicted
 from .gate import Gate
-from .sentence import Sentence
+from .sentence import Sentence, _
 
 ENDPOINT = "/audio/transcriptions"
 
@@ -86,14 +87,19 @@ class Breaker:
 
 
 class Bar(NamedTuple):
-    """Why no call may go to a server now, and seconds after which to ask again."""
+    """Why no call may go to a server now, and seconds after which to ask again. `said`: its last words, for admins."""
 
     reason: Sentence
     seconds: float
+    said: str = ""
 
 
 def _no_bar() -> None:
     return None
+
+
+async def _just_call(call: Callable[[], Awaitable[Transcript]]) -> Transcript:
+    return await call()
 
 
 @dataclass(eq=False, slots=True)
@@ -101,16 +107,26 @@ class Server:
     """One Whisper HTTP endpoint with the gate and the breaker before it.
 
     barred: what this process knows of itself that keeps calls away, where the breaker has to find out by trying.
+    around: makes a call, as one that ends when the server does where this process would know.
     """
 
     url: str
     gate: Gate
     breaker: Breaker
     barred: Callable[[], Bar | None] = _no_bar
+    around: Callable[[Callable[[], Awaitable[Transcript]]], Awaitable[Transcript]] = _just_call
 
     def allows(self) -> bool:
         """Whether a call may go now."""
         return self.breaker.allows() and not self.barred()
+
+    def trouble(self) -> Bar | None:
+        """Why calls wait or fail, as far as it is known."""
+        if bar := self.barred():
+            return bar
+        if self.breaker.state != "closed":
+            return Bar(_("The Whisper server cannot be reached."), 0.0)
+        return None if self.breaker.steady else Bar(_("The Whisper server did not answer the latest call."), 0.0)
 
     def retry_in(self, now: float) -> float:
         """Seconds from `now`, of the breaker's clock, until a call may be tried again."""

@@ -129,10 +129,11 @@ def client() -> WhisperClient:
     )
 
 
-def _barred() -> Bar | None:
+def barred() -> Bar | None:
     """Why this process may call no server now."""
     if claim().held:
-        return None
+        embedded = engine()
+        return embedded.bar() if embedded else None
     return Bar(_("The database cannot be reached, which keeps a second process away from the Whisper server."), 1.0)
 
 
@@ -181,7 +182,8 @@ def _server(address: str) -> Server:
         url=endpoint(url),
         gate=Gate(_name(url), _limit(ceiling or settings.ASR_MAX_CONCURRENT), max_queue=settings.ASR_MAX_QUEUE),
         breaker=Breaker(),
-        barred=_barred,
+        barred=barred,
+        **({"around": embedded.during_life} if (embedded := engine()) else {}),
     )
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .limit import LimitChange
     from .line import Lane
     from .pool import BreakerState
+    from .sentence import Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,16 @@ class GateSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class ServerSnapshot:
-    """`unreachable_since`, `retry_in`: seconds ago and from now, where the breaker is open."""
+    """`unreachable_since`, `retry_in`: seconds ago and from now, where the breaker is open.
+
+    `trouble`: why calls wait or fail, where that is known; `said`: the server's last words, for admins.
+    """
 
     url: str
     gate: GateSnapshot
     breaker: BreakerState
+    trouble: Sentence | None
+    said: str
     unreachable_since: float | None
     retry_in: float | None
     oom_errors: int

@@ -32,12 +32,12 @@ from channels.exceptions import ChannelFull, StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import close_old_connections
 from django.db.models import Q
-from django.http import HttpRequest
 from django.utils import translation
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from accounts.auth import Scope
 from accounts.sockets import NOT_SIGNED_IN, Rightful
+from recordings.consumers import language_of
 from recordings.failures import fault
 from recordings.live.audience import OFTEN, Audience, viewers
 from recordings.live.journal import SAMPLE
@@ -113,7 +113,7 @@ class Socket(Rightful, AsyncWebsocketConsumer):  # type: ignore[misc]  # channel
         """Raises Refused."""
 
     def problem(self, code: str, words: str = "") -> Message:
-        with translation.override(_language(self.scope)):
+        with translation.override(language_of(self.scope)):
             return refusal(code, words)
 
     async def refuse_now(self, code: str, words: str = "") -> None:
@@ -233,7 +233,7 @@ class SpeakerConsumer(Socket):
     async def _start(self, content: Any) -> None:
         if self.session:
             raise Refused("already_started")
-        with translation.override(_language(self.scope)):
+        with translation.override(language_of(self.scope)):
             try:
                 start = Start.model_validate(content)
             except ValidationError as error:
@@ -410,12 +410,3 @@ class ViewerConsumer(Socket):
         recording = row.recording_id if row.owner_id == self.scope["user"].pk else None
         await self.send_message({"type": "done", "recording": recording})
         await self.shut(NORMAL)
-
-
-def _language(scope: Any) -> str:
-    """As Django finds it for a page: from the cookie, then from what the browser asks for."""
-    request = HttpRequest()
-    request.COOKIES = scope.get("cookies", {})
-    headers = dict(scope["headers"])
-    request.META["HTTP_ACCEPT_LANGUAGE"] = headers.get(b"accept-language", b"").decode("latin-1")
-    return translation.get_language_from_request(request)

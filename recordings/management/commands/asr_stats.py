@@ -88,3 +88,5 @@ def lines(stats: dict[str, Any]) -> Iterator[str]:
             f"server    {server['name']}: {server['active']} of {server['limit']} at once, {server['queued']} wait, "
             f"breaker {server['breaker']}"
         )
+        if server["trouble"]:
+            yield f"          {server['trouble']} {server['said']}".rstrip()
