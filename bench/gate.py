@@ -1,6 +1,6 @@
 """What the gate costs, beside other limiters in one run; and what real calls through it take at a real HTTP server.
 
-    python -m bench.gate [--service 0.25] [--calls 1000] [cost] [flat] [live] [makespan]
+    python -m bench.gate [--service 0.25] [--calls 1000] [cost] [flat] [live] [makespan] [noted]
 
 cost      microseconds of CPU for a call that does nothing: alone, and with 1,000 waiting for their turn (their tasks
           included; "bare" is these tasks with no limiter). Goals: alone not slower than anyio's limiter; waiting at
@@ -12,6 +12,8 @@ flat      the same per admission while 10 to 10,000 stand in line. Goal: at most
 live      how long a live call waits behind 10,000 batch calls at limit 1. Goal: one exchange and 50 ms.
 makespan  --calls calls of --service seconds at limits 1, 2, 4. Goal: 1.02 times calls x service / limit.
           Beside it, the same calls with a plain semaphore: what the machine and httpx take.
+noted     CPU of an exchange with a server that computes nothing, with and without a note of it that outlives this
+          process, in turns. Goal: at most 1.05 times.
 
 Others take part where they are installed: `pip install aiometer aio-fairshare ace-concurrency`, and from Python 3.12 on
 asyncio-advanced-semaphores. Each is used as its own documentation shows. None has lanes, a bounded line or a limit that
@@ -23,6 +25,7 @@ import asyncio
 import gc
 import importlib.util
 import logging
+import tempfile
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Iterator
@@ -31,6 +34,7 @@ from importlib import import_module
 from itertools import cycle
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
@@ -43,6 +47,7 @@ from transcription.client import WhisperClient
 from transcription.gate import Gate
 from transcription.limit import FixedLimit
 from transcription.line import LANES, MAX_PASSES
+from transcription.unanswered import Unanswered
 
 OWNERS = 500
 ADMISSIONS = 1000  # measured at a time while a crowd stands in line
@@ -342,6 +347,28 @@ async def without_gate(url: str, limit: int, calls: int) -> float:
         return time.monotonic() - start
 
 
+async def noted(url: str, calls: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        ways = {"without": None, "with": Unanswered(Path(folder) / "notes", 330.0)}
+        clients = {name: client(url, limit=4, max_queue=20_000, unanswered=notes) for name, notes in ways.items()}
+
+        async def measure(name: str) -> float:
+            gc.collect()
+            start = time.thread_time()
+            await asyncio.gather(*(clients[name].call_remote_asr_api(request(), caller()) for _ in range(calls)))
+            return time.thread_time() - start
+
+        rounds = [{name: await measure(name) for name in ways} for _ in range(1 + ROUNDS)][1:]
+        for whisper in clients.values():
+            await whisper.aclose()
+    best = fewest(rounds)
+    ratio = median(each["with"] / each["without"] for each in rounds)
+    print(
+        f"an exchange takes {best['without'] / calls * 1e6:.0f} µs, {best['with'] / calls * 1e6:.0f} µs with a note: "
+        f"{ratio:.3f} times; {calls / best['without']:.0f} and {calls / best['with']:.0f} a second"
+    )
+
+
 async def live(url: str, service: float) -> None:
     async with whisper_client(url, limit=1) as whisper:
         waiting = [
@@ -365,7 +392,7 @@ async def live(url: str, service: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", default=["cost", "flat", "live", "makespan"])
+    parser.add_argument("what", nargs="*", default=["cost", "flat", "live", "makespan", "noted"])
     parser.add_argument("--service", type=float, default=0.25)
     parser.add_argument("--calls", type=int, default=1000)
     options = parser.parse_args()
@@ -378,6 +405,9 @@ def main() -> None:
             case "live":
                 with server(options.service) as url:
                     asyncio.run(live(url, options.service))
+            case "noted":
+                with server(0.0) as url:
+                    asyncio.run(noted(url, 200))
             case "makespan":
                 makespan(options.service, options.calls)
             case _:
