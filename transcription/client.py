@@ -385,6 +385,9 @@ class WhisperClient:
         if outcome == "oom":
             self._out_of_memory(server)
         unknown = exchange.cancelled() or isinstance(error, TimedOut)
+        if server.barred():  # it is known to be away, and will be known to be back: the breaker need not find out
+            server.breaker.silent()
+            unknown = True
         server.finish(probe, None if unknown else not isinstance(error, Unreachable))
 
     def _note_sent(self, server: Server) -> int | None:

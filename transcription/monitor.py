@@ -11,7 +11,8 @@ from django.utils.translation import gettext
 
 from . import service
 from .line import LANES
-from .snapshot import Jobs
+from .sentence import Sentence, _
+from .snapshot import Jobs, ServerSnapshot
 
 STARTED = datetime.now(UTC)
 RATE_NEEDS = 3  # exchanges, before a rate is worth showing
@@ -62,7 +63,7 @@ def stats(jobs: Jobs | None = None) -> dict[str, Any]:
                 "queued": server.gate.queued,
                 "abandoned": server.gate.abandoned,
                 "breaker": server.breaker,
-                "trouble": server.trouble and server.trouble.translated(gettext),
+                "trouble": (trouble := _trouble(server)) and trouble.translated(gettext),
                 "said": server.said,
                 "oom_errors": server.oom_errors,
                 "unreachable_seconds": _rounded(server.unreachable_since),
@@ -73,6 +74,13 @@ def stats(jobs: Jobs | None = None) -> dict[str, Any]:
         "jobs": asdict(jobs),
         "since": STARTED.isoformat(),
     }
+
+
+def _trouble(server: ServerSnapshot) -> Sentence | None:
+    """Why calls wait although nobody's are at work."""
+    if not server.trouble and server.gate.abandoned >= server.gate.limit:
+        return _("The Whisper server may still compute what was sent for callers that are gone. That is waited for.")
+    return server.trouble
 
 
 def audio_rate() -> float | None:

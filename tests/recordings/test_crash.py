@@ -26,7 +26,9 @@ def test_a_killed_server_does_not_forget_what_whisper_computes_and_a_stopped_one
         with product.client() as api:
 
             def abandoned() -> int:
-                return int(api.get("/api/recordings/stats/asr-concurrency").json()["abandoned"])
+                stats = api.get("/api/recordings/stats/asr-concurrency").json()
+                assert ("That is waited for." in str(stats["servers"][0]["trouble"])) == (stats["abandoned"] > 0)
+                return int(stats["abandoned"])
 
             pk = upload(api, five)["id"]
             wait_for(lambda: stub.computing == 1, 20, "the first segment")

@@ -141,7 +141,7 @@ async def test_before_it_is_started_and_after_it_was_stopped_calls_are_refused_a
 async def test_killed_again_and_again_in_the_midst_of_calls_it_fails_none_that_can_wait(limit: int) -> None:
     async with called(child(computes=0.3), limit) as (engine, whisper):
         calls = [asyncio.create_task(durable(whisper)) for _ in range(6)]
-        for _ in range(8):
+        for _ in range(5):
             await until(lambda: whisper.snapshot().servers[0].gate.active > 0)
             await asyncio.sleep(0.1)
             if engine.pid:
