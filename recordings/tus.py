@@ -36,6 +36,7 @@ from recordings import room
 from recordings.failures import invalid_request, on_failure
 from recordings.messages import error_words
 from recordings.models import Recording, Upload
+from recordings.parts import decoded
 from recordings.schemas import UploadMetadata
 from recordings.text import filename_fault
 from recordings.uploads import ReceivedFile, accept_upload, too_large
@@ -216,7 +217,7 @@ def _options(metadata: str) -> tuple[str, UploadMetadata]:
     """The file's name and what is asked for, from “key base64,key base64”. Raises Problem 400 or 422."""
     try:
         pairs = [pair.strip().partition(" ") for pair in metadata.split(",") if pair.strip()]
-        texts = {key: b64decode(value, validate=True).decode() for key, _space, value in pairs}
+        texts = {key: decoded(b64decode(value, validate=True)) for key, _space, value in pairs}
     except ValueError as error:
         raise Problem(400, "bad_request", _("The Upload-Metadata header cannot be read.")) from error
     name = texts.pop("filename", "")
@@ -386,7 +387,8 @@ class _LinkedPart(ReceivedFile):
         self.link.hardlink_to(upload.part)
         with self.link.open("rb") as whole:
             self.sha256 = hashlib.file_digest(whole, "sha256").hexdigest()
-        UploadedFile.__init__(self, self.link.open("rb"), name or None, size=upload.bytes)
+        UploadedFile.__init__(self, self.link.open("rb"), size=upload.bytes)
+        self.name = name or None  # not the link's
 
     def temporary_file_path(self) -> str:
         return str(self.link)

@@ -1,9 +1,12 @@
 """How a file comes in: streamed to disk and digested on the way, judged by its content, kept whole or not at all."""
 
 import asyncio
+import base64
+import binascii
 import hashlib
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, Literal, cast
@@ -11,13 +14,19 @@ from typing import Any, BinaryIO, Literal, cast
 from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.core.exceptions import TooManyFieldsSent, TooManyFilesSent
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, QueryDict
-from django.http.multipartparser import MultiPartParser
+from django.http.multipartparser import (
+    ChunkIter,
+    InterBoundaryIter,
+    LazyStream,
+    MultiPartParserError,
+)
 from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext as _
 
@@ -28,6 +37,7 @@ from recordings.events import recording_changed
 from recordings.jobs import delete_recording, queue_transcription
 from recordings.messages import error_words
 from recordings.models import LooseFile, Recording, Upload
+from recordings.parts import Head, HeadTooLong, decoded, read_head
 from recordings.runner import runner
 from recordings.text import filename_fault, one_line
 from transcription.audio import AudioInfo, apart
@@ -56,19 +66,87 @@ class UploadHandler(FileUploadHandler):
     ) -> tuple[QueryDict, "MultiValueDict[str, UploadedFile[bytes]]"]:
         receiver = _Receiver(self.request)
         try:
-            return _Parser(META, input_data, [receiver], encoding).parse()
-        except BaseException:
+            return _Form(input_data, boundary, receiver).read()
+        except BaseException as failure:
             receiver.upload_interrupted()
+            if isinstance(failure, HeadTooLong):
+                raise Problem(400, "bad_request", _("The headers of a part of the form are too long.")) from failure
             raise
 
 
-class _Parser(MultiPartParser):
-    """Django's parser cuts paths and control characters off a name in silence; people are told instead."""
+class _Form:
+    """A multipart form as it comes in, cut by Django at its boundaries; the parts' headers are read by `parts`.
 
-    def sanitize_file_name(self, file_name: str) -> str:
-        if fault := filename_fault(file_name):
+    Django's own reader takes a file without a name for a field, refuses names that are not in UTF-8, and cuts paths and
+    control characters off a name in silence.
+    """
+
+    def __init__(self, body: Any, boundary: bytes, receiver: "_Receiver") -> None:
+        self._parts = InterBoundaryIter(LazyStream(ChunkIter(body, receiver.chunk_size)), b"--" + boundary)
+        self._receiver = receiver
+        self._post = QueryDict(mutable=True)
+        self._files: MultiValueDict[str, UploadedFile[bytes]] = MultiValueDict()
+        self._left = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        self._size = 0  # of the file so far
+
+    def read(self) -> tuple[QueryDict, "MultiValueDict[str, UploadedFile[bytes]]"]:
+        """The fields and the files. Raises Problem, and Django's errors for a form with too much in it."""
+        unfinished = ""
+        for number, part in enumerate(self._parts):
+            if unfinished:  # the boundary after a file has come: the file is whole
+                self._files.appendlist(unfinished, self._receiver.file_complete(self._size))
+                unfinished = ""
+            if number > settings.DATA_UPLOAD_MAX_NUMBER_FIELDS + 2:  # 2: before the first boundary, after the last
+                raise TooManyFieldsSent
+            head = read_head(part)
+            if head and head.is_file:
+                self._take(head, part)
+                unfinished = head.name
+            elif head:
+                self._post.appendlist(head.name, self._value(head, part))
+            deque(part, maxlen=0)  # what nobody reads
+        if unfinished:
+            raise Problem(400, "cut_off", _("The form ends within the file: its last boundary is missing."))
+        self._post._mutable = False
+        return self._post, self._files
+
+    def _value(self, head: Head, part: LazyStream) -> str:
+        """A field's value. Its fields together may hold as much as Django allows."""
+        raw = part.read(self._left + 1)
+        self._left -= len(raw) + len(head.name)
+        if self._left < 0:
+            message = _("The field “%(name)s” is too long. If it is the file, give it a file name.")
+            raise Problem(413, "too_large", message % {"name": head.name[:50]}, param=head.name)
+        if head.base64:
+            with suppress(binascii.Error):
+                raw = base64.b64decode(raw)
+        return decoded(raw)
+
+    def _take(self, head: Head, part: LazyStream) -> None:
+        if len(self._files) >= settings.DATA_UPLOAD_MAX_NUMBER_FILES:
+            raise TooManyFilesSent
+        if fault := filename_fault(head.filename):
             raise Problem(400, "invalid_filename", fault)
-        return file_name
+        self._receiver.new_file(head.name, head.filename, head.content_type, None)
+        self._size = 0
+        for chunk in _unpacked(part) if head.base64 else part:
+            self._receiver.receive_data_chunk(chunk, self._size)
+            self._size += len(chunk)
+
+
+def _unpacked(part: Iterable[bytes]) -> Iterator[bytes]:
+    """The bytes of a part in base64. Raises MultiPartParserError."""
+    rest = b""
+    try:
+        for chunk in part:
+            letters = rest + b"".join(chunk.split())
+            whole = len(letters) // 4 * 4
+            rest = letters[whole:]
+            yield base64.b64decode(letters[:whole], validate=True)
+    except binascii.Error:
+        rest = b"?"
+    if rest:
+        raise MultiPartParserError("Not base64")
 
 
 class _Receiver(FileUploadHandler):
@@ -84,7 +162,7 @@ class _Receiver(FileUploadHandler):
         sweep()
         # No suffix from the person's name: a long one would be refused by the file system.
         self.file = ReceivedFile("upload", self.content_type or "", 0, self.charset or "")
-        self.file.name = self.file_name
+        self.file.name = self.file_name or None
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         if start + len(raw_data) > settings.MAX_UPLOAD_BYTES:
@@ -143,7 +221,7 @@ async def accept_upload(
     """
     recording = Recording(
         owner=owner,
-        title=title or head(one_line(PurePath(file.name or "").stem), 255) or _("Recording"),
+        title=title or _title(file.name or ""),
         original_name=file.name or "",
         sha256=file.sha256,
         bytes=file.size or 0,
@@ -189,6 +267,12 @@ async def _take_back(making: asyncio.Future[tuple[Recording, bool]]) -> None:
         return  # nothing was made
     if created:
         await delete_recording(kept)
+
+
+def _title(name: str) -> str:
+    """From a file's name, if anything of it can be read: U+FFFD stands for what cannot."""
+    stem = head(one_line(PurePath(name).stem), 255)
+    return stem if stem.strip("\ufffd .-_") else _("Recording")
 
 
 def _twins(recording: Recording) -> QuerySet[Recording]:
