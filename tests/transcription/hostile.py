@@ -125,7 +125,7 @@ def long_gap(hours: float = 11.9) -> bytes:
     return matroska(b"A_PCM/INT/LIT", (0, packet), (round(hours * 3_600_000), packet), rate=16000)
 
 
-def unfolding(packets: int = 12, each: int = 50_000_000) -> bytes:
+def unfolding(packets: int = 45, each: int = 13_000_000) -> bytes:
     """Packets that zlib makes a thousand times as long."""
     folded = zlib.compress(bytes(each))
     encoding = element("6d80", element("6240", element("5034", number("4254", 0))))
@@ -155,3 +155,25 @@ def one_hertz(size: int = 32_000) -> bytes:
 
 def many_channels(channels: int = 65) -> bytes:
     return wave(channels, 16000, bytes(channels * 2 * 16000))
+
+
+# --- FLV and ASF -------------------------------------------------------------------------------
+
+
+def late_streams(size: int = 6_000_000) -> bytes:
+    """Sound for so long that nothing else is looked for any more, and then pictures, which the header does not name."""
+
+    def tag(kind: int, milliseconds: int, data: bytes) -> bytes:
+        head = bytes([kind]) + len(data).to_bytes(3) + milliseconds.to_bytes(3) + bytes(4)
+        return head + data + (11 + len(data)).to_bytes(4)
+
+    sound = [tag(8, n * 46, b"\x3e" + bytes(4096)) for n in range(size // 4096)]  # 44.1 kHz, one channel, 16 bits
+    pictures = [tag(9, len(sound) * 46, b"\x22" + bytes(5))] * 3
+    return b"FLV\1\4\0\0\0\x09" + bytes(4) + b"".join([*sound, *pictures])
+
+
+def short_asf() -> bytes:
+    """A header that ends before it says anything, and the beginning of the data: 74 bytes."""
+    head, data = "3026b2758e66cf11a6d900aa0062ce6c", "3626b2758e66cf11a6d900aa0062ce6c"
+    head_object = bytes.fromhex(head) + struct.pack("<QIBB", 30, 1, 1, 2)
+    return head_object + bytes.fromhex(data) + struct.pack("<Q", 44) + bytes(20)

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.transcription.audio_files import RATE, clip, encode
+from tests.transcription.hostile import movie
 from transcription.audio import SpeechReader, probe, wav
 from transcription.errors import BadAudio
 
@@ -69,35 +70,6 @@ def test_memory_does_not_grow_with_the_recording() -> None:
     assert peak - before < 100 * MIB
     assert 1000 <= len(reader.peaks) <= 2000
     assert max(reader.peaks) == pytest.approx(np.abs(clip().astype(int)).max() / 32768, abs=0.001)
-
-
-def box(kind: bytes, *parts: bytes) -> bytes:
-    content = b"".join(parts)
-    return struct.pack(">I4s", 8 + len(content), kind) + content
-
-
-def movie(packets: int, size: int, offsets: list[int], data: bytes) -> bytes:
-    """An MP4 with one track of AMR whose index claims so many packets of that size, in chunks at `offsets`."""
-    none = bytes(4)
-    matrix = struct.pack(">9I", 65536, 0, 0, 0, 65536, 0, 0, 0, 0x40000000)
-    entry = bytes(6) + b"\0\1" + bytes(8) + struct.pack(">4HI", 1, 16, 0, 0, 8000 << 16)
-    each = packets // len(offsets)
-    table = box(
-        b"stbl",
-        box(b"stsd", none, struct.pack(">I", 1), box(b"samr", entry)),
-        box(b"stts", none, struct.pack(">3I", 1, packets, 160)),
-        box(b"stsc", none, struct.pack(">4I", 1, 1, each, 1)),
-        box(b"stsz", none, struct.pack(">2I", size, packets)),
-        box(b"stco", none, struct.pack(f">{1 + len(offsets)}I", len(offsets), *offsets)),
-    )
-    media = box(
-        b"mdia",
-        box(b"mdhd", none, struct.pack(">5I", 0, 0, 8000, packets * 160 % 2**32, 0)),
-        box(b"hdlr", none, bytes(4), b"soun", bytes(13)),
-        box(b"minf", box(b"dinf", box(b"dref", none, struct.pack(">I", 1), box(b"url ", b"\0\0\0\1"))), table),
-    )
-    head = box(b"tkhd", b"\0\0\0\7", struct.pack(">5I", 0, 0, 1, 0, 0), bytes(16), matrix, bytes(8))
-    return box(b"ftyp", b"mp42", none) + box(b"moov", box(b"trak", head, media)) + box(b"mdat", data)
 
 
 def test_an_index_that_claims_millions_of_packets_takes_no_memory() -> None:

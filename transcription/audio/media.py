@@ -11,6 +11,7 @@ import ctypes
 import ctypes.util
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 from io import SEEK_END, SEEK_SET
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -31,8 +32,14 @@ _OPTIONS = {
     "format_whitelist": ",".join(FORMATS),
     "codec_whitelist": CODECS,
     "protocol_whitelist": "none",  # there is no protocol of this name: nothing else can be opened
+    "max_streams": "200",  # a film on disc has 40: eight of sound, thirty of subtitles
 }
-_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+_MOST_CHANNELS = 64  # FFmpeg's resampler takes no more
+# Formats in which a stream may begin anywhere. PyAV (18.1) reads a table for each stream, with as many bytes as there
+# were streams at first, and at least 24, as malloc gives no less. With so many streams at most, it stays in its table.
+_LATE_STREAMS = {"flv", "mpeg", "mpegts"}
+_TABLE = 24
+_TIME = re.compile(r"(\d{1,6}):(\d{1,2}):(\d{1,2}(?:\.\d{1,12})?)")
 _DESCRIPTION = 1024**2  # bytes at the beginning or the end of a file, where it says what it holds
 _BUFFER = 256 * 1024  # bytes read at once, eight times PyAV's default: each read takes the interpreter's lock
 
@@ -112,6 +119,8 @@ class Media:
                     found = True
                     yield packet
                 break
+            except IndexError:  # a stream began late, and PyAV takes it for one that was asked for, at the end
+                break
             except av.FFmpegError:
                 self._check()
                 self.broken = True
@@ -122,11 +131,11 @@ class Media:
         stamp = of.pts if of.pts is not None else of.dts
         if stamp is None or of.time_base is None:
             return None
-        return float(stamp * of.time_base) - self._origin
+        return _seconds(stamp, of.time_base) - self._origin
 
     def length(self, packet: Packet[AudioStream]) -> float:
         """Seconds of sound in it, as the file states it; 0 where it does not."""
-        return float((packet.duration or 0) * packet.time_base)
+        return _seconds(packet.duration or 0, packet.time_base)
 
     @property
     def stated(self) -> float | None:
@@ -147,6 +156,11 @@ class Media:
             raise self._source.error
 
 
+def _seconds(ticks: int, base: Fraction) -> float:
+    """What `float(ticks * base)` is, in a third of the time: a long file has millions of packets."""
+    return ticks * base.numerator / base.denominator
+
+
 def opened(file: BinaryIO) -> Media:
     """Open a seekable binary file from its beginning. It stays the caller's to close.
 
@@ -159,17 +173,20 @@ def opened(file: BinaryIO) -> Media:
     file.seek(0)
     source = _Source(file, size)
     try:
-        container = av.open(source, mode="r", options=_OPTIONS, metadata_errors="replace", buffer_size=_BUFFER)
+        container = _container(source)
     except Exception as error:
         if source.error:
             raise source.error from error
-        if not isinstance(error, av.FFmpegError):
-            raise
+        if isinstance(error, MemoryError):
+            raise BadAudio("too_complex", "To open the file takes more memory than a file may take.") from error
         if breaks_off(file, complete=False):
             raise BadAudio("truncated", "The file breaks off: its end is missing.") from error
         raise BadAudio("not_audio", "This is not a sound or video file of a kind we can read.") from error
     try:
         stream = _sound(container, file)
+        if (channels := stream.codec_context.channels) > _MOST_CHANNELS:
+            what = f"{stream.codec_context.name}, {channels} channels"
+            raise BadAudio("unknown_codec", f"The sound is of a kind we cannot read: {what}.", what)
     except BadAudio:
         container.close()
         raise
@@ -177,6 +194,20 @@ def opened(file: BinaryIO) -> Media:
         if other is not stream:
             other.discard = Discard.all
     return Media(source, container, stream)
+
+
+def _container(source: _Source) -> InputContainer:
+    def opened(**options: str) -> InputContainer:
+        source.seek(0)
+        every = _OPTIONS | options
+        return av.open(source, mode="r", options=every, metadata_errors="replace", buffer_size=_BUFFER)
+
+    container = opened()
+    if container.format.name not in _LATE_STREAMS:
+        return container
+    with container:
+        most = max(_TABLE, len(container.streams))
+    return opened(max_streams=str(most))
 
 
 def _sound(container: InputContainer, file: BinaryIO) -> AudioStream:

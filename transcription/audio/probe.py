@@ -1,5 +1,6 @@
 """Whether a file is sound that can be transcribed, and how long it is, found out without decoding it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -14,6 +15,12 @@ from transcription.errors import BadAudio
 
 # Formats that state seconds, but not bytes: a file of these that is shorter than it says was cut off.
 _SECONDS_ONLY = ("au", "flac")
+
+# Packets of speech last 20 ms, at least 10; those of music at high rates are short, but not small. Others are a trap:
+# each takes as long as any.
+_MANY = 10_000  # packets
+_SHORT = 0.005  # seconds
+_SMALL = 64  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +37,10 @@ class AudioInfo:
     plays: bool
 
 
-def probe(file: BinaryIO, *, max_hours: float) -> AudioInfo:
+def probe(file: BinaryIO, *, max_hours: float, heard: Callable[[float], None] = lambda seconds: None) -> AudioInfo:
     """Read through a file and decode no more than its first frame. It stays the caller's to close.
+
+    heard: called now and then with the number of seconds of sound so far.
 
     Raises BadAudio: `empty_file`, `not_audio`, `no_sound`, `truncated`, `damaged` (nothing can be
     decoded) or `too_long`; and whatever reading the file raises.
@@ -39,12 +48,17 @@ def probe(file: BinaryIO, *, max_hours: float) -> AudioInfo:
     with opened(file) as media:
         clock = Clock(max_hours)
         frame: AudioFrame | None = None
-        packets = 0
+        packets = size = 0
         for packet in media.packets():
             frame = frame or next(iter(decoded(packet) or ()), None)
             if packet.size:
                 packets += 1
+                size += packet.size
                 clock.advance(max(0.0, clock.ahead(media.time(packet)) + media.length(packet)))
+            if packets % _MANY == 0 and packets:
+                heard(clock.now)
+                if packets > clock.now / _SHORT and size < packets * _SMALL:
+                    raise BadAudio("too_complex", "The sound is cut into far more packets than a recording has.")
         if breaks_off(file, complete=True) or (media.format in _SECONDS_ONLY and media.falls_short(clock.now)):
             raise BadAudio("truncated", "The file breaks off: its end is missing.")
         if not packets and len(media.stream.index_entries):

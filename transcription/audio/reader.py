@@ -20,6 +20,7 @@ from transcription.audio.waveform import Downmix, Peaks
 from transcription.errors import BadAudio
 
 _BLOCK = 128 * WINDOW  # samples, 4.1 s: enough at once for the voice activity to be fast
+_NO_SPEECH = np.zeros(_BLOCK // WINDOW, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +80,16 @@ class SpeechReader:
     def __iter__(self) -> Iterator[Stretch]:
         activity = VoiceActivity()
         index = 0
+        silent = False
         for block in self._blocks():
             self._samples += len(block)
             self._heard(self.duration)
             self._peaks.add(block)
             last = len(block) < _BLOCK
-            for first, samples, utterances in self._segmenter.push(block, activity(block), last=last):
+            before, silent = silent, not (last or block.any())
+            # Hours of nothing but zeros, where a file has a gap, would take the network minutes.
+            speech = _NO_SPEECH if before and silent else activity(block)
+            for first, samples, utterances in self._segmenter.push(block, speech, last=last):
                 yield Stretch(index, first / RATE, (first + len(samples)) / RATE, samples, utterances)
                 index += 1
 

@@ -39,6 +39,7 @@ from transcription.errors import BadAudio
 LENGTHS = struct.Struct(">II")  # of an answer's JSON and of its samples, in bytes
 STATUS = struct.Struct(">I")  # as os.waitpid has it
 LONGEST_REQUEST = 4096  # bytes
+_GLANCE = 30  # times as fast as decoding is looking: a minute of sound takes 10 ms, at 50 packets a second
 PROGRESS = 60.0  # seconds of sound between two answers that tell how far the task is
 
 
@@ -109,7 +110,8 @@ def _line(sockets: socket.socket) -> bytes:
 
 
 def _probe(task: _Task, file: BinaryIO) -> None:
-    task.say({"end": asdict(probe(file, **task.request))})
+    info = probe(file, heard=lambda seconds: task.progress(seconds / _GLANCE), **task.request)
+    task.say({"end": asdict(info)})
 
 
 def _speech(task: _Task, file: BinaryIO) -> None:

@@ -1,0 +1,70 @@
+"""Files made to hurt, sent by people: each gets an answer, and none costs the server or another person anything."""
+
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from recordings.models import Recording
+from tests.product import wait_for
+from tests.recordings.conftest import Site
+from tests.recordings.test_uploads import form
+from tests.transcription import hostile
+from tests.transcription.test_apart import children
+from transcription.audio import apart
+
+
+@pytest.mark.parametrize(
+    ("make", "status", "code"),
+    [
+        (hostile.late_streams, 201, None),
+        (hostile.long_tag, 201, None),
+        (hostile.short_asf, 415, "not_audio"),
+        (hostile.many_channels, 415, "unknown_codec"),
+        (lambda: hostile.many_tags(1_000_000), 422, "too_complex"),
+    ],
+    ids=["late streams", "long tag", "short ASF", "65 channels", "many tags"],
+)
+def test_the_answer_is_never_that_something_went_wrong_here(
+    site: Site, monkeypatch: pytest.MonkeyPatch, make: Callable[[], bytes], status: int, code: str | None
+) -> None:
+    monkeypatch.setattr(apart, "LIMITS", replace(apart.LIMITS, cpu=1.0))
+    program, content = site.program(), make()
+    answer = program.post("/api/recordings", files={"file": ("a", content)})
+    assert answer.status_code == status
+    if code:
+        assert answer.json()["error"]["code"] == code
+        answer = program.post("/v1/audio/transcriptions", files={"file": ("a", content)})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+
+
+def test_the_death_of_the_process_that_reads_an_upload_is_an_answer(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apart, "LIMITS", replace(apart.LIMITS, cpu=60.0))  # it would take 20 s
+    program, files = site.program(), {"file": ("a.mp3", hostile.many_tags(1_000_000))}
+    apart.start()
+    with ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(program.post, "/api/recordings", files=files)
+        (child,) = wait_for(children, 30, "the process that reads it", every=0.01)
+        child.kill()
+        assert (answer.result().status_code, answer.result().json()["error"]["code"]) == (422, "crashed_decoder")
+    assert site.files() == []
+
+
+def test_a_hang_up_ends_the_work(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "LIMITS", replace(apart.LIMITS, cpu=60.0))  # it would take 20 s
+    program = site.program()
+    body, headers = form("a.mp3", hostile.many_tags(1_000_000))
+    head = f"POST /api/recordings HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    head += f"Authorization: {program.headers['Authorization']}\r\n\r\n"
+    apart.start()
+    with socket.create_connection(site.address) as connection:
+        connection.sendall(head.encode() + body)
+        wait_for(children, 30, "the process that reads it", every=0.01)
+    wait_for(lambda: not children(), 5, "its end")
+    assert site.files() == []
+    assert not Recording.objects.exists()
