@@ -24,10 +24,20 @@ class Telling(Rightful, AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # ch
 
 
 class RecordingsConsumer(Telling):
-    """Changes of one's own recordings, and that the line has moved."""
+    """Changes of one's own recordings, and that the line has moved. What changed together comes as one message: the
+    last of the changes, with all of them as `recordings`."""
 
     scopes = frozenset({ApiToken.Scope.READ})
     joined: tuple[str, ...] = ()
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """What is only told goes without Channels' look at the database's connections: it takes a thread each time."""
+        if message["type"] == "recordings.changed":
+            await self.recordings_changed(message)
+        elif message["type"] == "queue.changed":
+            await self.queue_changed(message)
+        else:
+            await super().dispatch(message)
 
     async def connect(self) -> None:
         """Joins first: a page asks for its pieces once it is accepted, and is told what changes from then on."""
@@ -44,8 +54,9 @@ class RecordingsConsumer(Telling):
         for group in self.joined:
             await self.channel_layer.group_discard(group, self.channel_name)
 
-    async def recording_changed(self, event: dict[str, Any]) -> None:
-        await self.send_json({"recording": event["id"], "gone": event["gone"]})
+    async def recordings_changed(self, event: dict[str, Any]) -> None:
+        changes = event["changes"]
+        await self.send_json(changes[0] if len(changes) == 1 else changes[-1] | {"recordings": changes})
 
     async def queue_changed(self, event: dict[str, Any]) -> None:
         await self.send_json({"queue": "changed"})
