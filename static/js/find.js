@@ -1,5 +1,7 @@
 // Finding words in the text on the page: all of them are marked, and one after the other comes into view.
 
+import { bringIntoView } from "./landing.js";
+
 const byId = (id) => document.getElementById(id);
 const bar = byId("finding"), input = byId("find"), count = byId("found"), button = byId("finder");
 const mark = (name) => {
@@ -53,7 +55,7 @@ function step(by) {
   show();
 }
 
-const show = () => ranges[at]?.startContainer.parentElement.scrollIntoView({ block: "center" });
+const show = () => ranges[at] && bringIntoView(ranges[at].startContainer.parentElement);
 
 export function open(text = input.value) {
   bar.hidden = false;

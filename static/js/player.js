@@ -4,6 +4,7 @@ import { caretAt } from "./caret.js";
 import { clock } from "./clock.js";
 import { begin } from "./edit.js";
 import * as find from "./find.js";
+import { bringIntoView, keepInView } from "./landing.js";
 
 const byId = (id) => document.getElementById(id);
 const player = byId("player"), audio = byId("audio"), seek = byId("seek"), play = byId("play");
@@ -65,10 +66,9 @@ function markWord(line, time) {
   wordMark.add(range);
 }
 
-const still = matchMedia("(prefers-reduced-motion: reduce)");
 function show() {
   jump.hidden = true;
-  current?.element.scrollIntoView({ block: "center", behavior: still.matches ? "auto" : "smooth" });
+  if (current) keepInView(current.element);
 }
 
 function goTo(time) {
@@ -153,6 +153,12 @@ audio.controls = false;
 for (const part of player.querySelectorAll("[hidden]:not(#unplayable, #finding)")) part.hidden = false;
 play.addEventListener("click", toggle);
 seek.addEventListener("input", () => goTo(Number(seek.value)));
+seek.addEventListener("keydown", (event) => { // its own steps are as fine as a pointer's
+  const step = { ArrowLeft: -5, ArrowDown: -5, ArrowRight: 5, ArrowUp: 5 }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  goTo(audio.currentTime + step);
+});
 speed.addEventListener("change", () => setSpeed(0));
 for (const button of player.querySelectorAll("[data-skip]")) {
   button.addEventListener("click", () => goTo(audio.currentTime + Number(button.dataset.skip)));
@@ -204,13 +210,13 @@ function goToAddress() {
   const time = Number(address.get("t"));
   if (address.get("q")) find.open(address.get("q"));
   if (!(time > 0)) return;
-  goTo(time);
-  mark();
-  show();
+  const line = lastBegun(lines, time + 0.02, (item) => item.start);
+  if (line) bringIntoView(line.element);
+  if (audio.readyState >= HTMLMediaElement.HAVE_METADATA) goTo(time), mark();
+  else audio.addEventListener("loadedmetadata", () => (goTo(time), mark()), { once: true });
 }
 
 document.addEventListener("htmx:afterSettle", (event) => { if (event.target.id === "text") readLines(), drawWave(); });
 addEventListener("hashchange", goToAddress);
 readLines();
-if (audio.readyState >= HTMLMediaElement.HAVE_METADATA) goToAddress();
-else audio.addEventListener("loadedmetadata", goToAddress, { once: true });
+goToAddress();
