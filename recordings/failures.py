@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.multipartparser import MultiPartParserError
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -28,6 +28,11 @@ def answer(problem: Problem) -> JsonResponse:
         headers=problem.headers,
         json_dumps_params={"ensure_ascii": False},
     )
+
+
+def said(problem: Problem) -> HttpResponse:
+    """For a page's script to show where the button is."""
+    return HttpResponse(str(problem.message), status=problem.status, headers=problem.headers, content_type="text/plain")
 
 
 def on_failure(request: HttpRequest, failure: Exception) -> JsonResponse:

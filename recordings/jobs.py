@@ -201,10 +201,12 @@ async def job_counts() -> Jobs:
 @sync_to_async
 def places() -> dict[int, Place]:
     """The place of every unfinished job, by the id of its transcription."""
+    line = read_line()  # first: one that starts in between is at work, not lost
     running = Transcription.objects.filter(status=Status.TRANSCRIBING).order_by("pk")
     left = Greatest(F("recording__duration") - F("seconds_done"), 0.0)
     now = [Queued(*row) for row in running.values_list("pk", "lane", "recording__owner_id", left)]
-    waiting = read_line()
+    started = {job.pk for job in now}
+    waiting = [job for job in line if job.pk not in started]
     rate = monitor.audio_rate()
     work = work_until_done([*now, *waiting], service.total_limit())
     positions = chain(((job, None) for job in now), zip(waiting, count(1), strict=False))

@@ -81,6 +81,12 @@ async def several(owner_id: int, ids: Iterable[int]) -> list[Entry]:
     return await _entries([row async for row in library(owner_id).filter(pk__in=ids)])
 
 
+async def newer(owner_id: int, than: int, limit: int) -> list[Entry]:
+    """The newest `limit` of the owner's recordings with ids over `than`, the newest first."""
+    rows = library(owner_id).filter(pk__gt=than).order_by("-id")
+    return await _entries([row async for row in rows[:limit]])
+
+
 async def page(
     owner_id: int, *, query: str, status: str | None, before: int | None, limit: int
 ) -> tuple[list[Entry], int | None]:

@@ -12,7 +12,6 @@ urlpatterns = [
     path("", views.library, name="library"),
     path("rail", views.rail, name="rail"),
     path("recordings/<int:pk>", views.recording, name="recording"),
-    path("recordings/<int:pk>/row", views.row, name="row"),
     path("recordings/<int:pk>/text", views.text, name="text"),
     path("recordings/<int:pk>/transcriptions", views.transcriptions, name="transcriptions"),
     path("recordings/<int:pk>/transcriptions/<int:transcription>/restore", views.restore, name="restore"),

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from accounts.problems import Problem
 from recordings import editing, jobs
 from recordings import library as shelf
-from recordings.failures import invalid_request
+from recordings.failures import invalid_request, said
 from recordings.messages import Place, about, error_words, place_words, took
 from recordings.models import Recording, Segment, Transcription
 from recordings.reading import Line, lines, text_language
@@ -86,7 +86,12 @@ class Row:
 
     @property
     def status(self) -> str:
-        return self.entry.newest.status if self.entry.newest else "new"
+        """Of an unfinished one as its place says, which is of the same moment as everyone else's."""
+        if self.entry.newest is None:
+            return "new"
+        if self.entry.newest.status in Transcription.UNFINISHED and self.place:
+            return Status.QUEUED if self.place.position else Status.TRANSCRIBING
+        return self.entry.newest.status
 
     @property
     def unfinished(self) -> bool:
@@ -102,9 +107,9 @@ class Row:
         run = self.entry.newest
         if run is None:
             return gettext("Not transcribed yet")
-        if run.status == Status.QUEUED:
+        if self.status == Status.QUEUED:
             return place_words(self.place)
-        if run.status == Status.TRANSCRIBING:
+        if self.status == Status.TRANSCRIBING:
             words = gettext("Transcribing %(percent)d%%") % {"percent": self.percent}
             eta = self.place.eta_seconds if self.place else None
             return words if eta is None else words + " · " + gettext("%(time)s left") % {"time": about(eta)}
@@ -154,12 +159,16 @@ def number(text: str) -> int | None:
 
 @dataclass(frozen=True)
 class Rail:
-    """The gate made visible: a cell for every permit, a dot for everyone who waits."""
+    """The gate made visible: a cell for every permit, a dot for all that waits: calls, then recordings in line.
+
+    busy: permits that are out; a recording at work keeps one also between two of its calls.
+    """
 
     limit: int
     busy: int
     trouble: str  # why no server answers: everything waits, nothing fails
-    waiting: int
+    calls: int  # that wait
+    in_line: int  # recordings
     unfinished: int  # of one's own, those at work too
     mine: frozenset[int]  # positions in line of one's own, from 1
     next_words: str  # where one's own first stands
@@ -169,8 +178,12 @@ class Rail:
         return [number < self.busy for number in range(min(self.limit, DRAWN))]
 
     @property
+    def waiting(self) -> int:
+        return self.calls + self.in_line
+
+    @property
     def dots(self) -> list[bool]:
-        return [number in self.mine for number in range(1, min(self.waiting, DRAWN) + 1)]
+        return [number - self.calls in self.mine for number in range(1, min(self.waiting, DRAWN) + 1)]
 
 
 def rail_of(request: Request, places: Mapping[int, Place]) -> Rail:
@@ -182,9 +195,10 @@ def rail_of(request: Request, places: Mapping[int, Place]) -> Rail:
     mine = sorted((waiting[pk] for pk in own_jobs if pk in waiting), key=lambda place: place.position or 0)
     return Rail(
         limit=stats["limit"],
-        busy=stats["active_tasks"],
+        busy=max(stats["active_tasks"], min(stats["limit"], len(places) - len(waiting))),
         trouble=troubles[0] if troubles and all(troubles) else "",
-        waiting=len(waiting),
+        calls=stats["queued_calls"],
+        in_line=len(waiting),
         unfinished=len(own_jobs),
         mine=frozenset(place.position for place in mine if place.position is not None),
         next_words=place_words(mine[0]) if mine else "",
@@ -220,17 +234,20 @@ def library(request: Request) -> HttpResponse:
 @require_safe
 @login_required
 def rail(request: Request) -> HttpResponse:
-    """The rail, and with it the rows named by `row`, whose places moved: one request however many they are."""
+    """The rail, and with it the rows named by `row` and those newer than `newest`, of the same moment: one request
+    however many they are."""
+    asked = [pk for pk in request.GET.getlist("row")[: 2 * PAGE] if pk.isdecimal() and len(pk) <= DIGITS]
+    ids, newest = {int(pk) for pk in asked}, number(request.GET.get("newest", ""))
     places = line()
-    ids = [int(pk) for pk in request.GET.getlist("row")[:PAGE] if pk.isdecimal() and len(pk) <= DIGITS]
     moved = rows_of(async_to_sync(shelf.several)(request.user.pk, ids), places) if ids else []
-    return render(request, "recordings/_rail.html", {"rail": rail_of(request, places), "moved": moved})
-
-
-@require_safe
-@login_required
-def row(request: Request, pk: int) -> HttpResponse:
-    return render(request, "recordings/_row.html", {"row": rows_of([own(request, pk)], line())[0]})
+    entries = [] if newest is None else async_to_sync(shelf.newer)(request.user.pk, newest, PAGE)
+    context = {
+        "rail": rail_of(request, places),
+        "moved": moved,
+        "newer": rows_of([entry for entry in entries if entry.recording.pk not in ids], places),
+        "gone": ids - {row.recording.pk for row in moved},
+    }
+    return render(request, "recordings/_rail.html", context)
 
 
 @dataclass(frozen=True)
@@ -300,11 +317,6 @@ def restore(request: Request, pk: int, transcription: int) -> HttpResponse:
     except Problem as problem:
         return said(problem)
     return redirect("recordings:recording", pk)
-
-
-def said(problem: Problem) -> HttpResponse:
-    """For the page to show where the button is."""
-    return HttpResponse(str(problem.message), status=problem.status, headers=problem.headers, content_type="text/plain")
 
 
 def changed() -> HttpResponse:

@@ -1,4 +1,5 @@
 // The dialog that asks how to transcribe again.
+import { whyOf } from "./why.js";
 
 const dialog = document.getElementById("again");
 const form = dialog.querySelector("form");
@@ -19,6 +20,6 @@ form.addEventListener("htmx:afterRequest", ({ detail }) => {
     dialog.close();
     htmx.trigger("#text", "changed");
   } else {
-    problem.textContent = detail.xhr.status ? detail.xhr.responseText : form.dataset.lost;
+    problem.textContent = whyOf(detail.xhr);
   }
 });

@@ -1,5 +1,6 @@
 // Deleting from the library: the row goes at once, the recording ten seconds later, so that it can be taken back.
 import { say } from "./toast.js";
+import { act } from "./why.js";
 
 const rows = document.getElementById("rows");
 const going = new Set(); // ids of rows that are gone for the person, but not yet for the server
@@ -20,20 +21,14 @@ rows.addEventListener("click", (event) => {
     if (undone) {
       back();
       row()?.querySelector("h2 a").focus();
-    } else if (await remove(url)) {
-      row()?.remove();
-    } else {
-      back();
+      return;
     }
+    const { ok, status, words } = await act(url, { method: "POST", keepalive: true }); // it may be the page's last moment
+    if (ok || status === 404) return row()?.remove();
+    back();
+    say(words);
   });
 });
-
-/** Begun at once: it may be the last moment of the page. */
-async function remove(url) {
-  const headers = JSON.parse(document.body.getAttribute("hx-headers"));
-  const answer = await fetch(url, { method: "POST", headers, keepalive: true }).catch(() => ({ status: 0 }));
-  return answer.ok || answer.status === 404;
-}
 
 // A newer row of the same recording stays out of sight too.
 document.addEventListener("htmx:load", ({ detail: { elt } }) => { if (going.has(elt.id)) elt.hidden = true; });

@@ -1,4 +1,5 @@
-// Keeps rows, text and slot rail true: a message says what changed, and the piece asks for itself again.
+// Keeps rows, text and slot rail true: a message says what changed, and the piece asks for itself again. Rows come with the
+// rail, in one answer and of one moment, so that they never contradict it.
 // Without the socket the pieces poll, so the page stays true, only later.
 import { connect } from "./socket.js";
 
@@ -9,9 +10,9 @@ const rows = document.getElementById("rows");
 const text = document.getElementById("text"); // swapped for newer ones of the same recording
 const asked = new Map(); // piece id -> when it last asked for itself, and when it is due again
 
-/** A menu is not taken from under somebody's pointer, nor a line from under their cursor, nor what they press: the newer
- *  piece comes after. */
-const held = (piece) => piece.querySelector("details[open], .editing, :active");
+/** A menu is not taken from under somebody's pointer, nor a line from under their cursor, nor what they press until it is
+ *  answered, for nobody would hear why it failed: the newer piece comes after. */
+const held = (piece) => piece.querySelector("details[open], .editing, :active, .htmx-request");
 
 /** Have a piece ask for itself again: soon, or `pause` after it last did. */
 export function refresh(id, pause) {
@@ -31,58 +32,65 @@ export function refresh(id, pause) {
 }
 
 document.addEventListener("htmx:beforeSwap", (event) => {
-  const { target, xhr, pathInfo } = event.detail;
-  if (new URL(xhr.responseURL).pathname !== pathInfo.requestPath) { // led to the sign-in: the session has ended
-    event.detail.shouldSwap = false;
-    location.reload();
-  } else if (xhr.status === 404) { // deleted while no message came through
-    gone(Number(target.dataset.recording));
-  }
+  const { target, xhr } = event.detail;
+  if (xhr.status === 404 && target.id === "text") remove(Number(target.dataset.recording)); // no message came through
 });
 
 for (const name of ["htmx:beforeSwap", "htmx:oobBeforeSwap"]) {
   document.addEventListener(name, (event) => {
-    if (!held(event.detail.target)) return;
+    if (event.detail.target === rows || !held(event.detail.target)) return; // new ones only come on top
     event.detail.shouldSwap = false;
-    refresh(event.detail.target.id, OWN_PAUSE);
+    const { id, dataset } = event.detail.target;
+    if (id === "text") refresh(id, OWN_PAUSE);
+    else if (dataset.recording) showRow(Number(dataset.recording));
   });
 }
 
-function gone(recording) {
+function remove(recording) {
   if (Number(text?.dataset.recording) === recording) {
     clearTimeout(asked.get("text")?.timer);
     if (!document.querySelector(".editing")) location.assign("/"); // what is typed can still be copied
-    return;
+  } else {
+    document.getElementById(`recording-${recording}`)?.remove();
   }
-  const id = `recording-${recording}`;
-  clearTimeout(asked.get(id)?.timer);
-  asked.delete(id);
-  document.getElementById(id)?.remove();
 }
 
-/** Put a new recording's row where it belongs, once, whoever tells about it first: the upload or the server. */
-export async function showRow(id) {
-  const shown = () => document.getElementById(`recording-${id}`);
-  if (shown()) return refresh(shown().id, OWN_PAUSE);
-  if (!rows.hasAttribute("data-newest")) return;
-  const answer = await fetch(rows.dataset.row.replace("/0/", `/${id}/`));
-  if (!answer.ok || answer.redirected) return;
-  const holder = document.createElement("template");
-  holder.innerHTML = await answer.text();
+/** Have the rail bring the recording's row along. A new one's place is kept for it, in order, whoever tells about it first:
+ *  the upload or the server. */
+export function showRow(id) {
+  const row = document.getElementById(`recording-${id}`) ?? placeFor(id);
+  if (!row) return; // it is on another page
+  if (!row.querySelector("[name=row]")) {
+    row.append(Object.assign(document.createElement("input"), { type: "hidden", name: "row", value: id }));
+  }
+  refresh("rail", OWN_PAUSE);
+}
+
+function placeFor(id) {
   const older = Array.from(rows.children).find((row) => Number(row.dataset.recording) < id);
-  if (shown() || (!older && document.querySelector(".pager"))) return; // there by now, or on a later page
-  const row = holder.content.firstElementChild;
+  if (!rows.hasAttribute("data-newest") || (!older && document.querySelector(".pager"))) return null;
+  const row = Object.assign(document.createElement("li"), { id: `recording-${id}`, hidden: true });
+  row.dataset.recording = id;
   rows.insertBefore(row, older ?? null);
-  htmx.process(row);
+  return row;
 }
 
-/** The rail brings the rows along whose transcription is not finished. */
+/** The rail counts recordings too of which no message has come yet: it brings those newer than the first row. */
+document.addEventListener("htmx:configRequest", ({ detail: { elt, parameters } }) => {
+  if (elt.id !== "rail" || !rows.hasAttribute("data-newest")) return;
+  parameters.newest = rows.firstElementChild?.dataset.recording ?? 0;
+});
+
+rows?.addEventListener("changed", (event) => showRow(Number(event.target.closest(".row").dataset.recording)));
+
 const moved = () => document.querySelectorAll("#rail, #text[data-unfinished]");
 
 function onMessage(message) {
-  if (message.gone) gone(message.recording);
-  else if (Number(text?.dataset.recording) === message.recording) refresh("text", OWN_PAUSE);
-  else if (message.recording && rows) showRow(message.recording);
+  for (const { recording, gone } of message.recordings ?? [message]) {
+    if (gone) remove(recording);
+    else if (Number(text?.dataset.recording) === recording) refresh("text", OWN_PAUSE);
+    else if (recording && rows) showRow(recording);
+  }
   if (message.queue) for (const piece of moved()) refresh(piece.id, LINE_PAUSE);
 }
 

@@ -1,5 +1,6 @@
-// What every page does: menus close, dialogs open, a question is asked before a deletion, a refusal is told.
+// What every page does: menus close, dialogs open, a question is asked before a deletion, a failure is told.
 import { say } from "./toast.js";
+import { whyOf } from "./why.js";
 
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) {
@@ -30,11 +31,18 @@ document.addEventListener("click", (event) => {
   event.target.closest("[data-close]")?.closest("dialog").close();
 });
 
-/** A sentence that the server has for the person; a dialog shows its own. */
-document.addEventListener("htmx:responseError", ({ detail, target }) => {
-  if (detail.xhr.getResponseHeader("Content-Type")?.startsWith("text/plain") && !target.closest("dialog")) {
-    say(detail.xhr.responseText);
-  }
+// Whatever a person presses ends in a word; a dialog has its own place for it. What a page asks for by itself, it asks again.
+for (const failure of ["htmx:responseError", "htmx:sendError"]) {
+  document.addEventListener(failure, ({ detail: { xhr, requestConfig } }) => {
+    if (requestConfig.verb !== "get" && !requestConfig.elt.closest("dialog")) say(whyOf(xhr));
+  });
+}
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { xhr, pathInfo } = event.detail;
+  if (new URL(xhr.responseURL).pathname === pathInfo.requestPath) return;
+  event.detail.shouldSwap = false; // it was led to the sign-in: the session has ended
+  location.reload();
 });
 
 localStorage.setItem("theme", document.documentElement.dataset.theme ?? "auto"); // where the admin's pages look for it

@@ -1,5 +1,6 @@
 // The dialog that gives a recording another title.
 import { root } from "./root.js";
+import { act } from "./why.js";
 
 const dialog = document.getElementById("rename");
 const form = dialog.querySelector("form"), { title } = form.elements;
@@ -19,19 +20,19 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   title.value = title.value.trim();
   if (!form.reportValidity()) return; // nothing is left of it
-  const answer = await fetch(`${root}/api/recordings/${recording}`, {
+  const { ok, body, words } = await act(`${root}/api/recordings/${recording}`, {
     method: "PATCH",
-    headers: { "Content-Type": "application/json", ...JSON.parse(document.body.getAttribute("hx-headers")) },
+    headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ title: title.value }),
-  }).catch(() => null);
-  const body = await answer?.json().catch(() => null); // a proxy's answer is not ours
-  problem.hidden = Boolean(answer?.ok && body);
-  if (problem.hidden) {
+  });
+  problem.hidden = ok;
+  if (ok) {
+    const given = JSON.parse(body).title;
     const shown = heading(); // none in a library where it was deleted meanwhile
-    if (shown?.matches("h1")) document.title = document.title.replace(shown.textContent, () => body.title);
-    if (shown) shown.textContent = body.title;
+    if (shown?.matches("h1")) document.title = document.title.replace(shown.textContent, () => given);
+    if (shown) shown.textContent = given;
     dialog.close();
   } else {
-    problem.textContent = body?.error?.message ?? form.dataset.lost;
+    problem.textContent = words;
   }
 });

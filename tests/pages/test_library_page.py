@@ -147,6 +147,44 @@ async def test_those_behind_move_up_when_one_finishes(page: Page, mei: User, ser
     await expect(page.locator(".status")).to_have_text(["Next in line", "Done"])
 
 
+WATCH = """() => {
+    window.seen = [];
+    const look = () => {
+        const shown = document.querySelectorAll("#rows .row:not([hidden]) .status");
+        const rows = Array.from(shown, (one) => one.textContent.trim());
+        const places = rows.filter((words) => /in line|^Waiting/.test(words)).map((words) => words.split(" · ")[0]);
+        const [, waiting] = document.getElementById("rail").textContent.match(/(\\d+) waiting/) ?? [0, 0];
+        window.seen.push([Number(waiting), places, rows.filter((words) => words.startsWith("Transcribing")).length,
+            Number(document.getElementById("rail").textContent.match(/(\\d+) of/)[1])]);
+    };
+    new MutationObserver(look).observe(document.getElementById("main"), { subtree: true, childList: true });
+}"""
+
+
+async def test_rail_and_rows_never_contradict_each_other(page: Page, mei: User, server: Server) -> None:
+    """Whatever is told, and in whatever order: as each change is drawn, the numbers are those of one moment."""
+    made = [await waiting(mei, f"Number {number}") for number in range(4)]
+    await open_library(page)
+    await page.evaluate(WATCH)
+    for recording, run in made:
+        await Transcription.objects.filter(pk=run.pk).aupdate(status=Status.TRANSCRIBING)
+        await server.do(recording_changed(recording.pk, mei.pk))
+        another, _ = await waiting(mei, "Another")
+        await server.do(recording_changed(another.pk, mei.pk))
+        await expect(page.locator(f"#recording-{recording.pk} .status")).to_contain_text("Transcribing")
+        await finish(run, "Done.")
+        await server.do(recording_changed(recording.pk, mei.pk))
+        await expect(page.locator(f"#recording-{recording.pk} .status")).to_contain_text("Done")
+    await page.get_by_label("Actions for Number 0").click()
+    await page.locator(".row", has_text="Number 0").get_by_role("button", name="Transcribe again").click()
+    await expect(page.locator("#rail")).to_contain_text("5 waiting")
+    seen = await page.evaluate("window.seen")
+    assert len(seen) >= 9  # two for each of the four, and one for the last
+    for number, places, transcribing, busy in seen:
+        assert (len(places), len(set(places))) == (number, number), seen
+        assert transcribing <= busy, seen
+
+
 async def test_the_tab_counts_what_of_ones_own_is_not_done(page: Page, mei: User, jonas: User, server: Server) -> None:
     recording, first = await waiting(mei, "First")
     await waiting(mei, "Second")
