@@ -1,5 +1,5 @@
 """A real server in a thread and a real browser. Every page is watched: an error in the console, a breach of the
-content security policy or a request to another host fails the test."""
+content security policy, a request to another host or an address that is no page fails the test."""
 
 import asyncio
 import importlib
@@ -20,7 +20,7 @@ import uvicorn
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client, override_settings
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response, async_playwright, expect
 
 CHROMIUM = "/usr/bin/chromium-headless-shell"  # an empty page costs a fifth of the one with windows
 PATIENCE = 30_000  # ms that a page may take on a busy machine
@@ -102,6 +102,7 @@ def jonas(transactional_db: None) -> User:
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        watch(browser)
         yield browser
         await browser.close()
 
@@ -128,12 +129,34 @@ def faults() -> list[str]:
     return []
 
 
+@pytest.fixture(autouse=True)
+def lost() -> Iterator[list[str]]:
+    """The addresses that were opened and answered with an error; a test that means to open them takes them out."""
+    _lost.clear()
+    yield _lost
+    assert _lost == []
+
+
+_lost: list[str] = []
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(context: BrowserContext, server: Server, faults: list[str]) -> AsyncIterator[Page]:
     page = await context.new_page()
     note_faults(page, server.url, faults)
     yield page
     assert faults == []
+
+
+def watch(browser: Browser) -> None:
+    """See where all its pages go."""
+    browser.on("context", lambda context: context.on("response", _note_lost))
+
+
+def _note_lost(answer: Response) -> None:
+    """Of the page's own address; what frames and scripts ask for, the console tells."""
+    if answer.status >= 400 and answer.request.is_navigation_request() and answer.frame.parent_frame is None:
+        _lost.append(f"{answer.status} {answer.url}")
 
 
 def note_faults(page: Page, url: str, faults: list[str]) -> None:

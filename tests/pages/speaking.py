@@ -14,7 +14,7 @@ import numpy.typing as npt
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-from tests.pages.conftest import CHROMIUM, FLAGS, PATIENCE, note_faults
+from tests.pages.conftest import CHROMIUM, FLAGS, PATIENCE, note_faults, watch
 from tests.product import Product
 from tests.speech import Clip, librivox
 from transcription.audio import RATE
@@ -72,6 +72,7 @@ async def hearing(talk: Talk) -> AsyncIterator[Browser]:
     ]
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS + microphone)
+        watch(browser)
         yield browser
         await browser.close()
 

@@ -140,7 +140,9 @@ def test_a_fault_page_needs_neither_a_person_nor_a_database(template: str) -> No
     assert "<h1>" in render_to_string(template)
 
 
-async def test_what_a_stranger_opens_leads_to_the_sign_in(browser: Browser, server: Server, mei: User) -> None:
+async def test_what_a_stranger_opens_leads_to_the_sign_in(
+    browser: Browser, server: Server, mei: User, lost: list[str]
+) -> None:
     context = await browser.new_context(base_url=server.url)
     page = await context.new_page()
     await page.goto("/recordings/1")
@@ -148,6 +150,7 @@ async def test_what_a_stranger_opens_leads_to_the_sign_in(browser: Browser, serv
     await page.fill("[name=password]", "correct horse")
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_role("heading", name="Nothing here.")).to_be_visible()
+    assert lost.pop() == f"404 {server.url}/recordings/1"
     await page.goto("/")
     await page.get_by_label("You and how this looks").click()
     await page.get_by_role("button", name="Sign out").click()

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from playwright.async_api import Page, WebSocketRoute, async_playwright, expect
 
 from recordings.models import LiveSession
-from tests.pages.conftest import CHROMIUM, FLAGS, Server, note_faults, session_cookies
+from tests.pages.conftest import CHROMIUM, FLAGS, Server, note_faults, session_cookies, watch
 from tests.pages.speaking import assert_accessible, lines, seconds_recorded
 
 STARTS = {"/live": "Start captions", "/record": "Start recording"}  # the pages with a microphone, and their button
@@ -312,6 +312,7 @@ async def test_the_microphone_needs_a_safe_origin(server: Server, mei: User, set
     async with async_playwright() as playwright:
         rules = "--host-resolver-rules=MAP asr.lan 127.0.0.1"
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, rules])
+        watch(browser)
         context = await browser.new_context(base_url=address)
         await context.add_cookies(await asyncio.to_thread(session_cookies, mei, address))
         page = await context.new_page()
