@@ -25,6 +25,7 @@ from recordings import library as shelf
 from recordings.failures import invalid_request, said
 from recordings.messages import Place, about, error_words, place_words, took
 from recordings.models import Recording, Segment, Transcription
+from recordings.moment import one_moment
 from recordings.reading import Line, lines, text_language
 from recordings.schemas import TranscribeIn
 from recordings.templatetags.reading import language_names
@@ -210,21 +211,19 @@ def rail_of(request: Request, places: Mapping[int, Place]) -> Rail:
 def library(request: Request) -> HttpResponse:
     before = request.GET.get("before", "")
     query = request.GET.get("q", "").strip()
-    entries, older = async_to_sync(shelf.page)(
-        request.user.pk,
-        query=query,
-        status=None,
-        before=number(before),
-        limit=PAGE,
-    )
-    places = line()
+    with one_moment():
+        entries, older = async_to_sync(shelf.page)(
+            request.user.pk, query=query, status=None, before=number(before), limit=PAGE
+        )
+        places = line()
+        rows, slots = rows_of(entries, places, query), rail_of(request, places)
     context = {
-        "rows": rows_of(entries, places, query),
+        "rows": rows,
         "older": older,
         "query": query,
         "newest": not before and not query,
         "paged": bool(before),
-        "rail": rail_of(request, places),
+        "rail": slots,
         "max_bytes": settings.MAX_UPLOAD_BYTES,
         "max_size": filesizeformat(settings.MAX_UPLOAD_BYTES),
     }
@@ -238,15 +237,16 @@ def rail(request: Request) -> HttpResponse:
     however many they are."""
     asked = [pk for pk in request.GET.getlist("row")[: 2 * PAGE] if pk.isdecimal() and len(pk) <= DIGITS]
     ids, newest = {int(pk) for pk in asked}, number(request.GET.get("newest", ""))
-    places = line()
-    moved = rows_of(async_to_sync(shelf.several)(request.user.pk, ids), places) if ids else []
-    entries = [] if newest is None else async_to_sync(shelf.newer)(request.user.pk, newest, PAGE)
-    context = {
-        "rail": rail_of(request, places),
-        "moved": moved,
-        "newer": rows_of([entry for entry in entries if entry.recording.pk not in ids], places),
-        "gone": ids - {row.recording.pk for row in moved},
-    }
+    with one_moment():
+        places = line()
+        moved = rows_of(async_to_sync(shelf.several)(request.user.pk, ids), places) if ids else []
+        entries = [] if newest is None else async_to_sync(shelf.newer)(request.user.pk, newest, PAGE)
+        context = {
+            "rail": rail_of(request, places),
+            "moved": moved,
+            "newer": rows_of([entry for entry in entries if entry.recording.pk not in ids], places),
+            "gone": ids - {row.recording.pk for row in moved},
+        }
     return render(request, "recordings/_rail.html", context)
 
 

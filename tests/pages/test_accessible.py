@@ -58,13 +58,16 @@ async def test_no_page_keeps_anybody_out(
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_signing_in_keeps_nobody_out(page: Page, server: Server, faults: list[str], theme: str) -> None:
+async def test_signing_in_keeps_nobody_out(
+    page: Page, server: Server, faults: list[str], lost: list[str], theme: str
+) -> None:
     await page.context.clear_cookies()
     await page.context.add_cookies([{"name": "theme", "value": theme, "url": server.url}])
     for path in ("/accounts/login", "/setup?token=used"):
         await page.goto(path)
         assert await complaints(page) == [], path
     faults.clear()
+    assert lost.pop() == f"404 {server.url}/setup?token=used"
 
 
 async def test_the_api_docs_can_be_read(page: Page, server: Server, faults: list[str]) -> None:
