@@ -1,6 +1,7 @@
 // Keeps rows, text and slot rail true: a message says what changed, and the piece asks for itself again. Rows come with the
 // rail, in one answer and of one moment, so that they never contradict it.
 // Without the socket the pieces poll, so the page stays true, only later.
+import { root } from "./root.js";
 import { connect } from "./socket.js";
 
 const SETTLE = 100; // ms, in which one change's several messages come
@@ -49,26 +50,26 @@ for (const name of ["htmx:beforeSwap", "htmx:oobBeforeSwap"]) {
 function remove(recording) {
   if (Number(text?.dataset.recording) === recording) {
     clearTimeout(asked.get("text")?.timer);
-    if (!document.querySelector(".editing")) location.assign("/"); // what is typed can still be copied
+    if (!document.querySelector(".editing")) location.assign(`${root}/`); // what is typed can still be copied
   } else {
     document.getElementById(`recording-${recording}`)?.remove();
   }
 }
 
-/** Have the rail bring the recording's row along. A new one's place is kept for it, in order, whoever tells about it first:
- *  the upload or the server. */
+/** Have the rail bring the recording's row along; one that is newer than all others comes with it by itself. */
 export function showRow(id) {
   const row = document.getElementById(`recording-${id}`) ?? placeFor(id);
-  if (!row) return; // it is on another page
-  if (!row.querySelector("[name=row]")) {
+  if (row && !row.querySelector("[name=row]")) {
     row.append(Object.assign(document.createElement("input"), { type: "hidden", name: "row", value: id }));
   }
   refresh("rail", OWN_PAUSE);
 }
 
+/** A place in order, unless the row is to be the first, or is on another page. */
 function placeFor(id) {
   const older = Array.from(rows.children).find((row) => Number(row.dataset.recording) < id);
-  if (!rows.hasAttribute("data-newest") || (!older && document.querySelector(".pager"))) return null;
+  const last = !older && (!rows.children.length || document.querySelector(".pager"));
+  if (!rows.hasAttribute("data-newest") || older === rows.firstElementChild || last) return null;
   const row = Object.assign(document.createElement("li"), { id: `recording-${id}`, hidden: true });
   row.dataset.recording = id;
   rows.insertBefore(row, older ?? null);
