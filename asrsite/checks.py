@@ -44,11 +44,12 @@ def _limits() -> Iterator[CheckMessage]:
         "USER_MAX_QUEUED",
         "USER_MAX_LIVE",
         "LIVE_PATIENCE",
+        "MAX_CONNECTIONS",
+        "CLIENT_TIMEOUT",
     ):
         if (value := getattr(settings, name)) <= 0:
             yield Error(f"{name} is {value}.", hint="It must be above 0.", id="asr.E003")
-
-    for name in ("USER_MAX_BYTES", "DISK_RESERVE"):
+    for name in ("USER_MAX_BYTES", "DISK_RESERVE", "MAX_CONNECTIONS_PER_ADDRESS"):
         if (getattr(settings, name) or 0) < 0:
             yield Error(f"{name} is {getattr(settings, name)}.", hint="It must not be below 0.", id="asr.E010")
     size = shutil.disk_usage(settings.FILE_UPLOAD_TEMP_DIR).total

@@ -44,6 +44,9 @@ SECRET_KEY = _secret_key()
 DEBUG = env.bool("DEBUG", default=False)
 HOST = env.str("HOST", default="127.0.0.1")
 PORT = env.int("PORT", default=8000)
+MAX_CONNECTIONS = env.int("MAX_CONNECTIONS", default=2000)
+MAX_CONNECTIONS_PER_ADDRESS = env.int("MAX_CONNECTIONS_PER_ADDRESS", default=500)  # 0: any number
+CLIENT_TIMEOUT = env.float("CLIENT_TIMEOUT", default=60.0)  # seconds
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])  # addresses and networks

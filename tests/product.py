@@ -38,6 +38,8 @@ def wait_for(look: Callable[[], T | None], seconds: float, what: str, every: flo
 class Product:
     """`with Product(folder) as product:` runs until the block ends. Environment as keyword arguments."""
 
+    command: tuple[str, ...] = (sys.executable, "manage.py", "serve")
+
     def __init__(self, data_dir: Path, **environment: str) -> None:
         self.data_dir = data_dir
         self.port = free_port()
@@ -65,7 +67,7 @@ class Product:
         with self.log.open("a") as log:
             log.truncate(0)
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "serve"],
+                self.command,
                 cwd=settings.BASE_DIR,
                 env=self.environment,
                 stdout=log,

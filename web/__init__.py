@@ -1,1 +1,3 @@
-"""The HTTP ground under all doors: what a connection, a header or an address may be. It knows no business."""
+"""The HTTP ground that knows no business: what a connection, a header or an address may be, how long a client may stay
+silent, and how often one log line is written. It imports nothing of the product's other packages.
+"""

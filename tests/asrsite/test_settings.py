@@ -77,6 +77,8 @@ def closed_port() -> int:
         ({"ASR_MAX_CONCURRENT": "many"}, "asr.E001", "or auto"),
         ({"ASR_MIN_CONCURRENT": "3", "ASR_MAX_CONCURRENT": "2"}, "asr.E002", "not above ASR_MAX_CONCURRENT"),
         ({"ASR_MAX_QUEUE": "0"}, "asr.E003", "ASR_MAX_QUEUE is 0"),
+        ({"MAX_CONNECTIONS": "0", "CLIENT_TIMEOUT": "-1"}, "asr.E003", "CLIENT_TIMEOUT is -1"),
+        ({"MAX_CONNECTIONS_PER_ADDRESS": "-1"}, "asr.E010", "MAX_CONNECTIONS_PER_ADDRESS is -1"),
         ({"ASR_API_URL": "gpu:8000"}, "asr.E004", "http://host:8000/v1"),
         ({"ASR_API_URL": "http://127.0.0.1:1/v1|0"}, "asr.E005", "1 or more"),
         ({"ASR_API_URL": f"http://127.0.0.1:{closed_port()}/v1"}, "asr.W001", "cannot connect"),

@@ -16,11 +16,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-import uvicorn
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client, override_settings
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response, async_playwright, expect
+
+from web.connections import Bounds
+from web.server import Server as BoundedServer
+from web.server import configuration
 
 CHROMIUM = "/usr/bin/chromium-headless-shell"  # an empty page costs a fifth of the one with windows
 PATIENCE = 30_000  # ms that a page may take on a busy machine
@@ -50,7 +53,7 @@ class Server:
     def __init__(self, application: Any) -> None:
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-        self.uvicorn = uvicorn.Server(uvicorn.Config(application, lifespan="off", log_config=None))
+        self.uvicorn = BoundedServer(configuration(application, Bounds(), lifespan="off", log_config=None))
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self._serve, daemon=True)
 

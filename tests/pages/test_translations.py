@@ -16,7 +16,7 @@ CATALOG = settings.BASE_DIR / "locale/zh_Hans/LC_MESSAGES/django.po"
 # What templatize() turns the tags into: gettext('…'), and the first of ngettext(u"…", u"…", count).
 QUOTED = r"""\bn?gettext\(\s*u?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
 INLINE = r"<script(?![^>]*\b(?:src=|type=.application/json))|<style|\sstyle=|\son\w+=|hx-on|hx-vars|\"js:|javascript:"
-APPS = ("accounts", "asrsite", "recordings", "transcription")
+APPS = ("accounts", "asrsite", "recordings", "transcription", "web")
 
 
 def entries() -> dict[str, str]:

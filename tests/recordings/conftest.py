@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.test import Client
@@ -20,6 +19,8 @@ from django.test import Client
 from accounts.models import ApiToken
 from tests.product import wait_for
 from tests.speech import librivox
+from web.connections import Bounds
+from web.server import Server, configuration
 
 
 @dataclass
@@ -68,12 +69,12 @@ class Site:
 
 @contextmanager
 def serving(**options: Any) -> Iterator[str]:
-    """The product's address, on a server with these options of uvicorn's."""
+    """The product's address, on the product's server with these options of uvicorn's."""
     from asrsite.asgi import application  # noqa: PLC0415 it needs Django to be set up
 
     tempfile.tempdir = None  # what the application sets it to is for its own process
     listener = socket.create_server(("127.0.0.1", 0))
-    running = uvicorn.Server(uvicorn.Config(application, log_level="warning", lifespan="off", **options))
+    running = Server(configuration(application, Bounds(), log_level="warning", lifespan="off", **options))
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
     thread.start()
     while not running.started:

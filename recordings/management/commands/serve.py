@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import signal
 import socket
 from argparse import ArgumentParser
@@ -10,7 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
 
@@ -31,6 +31,10 @@ from transcription import service
 from transcription.audio import apart
 from transcription.claim import AlreadyRunning
 from transcription.history import keep_history
+from web.connections import Bounds
+from web.server import Server, configuration, connections_possible
+
+log = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 256 * 1024  # of one on a WebSocket: frames of sound have 16 KB at most
 GRACE = 10  # seconds that open requests get when the server is told to stop
@@ -67,8 +71,9 @@ class Command(BaseCommand):
         return f"Stile 听序 is ready at {address}. For a link that signs you in: manage.py sign_in_link"
 
     async def _serve(self, listener: socket.socket, ready: str) -> None:
-        config = uvicorn.Config(
+        config = configuration(
             "asrsite.asgi:application",
+            _bounds(),
             log_config=None,
             access_log=False,
             proxy_headers=False,  # believed in by TRUSTED_PROXIES alone (see asrsite.asgi)
@@ -91,12 +96,22 @@ class Command(BaseCommand):
                 task.cancel()
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """No job starts any more, from the moment on in which no request is taken any more."""
         runner.stop()
         await live.suspend()
         await super().shutdown(sockets)
+
+
+def _bounds() -> Bounds:
+    """As the settings say, and as the system's limit of open files allows."""
+    wanted = settings.MAX_CONNECTIONS
+    connections = connections_possible(wanted)
+    if connections < wanted:
+        log.warning("Of %d connections only %d are taken at once: ulimit -n allows no more", wanted, connections)
+    most = min(settings.MAX_CONNECTIONS_PER_ADDRESS, connections // 2)  # one address cannot shut out the others
+    return Bounds(connections=connections, per_address=most, grace=settings.CLIENT_TIMEOUT)
 
 
 @contextmanager

@@ -1,0 +1,120 @@
+"""A server with bounds, in a thread, with an application that tells what it received."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from tests.product import wait_for
+from web.connections import Bounds
+from web.server import Server, configuration
+
+QUICK = Bounds(head_seconds=0.5, grace=0.5, least_rate=100_000.0)
+LONG = 64 * 1024**2  # bytes of an answer that no buffer holds
+
+
+class Told:
+    """The ASGI application. It answers with how many bytes of body it was sent, and by its path does more."""
+
+    def __init__(self) -> None:
+        self.left: list[str] = []  # paths of requests whose client left before the answer's end
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+            return
+        path = scope["path"]
+        if path == "/later":  # it reads the body when it is ready
+            await asyncio.sleep(4)
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.left.append(path)
+                return
+            size += len(message["body"])
+            more = message["more_body"]
+        if path == "/poll":
+            with_left = asyncio.ensure_future(receive())
+            await asyncio.wait([with_left], timeout=4)
+            if with_left.done():
+                self.left.append(path)
+                return
+            with_left.cancel()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        if path == "/events":  # one small message after the other, as server-sent events are
+            for _ in range(8):
+                await send({"type": "http.response.body", "body": b"data: x\n\n", "more_body": True})
+                await asyncio.sleep(0.5)
+        body = bytes(LONG) if path == "/long" else f"{scope['method']} {size}".encode()
+        for start in range(0, len(body), 65536):
+            await send({"type": "http.response.body", "body": body[start : start + 65536], "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _socket(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        message = {"type": "websocket.send", "text": "x" * 65536}
+        while scope["path"] == "/flood":
+            await send(message)
+        while (message := await receive())["type"] != "websocket.disconnect":
+            await send({"type": "websocket.send", "text": message.get("text", "")})
+        self.left.append(scope["path"])
+
+
+class Running:
+    def __init__(self, server: Server, told: Told, address: tuple[str, int]) -> None:
+        self.server, self.told, self.address = server, told, address
+
+    def __len__(self) -> int:
+        """Connections that are open at the server."""
+        return len(self.server.server_state.connections)
+
+    def connect(self, sent: bytes = b"") -> socket.socket:
+        connection = socket.create_connection(self.address, timeout=20)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(sent)
+        return connection
+
+    def answers(self, sent: bytes) -> bytes:
+        """Everything that comes back until the server closes."""
+        with self.connect() as connection:
+            return talk(connection, sent)
+
+    def empty(self, seconds: float = 20.0) -> None:
+        wait_for(lambda: len(self) == 0, seconds, "the end of all connections")
+
+
+def answer(connection: socket.socket) -> bytes:
+    """One answer of `Told`, on a connection that stays open."""
+    received = b""
+    while not received.endswith(b"0\r\n\r\n") and (data := connection.recv(65536)):
+        received += data
+    return received
+
+
+def talk(connection: socket.socket, sent: bytes) -> bytes:
+    received = b""
+    with suppress(OSError):  # the server has closed: what it said before is there
+        connection.sendall(sent)
+    with suppress(ConnectionResetError):
+        while data := connection.recv(65536):
+            received += data
+    return received
+
+
+@contextmanager
+def running(bounds: Bounds = QUICK, **options: Any) -> Iterator[Running]:
+    told = Told()
+    options = {"log_config": None, "lifespan": "off", "timeout_graceful_shutdown": 2, **options}
+    server = Server(configuration(told, bounds, **options))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
+        thread.start()
+        wait_for(lambda: server.started, 10, "the server", every=0.01)
+        yield Running(server, told, address)
+        server.should_exit = True
+        thread.join()

@@ -1,0 +1,146 @@
+"""Clients that stay silent, are too slow or do not read are dropped; those that only take their time are not."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+from websockets.sync.client import connect
+
+from tests.product import wait_for
+from tests.web.conftest import LONG, QUICK, Running, answer, running
+from web.connections import Bounds
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
+BODY = HEAD + b"Content-Length: 1000000\r\n\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+SOCKET = (
+    b"GET /%b HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+)
+PING = b"\x89\xfd\0\0\0\0" + bytes(125)  # with a payload, which its answer holds as well
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Running]:
+    with running(QUICK, ws_ping_interval=0.5, ws_ping_timeout=0.5, timeout_keep_alive=1) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def patient() -> Iterator[Running]:
+    """For clients that must not be dropped, on a machine that may be busy for a second."""
+    with running(Bounds(grace=2.0, least_rate=20_000.0), ws_ping_interval=0.5, ws_ping_timeout=2.0) as site:
+        yield site
+
+
+def until_dropped(connection: socket.socket, dripped: bytes) -> bytes:
+    """Everything that comes back, while this is sent again and again."""
+    received = b""
+    connection.settimeout(0.1)
+    with contextlib.suppress(ConnectionError):
+        while True:
+            with contextlib.suppress(TimeoutError):
+                if not (data := connection.recv(65536)):
+                    break
+                received += data
+            if b"408" not in received:
+                connection.sendall(dripped)
+    return received
+
+
+@pytest.mark.parametrize(
+    ("sent", "dripped", "said"),
+    [
+        (b"", b"", b""),
+        (b"GE", b"", b"408"),
+        (GET, b"", b"408"),
+        (GET + b"x: ", b"y", b"408"),
+        (GET + b"\r\n", b"", b"200"),
+        (GET + b"\r\n", b"G", b"408"),
+        (GET + b"\r\n" + GET, b"x: y\r\n", b"408"),
+        (BODY, b"", b"408"),
+        (BODY + b"x" * 1000, b"y", b"408"),
+        (BODY + b"x" * 200_000, b"y", b"408"),
+        (CHUNKED, b"1\r\na\r\n", b"408"),
+        (CHUNKED + b"1\r\na\r\n0\r\n", b"x: y\r\n", b"408"),
+        (SOCKET % b"echo", b"x: y\r\n", b"408"),
+        (SOCKET % b"echo" + b"\r\n", b"", b"101"),  # and no answer to a ping
+        (SOCKET % b"echo" + b"\r\n\x81\xff", b"\0", b"101"),  # a message without end
+    ],
+)
+def test_a_client_that_does_not_get_on_is_dropped(site: Running, sent: bytes, dripped: bytes, said: bytes) -> None:
+    began = time.monotonic()
+    with site.connect(sent) as connection:
+        last = until_dropped(connection, dripped).split(b"HTTP/1.1 ")[-1]
+    assert last.startswith(said)
+    assert time.monotonic() - began < 15  # 2 or 3 where nothing else runs
+    site.empty()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n", SOCKET % b"flood" + b"\r\n", SOCKET % b"flood" + b"\r\n" + PING * 1000],
+    ids=["answer", "socket", "pings"],
+)
+def test_clients_that_do_not_read_are_dropped(site: Running, sent: bytes) -> None:
+    connections = [site.connect(sent) for _ in range(20)]
+    wait_for(lambda: len(site) >= 20, 10, "the connections")
+    site.empty()
+    for connection in connections:
+        connection.close()
+
+
+def test_a_client_that_sends_pings_and_reads_nothing_is_not_read_either(site: Running) -> None:
+    with site.connect(SOCKET % b"echo" + b"\r\n") as connection:
+        connection.settimeout(0.5)
+        with pytest.raises(OSError, match=r"timed out|reset|pipe"):  # its buffer is full, or it is dropped already
+            connection.sendall(PING * 500_000)
+    site.empty()
+
+
+def test_a_client_that_reads_slowly_gets_everything(patient: Running) -> None:
+    """Through the large buffers of a loopback, which hide for long that it reads."""
+    with patient.connect(b"GET /long HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as connection:
+        received = 0
+        for _ in range(45):
+            received += len(connection.recv(20_000))
+            time.sleep(0.1)
+        while data := connection.recv(1024**2):
+            received += len(data)
+    assert received > LONG
+
+
+def test_a_client_that_sends_slowly_is_heard_to_the_end(patient: Running) -> None:
+    with patient.connect(HEAD + b"Content-Length: 900000\r\n\r\n") as connection:
+        for _ in range(45):
+            connection.sendall(b"x" * 20_000)
+            time.sleep(0.1)
+        assert b"POST 900000" in answer(connection)
+
+
+@pytest.mark.parametrize("path", [b"/later", b"/poll", b"/events"])
+def test_a_client_that_waits_for_the_product_may_wait(patient: Running, path: bytes) -> None:
+    head = HEAD.replace(b"/ ", path + b" ")
+    body = b"x" * 1_000_000
+    with patient.connect(head + b"Content-Length: 1000000\r\n\r\n" + body) as connection:
+        assert answer(connection).endswith(b"POST 1000000\r\n0\r\n\r\n")
+
+
+def test_a_client_that_was_not_told_to_go_on_may_wait(patient: Running) -> None:
+    head = HEAD.replace(b"/ ", b"/later ") + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+    with patient.connect(head) as connection:
+        assert b"100" in connection.recv(65536)
+        connection.sendall(b"hello")
+        assert b"POST 5" in answer(connection)
+
+
+def test_a_socket_that_answers_pings_may_be_silent(patient: Running) -> None:
+    host, port = patient.address
+    with connect(f"ws://{host}:{port}/echo", proxy=None) as client:
+        with pytest.raises(TimeoutError):
+            client.recv(3)
+        client.send("hello")
+        assert client.recv(10) == "hello"

@@ -1,0 +1,55 @@
+"""uvicorn with bounds, and as many open files as it needs."""
+
+import resource
+import socket
+from functools import partial
+from typing import Any, cast
+
+import uvicorn
+
+from web.connections import Bounds, Places
+from web.protocols import HttpProtocol, SocketProtocol
+
+# Connections taken in one turn of the loop. They are counted some turns later, so a few times as many are open.
+BURST = 32
+BACKLOG = 2048  # connections that wait in the kernel
+FILES = 2  # open files of one connection: itself, and the recording that it sends or takes
+# Open files besides: what is taken and not counted yet, three for each thread's database, Whisper, logs, pipes.
+RESERVE = 256
+# A client that has left without a word (a phone without a network) is noticed after two minutes, also where nothing is
+# sent to it for long: seconds of silence, seconds between questions, questions.
+KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+
+
+def configuration(application: Any, bounds: Bounds, **options: Any) -> uvicorn.Config:
+    """uvicorn's configuration for one server, with uvicorn's own options besides."""
+    places = Places(bounds)
+    return uvicorn.Config(
+        application,
+        http=cast(type[HttpProtocol], partial(HttpProtocol, places, bounds)),
+        ws=cast(type[SocketProtocol], partial(SocketProtocol, places, bounds)),
+        backlog=BURST,
+        **options,
+    )
+
+
+class Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or []:
+            listener.listen(BACKLOG)  # asyncio has one number for both, and has set it to BURST
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # connections inherit it
+            for name, value in KEEPALIVE.items():
+                if hasattr(socket, name):  # not all on macOS
+                    listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def connections_possible(wanted: int) -> int:
+    """Raise the process's limit of open files to what so many connections need; how many connections it allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted * FILES + RESERVE
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    files = needed if soft == resource.RLIM_INFINITY else soft
+    return min(wanted, (files - min(RESERVE, files // 2)) // FILES)
