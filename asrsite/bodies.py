@@ -33,6 +33,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]  # Django and Channels each type an application in their own way
 
 SMALL = 2 * 1024**2  # bytes: more than any page or program sends that does not upload
+STRANGERS = 64 * 1024  # bytes, kept in memory until the last has come: more than any form for signing in has
 PIECE = 8 * 1024**2  # bytes of an upload that comes in pieces
 UPLOADS = {
     ("POST", "/api/recordings"): Scope.WRITE,
@@ -49,11 +50,12 @@ ASK_AGAIN = 1.0  # seconds after which whoever still sends is asked again whethe
 
 
 class BodyGuard:
-    """ASGI middleware that lets a large body in only where one belongs, from someone who may, up to its limit.
+    """ASGI middleware that lets a large body in only where one belongs, from a caller with the right, up to its limit.
 
-    Whoever may not is told at once (401, 403, 413), before a byte of the body is read, and the connection is closed;
-    one who loses the right meanwhile, within a second. A body of unknown length is cut off at the limit. A disk that
-    fills up while Django stores the body becomes a 507.
+    A caller without the right is told at once (401, 403, 413), before a byte of the body is read, and the connection is
+    closed; a caller that loses the right meanwhile, within a second. A caller that is not signed in may send STRANGERS
+    bytes. A body of unknown length is cut off at the limit. A disk that fills up while Django stores the body becomes a
+    507.
     """
 
     def __init__(self, app: App) -> None:
@@ -88,21 +90,21 @@ async def _limit(scope: AsgiScope) -> tuple[int, Scope | None]:
 
     Raises Problem where it announces too many, has no right to, or nowhere to go.
     """
-    headers = dict(scope["headers"])
-    announced = headers.get(b"content-length", b"")
-    size = int(announced) if announced.isdigit() else None
-    small = size <= SMALL if size is not None else b"transfer-encoding" not in headers
+    size = _announced(scope)
+    if size is not None and size <= STRANGERS:
+        return STRANGERS, None
     path = PIECEWISE.sub("/api/uploads", path_below(scope))
     right = UPLOADS.get((scope["method"], path))
-    if right is None or small:
-        limit, right = SMALL, None
-    else:
+    if right and (size is None or size > SMALL):
         caller = await _caller(scope, identify)
         caller.require(right)
         scope[COUNTED] = True
         await _room(scope, caller, size or 0)
         most = PIECE if path == "/api/uploads" else settings.MAX_UPLOAD_BYTES
         limit = most + SMALL  # the form's other fields, and what parts them
+    else:
+        right = None
+        limit = SMALL if (size or 0) > SMALL or await _known(scope) else STRANGERS
     if size is not None and size > limit:
         raise _too_large(limit)
     return limit, right
@@ -118,6 +120,26 @@ async def _room(scope: AsgiScope, caller: Caller, size: int) -> None:
                 await sync_to_async(room.require_quota)(caller.user.pk, max(0, size - SMALL))
             finally:
                 await sync_to_async(connections.close_all)()
+
+
+def _announced(scope: AsgiScope) -> int | None:
+    """The length of the body in bytes; None where it comes without one."""
+    headers = dict(scope["headers"])
+    length = headers.get(b"content-length", b"")
+    if length.isdigit():
+        return int(length)
+    return None if b"transfer-encoding" in headers else 0
+
+
+async def _known(scope: AsgiScope) -> bool:
+    """Whether the caller is signed in. Raises Problem 401 where nothing is to be had without."""
+    try:
+        await _caller(scope, who)
+    except Problem:
+        if path_below(scope).startswith(("/api/", "/v1/")):
+            raise
+        return False
+    return True
 
 
 async def _caller(scope: AsgiScope, find: Callable[[HttpRequest], Awaitable[Caller]]) -> Caller:
@@ -173,7 +195,7 @@ def _counted(receive: Receive, limit: int) -> Receive:
 
 
 def _too_large(limit: int) -> Problem:
-    most = limit if limit == SMALL else limit - SMALL
+    most = limit if limit <= SMALL else limit - SMALL
     message = _("This is larger than the {most} that this server accepts here.")
     return Problem(413, "too_large", format_lazy(message, most=lazy(filesizeformat, str)(most)))
 

@@ -4,6 +4,8 @@ import json
 import select
 import socket
 import time
+import tracemalloc
+from contextlib import ExitStack
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,9 +17,10 @@ from django.utils import timezone
 from accounts.models import ApiToken
 from accounts.throttle import Allowance
 from bench import upload as bench
+from tests.product import wait_for
 from tests.recordings.conftest import Site
 
-MIB = 1024**2
+KIB, MIB = 1024, 1024**2
 
 
 @pytest.fixture(autouse=True)
@@ -44,12 +47,17 @@ def answer_to(site: Site, head: str, body: bytes = b"") -> tuple[int, dict[str, 
 @pytest.mark.parametrize(
     ("line", "length", "status", "code"),
     [
-        ("POST /accounts/login/", 3 * MIB, 413, "too_large"),
+        ("POST /accounts/login", 3 * MIB, 413, "too_large"),
         ("POST /admin/login/", 3 * MIB, 413, "too_large"),
         ("GET /", 3 * MIB, 413, "too_large"),
         ("PATCH /api/recordings/1", 3 * MIB, 413, "too_large"),
         ("POST /api/recordings", 3 * MIB, 401, "not_authenticated"),
         ("POST /api/recordings", 3 * 1024 * MIB, 401, "not_authenticated"),
+        ("POST /accounts/login", MIB, 413, "too_large"),  # of a stranger: see bodies.STRANGERS
+        ("GET /", 65 * KIB, 413, "too_large"),
+        ("POST /api/recordings", MIB, 401, "not_authenticated"),
+        ("PATCH /api/recordings/1", 65 * KIB, 401, "not_authenticated"),
+        ("POST /v1/audio/transcriptions", MIB, 401, "not_authenticated"),
     ],
 )
 def test_a_body_that_has_no_business_here_is_refused_before_it_is_sent(
@@ -58,6 +66,36 @@ def test_a_body_that_has_no_business_here_is_refused_before_it_is_sent(
     got = answer_to(site, f"{line} HTTP/1.1\nHost: localhost\nContent-Length: {length}\n")
     assert (got[0], got[1]["code"]) == (status, code)
     assert got[2] < 1
+
+
+@pytest.mark.parametrize(("path", "status"), [("/accounts/login", 413), ("/api/recordings", 401), ("/", 413)])
+def test_a_strangers_body_of_unknown_length_is_cut_off_early(site: Site, path: str, status: int) -> None:
+    head = f"POST {path} HTTP/1.1\nHost: localhost\nTransfer-Encoding: chunked\n"
+    assert (
+        answer_to(site, head, b"8000\r\n" + bytes(0x8000) + b"\r\n" + b"8001\r\n" + bytes(0x8001) + b"\r\n")[0]
+        == status
+    )
+
+
+def test_half_sent_forms_of_strangers_cost_little_memory(site: Site) -> None:
+    head = b"POST /accounts/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (64 * KIB)
+    with ExitStack() as stack:
+        tracemalloc.start()
+        for _ in range(100):
+            connection = stack.enter_context(socket.create_connection(site.address))
+            connection.sendall(head + bytes(60 * KIB))
+        wait_for(lambda: tracemalloc.get_traced_memory()[0] > 100 * 60 * KIB, 30, "all that was sent")
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 100 * 200 * KIB
+
+
+def test_a_person_who_is_signed_in_may_send_a_longer_form(site: Site) -> None:
+    browser = site.browser()
+    browser.cookies["csrftoken"] = token = "a" * 32
+    for content in (bytes(MIB), iter([bytes(MIB)])):
+        answer = browser.post("/accounts/login", content=content, headers={"X-CSRFToken": token})
+        assert answer.status_code < 400
 
 
 def test_a_wrong_token_and_one_that_may_not_write_are_refused_before_the_body(site: Site) -> None:
