@@ -9,7 +9,7 @@ for a session). A consumer stays true to them by `Rightful`:
         async def connect(self) -> None:
             await self.accept()  # before a refusal: a close code only reaches the browser on an open socket
             if code := self.refusal():
-                await self.close(code)
+                await self.turn_away(code)
 
 When a token is revoked, changed or expires, a session ends (sign-out, a new password), or a user is deactivated,
 changed or deleted, `scope["user"]` and `scope["token"]` are set anew and `reconsider` is called, which closes the
@@ -19,6 +19,7 @@ overrides `reconsider`; one with rules of its own (staff only) overrides `refusa
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,8 +35,10 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.functional import Promise
 from django.utils.http import is_same_domain
+from django.utils.translation import gettext_lazy as _
 
 from accounts.auth import Caller, Scope
 from accounts.models import ApiToken, SocketTicket
@@ -46,6 +49,14 @@ App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 NOT_SIGNED_IN = 4401
 NOT_ALLOWED = 4403
+NOT_FOUND = 4404
+# What a refused client is told: a code that never changes, and a sentence, which is the reason of the close as well. A
+# reason has 123 bytes at most (RFC 6455, section 5.5), Chinese ones too.
+REFUSALS: dict[int, tuple[str, str | Promise]] = {
+    NOT_SIGNED_IN: ("not_signed_in", _("Sign in first. A program opens this socket with a ticket.")),
+    NOT_ALLOWED: ("not_allowed", _("Not allowed with this token, or from a page of this address.")),
+    NOT_FOUND: ("not_found", _("There is no socket at this address.")),
+}
 # Tells come at once, but a command run beside a single process has no way to tell it (see `rights`).
 LOOK_AGAIN = 30.0  # seconds
 AGAIN_SOON = 0.2  # seconds, where a token has expired and the consumer is still busy
@@ -73,7 +84,7 @@ class SocketDoor:
     """ASGI middleware for WebSockets: `?ticket=` decides, even beside a good session, which a cookie brings.
 
     A browser sends cookies along from any page, so the Origin must be one of ours. A program sends none; it gets in
-    by ticket only.
+    by ticket only. A refused client is told so on an open socket, for a close code does not reach it otherwise.
     """
 
     def __init__(self, app: App) -> None:
@@ -86,13 +97,41 @@ class SocketDoor:
             await self._admit(scope, receive, send)
         elif _ours(scope, origin):
             await self._with_cookies(scope, receive, send)
-        else:  # a close code only reaches the client on an open socket
-            await send({"type": "websocket.accept", "subprotocol": next(iter(scope["subprotocols"]), None)})
-            await send({"type": "websocket.close", "code": NOT_ALLOWED})
+        else:
+            await turn_away(scope, send, NOT_SIGNED_IN if origin is None else NOT_ALLOWED)
 
     async def _admit(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         await identify(scope, await _proof(scope))
         await self._app(scope, receive, send)
+
+
+async def no_socket(scope: dict[str, Any], _receive: Any, send: Any) -> None:
+    """ASGI application for every address at which there is none."""
+    await turn_away(scope, send, NOT_FOUND)
+
+
+async def turn_away(scope: dict[str, Any], send: Any, code: int) -> None:
+    """Accept the socket, say why it cannot be had, and close it."""
+    message = refusal(scope, code)
+    await send({"type": "websocket.accept", "subprotocol": next(iter(scope["subprotocols"]), None)})
+    await send({"type": "websocket.send", "text": json.dumps(message, ensure_ascii=False)})
+    await send({"type": "websocket.close", "code": code, "reason": message["message"]})
+
+
+def refusal(scope: dict[str, Any], code: int) -> dict[str, str]:
+    """The message that goes before this close code, in the client's language."""
+    name, sentence = REFUSALS[code]
+    with translation.override(language_of(scope)):
+        return {"type": "error", "code": name, "message": str(sentence)}
+
+
+def language_of(scope: dict[str, Any]) -> str:
+    """As Django finds it for a page: from the cookie, then from what the client asks for."""
+    request = HttpRequest()
+    request.COOKIES = scope.get("cookies", {})
+    headers = dict(scope["headers"])
+    request.META["HTTP_ACCEPT_LANGUAGE"] = headers.get(b"accept-language", b"").decode("latin-1")
+    return translation.get_language_from_request(request)
 
 
 Origin = tuple[str, str, int | None]  # scheme, host, port
@@ -153,7 +192,8 @@ class Rightful:
     scope: dict[str, Any]
     channel_name: str
     channel_layer: Any
-    close: Callable[[int], Awaitable[None]]
+    close: Callable[..., Awaitable[None]]
+    send: Callable[..., Awaitable[None]]
     _watching: asyncio.Task[None] | None = None
 
     def refusal(self) -> int | None:
@@ -163,10 +203,16 @@ class Rightful:
             return NOT_SIGNED_IN
         return NOT_ALLOWED if token and not self.scopes & set(token.scopes) else None
 
+    async def turn_away(self, code: int) -> None:
+        """Say why the accepted socket cannot be had, and close it."""
+        message = refusal(self.scope, code)
+        await self.send(text_data=json.dumps(message, ensure_ascii=False))
+        await self.close(code, message["message"])
+
     async def reconsider(self) -> None:
         """Close where it must be, at once: nothing that is under way reaches the client any more."""
         if code := self.refusal():
-            await self.close(code)
+            await self.turn_away(code)
             await self.websocket_disconnect({"type": "websocket.disconnect", "code": code})
 
     async def rights_changed(self, _event: Any) -> None:

@@ -5,11 +5,10 @@ from contextlib import suppress
 from typing import Any
 
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
-from django.http import HttpRequest
 from django.utils import translation
 
 from accounts.models import ApiToken
-from accounts.sockets import NOT_ALLOWED, Rightful
+from accounts.sockets import NOT_ALLOWED, Rightful, language_of
 from recordings.events import QUEUE_GROUP, owner_group
 from transcription import monitor
 
@@ -43,7 +42,7 @@ class RecordingsConsumer(Telling):
         """Joins first: a page asks for its pieces once it is accepted, and is told what changes from then on."""
         if code := self.refusal():
             await self.accept()
-            await self.close(code)
+            await self.turn_away(code)
             return
         self.joined = (owner_group(self.scope["user"].pk), QUEUE_GROUP)
         for group in self.joined:
@@ -74,7 +73,7 @@ class MonitorConsumer(Telling):
     async def connect(self) -> None:
         await self.accept()
         if code := self.refusal():
-            await self.close(code)
+            await self.turn_away(code)
         else:
             self.pushing = asyncio.create_task(self._push())
 
@@ -89,12 +88,3 @@ class MonitorConsumer(Telling):
                     stats = monitor.stats()
                 await self.send_json(stats)
                 await asyncio.sleep(MONITOR_INTERVAL)
-
-
-def language_of(scope: Any) -> str:
-    """As Django finds it for a page: from the cookie, then from what the browser asks for."""
-    request = HttpRequest()
-    request.COOKIES = scope.get("cookies", {})
-    headers = dict(scope["headers"])
-    request.META["HTTP_ACCEPT_LANGUAGE"] = headers.get(b"accept-language", b"").decode("latin-1")
-    return translation.get_language_from_request(request)

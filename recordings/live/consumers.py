@@ -19,12 +19,13 @@ A frame that has come before is ignored: clients that resume send again what was
 import asyncio
 import json
 import logging
+import re
 import struct
 import time
 from abc import abstractmethod
 from contextlib import suppress
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs
 
 from asgiref.sync import sync_to_async
@@ -33,11 +34,10 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import close_old_connections
 from django.db.models import Q
 from django.utils import translation
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from accounts.auth import Scope
-from accounts.sockets import NOT_SIGNED_IN, Rightful
-from recordings.consumers import language_of
+from accounts.sockets import NOT_SIGNED_IN, Rightful, language_of
 from recordings.failures import fault
 from recordings.live.audience import OFTEN, Audience, viewers
 from recordings.live.journal import SAMPLE
@@ -54,6 +54,7 @@ log = logging.getLogger(__name__)
 
 PROTOCOL = "stile.live.1"
 NORMAL = 1000
+INDEX = re.compile(r"-?[0-9]{1,9}")  # of a caption; a database holds no larger ones
 GONE = (OSError, RuntimeError)  # what a send raises when the client has left, or was closed, meanwhile
 NUMBER = struct.Struct("<I")
 MOST_UNTOLD = 200  # messages that wait for a slow client before it is dropped
@@ -74,7 +75,7 @@ class Start(BaseModel):
     type: Literal["start"]
     session: str | None = None
     resume: bool = False
-    after: int | None = None  # the last final caption that the client has
+    after: Annotated[int, Field(ge=-(10**9), le=10**9)] | None = None  # the last final caption that the client has
     sample_rate: int = RATE
     language: Language = ""
     title: Title = ""
@@ -351,7 +352,7 @@ class ViewerConsumer(Socket):
 
     async def admit(self) -> None:
         after = parse_qs(self.scope["query_string"].decode("latin-1")).get("after")
-        if after and not after[0].removeprefix("-").isdecimal():
+        if after and not INDEX.fullmatch(after[0]):
             raise Refused("bad_message")
         await self.channel_layer.group_add(group(self.session_id), self.channel_name)
         row = await self._watched()

@@ -13,7 +13,10 @@ export function connect(path, onMessage, onState = () => {}, { protocol = [], lo
     if (socket || ended) return;
     socket = new WebSocket(socketAddress(typeof path === "function" ? path() : path), protocol);
     socket.onopen = () => { pause = FIRST_PAUSE; onState(true); };
-    socket.onmessage = (event) => onMessage(JSON.parse(event.data));
+    socket.onmessage = ({ data }) => {
+      const message = JSON.parse(data);
+      if (message.type !== "error") onMessage(message); // the close that follows says the same by its code
+    };
     socket.onclose = ({ code }) => closed(code);
   };
   const closed = (code) => {

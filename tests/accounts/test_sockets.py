@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import httpx
@@ -14,9 +15,10 @@ from channels.exceptions import ChannelFull
 from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.core.cache import cache
-from django.utils import timezone
-from websockets.exceptions import ConnectionClosed
+from django.utils import timezone, translation
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from accounts import sockets
 from accounts.models import ApiToken, SocketTicket
@@ -126,11 +128,9 @@ def test_a_ticket_decides_even_beside_a_good_session(site: Site) -> None:
         assert closed(socket) == 4401
 
 
-@pytest.mark.parametrize("origin", ["https://elsewhere.example", "null", "http://[", None])
-def test_a_session_opens_nothing_from_another_page(site: Site, origin: str | None) -> None:
-    cookie = f"sessionid={site.browser().cookies['sessionid']}"
-    headers = {"Cookie": cookie} | ({"Origin": origin} if origin else {})
-    with opened(site, **headers) as socket:
+@pytest.mark.parametrize("origin", ["https://elsewhere.example", "null", "http://[", "\xff", ""])
+def test_a_session_opens_nothing_from_another_page(site: Site, origin: str) -> None:
+    with opened(site, Cookie=f"sessionid={site.browser().cookies['sessionid']}", Origin=origin) as socket:
         assert closed(socket) == 4403
 
 
@@ -195,6 +195,12 @@ def test_a_page_on_another_port_of_this_host_opens_nothing(site: Site) -> None:
         assert closed(socket) == 4403
 
 
+def test_a_session_without_an_origin_opens_nothing(site: Site) -> None:
+    """A program needs a ticket, whatever cookies it has."""
+    with opened(site, Cookie=f"sessionid={site.browser().cookies['sessionid']}") as socket:
+        assert closed(socket) == 4401
+
+
 def test_a_ticket_opens_nothing_from_another_page_either(site: Site) -> None:
     bought = ticket(site.program())
     with opened(site, f"{OWN}?ticket={bought}", Origin="https://elsewhere.example") as socket:
@@ -216,6 +222,88 @@ def test_nobody_gets_no_ticket(site: Site) -> None:
     assert site.client().post("/api/ws-ticket").status_code == 401
     assert site.browser().post("/api/ws-ticket").status_code == 403  # no CSRF token
     assert not SocketTicket.objects.exists()
+
+
+OURS, OTHERS = "ours", "https://elsewhere.example"
+UNKNOWN = (
+    "/",
+    "/ws",
+    "/ws/live/",
+    "/ws/liv",
+    "/ws/recordings/1",
+    "/ws/live/a/b",
+    f"/ws/live/{'a' * 200}",
+    "/ws/live/%00",
+    "/ws/live/%E4%BD%A0",
+    "/ws/live/%ff",
+    "/ws/live/a%0A",
+    "/ws/live/a*b",
+    "/api/recordings",
+)
+# The query, the headers, and the codes for a path of each kind: to speak, the recordings and the monitor, to watch a
+# session that is not there, and unknown.
+ATTEMPTS: list[tuple[str, dict[str, str], tuple[int, int, int, int]]] = [
+    ("", {}, (4401, 4401, 4401, 4401)),
+    ("?ticket=", {}, (4401, 4401, 4401, 4401)),
+    ("", {"Sec-WebSocket-Protocol": "nonsense"}, (4401, 4401, 4401, 4401)),
+    ("", {"Cookie": "sessionid=nonsense"}, (4401, 4401, 4401, 4401)),
+    ("", {"Origin": OTHERS}, (4403, 4403, 4403, 4403)),
+    ("?ticket=nonsense", {"Origin": OTHERS}, (4403, 4403, 4403, 4403)),
+    ("", {"Origin": OURS}, (4401, 4401, 4404, 4404)),
+    ("", {"Origin": OURS, "Cookie": "sessionid=nonsense"}, (4401, 4401, 4404, 4404)),
+    ("", {"Origin": OURS, "Sec-WebSocket-Protocol": "stile.live.1"}, (4401, 4401, 4404, 4404)),
+    ("", {"Origin": OURS, "Sec-WebSocket-Protocol": "nonsense, stile.live.9"}, (4400, 4401, 4400, 4404)),
+    ("?%", {"Origin": OURS, "Accept-Language": "zh-CN"}, (4401, 4401, 4404, 4404)),
+    ("?after=" + "9" * 5000, {"Origin": OURS}, (4401, 4401, 4400, 4404)),
+    ("?after=99999999999999999999", {"Origin": OURS}, (4401, 4401, 4400, 4404)),
+    ("?after=--1", {"Origin": OURS}, (4401, 4401, 4400, 4404)),
+    ("?ticket=nonsense", {}, (4401, 4401, 4404, 4404)),
+    ("?ticket=%00%ff&ticket=a;b&ticket", {}, (4401, 4401, 4404, 4404)),
+    (f"?ticket={'t' * 7000}", {}, (4401, 4401, 4404, 4404)),
+    (f"?{'&' * 5000}ticket=x", {}, (4401, 4401, 4404, 4404)),
+]
+KINDS = {"/ws/live": 0, "//ws/live": 0, "/ws/recordings": 1, "/ws/monitor": 1, "/ws/live/nobody": 2} | dict.fromkeys(
+    UNKNOWN, 3
+)
+
+
+@pytest.mark.parametrize("path", KINDS)
+def test_a_refused_client_is_told_why_on_every_path(site: Site, path: str, caplog: pytest.LogCaptureFixture) -> None:
+    told = []
+    for query, headers, _ in ATTEMPTS:
+        message, code = refused(site, path + query, headers)
+        told.append((query[:30], headers, code))
+        assert (message["type"], bool(message["code"]), bool(message["message"])) == ("error", True, True)
+        assert ("请" in message["message"]) == ("zh-CN" in headers.values() and code == 4401)
+    expected = [(query[:30], headers, codes[KINDS[path]]) for query, headers, codes in ATTEMPTS]
+    assert told == expected
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def refused(site: Site, path: str, headers: dict[str, str]) -> tuple[dict[str, str], int]:
+    """The last message before the close, and the code."""
+    message = {}
+    address = site.url.replace("http", "ws", 1) + path
+    offered = [Subprotocol(name) for name in headers.get("Sec-WebSocket-Protocol", "").split(", ") if name]
+    rest = {name: value.replace(OURS, site.url) for name, value in headers.items() if name != "Sec-WebSocket-Protocol"}
+    opening = connect(address, additional_headers=rest, subprotocols=offered or None, proxy=None)
+    with opening as socket, suppress(ConnectionClosedError):
+        while True:
+            message = json.loads(socket.recv(10))
+    return message, socket.close_code or 0
+
+
+@pytest.mark.parametrize("words", [words for _, words in sockets.REFUSALS.values()])
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_the_words_fit_into_a_close_frame(words: str, language: str) -> None:
+    with translation.override(language):
+        assert len(str(words).encode()) <= 123
+
+
+def test_a_page_socket_is_closed_with_the_words_as_its_reason(site: Site) -> None:
+    with opened(site, Origin=site.url) as socket:
+        assert closed(socket) == 4401
+        assert socket.close_reason == "Sign in first. A program opens this socket with a ticket."
 
 
 # --- Going out ---------------------------------------------------------------------------------
