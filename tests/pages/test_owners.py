@@ -101,6 +101,7 @@ async def test_strangers_are_turned_away_from_the_sockets(mei: User, jonas: User
     for path, user, code in turned_away:
         stranger = socket(path, user)
         await stranger.connect()
+        assert (await stranger.receive_json_from())["type"] == "error"
         assert (await stranger.receive_output())["code"] == code
 
 
