@@ -53,7 +53,7 @@ def _servers(snapshot: Snapshot) -> Iterator[Metric]:
         gate = server.gate
         limit.add_metric([gate.name], gate.limit)
         abandoned.add_metric([gate.name], gate.abandoned)
-        up.add_metric([gate.name], server.trouble is None)
+        up.add_metric([gate.name], server.retry_in is None)  # neither its breaker is open, nor the engine away
         oom.add_metric([gate.name], server.oom_errors)
         if audio := sum(gate.audio):
             speed.add_metric([gate.name], sum(gate.services) / audio)
