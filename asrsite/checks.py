@@ -15,6 +15,7 @@ from django.core.checks import CheckMessage, Error, Info, Warning, register
 
 from asrsite.private import is_open, places
 from transcription import service
+from transcription.errors import AnswerError, Misconfigured, Unreachable
 from transcription.pool import endpoint
 
 LOCAL = {"localhost", "127.0.0.1", "[::1]", ".localhost", "testserver"}
@@ -24,7 +25,10 @@ CONNECT_SECONDS = 2.0
 
 @register()
 def check_settings(**_: Any) -> list[CheckMessage]:
-    return [*_limits(), *_servers(), *_processes(), *_exposure()]
+    found = [*_limits(), *_servers(), *_processes(), *_exposure()]
+    if sys.argv[1:2] == ["check"] and not any(isinstance(message, Error) for message in found):
+        found += _fitting()  # no other command shall wait for it
+    return found
 
 
 def _limits() -> Iterator[CheckMessage]:
@@ -77,6 +81,23 @@ def _servers() -> Iterator[CheckMessage]:
             yield Warning(f"ASR_API_URL: cannot connect to {url}: {error}.", hint=hint, id="asr.W001")
     if settings.ASR_CA_BUNDLE and not os.path.isfile(settings.ASR_CA_BUNDLE):
         yield Error(f"ASR_CA_BUNDLE: there is no file {settings.ASR_CA_BUNDLE}.", id="asr.E006")
+
+
+def _fitting() -> Iterator[CheckMessage]:
+    """What the servers themselves say. Those that cannot be reached are named by `_servers`."""
+    for server in service.client().pool.servers if settings.ASR_API_URL else ():
+        try:
+            said = service.inspect(server)
+        except Unreachable:
+            continue
+        except Misconfigured as error:
+            hint = f"{error.finding} Jobs wait until this is mended."
+            yield Warning(f"{server.url}: {error}", hint=hint, id="asr.W007")
+        except AnswerError as error:
+            hint = "Is it still starting?"
+            yield Warning(f"{server.url} does not answer as it should: {error}", hint=hint, id="asr.W001")
+        else:
+            yield Info(f"{server.gate.name}: {said}", id="asr.I001")
 
 
 def _processes() -> Iterator[CheckMessage]:

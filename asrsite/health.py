@@ -100,16 +100,17 @@ def _is_among(address: str, networks: Iterable[str]) -> bool:
 
 
 class Readiness:
-    """The probes, shared by all who ask within FRESH seconds."""
+    """The probes, shared by all requests within FRESH seconds. A probe may return words about a part that is well."""
 
-    def __init__(self, probes: dict[str, Callable[[], Awaitable[None]]]) -> None:
+    def __init__(self, probes: dict[str, Callable[[], Awaitable[list[str] | None]]]) -> None:
         self._probes = probes
         self._asking: asyncio.Task[dict[str, dict[str, Any]]] | None = None
         self._asked_at = 0.0
         self._down: set[str] = set()
 
     async def parts(self) -> dict[str, dict[str, Any]]:
-        """Each part by name: `ok`, `seconds` that its probe took, and if it is down, `error`, a kind and no details.
+        """Each part by name: `ok`, `seconds` that its probe took, `words` where there is more to say, and if it is
+        down, `error`, a kind and no details.
 
         `reason` says more where no detail is in it.
         """
@@ -124,12 +125,13 @@ class Readiness:
         results = await asyncio.gather(*(self._one(name, probe) for name, probe in self._probes.items()))
         return dict(zip(self._probes, results, strict=True))
 
-    async def _one(self, name: str, probe: Callable[[], Awaitable[None]]) -> dict[str, Any]:
+    async def _one(self, name: str, probe: Callable[[], Awaitable[list[str] | None]]) -> dict[str, Any]:
         began = time.monotonic()
         result: dict[str, Any] = {"ok": True}
         try:
             async with asyncio.timeout(PATIENCE):
-                await probe()
+                words = await probe()
+            result |= {"words": words} if words else {}
         except Exception as failure:
             result = {"ok": False, "error": type(failure).__name__}
             if isinstance(failure, NotReady):
@@ -185,8 +187,11 @@ class NotReady(Exception):
     """The message is one sentence that says why, without details."""
 
 
-async def gate() -> None:
-    """One of the Whisper servers takes connections. Its breaker need not be asked: that looks back."""
+async def gate() -> list[str]:
+    """One of the Whisper servers takes connections, and what it is sent; what was found of each, without addresses.
+
+    The breakers need not be asked: they look back.
+    """
     servers = service.snapshot().servers
     if bar := service.barred():
         raise NotReady(bar.reason)
@@ -194,13 +199,20 @@ async def gate() -> None:
     try:
         for attempt in asyncio.as_completed(attempts):
             try:
-                return await attempt
+                await attempt
+                break
             except OSError as failure:
                 last = failure
-        raise last
+        else:
+            raise last
     finally:
         for task in attempts:
             task.cancel()
+    found = [server.known for server in servers]
+    words = [str(known.finding) for known in found]
+    if all(known.fault for known in found):
+        raise NotReady(" ".join(words))
+    return words
 
 
 class NetworkOpen(Exception):

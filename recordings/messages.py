@@ -22,7 +22,8 @@ ERRORS: dict[str, Promise] = {
     "timed_out": _("The Whisper server took too long, so we stopped waiting."),
     "server_error": _("The Whisper server reported an error."),
     "protocol_error": _("The Whisper server gave an answer that makes no sense."),
-    "rejected": _("The Whisper server refused the request: the model’s name, the settings or the audio may be wrong."),
+    "rejected": _("The Whisper server refused this: the audio, or the model or language asked for, may be wrong."),
+    "misconfigured": _("The Whisper server does not fit this product’s settings. The administrator has to mend that."),
     "transcription_failed": _("The transcription failed."),
     # uploads
     "not_audio": _("This isn’t audio or video we can read."),

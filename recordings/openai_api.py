@@ -95,7 +95,7 @@ def _problem(request: HttpRequest, failure: Exception) -> Problem:
         case UnknownModel():
             return Problem(404, "model_not_found", str(failure), param="model")
         case Misconfigured():
-            return Problem(502, failure.code, "The Whisper server refuses this product. Tell the administrator.")
+            return Problem(502, failure.code, error_words(failure.code))
         case Rejected():
             return Problem(400, failure.code, str(failure))
         case Unreachable():
@@ -131,7 +131,7 @@ class Hearing:
         self._owner = owner
         self._translate = translate
         self.duration = 0.0
-        self._model = asked_model(options.model, ())
+        self._model = asked_model(options.model, service.models())
         self.language = options.spoken
         self._texts: list[str] = []  # of the segments, each with the gap before it
         self.segments: list[Segment] = []

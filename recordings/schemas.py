@@ -247,6 +247,11 @@ class ServerStats(Schema):
     unreachable_seconds: float | None
     retry_in_seconds: float | None
     oom_errors: int
+    fits: bool = Field(description="Whether requests can be made that the server takes; while none fits, jobs wait.")
+    finding: str = Field(description="What is known of the server, and what its administrator should do.")
+    model: str = Field(description="The model that is asked for where nobody names another.")
+    models: list[str] = Field(description="The models that the server says it has.")
+    response_format: str
 
 
 class JobStats(Schema):

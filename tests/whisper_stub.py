@@ -16,12 +16,15 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Self, TypeVar
 
+from transcription.client import SILENCE
+
 
 @dataclass(frozen=True)
 class Received:
     """A request as it arrived: its form fields without the file, of which there are the size and the SHA-256."""
 
     at: float
+    path: str
     fields: dict[str, str]
     headers: dict[str, str]
     file_bytes: int
@@ -74,6 +77,9 @@ async def hang(writer: asyncio.StreamWriter) -> None:
     await asyncio.sleep(3600)
 
 
+NOTHING_SAID = said("")
+SILENCE_SECONDS = 0.02  # that it takes to find nothing in it
+MODELS = http(200, {"object": "list", "data": [{"id": "whisper-1", "object": "model"}]})
 OUT_OF_MEMORY = http(500, {"error": {"message": "CUDA out of memory. Tried to allocate 2.00 GiB"}})
 
 
@@ -82,6 +88,8 @@ class WhisperStub:
 
     seconds: how long a computation takes; per_second: what each second of audio adds to it.
     replies: what is answered after it, the last one for ever.
+    knows_silence: the second of silence by which the product gets to know a server is soon answered, and counted in
+        `silences` and nowhere else; False: it is a sound as any other.
     capacity: computations above it end in out-of-memory; None for as many as come.
     hear: the answer to a file, in place of the script.
     """
@@ -93,15 +101,17 @@ class WhisperStub:
         capacity: int | None = None,
         per_second: float = 0.0,
         hear: Callable[[bytes], Reply] | None = None,
+        knows_silence: bool = True,
     ) -> None:
         self.answer(said() if replies is None else replies, seconds)
         self._capacity = capacity
         self._per_second = per_second
         self._hear = hear
+        self._knows_silence = knows_silence
         self._loop = asyncio.new_event_loop()
         self._computations: set[asyncio.Task[None]] = set()
         self.received: list[Received] = []
-        self.computing = self.peak = self.finished = self.connections = 0
+        self.computing = self.peak = self.finished = self.connections = self.silences = 0
 
     def answer(self, replies: Reply | Iterable[Reply], seconds: float | Callable[[], float] = 0.05) -> None:
         """Follow this script from now on."""
@@ -165,7 +175,13 @@ class WhisperStub:
         self.connections += 1
         try:
             while request := await self._read(reader):
-                self.received.append(request)
+                if request.headers["method"] == "get":
+                    await MODELS(writer)
+                    continue
+                if request.reply is NOTHING_SAID:
+                    self.silences += 1
+                else:
+                    self.received.append(request)
                 computation = asyncio.create_task(self._compute(request, writer))
                 self._computations.add(computation)
                 computation.add_done_callback(self._computations.discard)
@@ -181,6 +197,8 @@ class WhisperStub:
         except asyncio.IncompleteReadError:
             return None
         headers = dict(re.findall(r"^([^:\r\n]+): *([^\r\n]*)", head.lower(), re.M))
+        method, path, _version = head.split(" ", 2)
+        headers["method"] = method.lower()
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         fields: dict[str, str] = {}
         file = b""
@@ -190,8 +208,13 @@ class WhisperStub:
                 file = value
             elif name := re.search(rb'name="([^"]+)"', about):
                 fields[name[1].decode()] = value.decode()
-        reply = self._hear(file) if self._hear else None
-        return Received(time.monotonic(), fields, headers, len(file), hashlib.sha256(file).hexdigest(), reply)
+        reply = NOTHING_SAID if file == SILENCE and self._knows_silence else self._hear(file) if self._hear else None
+        return Received(time.monotonic(), path, fields, headers, len(file), hashlib.sha256(file).hexdigest(), reply)
+
+    def _time_for(self, request: Received) -> float:
+        if request.reply is NOTHING_SAID:
+            return SILENCE_SECONDS
+        return self._seconds() + self._per_second * request.audio_seconds
 
     async def _compute(self, request: Received, writer: asyncio.StreamWriter) -> None:
         self.computing += 1
@@ -199,9 +222,9 @@ class WhisperStub:
         over = self._capacity is not None and self.computing > self._capacity
         reply = OUT_OF_MEMORY if over else request.reply or next(self._script)
         try:
-            await asyncio.sleep(0 if over else self._seconds() + self._per_second * request.audio_seconds)
+            await asyncio.sleep(0 if over else self._time_for(request))
         finally:
             self.computing -= 1
-            self.finished += 1
+            self.finished += request.reply is not NOTHING_SAID
         with suppress(ConnectionError):  # nobody is listening any more
             await reply(writer)

@@ -16,15 +16,23 @@ DAY = 24 * 60  # minutes
 @admin.site.admin_view
 def monitor_page(request: HttpRequest) -> HttpResponse:
     context = admin.site.each_context(request) | {"title": gettext("Monitor"), "stats": monitor.stats()}
+    context["findings"] = _findings()
     return render(request, "admin/monitor.html", context)
 
 
 @require_safe
 @admin.site.admin_view
 def monitor_history(request: HttpRequest) -> HttpResponse:
-    """What the chart shows. `?minutes=15`: how far back, at most a day."""
+    """What the chart shows, and what is known of the servers. `?minutes=15`: how far back, at most a day."""
     minutes = request.GET.get("minutes", "15")
-    return JsonResponse(history.recent(60 * min(int(minutes), DAY) if minutes.isdecimal() else 0))
+    shown = history.recent(60 * min(int(minutes), DAY) if minutes.isdecimal() else 0)
+    return JsonResponse(shown | {"findings": _findings()})
+
+
+def _findings() -> list[tuple[str, str, str]]:
+    """Of each server: its name, what was found of it, with what to do, and its own words where it does not fit."""
+    servers = service.snapshot().servers
+    return [(each.gate.name, each.known.finding.translated(gettext), each.known.said or "") for each in servers]
 
 
 @require_POST

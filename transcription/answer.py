@@ -3,49 +3,28 @@
 import json
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
-from . import languages
-from .errors import (
-    AnswerError,
-    BrokenOff,
-    Misconfigured,
-    OutOfMemory,
-    ProtocolError,
-    Rejected,
-    ServerBusy,
-    ServerError,
-    UnknownModel,
-)
+from . import languages, refusal, salvage
+from .errors import ProtocolError
+from .salvage import Item, Note, Word
+
+__all__ = ["Transcript", "TranscriptSegment", "Word", "read_answer"]
 
 QUOTED = 200  # bytes of an answer that an error quotes
-KEPT = 2000  # characters of a server's own words that are kept
-SEARCHED = 100_000  # characters of them that are looked at: a traceback names its error last
+LISTS = ("segments", "chunks", "transcription", "sentences", "results")  # names of a list of segments
+LONGEST = 86400.0  # seconds of audio, where nobody says how long it is
+WRAPPERS = ("result", "data", "output", "response")  # names of an object around the answer proper
 
-# The ways in which servers say that the GPU's memory ran out: PyTorch, CTranslate2, cuBLAS, the CUDA runtime,
-# Xinference, ggml and vLLM. Whole words only: a 'room' or a 'zoom' is none.
-OUT_OF_MEMORY = re.compile(
-    r"\bout of memory\b|\bCUBLAS_STATUS_ALLOC_FAILED\b|\bcudaMalloc failed\b|\bfailed to allocate\b|\bOOM\b"
-    r"|\bcudaErrorMemoryAllocation\b|\bOutOfMemoryError\b|显存不足",
+# A body that is no transcript though it is no JSON either: markup, broken JSON, or a proxy's excuse.
+NO_TRANSCRIPT = re.compile(
+    r"\s*(?:[<{\[]|(?:error|exception|traceback|internal server error|bad gateway|service unavailable"
+    r"|gateway time-?out|upstream connect error|no healthy upstream)\b)",
     re.IGNORECASE,
 )
-BUSY = re.compile(r"\bqueue is full\b|\btoo many (?:concurrent )?requests\b|\bserver is busy\b", re.IGNORECASE)
-UNKNOWN_MODEL = re.compile(
-    r"\bmodel\b.*\b(?:not found|does not exist|unknown|not installed|not supported)\b", re.I | re.S
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """Times are seconds from the start of the audio that was sent; probability is 0 to 1 where the server tells it."""
-
-    start: float
-    end: float
-    word: str
-    probability: float | None = None
+FIRST_TEXT = re.compile(r'\s*\{\s*"text"\s*:\s*("(?:[^"\\]|\\.)*")')
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,139 +50,179 @@ class Transcript:
     words: tuple[Word, ...]
 
 
-def read_answer(status: int, headers: dict[str, str], body: bytes) -> Transcript:
-    """The transcript in an HTTP answer. Raises the `AnswerError` that its status and text call for."""
+def read_answer(
+    status: int, headers: dict[str, str], body: bytes, seconds: float = math.inf, note: Note = lambda kind: None
+) -> Transcript:
+    """The transcript in an HTTP answer. Raises the `AnswerError` that its status and text call for.
+
+    seconds: the length of the audio that was sent; no time in the transcript is outside it.
+    note: told of each part of the answer that could not be used.
+    """
     if status != 200:
-        raise _failure(status, headers, body)
+        raise refusal.failure(status, headers, body)
     try:
-        answer = json.loads(body)
+        answer = _json(body)
     except (ValueError, RecursionError):
-        raise _unreadable(body) from None
-    if not isinstance(answer, dict):
+        answer = _not_json(body, note)
+    answer = _unwrapped(answer)
+    text = _text(answer)
+    if isinstance(answer, dict) and not text and (answer.get("error") or ("detail" in answer and text is None)):
+        raise refusal.failure(status, headers, body)
+    if text is None:
         raise _unreadable(body)
-    if "text" not in answer and (answer.get("error") or answer.get("detail")):
-        raise _failure(status, headers, body)
-    try:
-        return _transcript(answer)
-    except (TypeError, ValueError, KeyError, OverflowError):
-        raise _unreadable(body) from None
-
-
-def _failure(status: int, headers: dict[str, str], body: bytes) -> AnswerError:
-    said = _error_words(body)
-    words = said[:KEPT] or f"HTTP {status}"
-    retry_after = _seconds(headers.get("retry-after"))
-    if status == 507 or (status not in range(201, 400) and OUT_OF_MEMORY.search(said)):
-        return OutOfMemory(words, retry_after)
-    if status in (429, 503) or BUSY.search(said):
-        return ServerBusy(words, retry_after)
-    if status in (502, 504):  # a proxy says that it cannot reach the server behind it
-        return BrokenOff(f"HTTP {status}: {words}", retry_after)
-    if status >= 500 or status < 300:
-        return ServerError(f"HTTP {status}: {words}", retry_after)
-    return _rejection(status, words)
-
-
-def _rejection(status: int, words: str) -> Rejected:
-    if status in (401, 403):
-        return Misconfigured(f"The Whisper server refused the API key (HTTP {status}): {words}")
-    if status < 400:
-        return Misconfigured(
-            f"The Whisper server redirects elsewhere (HTTP {status}), which is not followed. Check ASR_API_URL."
-        )
-    if UNKNOWN_MODEL.search(words):
-        return UnknownModel(f"The Whisper server does not know this model: {words}")
-    return Rejected(f"The Whisper server refused the request (HTTP {status}): {words}")
-
-
-def _error_words(body: bytes) -> str:
-    """The server's own words on one line, without control characters: its message, else all that it said."""
-    words: Any
-    try:
-        words = json.loads(body)
-    except (ValueError, RecursionError):
-        words = None
-    for name in ("error", "detail", "message"):
-        words = (words.get(name) or words) if isinstance(words, dict) else words
-    said = words if isinstance(words, str) else body.decode(errors="replace")
-    return "".join(char if char.isprintable() else " " for char in said[:SEARCHED]).strip()
+    return _transcript(text, answer if isinstance(answer, dict) else {}, seconds, note)
 
 
 def _unreadable(body: bytes) -> ProtocolError:
     return ProtocolError(f"Not an answer that can be read: {body[:QUOTED]!r}")
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    """`Retry-After` as seconds from now, whether it gives seconds or a date (RFC 9110, 10.2.3)."""
-    if not retry_after:
-        return None
+# --- Bodies ------------------------------------------------------------------------------------
+
+
+def _json(body: bytes | str) -> Any:
+    """All numbers are floats: Python refuses integers of more than 4,300 digits."""
+    return json.loads(body, parse_int=float)
+
+
+def _not_json(body: bytes, note: Note) -> Any:
+    """What can be made of a body that is no JSON: events, JSON with something behind it, or plain text."""
+    text = salvage.decoded(body)
+    if events := list(_events(text)):
+        note("a stream of events")
+        return _told_by(events)
     try:
-        seconds = _finite(retry_after)
+        answer, _end = json.JSONDecoder(parse_int=float).raw_decode(text.lstrip())
     except ValueError:
+        pass
+    except RecursionError:
+        if first := FIRST_TEXT.match(text):
+            note("JSON that is nested too deeply")
+            return {"text": json.loads(first[1])}
+        raise _unreadable(body) from None
+    else:
+        if isinstance(answer, dict) and answer:
+            note("something behind the JSON")
+            return answer
+    if not text.strip() or NO_TRANSCRIPT.match(text) or not _printable(text):
+        raise _unreadable(body)
+    note("plain text")
+    return text
+
+
+def _printable(text: str) -> bool:
+    return "\ufffd" not in text and all(char.isprintable() or char.isspace() for char in text)
+
+
+def _events(text: str) -> Iterator[dict[str, Any]]:
+    """The objects of server-sent events (`data: {…}`), or of several lines with one each."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    sent = [line.removeprefix("data:").strip() for line in lines if line.startswith("data:")]
+    if not sent and len(lines) < 2:
+        return
+    for line in sent or lines:
         try:
-            seconds = (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError, OverflowError):  # no date; or one without a time zone
-            return None
-    return min(max(0.0, seconds), 86400.0)
+            event = _json(line)
+        except (ValueError, RecursionError):
+            if line == "[DONE]" or sent:
+                continue
+            return
+        if isinstance(event, dict):
+            yield event
 
 
-def _transcript(answer: dict[str, Any]) -> Transcript:
-    """Strict about what is there, tolerant of what is missing. Raises what `read_answer` catches."""
-    segments = _objects(answer.get("segments"))
-    words = _objects(answer.get("words")) or [word for part in segments for word in _objects(part.get("words"))]
+def _told_by(events: list[dict[str, Any]]) -> dict[str, Any]:
+    """One answer out of events: the one that repeats all the text, else their texts one after the other."""
+    last = events[-1]
+    texts = [text for event in events if (text := _delta(event))]
+    whole: dict[str, Any] | None = next(
+        (event for event in reversed(events) if str(event.get("type", "")).endswith(".done")), None
+    )
+    if whole is None and len(texts) > 1 and all(texts[-1].startswith(text) for text in texts[:-1]):
+        whole = last
+    if whole is not None and _text(whole):
+        return whole
+    return {"text": salvage.run_on(texts)} if texts else next((event for event in events if event.get("error")), last)
+
+
+def _delta(event: dict[str, Any]) -> str | None:
+    """The text that an event adds: OpenAI's `delta`, vLLM's `choices`, or a `text`."""
+    choices = event.get("choices")
+    if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+        delta = choices[0].get("delta")
+        return salvage.text_of(delta.get("content")) if isinstance(delta, dict) else None
+    return salvage.text_of(event.get("delta")) or salvage.text_of(event.get("text"))
+
+
+# --- The transcript ----------------------------------------------------------------------------
+
+
+def _unwrapped(answer: Any) -> Any:
+    """The object that has the text, where another one is around it."""
+    if not isinstance(answer, dict) or _text(answer) is not None:
+        return answer
+    return next((inner for name in WRAPPERS if _text(inner := answer.get(name)) is not None), answer)
+
+
+def _text(answer: Any) -> str | None:
+    """The text of an answer, else that of its segments one after the other; None where it has neither."""
+    if not isinstance(answer, dict):
+        return salvage.text_of(answer)
+    for name in ("text", "transcript", "transcription"):
+        if (text := salvage.text_of(answer.get(name))) is not None:
+            return text
+    for name in (*LISTS, "words", "word_segments"):
+        if (text := salvage.text_of(answer.get(name))) is not None:
+            return text
+    return None
+
+
+def _transcript(text: str, answer: dict[str, Any], seconds: float, note: Note) -> Transcript:
+    duration = salvage.finite(answer.get("duration"))
+    length = seconds if math.isfinite(seconds) else max(0.0, duration or LONGEST)
+    parts = next((found for name in LISTS if (found := salvage.items(answer.get(name), "segments", note))), [])
+    words = salvage.items(answer.get("words") or answer.get("word_segments"), "words", note)
+    if not words and len(parts) > 1 and "segments" not in answer and all(_is_word(part) for part in parts):
+        parts, words = [], parts  # Hugging Face's chunks are words where words were asked for
+    if not words:
+        words = [word for part in parts for word in salvage.items(part.fields.get("words"), "words", note)]
+    timed = salvage.timed(words, length, "words", note)
+    pieces = [Word(start, end, word.text, word.probability) for word, start, end in timed]
     return Transcript(
-        text=_string(answer["text"]).strip(),
-        language=_language(answer.get("language")),
-        duration=_number(answer.get("duration")),
-        segments=tuple(
-            TranscriptSegment(
-                start=_finite(part["start"]),
-                end=_finite(part["end"]),
-                text=_string(part["text"]).strip(),
-                avg_logprob=_number(part.get("avg_logprob")),
-                no_speech_prob=_number(part.get("no_speech_prob")),
-                compression_ratio=_number(part.get("compression_ratio")),
-            )
-            for part in segments
-        ),
-        words=tuple(
-            Word(
-                _finite(word["start"]),
-                _finite(word["end"]),
-                _string(word["word"]),
-                _number(word.get("probability")),
-            )
-            for word in words
-        ),
+        text=text.strip(),
+        language=_language(answer.get("language"), note),
+        duration=duration if duration is not None and duration >= 0 else None,
+        segments=tuple(_segment(*segment) for segment in salvage.timed(parts, length, "segments", note)),
+        words=tuple(salvage.whole_words(pieces, text)),
     )
 
 
-def _objects(value: Any) -> list[dict[str, Any]]:
-    if value is None:
-        return []
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise TypeError
-    return value
+def _segment(part: Item, start: float, end: float) -> TranscriptSegment:
+    logprob = part.number("avg_logprob")
+    return TranscriptSegment(
+        start=start,
+        end=end,
+        text=part.text.strip(),
+        avg_logprob=logprob if logprob is None or logprob < 0 else None,  # Xinference writes 0 for unknown
+        no_speech_prob=part.number("no_speech_prob"),
+        compression_ratio=part.number("compression_ratio"),
+    )
 
 
-def _string(value: Any) -> str:
-    """Text that every database and encoding takes: no NUL, no half of a surrogate pair."""
+def _is_word(part: Item) -> bool:
+    spelt = part.text.strip()
+    return len(spelt.split()) == 1 and len(spelt) <= (4 if salvage.UNSPACED.search(spelt) else 40)
+
+
+def _language(value: Any, note: Note) -> str | None:
+    """Whisper's code of the language that the answer names, in whatever form; None where it names none of Whisper's."""
+    if isinstance(value, list | tuple):
+        value = next(iter(value), None)
+    if isinstance(value, dict):
+        value = value.get("code") or value.get("language") or value.get("name")
     if not isinstance(value, str):
-        raise TypeError
-    return value.replace("\0", "").encode(errors="replace").decode()
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else _finite(value)
-
-
-def _finite(value: Any) -> float:
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError
-    return number
-
-
-def _language(value: Any) -> str | None:
-    """Whisper's code, in whatever form the server says the language; None for what names none of Whisper's."""
-    return languages.code(_string(value)) or None if value else None
+        return None
+    code = languages.code(value)
+    if code is None:
+        note("a language that is not known")
+    return code or None

@@ -27,6 +27,7 @@ import httpx
 
 from .answer import Transcript, read_answer
 from .audio import wav_header
+from .dialect import DEFAULT_MODEL, Dialect, learn
 from .errors import (
     AnswerError,
     BrokenOff,
@@ -34,6 +35,7 @@ from .errors import (
     DeadlineExceeded,
     Evicted,
     Killed,
+    Misconfigured,
     OutOfMemory,
     Poison,
     ProtocolError,
@@ -44,13 +46,16 @@ from .errors import (
     Superseded,
     TimedOut,
     TranscriptionError,
+    UnknownModel,
     Unreachable,
     Withdrawn,
 )
 from .gate import Permit
+from .inspection import inspect
 from .limit import Outcome
 from .line import Lane
 from .pool import Pool, Server
+from .sentence import Sentence
 from .snapshot import Calls, Jobs, ServerSnapshot, Snapshot
 from .unanswered import Unanswered
 
@@ -62,6 +67,8 @@ CONNECT_TIMEOUT = 10.0  # seconds
 KEEPALIVE = 4.0  # seconds; under uvicorn's 5, so that the server is not the one to hang up first
 SUSPECT, POISON = 2, 5  # times a server broke down over a call, or hung: it may be the call's fault; it is
 SILENCE = wav_header(32_000) + bytes(32_000)  # a second
+NOTHING_SAID = Transcript("", None, None, (), ())
+LOOK = 1.0  # seconds between two looks for a server that has to be asked
 RETRY_SHARE, RETRY_FLOOR = 0.2, 10.0  # retries per call, and how many may be saved up
 TOLD_WAIT = 0.1  # seconds; the log line shows tenths
 
@@ -147,7 +154,10 @@ class WhisperClient:
     ) -> None:
         self.pool = pool
         self._headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
-        self._model = model or "whisper-1"
+        self._model = model
+        for server in pool.servers:
+            server.known.dialect = replace(server.known.dialect, model=model or DEFAULT_MODEL)
+        self._odd: set[tuple[Server, str]] = set()
         self._request_timeout = request_timeout
         self._abandoned_grace = abandoned_grace
         self._max_attempts = max(1, max_attempts)
@@ -223,6 +233,14 @@ class WhisperClient:
                 delay = min(LONGEST_BACKOFF, error.retry_after)
             except Rejected:
                 raise
+            except Misconfigured as error:
+                # A call waits, if it can, until the server fits; or goes to another at once. Where the server has just
+                # shown that it fits, something is odd with this call, or with one of several servers at the address.
+                attempt += server.known.fresh
+                if attempt >= self._max_attempts or not (caller.durable or self._budget.spend()):
+                    raise
+                reason, avoid = error, server
+                delay = self._backoff(failures) if server.known.fresh else 0.0
             except AnswerError as error:
                 # A durable call waits until what passes by itself has passed. Everything else has its attempts, and no
                 # other call waits for longer than a backoff.
@@ -269,9 +287,7 @@ class WhisperClient:
                 silence = AsrRequest(SILENCE, 1.0, model=request.model)
                 try:
                     await self.execute_asr_with_concurrency_control(server, silence, caller, first=False)
-                    self._count(probes=1)
                 except AnswerError as error:
-                    self._count(probes=1)
                     if isinstance(error, Unreachable | TimedOut):
                         raise SilenceLost(str(error), error.retry_after) from error
                     log.info("[ASR API] server=%s answers, if with an error: %r", server.gate.name, error)
@@ -283,6 +299,8 @@ class WhisperClient:
         while (server := self.pool.choose(avoid)) is None:
             wait = self.pool.retry_in()
             if not caller.durable:
+                if fault := next((server.known.fault for server in self.pool.servers if server.known.fault), None):
+                    raise Misconfigured(str(fault), fault.finding, fault.what)
                 bars = [bar.reason for server in self.pool.servers if (bar := server.barred())]
                 raise Unreachable(bars[0] if bars else "No Whisper server can be reached.", max(1.0, wait))
             await self._pause(max(0.2, wait))
@@ -361,9 +379,18 @@ class WhisperClient:
         try:
             # Not asyncio's time-out: httpcore shields its clean-up from anyio's only, and loses connections otherwise.
             with anyio.fail_after(self._request_timeout + self._abandoned_grace), permit.held():
-                return await server.around(lambda: self._call_asr_api_internal(server, request))
+                return await server.around(lambda: self._speak(server, request))
         except TimeoutError:
             raise TimedOut(f"No answer within {self._request_timeout:g} s and the grace.") from None
+        except Misconfigured as error:
+            server.known.doubt(error)
+            raise
+
+    async def _speak(self, server: Server, request: AsrRequest) -> Transcript:
+        """Ask the server first how it wants to be asked, where that is due."""
+        if await server.known.renew(lambda: self._ask(server)) and request.audio is SILENCE:
+            return NOTHING_SAID  # that was all: the server has just been sent it
+        return await self._call_asr_api_internal(server, request)
 
     def _settle(
         self,
@@ -430,31 +457,49 @@ class WhisperClient:
 
     async def _call_asr_api_internal(self, server: Server, request: AsrRequest) -> Transcript:
         """One HTTP request and its answer. Raises the `AnswerError` that tells what happened."""
-        url = f"{server.url.removesuffix('transcriptions')}translations" if request.translate else server.url
+        return await self._post(server, server.known.dialect, request)
+
+    async def _post(self, server: Server, dialect: Dialect, request: AsrRequest) -> Transcript:
+        self._count(probes=request.audio is SILENCE)
+        url, fields = dialect.address(request), dialect.fields(request)
         log.info("[ASR API] Calling ASR API: url=%s", url)
-        fields = {
-            "model": request.model or self._model,
-            "response_format": "verbose_json",
-            "timestamp_granularities[]": ["segment", "word"],
-            "temperature": str(request.temperature),
-        } | {name: value for name in ("language", "prompt") if (value := getattr(request, name))}
         files = {"file": ("audio.wav", request.audio, "audio/wav")}
         http = self._http()
         post = http.build_request("POST", url, data=fields, files=files)
         await post.aread()  # sent whole: httpx would send each field, name and boundary by itself, 26 pieces in all
+        response, body = await self._send(post)
         try:
-            response = await http.send(post, stream=True)
+            transcript = read_answer(
+                response.status_code, dict(response.headers), body, request.seconds, partial(self._note, server)
+            )
+        except UnknownModel as error:
+            if request.model:
+                raise
+            raise Misconfigured(str(error), dialect.model_finding, "model") from None
+        except Misconfigured as error:
+            if request.translate and error.what == "address":
+                raise Rejected(f"The Whisper server does not translate: {error}") from None
+            raise
+        log.info("[ASR API] ASR API success: text_length=%d", len(transcript.text))
+        return transcript
+
+    async def _send(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+        try:
+            response = await self._http().send(request, stream=True)
             async with aclosing(response):
-                body = await self._read(response)
+                return response, await self._read(response)
         except httpx.ConnectTimeout:
             raise Unreachable(f"No connection within {CONNECT_TIMEOUT:g} s.") from None
         except httpx.ConnectError as error:
             raise Unreachable(str(error) or type(error).__name__) from error
         except httpx.TransportError as error:
             raise BrokenOff(str(error) or type(error).__name__) from error
-        transcript = read_answer(response.status_code, dict(response.headers), body)
-        log.info("[ASR API] ASR API success: text_length=%d", len(transcript.text))
-        return transcript
+
+    def _note(self, server: Server, kind: str) -> None:
+        """Say once for each server what is odd in its answers."""
+        if (server, kind) not in self._odd:
+            self._odd.add((server, kind))
+            log.warning("[ASR API] server=%s answers with %s; what can be used of it is", server.gate.name, kind)
 
     async def _read(self, response: httpx.Response) -> bytes:
         body = bytearray()
@@ -464,6 +509,58 @@ class WhisperClient:
             if len(body) > MAX_ANSWER_BYTES:
                 raise ProtocolError(f"The answer is larger than {MAX_ANSWER_BYTES} bytes: {bytes(body[:200])!r}")
         return bytes(body)
+
+    # --- getting to know a server --------------------------------------------------------------
+
+    async def _ask(self, server: Server) -> Dialect:
+        """Find out how the server wants to be asked: its models, and then a second of silence."""
+        name, known = server.gate.name, server.known
+
+        async def attempt(dialect: Dialect) -> None:
+            known.dialect = replace(known.dialect, models=dialect.models)  # to be told of, also where none fits
+            await self._post(server, dialect, AsrRequest(SILENCE, 1.0, language="en" if dialect.wants_language else ""))
+
+        try:
+            dialect = await learn(server.url, self._model, attempt, self._look)
+        except Misconfigured as error:
+            log.warning("[ASR API] server=%s does not fit: %r", name, str(error))
+            raise
+        log.info("[ASR API] server=%s url=%s %s", name, dialect.url, dialect.finding)
+        return dialect
+
+    async def _look(self, url: str) -> tuple[bytes, str]:
+        response, body = await self._send(self._http().build_request("GET", url))
+        return body if response.status_code == 200 else b"", response.headers.get("server", "")
+
+    async def inspect(self, server: Server) -> Sentence:
+        """See `inspection`. It makes the server compute nothing, so it needs no permit."""
+
+        async def ask(dialect: Dialect) -> tuple[int, dict[str, str], bytes]:
+            form = {"model": (None, dialect.model), "response_format": (None, "json")}
+            response, body = await self._send(self._http().build_request("POST", dialect.url, files=form))
+            return response.status_code, dict(response.headers), body
+
+        return await inspect(server.url, self._model, ask, self._look)
+
+    async def keep_acquainted(self) -> None:
+        """Ask each server that is not known, or does not fit, until canceled: at the start, and when it may be back."""
+        async with asyncio.TaskGroup() as tasks:
+            for server in self.pool.servers:
+                server.known.doubt()
+                tasks.create_task(self._keep_acquainted(server))
+
+    async def _keep_acquainted(self, server: Server) -> None:
+        silence, caller = AsrRequest(SILENCE, 1.0), Caller("live", "the product itself")
+        failures = 0
+        while True:
+            if server.known.doubtful and server.allows():
+                try:
+                    await self.execute_asr_with_concurrency_control(server, silence, caller, first=False)
+                    failures = 0
+                except TranscriptionError as error:
+                    failures += not isinstance(error, Misconfigured)
+                    log.info("[ASR API] server=%s cannot be asked yet: %r", server.gate.name, str(error))
+            await asyncio.sleep(min(LONGEST_BACKOFF, LOOK * 2 ** min(16, failures)))
 
     def _http(self) -> httpx.AsyncClient:
         """The connection pool of the running event loop. The gate bounds it, and `execute_…` its time."""
@@ -530,6 +627,7 @@ class WhisperClient:
             unreachable_since=None if since is None else now - since,
             retry_in=max(0.0, server.retry_in(now)) if waits else None,
             oom_errors=self._oom_by_server.get(server, 0),
+            known=server.known.snapshot(),
         )
 
 

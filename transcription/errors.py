@@ -13,15 +13,22 @@
     │   ├── OutOfMemory, ServerBusy, Unreachable, TimedOut, ServerError, ProtocolError    may pass: retried
     │   │   └── BrokenOff        (an Unreachable) it had taken the request, and there was no answer
     │   │       └── Killed       the kernel ended the embedded engine
+    │   ├── Misconfigured        the administrator must put the settings or the server right; until then jobs wait
     │   ├── Poison               this very request breaks it each time, while it answers others: final
     │   └── Rejected             will not pass: final at once
-    │       ├── UnknownModel     the request named a model that the server does not have
-    │       └── Misconfigured    whoever set the product up has to put it right, not the caller
+    │       └── UnknownModel     the caller named a model that the server does not have
     └── BadAudio                 the file is not audio that can be transcribed
         └── CrashedDecoder       the process that read the file ended amid its work
 
 `code` is the stable name that the API, the pages and the database use.
 """
+
+from typing import Literal
+
+from .sentence import Sentence
+
+# What a refusal is about. `audio`: the recording, or what its owner asked for; the others are the administrator's.
+Fault = Literal["address", "key", "model", "format", "field", "encoding", "audio"]
 
 
 class TranscriptionError(Exception):
@@ -122,8 +129,19 @@ class UnknownModel(Rejected):
     """The server has no model of this name."""
 
 
-class Misconfigured(Rejected):
-    """The server refuses the API key, or is not at the address of the settings."""
+class Misconfigured(AnswerError):
+    """The settings and the server do not fit: the address, the API key, the model or the format.
+
+    Neither the caller nor the recording is at fault, and the next request would fare the same.
+    `finding`: what is wrong and what to do, without the server's own words, for pages and programs.
+    """
+
+    code = "misconfigured"
+
+    def __init__(self, message: str, finding: Sentence, what: Fault) -> None:
+        super().__init__(message)
+        self.finding = finding
+        self.what = what
 
 
 class BadAudio(TranscriptionError):

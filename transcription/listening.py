@@ -6,6 +6,7 @@ into a loop, which `doubts` takes out. An utterance that stands out so is sent a
 recording of one language that is rare; where it comes to nothing, it is soon given up.
 """
 
+import math
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -53,14 +54,16 @@ class Listener:
         transcript = await self._hear(stretch.samples)
         self._credit += CREDIT
         for part in reversed(_parts(transcript, stretch.utterances)):  # from the end: earlier parts keep their place
-            if self._is_doubtful(part, transcript.words[part.words]):
+            if self._is_doubtful(part, transcript):
                 transcript = await self._heard_again(transcript, part, stretch)
         return transcript
 
-    def _is_doubtful(self, part: Part, words: Sequence[Word]) -> bool:
+    def _is_doubtful(self, part: Part, transcript: Transcript) -> bool:
+        words = transcript.words[part.words]
         if part.end - part.start < SHORTEST or self._credit < 1:
             return False
-        return not words or (self._any_language and _probability(words) < DOUBTFUL)
+        sure = _sureness(words, transcript, part.start, part.end)
+        return not words or (self._any_language and sure is not None and sure < DOUBTFUL)
 
     async def _heard_again(self, transcript: Transcript, part: Part, stretch: Stretch) -> Transcript:
         try:
@@ -96,17 +99,31 @@ def _parts(transcript: Transcript, utterances: Sequence[tuple[float, float]]) ->
     ]
 
 
-def _probability(words: Sequence[Word]) -> float:
-    """Of a word on average; what the server does not tell is sure."""
-    return sum(1.0 if word.probability is None else word.probability for word in words) / max(1, len(words))
+def _sureness(words: Sequence[Word], transcript: Transcript, start: float, end: float) -> float | None:
+    """How probable the words are, 0 to 1, on average; None where the server does not tell.
+
+    The words' own probabilities count. Where a server gives none, as OpenAI's, the probability of the tokens of the
+    segments between `start` and `end` stands for it.
+    """
+    told = [word.probability for word in words if word.probability is not None]
+    if not told:
+        segments = [segment for segment in transcript.segments if segment.start < end and segment.end > start]
+        told = [math.exp(segment.avg_logprob) for segment in segments if segment.avg_logprob is not None]
+    return sum(told) / len(told) if told else None
 
 
 def _is_better(again: Transcript, transcript: Transcript, part: Part) -> bool:
-    """In its own language an utterance is heard best among the others, so it takes another one to be better."""
+    """Whether the second hearing may take the place of the first.
+
+    An utterance is heard best among the others in its own language, so a better one is in another language. A hearing
+    of which nobody knows how probable it is, is not better: of noise, too, Whisper makes sentences.
+    """
     words = transcript.words[part.words]
     if not any(letter.isalnum() for letter in again.text) or (words and again.language == transcript.language):
         return False
-    return _probability(again.words) > max(SURE, _probability(words))
+    sure = _sureness(again.words, again, 0.0, part.end - part.start)
+    before = _sureness(words, transcript, part.start, part.end) if words else 0.0
+    return sure is not None and before is not None and sure > max(SURE, before)
 
 
 def _mended(transcript: Transcript, part: Part, again: Transcript) -> Transcript:

@@ -66,6 +66,11 @@ def stats(jobs: Jobs | None = None) -> dict[str, Any]:
                 "trouble": (trouble := _trouble(server)) and trouble.translated(gettext),
                 "said": server.said,
                 "oom_errors": server.oom_errors,
+                "fits": not server.known.fault,
+                "finding": server.known.finding,
+                "model": server.known.model,
+                "models": server.known.models,
+                "response_format": server.known.response_format,
                 "unreachable_seconds": _rounded(server.unreachable_since),
                 "retry_in_seconds": _rounded(server.retry_in),
             }

@@ -3,16 +3,16 @@
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from .acquaintance import Acquaintance
 from .answer import Transcript
+from .dialect import ENDPOINT, Dialect
 from .errors import Evicted
 from .gate import Gate
 from .sentence import Sentence, _
-
-ENDPOINT = "/audio/transcriptions"
 
 FAILURES_TO_OPEN = 3  # in a row: one refused connection may be a restart, three are an outage
 FIRST_PAUSE = 1.0  # seconds between opening and the first probe; doubles with each that fails
@@ -32,7 +32,7 @@ class Breaker:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+        self.clock = clock
         self._lock = threading.Lock()
         self._failures = 0
         self._probing = False
@@ -48,7 +48,7 @@ class Breaker:
 
     def allows(self) -> bool:
         """Whether a call may go now."""
-        return self.open_since is None or (not self._probing and self._clock() >= self.retry_at)
+        return self.open_since is None or (not self._probing and self.clock() >= self.retry_at)
 
     def start(self) -> bool:
         """A call goes. True if it is the probe of an open breaker. `finish()` must follow.
@@ -75,7 +75,7 @@ class Breaker:
             self._failures += 1
             if self._failures < FAILURES_TO_OPEN:
                 return False
-            now = self._clock()
+            now = self.clock()
             opened = self.open_since is None
             self.open_since = now if self.open_since is None else self.open_since
             self.retry_at = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(16, self._failures - FAILURES_TO_OPEN))
@@ -104,7 +104,7 @@ async def _just_call(call: Callable[[], Awaitable[Transcript]]) -> Transcript:
 
 @dataclass(eq=False, slots=True)
 class Server:
-    """One Whisper HTTP endpoint with the gate and the breaker before it.
+    """One Whisper HTTP endpoint with the gate and the breaker before it, and what is known of it.
 
     barred: what this process knows of itself that keeps calls away, where the breaker has to find out by trying.
     around: makes a call, as one that ends when the server does where this process would know.
@@ -115,10 +115,14 @@ class Server:
     breaker: Breaker
     barred: Callable[[], Bar | None] = _no_bar
     around: Callable[[Callable[[], Awaitable[Transcript]]], Awaitable[Transcript]] = _just_call
+    known: Acquaintance = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.known = Acquaintance(Dialect(self.url), self.breaker.clock)
 
     def allows(self) -> bool:
         """Whether a call may go now."""
-        return self.breaker.allows() and not self.barred()
+        return self.breaker.allows() and self.known.allows() and not self.barred()
 
     def trouble(self) -> Bar | None:
         """Why calls wait or fail, as far as it is known."""
@@ -126,16 +130,20 @@ class Server:
             return bar
         if self.breaker.state != "closed":
             return Bar(_("The Whisper server cannot be reached."), 0.0)
+        if fault := self.known.fault:
+            return Bar(fault.finding, 0.0)  # its own words are for staff: see `known`
         return None if self.breaker.steady else Bar(_("The Whisper server did not answer the latest call."), 0.0)
 
     def retry_in(self, now: float) -> float:
         """Seconds from `now`, of the breaker's clock, until a call may be tried again."""
         bar = self.barred()
-        return max(self.breaker.retry_at - now, bar.seconds if bar else 0.0)
+        return max(self.breaker.retry_at - now, self.known.retry_at - now, bar.seconds if bar else 0.0)
 
     def finish(self, probe: bool, reached: bool | None) -> None:
-        """Tell the breaker how a call ended. Where that opens it, all who wait here are sent to look elsewhere."""
+        """Tell the breaker how a call ended. Where that opens it, all waiting calls are sent to look elsewhere, and the
+        server is asked again when it is back: it may be another one by then."""
         if self.breaker.finish(probe, reached):
+            self.known.doubt()
             self.gate.drain(lambda: Evicted(f"{self.gate.name} cannot be reached."))
 
 

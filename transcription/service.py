@@ -1,5 +1,6 @@
 """The one door to Whisper for the rest of the product: builds the process's gates and client from the settings."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
@@ -15,14 +16,16 @@ from .claim import Claim, FileLock, Lock
 from .client import AsrRequest, Caller, WhisperClient
 from .doubts import without_inventions
 from .engine import EmbeddedEngine
-from .errors import TranscriptionError
+from .errors import TimedOut, TranscriptionError
 from .gate import Gate
 from .limit import AdaptiveLimit, FixedLimit, Limit
 from .line import Lane
 from .pool import Bar, Breaker, Pool, Server, endpoint
-from .sentence import _
+from .sentence import Sentence, _
 from .snapshot import Jobs, Snapshot
 from .unanswered import Unanswered
+
+PATIENCE = 10.0  # seconds to inspect a server: nothing it is asked for is work
 
 
 async def transcribe_audio(
@@ -63,13 +66,17 @@ async def transcribe_audio(
 
 @asynccontextmanager
 async def running() -> AsyncIterator[None]:
-    """The embedded engine runs, if the settings name no server; connections are closed at the end."""
+    """The embedded engine runs, or the servers of the settings are got to know; connections are closed at the end."""
     embedded = engine()
+    asking = None if embedded else asyncio.create_task(client().keep_acquainted())
     try:
         if embedded:
             await embedded.start()
         yield
     finally:
+        if asking:
+            asking.cancel()
+            await asyncio.wait({asking})
         await client().aclose()
         if embedded:
             await embedded.stop()
@@ -158,6 +165,26 @@ def note_jobs(jobs: Jobs) -> None:
 def announce(task_id: str, jobs: int) -> None:
     """Write to the log that a job has arrived. jobs: how many wait in line, itself included if it does."""
     client().announce(task_id, jobs)
+
+
+def inspect(server: Server) -> Sentence:
+    """What can be said of the server without giving it work. Raises `AnswerError`."""
+    return asyncio.run(_inspect(server))
+
+
+async def _inspect(server: Server) -> Sentence:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await client().inspect(server)
+    except TimeoutError:
+        raise TimedOut(f"No answer within {PATIENCE:g} s.") from None
+    finally:
+        await client().aclose()
+
+
+def models() -> set[str]:
+    """The models that the servers say they have, as far as they were asked."""
+    return {name for server in snapshot().servers for name in server.known.models}
 
 
 def set_limit(name: str, highest: int | None) -> None:

@@ -45,6 +45,23 @@ class GateSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownSnapshot:
+    """What is known of a server.
+
+    finding: in words, with what to do. fault: nothing can be sent until that is done; `said`: the server's own words.
+    model: the one that is asked for where nobody names another. models: those that the server says it has.
+    """
+
+    finding: Sentence
+    fault: bool
+    said: str | None
+    url: str
+    model: str
+    models: tuple[str, ...]
+    response_format: str
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSnapshot:
     """`unreachable_since`, `retry_in`: seconds ago and from now, where the breaker is open.
 
@@ -59,6 +76,7 @@ class ServerSnapshot:
     unreachable_since: float | None
     retry_in: float | None
     oom_errors: int
+    known: KnownSnapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
 // The monitor's chart: limit, busy slots and what waits over time, asked for again every few seconds; and as tables.
+// With it comes what is known of the servers, in the reader's language.
 import uPlot from "../vendor/uplot/dist/uPlot.esm.js";
 
 const EVERY = 5_000; // ms
@@ -7,6 +8,7 @@ const MINUTES = [1, 2, 5, 15, 30, 60, 120, 180, 360].map((count) => count * 60);
 const section = document.getElementById("chart");
 const holder = section.querySelector(".plot");
 const rowsBody = section.querySelector(".rows"), changesBody = section.querySelector(".changes");
+const findingsBody = document.querySelector(".findings");
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const language = document.documentElement.lang;
 let plot = null, data = [[], [], [], [], []];
@@ -48,12 +50,13 @@ function fill(body, lines) {
 async function look() {
   const answer = await fetch(`${section.dataset.history}?minutes=${minutes()}`, { redirect: "error" }).catch(() => null);
   if (!answer?.ok) return; // the page says already that nothing comes any more
-  const { rows, changes } = await answer.json();
+  const { rows, changes, findings = [] } = await answer.json();
   data = [0, 1, 2, 3, 4].map((column) => rows.map((row) => row[column]));
   if (plot) plot.setData(data);
   else draw();
   fill(rowsBody, rows.toReversed().map(([at, ...numbers]) => [moment(at), ...numbers]));
   fill(changesBody, changes.toReversed().map(([at, ...what]) => [moment(at), ...what]));
+  fill(findingsBody, findings);
 }
 
 section.addEventListener("change", look);

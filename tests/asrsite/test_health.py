@@ -15,6 +15,9 @@ from asrsite import health
 from asrsite.health import Readiness
 from transcription import service
 from transcription.audio import apart
+from transcription.dialect import Dialect
+from transcription.errors import Misconfigured
+from transcription.sentence import Sentence
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -69,6 +72,25 @@ async def test_a_whisper_server_that_is_gone_is_named_but_keeps_nobody_from_bein
     await asyncio.to_thread((tmp_path / "media").write_text, "a file where the folder should be")
     health.readiness._asking = None
     assert await down() == (503, {"gate", "storage"})
+
+
+async def test_what_was_found_of_the_whisper_server_is_said_and_one_that_does_not_fit_is_named(
+    whisper: socket.socket,
+) -> None:
+    known = service.client().pool.servers[0].known
+    assert (await ready())[1]["parts"]["gate"]["words"] == ["Not asked yet."]
+
+    async def refuse() -> Dialect:
+        raise Misconfigured("its own words: secret", Sentence("Check ASR_API_KEY."), "key")
+
+    known.doubt()
+    with pytest.raises(Misconfigured):
+        await known.renew(refuse)
+    health.readiness._asking = None
+    status, said = await ready()
+    assert (status, said["status"]) == (200, "degraded")
+    assert (said["parts"]["gate"]["error"], said["parts"]["gate"]["reason"]) == ("NotReady", "Check ASR_API_KEY.")
+    assert "secret" not in str(said)
 
 
 async def test_a_storage_that_cannot_be_written_is_named(whisper: socket.socket, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from tests.transcription.whisper_servers import Speaches, WhisperCpp, served
+
 ROOT = Path(settings.BASE_DIR)
 
 
@@ -107,6 +109,33 @@ def test_check_names_what_is_wrong_and_what_to_do(
     said = check(DATA_DIR=str(tmp_path), **environment)
     assert identifier in said
     assert words in said
+
+
+@pytest.mark.parametrize(
+    ("model", "identifier", "words"),
+    [
+        ("", "asr.W007", "Name one of its models in ASR_MODEL: small, large"),
+        ("huge", "asr.W007", "has no model huge"),
+        ("large", "asr.I001", "takes requests at http://127.0.0.1:{}/v1/audio/transcriptions, for the model large"),
+    ],
+)
+def test_check_asks_the_whisper_server_without_giving_it_work(
+    model: str, identifier: str, words: str, tmp_path: Path
+) -> None:
+    with served(server := Speaches("small", "large")):
+        said = check(DATA_DIR=str(tmp_path), ASR_API_URL=server.url, ASR_MODEL=model)
+        assert identifier in said
+        assert words.format(server.url.rpartition(":")[2]) in said
+        assert server.forms == []
+
+
+def test_check_names_an_address_where_no_whisper_server_is_and_finds_the_path_of_whisper_cpp(tmp_path: Path) -> None:
+    with served(server := WhisperCpp("/my/ears")):
+        said = check(DATA_DIR=str(tmp_path), ASR_API_URL=f"{server.url}/v1")
+        assert "asr.W007" in said
+        assert "Check ASR_API_URL" in said
+        said = check(DATA_DIR=str(tmp_path), ASR_API_URL=f"{server.url}/my/ears")
+        assert f"takes requests at {server.url}/my/ears." in said
 
 
 def test_runserver_is_the_one_that_speaks_websocket_and_no_other_command_loads_it() -> None:

@@ -1,5 +1,6 @@
 """The monitor shows the same numbers as the stats, follows them, and says when it cannot."""
 
+import asyncio
 import html
 import json
 import re
@@ -16,6 +17,8 @@ from recordings.models import LiveSession
 from tests.pages.conftest import Server
 from tests.pages.library import Status, make_recording, make_transcription
 from transcription import monitor, service
+from transcription.dialect import Dialect
+from transcription.errors import Misconfigured
 from transcription.snapshot import Jobs
 
 
@@ -214,6 +217,41 @@ def test_staff_change_the_limit_while_it_runs_but_not_above_what_the_settings_sa
             page = client.post("/admin/asr/monitor/limit", {"server": "gpu:8000", "highest": highest}, follow=True)
             assert said in html.unescape(page.content.decode())
             assert service.total_limit() == limit
+    finally:
+        service.client.cache_clear()
+        service.engine.cache_clear()
+
+
+async def _refuse() -> Dialect:
+    raise Misconfigured(
+        "HTTP 404: Model 'x' is <not> installed", Dialect("", "x", models=("a", "b")).model_finding, "model"
+    )
+
+
+def test_what_was_found_of_a_server_is_told_in_the_readers_language_with_its_own_words_for_staff_only(
+    mei: User, client: Client, settings: LazySettings
+) -> None:
+    settings.ASR_API_URL = "http://gpu:8000/v1"
+    service.client.cache_clear()
+    service.engine.cache_clear()
+    try:
+        known = service.client().pool.servers[0].known
+        known.doubt()
+        with pytest.raises(Misconfigured):
+            asyncio.run(known.renew(_refuse))
+        client.force_login(mei)
+        client.cookies["django_language"] = "zh-hans"
+        page = client.get("/admin/asr/monitor/").content.decode()
+        finding = "Whisper 服务没有模型 x。请在 ASR_MODEL 中填写它已有的模型之一：a, b。"
+        words = "HTTP 404: Model 'x' is <not> installed"
+        assert finding in page
+        assert html.escape(words) in page
+        assert client.get("/admin/asr/monitor/history").json()["findings"] == [["gpu:8000", finding, words]]
+        library = client.get("/").content.decode()
+        assert finding in library
+        (server,) = monitor.stats()["servers"]
+        assert (server["fits"], server["model"], server["models"]) == (False, "whisper-1", ())
+        assert "installed" not in str(server)
     finally:
         service.client.cache_clear()
         service.engine.cache_clear()

@@ -125,9 +125,11 @@ def test_what_is_not_there_is_told_so_in_openais_shape(door: Door) -> None:
     [
         (http(404, {"error": "Model 'x' does not exist"}), 404, "model_not_found"),
         (http(400, {"error": "bad language"}), 400, "rejected"),
-        (http(401, {"error": "secret"}), 502, "rejected"),
+        (http(401, {"error": "secret"}), 502, "misconfigured"),
+        (http(404, "secret"), 502, "misconfigured"),
+        (http(422, {"detail": [{"type": "missing", "loc": ["body", "task"], "msg": "secret"}]}), 502, "misconfigured"),
         (http(500, "secret"), 502, "server_error"),
-        (http(200, "secret"), 502, "protocol_error"),
+        (http(200, "<p>secret</p>"), 502, "protocol_error"),
         (OUT_OF_MEMORY, 503, "out_of_memory"),
         (http(503, "secret", Retry_After="7"), 503, "server_busy"),
         (hang, 504, "timed_out"),

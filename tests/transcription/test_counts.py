@@ -26,7 +26,7 @@ async def test_after_hundreds_of_calls_with_faults_the_counts_agree_with_the_ser
     answer = said()
     script = [answer if dice.random() < 0.75 else dice.choice(FAULTS) for _ in range(1000)]
     script[50:250:50] = [stall] * 4
-    with WhisperStub(seconds=lambda: dice.uniform(0, 0.004), replies=script) as stub:
+    with WhisperStub(seconds=lambda: dice.uniform(0, 0.004), replies=script, knows_silence=False) as stub:
         # A time-out that a busy machine does not reach: a call that it ends before it is sent, the server cannot count.
         whisper = client(stub.url, limit=3, max_queue=500, request_timeout=4.0, abandoned_grace=0.1, allow_bypass=True)
         calls = [
@@ -54,7 +54,7 @@ async def test_after_hundreds_of_calls_with_faults_the_counts_agree_with_the_ser
 
 
 async def test_an_attempt_that_sent_nothing_but_silence_is_no_retry() -> None:
-    with WhisperStub(seconds=0.0, replies=[reset, reset, reset, said()]) as stub:
+    with WhisperStub(seconds=0.0, replies=[reset, reset, reset, said()], knows_silence=False) as stub:
         whisper = client(stub.url)
         await whisper.call_remote_asr_api(request(), caller(durable=True))
         counted = whisper.snapshot().calls

@@ -144,7 +144,8 @@ async def test_over_real_http_a_server_that_hangs_is_waited_out_within_its_limit
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_server_that_hangs_costs_no_recording() -> None:
-    with WhisperStub(seconds=3600) as stub, whisper_at(stub, ASR_REQUEST_TIMEOUT=0.5, ASR_ABANDONED_GRACE=0.1):
+    stub = WhisperStub(seconds=3600, knows_silence=False)
+    with stub, whisper_at(stub, ASR_REQUEST_TIMEOUT=0.5, ASR_ABANDONED_GRACE=0.1):
         mei = await someone()
         jobs = [await queue_transcription(await recording(mei)) for _ in range(2)]
         async with jobs_running():
