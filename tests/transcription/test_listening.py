@@ -1,9 +1,12 @@
 """What is not understood among the rest is heard again by itself, and kept where that is better."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from transcription.answer import Transcript, Word
+from transcription.answer import Transcript, TranscriptSegment, Word
 from transcription.audio import RATE, Samples, Stretch
 from transcription.errors import Rejected, Withdrawn
 from transcription.listening import DOUBTFUL, FIRST_CREDIT, Listener
@@ -109,6 +112,36 @@ async def test_of_noise_nothing_is_made(again: Transcript) -> None:
 @pytest.mark.parametrize("first", [heard(text="No times."), heard(("Other", 0.5, 0.1), text="What is written.")])
 async def test_where_words_and_text_cannot_be_told_apart_it_is_heard_once(first: Transcript) -> None:
     assert await Listener(Whisper(first), any_language=True)(stretch()) == first
+
+
+def untold(transcript: Transcript, logprob: float | None = None) -> Transcript:
+    """The same from a server that tells no probabilities of words; OpenAI's tells that of a segment's tokens."""
+    whole = TranscriptSegment(0.0, 10.0, transcript.text, avg_logprob=logprob)
+    words = tuple(replace(word, probability=None) for word in transcript.words)
+    return replace(transcript, words=words, segments=(whole,))
+
+
+@pytest.mark.parametrize("again", [heard(("Thanks", 0.5, 0.9)), heard(("好", 0.5, 0.9), language="zh", text="好")])
+async def test_what_a_server_does_not_tell_is_not_sure_so_nothing_takes_the_place_of_what_was_heard(
+    again: Transcript,
+) -> None:
+    left_out = untold(heard(*without("Three")))
+    assert await Listener(Whisper(left_out, untold(again)), any_language=True)(stretch()) == left_out
+
+
+async def test_a_server_that_tells_no_probability_at_all_is_not_asked_twice_about_words() -> None:
+    first = untold(heard(*ALL))
+    assert await Listener(Whisper(first), any_language=True)(stretch()) == first
+
+
+async def test_the_probability_of_a_segments_tokens_stands_for_that_of_its_words() -> None:
+    pinyin = untold(heard(*ALL[:2], ("San", 4.5, 0.9), *ALL[3:]), math.log(0.4))
+    chinese = untold(heard(("三", 0.5, 0.9), language="zh", text="三"), math.log(0.7))
+    unsure = untold(heard(("三", 0.5, 0.9), language="zh", text="三"), math.log(0.45))
+    whisper = Whisper(pinyin, unsure, unsure, chinese, unsure, unsure)
+    assert (await Listener(whisper, any_language=True)(stretch())).text == "One Two San Four Five."  # credit for two
+    whisper = Whisper(untold(heard(*without("Three")), math.log(0.9)), chinese)
+    assert (await Listener(whisper, any_language=True)(stretch())).text == "One Two 三 Four Five."
 
 
 async def test_one_utterance_is_not_sent_twice_nor_one_too_short_to_tell_its_language() -> None:
