@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Protocol
 
 log = logging.getLogger(__name__)
@@ -24,8 +24,9 @@ class Bounds:
     """The figures. Times in seconds, `least_rate` in bytes a second.
 
     connections    at once, in all
-    per_address    at once, from one address; 0: any number. Loopback is not limited: a proxy on the same machine
-                   speaks for everybody
+    per_address    at once, from one address; 0: any number. Loopback and `proxies` are not limited: they speak for
+                   everybody
+    proxies        addresses and networks, as TRUSTED_PROXIES has them
     head_seconds   from the beginning of a request to the end of its headers. Apache's mod_reqtimeout grants 20 and
                    more, nginx 60; a browser sends its headers in one packet
     grace          silence in a body, or from a client that does not read (nginx: client_body_timeout, send_timeout)
@@ -35,6 +36,7 @@ class Bounds:
 
     connections: int = 2000
     per_address: int = 500
+    proxies: tuple[str, ...] = ()
     head_seconds: float = 15.0
     grace: float = 60.0
     least_rate: float = 500.0
@@ -56,6 +58,7 @@ class Places:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
+        self._proxies = [network for network in map(_network, bounds.proxies) if network]
         self._parties: dict[Connection, str | None] = {}
         self._counts: Counter[str | None] = Counter()
         self._resting: dict[Connection, None] = {}  # the one that has rested longest is first
@@ -65,7 +68,7 @@ class Places:
 
     def enter(self, connection: Connection, address: str | None) -> bool:
         """Count the connection. False: there is no place for it."""
-        party = _party(address)
+        party = self._party(address)
         crowded = party is not None and 0 < self._bounds.per_address <= self._counts[party]
         if crowded or len(self) >= self._bounds.connections:
             resting = (one for one in self._resting if not crowded or self._parties[one] == party)
@@ -93,18 +96,25 @@ class Places:
         else:
             self._resting.pop(connection, None)
 
+    def _party(self, address: str | None) -> str | None:
+        """Who is counted as one client: an IPv4 address, or an IPv6 network. None: counted in all only."""
+        try:
+            parsed: IPv4Address | IPv6Address = ip_address((address or "").partition("%")[0])
+        except ValueError:  # a Unix socket
+            return None
+        if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
+            parsed = parsed.ipv4_mapped
+        if parsed.is_loopback or any(parsed in network for network in self._proxies):
+            return None
+        return str(parsed) if isinstance(parsed, IPv4Address) else str(int(parsed) >> NETWORK_BITS)
 
-def _party(address: str | None) -> str | None:
-    """Who is counted as one client: an IPv4 address, or an IPv6 network. None: counted in all only."""
+
+def _network(text: str) -> IPv4Network | IPv6Network | None:
+    """None for what is no address, such as the path of a Unix socket."""
     try:
-        parsed: IPv4Address | IPv6Address = ip_address((address or "").partition("%")[0])
-    except ValueError:  # a Unix socket
+        return ip_network(text, strict=False)
+    except ValueError:
         return None
-    if isinstance(parsed, IPv6Address):
-        if parsed.ipv4_mapped is None:
-            return None if parsed.is_loopback else str(int(parsed) >> NETWORK_BITS)
-        parsed = parsed.ipv4_mapped
-    return None if parsed.is_loopback else str(parsed)
 
 
 class Deadline:

@@ -69,6 +69,23 @@ def test_one_address_has_a_limit_of_its_own(one: str | None, other: str | None, 
     assert unlimited.enter(Guest(), other)
 
 
+@pytest.mark.parametrize(
+    ("address", "limited"),
+    [
+        ("10.1.2.3", False),
+        ("::ffff:10.1.2.3", False),
+        ("10.2.0.1", True),
+        ("2001:db8::7", False),
+        ("2001:db8::8", True),
+    ],
+)
+def test_a_proxy_speaks_for_everybody(address: str, limited: bool) -> None:
+    proxies = ("10.1.0.0/16", "2001:db8::7", "/run/nginx.sock")
+    places = Places(Bounds(connections=10, per_address=1, proxies=proxies))
+    entered(places, address, resting=False)
+    assert places.enter(Guest(), address) is not limited
+
+
 def test_at_its_limit_an_address_loses_only_its_own_resting_connections() -> None:
     places = Places(Bounds(connections=10, per_address=2))
     other = entered(places, "2.2.2.2", resting=True)

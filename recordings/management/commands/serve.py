@@ -111,7 +111,7 @@ def _bounds() -> Bounds:
     if connections < wanted:
         log.warning("Of %d connections only %d are taken at once: ulimit -n allows no more", wanted, connections)
     most = min(settings.MAX_CONNECTIONS_PER_ADDRESS, connections // 2)  # one address cannot shut out the others
-    return Bounds(connections=connections, per_address=most, grace=settings.CLIENT_TIMEOUT)
+    return Bounds(connections, most, tuple(settings.TRUSTED_PROXIES), grace=settings.CLIENT_TIMEOUT)
 
 
 @contextmanager
