@@ -285,7 +285,10 @@ class Transcription(models.Model):
         help_text=_("processes that ended uncleanly in a row while they worked on this, and brought no segment"),
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
-    started_at = models.DateTimeField(_("started"), null=True, help_text=_("none: no process works on it"))
+    held = models.BooleanField(
+        _("held"), default=False, help_text=_("a process began to work on it, and is to blame it if it ends uncleanly")
+    )
+    started_at = models.DateTimeField(_("started"), null=True)
     finished_at = models.DateTimeField(_("finished"), null=True)
 
     class Meta:

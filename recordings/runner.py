@@ -5,10 +5,12 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import NamedTuple
 
 from django.db.models import F
+from django.utils import timezone
 
 from transcription import service
 from transcription.snapshot import Jobs
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 
 MOST_JOBS = 32  # of one lane at once: each holds a decoder and a few stretches of audio
 LOOK_AGAIN = 5.0  # seconds, for jobs that another process put in line
+PROVEN = 60.0  # seconds; what ends a process ends it at once: the worst job seen did within 4 s
 GRACE = 10.0  # seconds that exchanges under way get to end when the process stops
 
 
@@ -114,6 +117,7 @@ class Runner:
         await patiently(_put_back)
         while True:
             self._awake.clear()
+            await patiently(_trust)
             self._start(await patiently(in_line), run_job, at_once())
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_AGAIN):
@@ -151,12 +155,22 @@ class Runner:
         self._awake.set()
 
 
+async def _trust() -> None:
+    """What has been at work for PROVEN seconds is not to blame if the process ends now: it may wait for Whisper."""
+    held = Transcription.objects.filter(
+        status=Transcription.Status.TRANSCRIBING, held=True, started_at__lt=timezone.now() - timedelta(seconds=PROVEN)
+    )
+    if await held.aexists():
+        await held.aupdate(held=False)
+
+
 async def _put_back() -> None:
     """A process that stops lets go of its jobs (`transcribing`). Where it did not, it ended uncleanly."""
     queued = Transcription.Status.QUEUED
     running = Transcription.objects.filter(status=Transcription.Status.TRANSCRIBING)
-    held = running.filter(started_at__isnull=False)
-    count = await held.aupdate(status=queued, crashes=F("crashes") + 1) + await running.aupdate(status=queued)
+    held = running.filter(held=True)
+    count = await held.aupdate(status=queued, held=False, crashes=F("crashes") + 1)
+    count += await running.aupdate(status=queued)
     if count:
         log.info("Taking up %d transcriptions that were interrupted", count)
 

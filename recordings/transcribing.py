@@ -49,14 +49,14 @@ async def run_transcription(
     """Run the job to its end: done, or failed with a reason. The same coroutine wherever jobs run.
 
     Safe to call again after a crash: segments that were committed are not sent again. Once the process is `stopping`
-    it ends early, with the segments under way; the row then stays as it is but for `started_at`, to be taken up again,
+    it ends early, with the segments under way; the row then stays as it is but for `held`, to be taken up again,
     and so it does when the coroutine is canceled. While the database is away, what was transcribed waits for it. Where
     it is away at the start, its error is raised (`DATABASE_AWAY`): the job is then unfinished, and the caller's to try
     again. `at_gate` is called when its first call stands at the gate; without it, the log tells that the job has
     arrived.
     """
     claimed = await Transcription.objects.filter(pk=pk, status__in=Transcription.UNFINISHED).aupdate(
-        status=Status.TRANSCRIBING, attempts=F("attempts") + 1, started_at=timezone.now()
+        status=Status.TRANSCRIBING, held=True, attempts=F("attempts") + 1, started_at=timezone.now()
     )
     if not claimed:
         return
@@ -83,7 +83,7 @@ async def run_transcription(
 async def _let_go(pk: int) -> None:
     """No process works on the job any more. Of a job that is held at the next start, the process ended uncleanly."""
     with suppress(*DATABASE_AWAY):
-        await Transcription.objects.filter(pk=pk, status=Status.TRANSCRIBING).aupdate(started_at=None)
+        await Transcription.objects.filter(pk=pk, status=Status.TRANSCRIBING).aupdate(held=False)
 
 
 async def _transcribe_again(
