@@ -38,7 +38,7 @@ GRACE = 5.0  # seconds from SIGTERM to SIGKILL
 BACKLOG = 128  # connections that may wait for the child
 LONGEST_LINE = 2000  # bytes of the child's log
 LAST_WORDS = 300  # characters of the child's last line that are told to admins
-LOADS = 2.0  # seconds after which to ask again while it loads its model: `base` takes 1 to 4
+LOADS = 1.0  # seconds after which to ask again while it loads its model: `base` takes 1 to 4
 KNOWN = 2.0  # seconds: a child that is dead is known to be within some ms, on a busy machine a second
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x1f\x7f-\x9f]")  # colours, cursor movements and the like
 
