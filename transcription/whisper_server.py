@@ -12,19 +12,17 @@ Errors are `{"error": {"message", "type", "param", "code"}}`.
 
 import asyncio
 import html
-import itertools
 import logging
 import os
 import socket
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import anyio
-import av
 import ctranslate2
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +37,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from transcription import languages
-from transcription.audio.media import Media, decoded, opened
+from transcription.audio.media import opened
+from transcription.audio.sound import Sound
+from transcription.audio.waveform import Downmix
 from transcription.errors import BadAudio
 
 logger = logging.getLogger(__name__)
@@ -245,26 +245,12 @@ def _temperature(value: str) -> float:
 
 def decode(file: BinaryIO) -> Samples:
     """The sound of a file as 16 kHz mono, -1 to 1. Raises BadAudio."""
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-    blocks: list[npt.NDArray[np.int16]] = []
-    length = 0
+    downmix = Downmix()
     with opened(file) as media:
-        for frame in itertools.chain(_frames(media), [None]):  # None: what the resampler still holds
-            for block in resampler.resample(frame):
-                blocks.append(block.to_ndarray()[0])
-                length += block.samples
-            if length > MAX_HOURS * 3600 * SAMPLE_RATE:
-                raise BadAudio("too_long", f"The audio is longer than {MAX_HOURS:g} h; send it in parts.")
-    if not length:
+        blocks = [downmix(piece) for piece in Sound(media, rate=SAMPLE_RATE, max_hours=MAX_HOURS)]
+    if not blocks:
         raise BadAudio("damaged", "Nothing in the file can be decoded: it is damaged.")
     return np.concatenate(blocks).astype(np.float32) / np.float32(32768)
-
-
-def _frames(media: Media) -> Iterator[av.AudioFrame]:
-    for packet in media.packets():
-        for frame in decoded(packet) or ():
-            frame.pts = None  # the resampler would refuse gaps
-            yield frame
 
 
 def _response(segments: list[Segment], info: TranscriptionInfo, options: Options) -> Response:

@@ -73,11 +73,16 @@ def encode(
     return path
 
 
-def ffmpeg(path: Path, *options: str | Path, sound: Sound | None = None) -> Path:
-    """What the command `ffmpeg` makes of `sound` (16 kHz, one channel) and of the inputs among the options."""
+def ffmpeg(path: Path, *options: str | Path, sound: Sound | None = None, pipe: bool = False) -> Path:
+    """What the command `ffmpeg` makes of `sound` (16 kHz, one channel) and of the inputs among the options.
+
+    pipe: it writes into a pipe, so that it cannot go back to what it has written.
+    """
     given = [] if sound is None else ["-f", "s16le", "-ar", str(RATE), "-ac", "1", "-i", "-"]
-    command = ["ffmpeg", "-loglevel", "error", "-y", *given, *options, path]
-    subprocess.run(command, input=None if sound is None else sound.tobytes(), check=True)
+    command = ["ffmpeg", "-loglevel", "error", "-y", *given, *options, "-" if pipe else path]
+    done = subprocess.run(command, input=b"" if sound is None else sound.tobytes(), stdout=subprocess.PIPE, check=True)
+    if pipe:
+        path.write_bytes(done.stdout)
     return path
 
 

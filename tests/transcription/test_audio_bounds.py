@@ -84,19 +84,19 @@ def test_an_index_that_points_to_the_same_bytes_over_and_over_is_stopped() -> No
     packets = 20_000
     data = b"\x3c" + bytes(999_999)
     file = BytesIO(movie(packets, size=len(data), offsets=[90_000] * packets, data=data))
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(BadAudio) as caught:
         probe(file, max_hours=12)
     assert caught.value.code == "damaged"
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("begin", [b"RIFF\0\0\0\0WAVE", b"caff\0\1\0\0", b"FORM\0\0\0\0AIFF"])
 def test_a_file_of_a_million_empty_parts_is_soon_seen_through(begin: bytes) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(BadAudio):
         probe(BytesIO(begin + bytes(5 * MIB)), max_hours=12)
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_stopping_early_lets_go_of_the_file(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from django.conf import settings
 from faster_whisper.transcribe import Segment, TranscriptionInfo
 
 from tests.speech import Clip, audioeval, librivox, word_error_rate
+from tests.transcription.audio_files import clip, encode, sounds_like
 from transcription import whisper_server as server_module
 from transcription.audio import wav
 from transcription.errors import BadAudio
@@ -326,8 +327,15 @@ async def test_running_out_of_memory_is_told_in_the_words_of_the_model(
     }
 
 
+def test_all_tracks_of_a_file_are_heard(tmp_path: Path) -> None:
+    two = encode(tmp_path / "two.mkv", np.zeros_like(clip()), clip(), codec="flac").read_bytes()
+    sound = server_module.decode(io.BytesIO(two))
+    assert len(sound) == len(clip())
+    assert sounds_like((sound * 32767).astype(np.int16), 0.0, clip())
+
+
 def test_audio_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "MAX_HOURS", 0.01)
     assert len(server_module.decode(io.BytesIO(repeated(SHORT, 12)))) == 12 * 2.99 * 16000
-    with pytest.raises(BadAudio, match=r"The audio is longer than 0\.01 h;"):
+    with pytest.raises(BadAudio, match=r"longer than 0\.01 hours"):
         server_module.decode(io.BytesIO(repeated(SHORT, 13)))

@@ -30,6 +30,7 @@ import numpy as np
 from transcription.audio.confine import Limits
 from transcription.audio.probe import AudioInfo
 from transcription.audio.reader import Stretch
+from transcription.audio.tracks import Track
 from transcription.audio.worker import LENGTHS, STATUS
 from transcription.errors import BadAudio, CrashedDecoder
 
@@ -51,27 +52,36 @@ _LONGEST = 500  # characters of a message in an answer
 Answer = tuple[dict[str, Any], bytes]  # JSON, and samples
 
 
-async def probe(file: BinaryIO, *, max_hours: float, owner: Hashable) -> AudioInfo:
+async def probe(file: BinaryIO, *, max_hours: float, owner: Hashable, track: int | None = None) -> AudioInfo:
     """What is known about the file's sound (see `transcription.audio.probe`). Raises BadAudio and OSError."""
-    async with _answers("check", owner, {"task": "probe", "max_hours": max_hours}, file) as answers:
-        return AudioInfo(**(await _end(answers)))
+    async with _answers("check", owner, {"task": "probe", "max_hours": max_hours, "track": track}, file) as answers:
+        return _info(await _end(answers))
 
 
 class Speech:
     """Reads a file once, from its beginning, and yields its stretches of speech in order of time, as `SpeechReader`.
 
-    Iterating raises BadAudio and OSError. After the last stretch `duration`, `peaks` and `damaged` are there. To stop
-    early, close the iterator.
+    Iterating raises BadAudio and OSError. After the last stretch `duration`, `peaks`, `damaged` and `tracks` are
+    there. To stop early, close the iterator.
     """
 
-    def __init__(self, file: BinaryIO, *, max_hours: float, owner: Hashable, kind: Literal["job", "call"]) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        *,
+        max_hours: float,
+        owner: Hashable,
+        kind: Literal["job", "call"],
+        track: int | None = None,
+    ) -> None:
         self._file = file
-        self._request = {"task": "speech", "max_hours": max_hours}
+        self._request = {"task": "speech", "max_hours": max_hours, "track": track}
         self._owner = owner
         self._kind: Literal["job", "call"] = kind
         self.duration = 0.0  # seconds
         self.peaks: list[float] = []
         self.damaged: list[tuple[float, float]] = []
+        self.tracks: list[Track] = []
 
     async def __aiter__(self) -> AsyncGenerator[Stretch]:
         async with _answers(self._kind, self._owner, self._request, self._file) as answers:
@@ -80,15 +90,19 @@ class Speech:
                     yield _stretch(stretch, samples)
                 elif end := content.get("end"):
                     self.duration, self.peaks = float(end["duration"]), [float(peak) for peak in end["peaks"]]
-                    self.damaged = [(float(first), float(last)) for first, last in end["damaged"]]
+                    self.damaged = list(_spans(end["damaged"]))
+                    self.tracks = [Track(**track) for track in end["tracks"]]
 
 
-async def copy(file: BinaryIO, target: BinaryIO, *, max_hours: float, owner: Hashable) -> AsyncGenerator[float]:
+async def copy(
+    file: BinaryIO, target: BinaryIO, *, max_hours: float, owner: Hashable, track: int | None = None
+) -> AsyncGenerator[float]:
     """Write a copy that browsers play to `target`, a file on disk; yields now and then how far it is, in seconds.
 
     Raises BadAudio and OSError. To stop early, close the iterator before the files.
     """
-    async with _answers("copy", owner, {"task": "copy", "max_hours": max_hours}, file, target) as answers:
+    request = {"task": "copy", "max_hours": max_hours, "track": track}
+    async with _answers("copy", owner, request, file, target) as answers:
         async for content, _ in answers:
             if "at" in content:
                 yield float(content["at"])
@@ -102,6 +116,16 @@ async def network_closed() -> bool:
 
 
 # --- Answers, none of which is trusted ----------------------------------------------------------
+
+
+def _info(fields: dict[str, Any]) -> AudioInfo:
+    return AudioInfo(
+        **fields | {"damaged": _spans(fields["damaged"]), "tracks": tuple(Track(**track) for track in fields["tracks"])}
+    )
+
+
+def _spans(spans: list[Any]) -> tuple[tuple[float, float], ...]:
+    return tuple((float(start), float(end)) for start, end in spans)
 
 
 def _stretch(fields: dict[str, Any], samples: bytes) -> Stretch:

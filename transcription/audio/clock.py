@@ -16,6 +16,7 @@ class Clock:
 
     def __init__(self, max_hours: float) -> None:
         self.now = 0.0
+        self.begun = 0.0  # when the part that is read began
         self._shift = 0.0
         self._max_hours = max_hours
 
@@ -28,6 +29,14 @@ class Clock:
             self._shift -= ahead
             return 0.0
         return ahead
+
+    def place(self, time: float | None) -> float:
+        """When a timestamp is, which may be wrong: now at the earliest."""
+        return self.now if time is None else max(self.now, time + self._shift)
+
+    def restart(self) -> None:
+        """Another file follows, whose timestamps begin at 0."""
+        self.begun = self._shift = self.now
 
     def advance(self, seconds: float) -> None:
         """Raises BadAudio `too_long`, at the moment the limit is passed."""

@@ -10,13 +10,14 @@ from __future__ import annotations  # PyAV's types are generic in its stubs only
 import ctypes
 import ctypes.util
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from io import SEEK_END, SEEK_SET
+from io import SEEK_CUR, SEEK_END, SEEK_SET
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, cast
 
 import av
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
@@ -25,7 +26,8 @@ from av.stream import Discard, Disposition, Stream
 
 from transcription.audio.clock import GAP
 from transcription.audio.kinds import CODECS, FORMATS, written_codec
-from transcription.audio.promised import breaks_off
+from transcription.audio.outline import Outline, is_mark, mp3_frame_size, outline
+from transcription.audio.tracks import choose, codec_name, described
 from transcription.errors import BadAudio
 
 _OPTIONS = {
@@ -33,13 +35,31 @@ _OPTIONS = {
     "codec_whitelist": CODECS,
     "protocol_whitelist": "none",  # there is no protocol of this name: nothing else can be opened
     "max_streams": "200",  # a film on disc has 40: eight of sound, thirty of subtitles
+    # How far a file is searched for tracks that begin late: ten minutes (in microseconds), and 32 MB.
+    "analyzeduration": "600000000",
+    "probesize": "33554432",
 }
 _MOST_CHANNELS = 64  # FFmpeg's resampler takes no more
 # Formats in which a stream may begin anywhere. PyAV (18.1) reads a table for each stream, with as many bytes as there
 # were streams at first, and at least 24, as malloc gives no less. With so many streams at most, it stays in its table.
-_LATE_STREAMS = {"flv", "mpeg", "mpegts"}
+_LATE_STREAMS = {"dhav", "flv", "live_flv", "mpeg", "mpegts", "wtv"}
 _TABLE = 24
 _TIME = re.compile(r"(\d{1,6}):(\d{1,2}):(\d{1,2}(?:\.\d{1,12})?)")
+
+# Streams whose times are no more than FFmpeg's sum of what came before.
+_TIMELESS = frozenset(("aac", "ac3", "dts", "eac3", "gsm", "loas", "mlp", "truehd"))
+# Streams whose clock began long before the recording: MPEG's runs from anywhere.
+_ANY_CLOCK = frozenset(("dhav", "mp3", "mpeg", "mpegts", "wtv"))
+# Formats that state how long each track is, in its own unit, and as a whole.
+_STATED = frozenset(("ape", "dsf", "flac", "mov", "mpc", "mpc8", "mxf", "tak", "tta", "wv"))
+_STATED_AS_A_WHOLE = frozenset(("flv", "matroska"))
+# Sound that begins later than this is not late: its clock is that of a broadcast that began earlier.
+_LATEST = 60.0  # seconds
+_MOST_PARTS = 1000  # files joined to one: a phone's memos of a year, and more
+_EVEN = frozenset(("ac3", "eac3", "dca", "gsm", "mp1", "mp1float", "mp2", "mp2float"))  # packets mostly of one size
+_WHOLE = frozenset(("gsm", "mlp", "truehd"))  # streams of nothing but packets, which FFmpeg gives when they are whole
+_A_ROW = 15  # packets of one size that make a rule, a third of a second and more
+
 _DESCRIPTION = 1024**2  # bytes at the beginning or the end of a file, where it says what it holds
 _BUFFER = 256 * 1024  # bytes read at once, eight times PyAV's default: each read takes the interpreter's lock
 
@@ -60,44 +80,105 @@ _bound_memory()
 
 
 class _Source:
-    """The little that FFmpeg may do with the file. Keeps errors, which FFmpeg would take for the end."""
+    """The little that FFmpeg may do with a file, or a part of it. Keeps errors, which FFmpeg would take for the end.
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
+    `mended`: what is read in place of a few bytes of the file, by position.
+    """
+
+    def __init__(self, file: BinaryIO, start: int, end: int, mended: Sequence[tuple[int, bytes]]) -> None:
         self._file = file
-        # A sound file is read about twice; one whose index points to the same bytes over and over is a trap.
-        self._left = 4 * size + 64 * 1024**2
+        self._start, self._end = start, end
+        self._mended = mended
+        # Where sound and picture lie far from each other, each packet may fill FFmpeg's buffer anew.
+        self._left = 64 * (end - start) + 1024**3
         self.error: Exception | None = None
 
     def read(self, size: int) -> bytes:
         try:
-            data = self._file.read(size)
+            at = self._file.tell()
+            data = self._file.read(max(0, min(size, self._end - at)))
             self._left -= len(data)
             if self._left < 0:
-                raise BadAudio("damaged", "The file points to the same parts of itself over and over.")
+                raise _trap()
         except Exception as error:
             self.error = error
             raise
+        for position, better in self._mended:
+            if at <= position and position + len(better) <= at + len(data):
+                data = data[: position - at] + better + data[position - at + len(better) :]
         return data
 
     def seek(self, offset: int, whence: int = SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
+        base = {SEEK_SET: self._start, SEEK_CUR: self._file.tell(), SEEK_END: self._end}[whence]
+        return self._file.seek(max(self._start, base + offset)) - self._start
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._file.tell() - self._start
+
+
+def _trap() -> BadAudio:
+    return BadAudio("damaged", "The file points to the same parts of itself over and over.")
 
 
 class Media:
-    """An open file and the one sound track of it that is meant. Use `with opened(…)` to get one."""
+    """An open file and the sound tracks of it that are heard. Use `with opened(…)` to get one.
 
-    def __init__(self, source: _Source, container: InputContainer, stream: AudioStream) -> None:
-        self.stream = stream
-        self.format = container.format.name.split(",")[0]
-        self.picture = next(filter(None, map(_moving, container.streams)), None)  # the codec of a moving one
-        self.endless = container.duration is None  # a live stream, whose length nobody knew when it began
+    Files that were joined to one are its parts: `stream`, `heard`, the times and all that the file states are those of
+    the part that `parts` has come to.
+    """
+
+    def __init__(self, file: BinaryIO, size: int, track: int | None) -> None:
+        self._file = file
+        self._size = size
+        self._track = track
+        self._count = 1  # of its parts so far
+        self.unread = False
+        file.seek(0)
+        self.head = file.read(64)
+        self._open(0)
+        self.tracks = described(self._container.streams.audio, self.heard)
+
+    def _open(self, start: int) -> None:
+        found = outline(self._file, start)
+        end = found.next or self._size
+        source = _Source(self._file, start, end, found.mended)
+        container = _container(source, found)
+        try:
+            self.heard = _heard(container, self._file, self._track)
+        except BadAudio:
+            container.close()
+            raise
+        self._start, self._outline, self._source, self._container = start, found, source, container
+        self._lanes = {stream.index: lane for lane, stream in enumerate(self.heard)}
+        for stream in self._container.streams:
+            if stream.index not in self._lanes:
+                stream.discard = Discard.all
+        self.stream = self.heard[0]
+        self.format = self._container.format.name.split(",")[0]
+        self.picture = next(filter(None, map(_moving, self._container.streams)), None)  # the codec of a moving one
+        self.endless = self._container.duration is None  # a live stream, whose length nobody knew when it began
         self.broken = False  # whether the demuxer met something it could not get over
-        self._source = source
-        self._container = container
-        self._origin = (container.start_time or 0) / av.time_base
+        self._most = 4 * (end - start) + 64 * 1024**2  # bytes of packets: each part of a file is in one, or in few
+        self._last: Packet[Stream] | None = None
+        self._packet_size = self._of_one_size = 0
+        self._is_short = False  # the last packet is smaller than all those before, which were of one size
+        begins = (self._container.start_time or 0) / av.time_base
+        self._origin = begins if self._starts_anywhere(begins) else 0.0
+        self.late = begins - self._origin  # seconds of the recording before the first sound or picture
+
+    def _starts_anywhere(self, begins: float) -> bool:
+        """Whether the first time in the file is no time of the recording, but only where its clock happened to be.
+
+        MP4 says by its edit list when a sound begins, Matroska by its first packet, as others do, as long as it is not
+        later than anyone would wait. In others pictures tell where the recording begins.
+        """
+        if begins < 0 or self.format in _ANY_CLOCK | _TIMELESS:
+            return True
+        if self.format == "mov" and not self._outline.fragmented:
+            return False
+        if self.has_pictures and self.format == "matroska":  # FFmpeg does not know when they begin, but where all ends
+            return (self._container.duration or 0) < begins * av.time_base
+        return begins > _LATEST or self.has_pictures
 
     def __enter__(self) -> Self:
         return self
@@ -109,15 +190,57 @@ class Media:
     def has_pictures(self) -> bool:
         return self.picture is not None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether what is heard is what any player plays: one track, the first or default one, in one part, from 0."""
+        tracks = self._container.streams.audio
+        played = next((track for track in tracks if track.disposition & Disposition.default), tracks[0])
+        late = self.late > GAP and not self.has_pictures
+        return self.heard == [played] and self._outline.next is None and not late and not self._outline.mended
+
+    @property
+    def breaks_off(self) -> bool:
+        """Whether the file says that it has more bytes than are there."""
+        return self._outline.missing > 0
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether a track may pause: beside pictures, and where several people come and go."""
+        return self.has_pictures or len(self.heard) > 1
+
+    def lane(self, packet: Packet[AudioStream]) -> int:
+        """Which of the tracks that are heard the packet is of, counted from 0."""
+        return self._lanes[packet.stream.index]
+
+    def parts(self) -> Iterator[None]:
+        """Goes from file to file, where several were joined to one; most have one part. Ends before one that cannot be
+        read, which is `unread` then."""
+        yield
+        while self._outline.next is not None:
+            before = self._container
+            self._count += 1
+            try:
+                if self._count == _MOST_PARTS:
+                    raise BadAudio("damaged", "The file is made of too many files.")
+                self._open(self._outline.next)
+            except BadAudio:
+                self.unread = True
+                return
+            before.close()
+            yield
+
     def packets(self) -> Iterator[Packet[AudioStream]]:
-        """The packets of the track. Goes on behind damage for as long as that yields any."""
+        """The packets of the tracks, with an empty one at the end of each track. Goes on behind damage for as long as
+        that yields any."""
         found = True
         while found:
             found = False
             try:
-                for packet in self._container.demux(self.stream):
+                for packet in self._container.demux(self.heard):
                     found = True
-                    yield packet
+                    if packet.size:
+                        self._note(packet)
+                    yield cast("Packet[AudioStream]", packet)
                 break
             except IndexError:  # a stream began late, and PyAV takes it for one that was asked for, at the end
                 break
@@ -126,10 +249,36 @@ class Media:
                 self.broken = True
         self._check()
 
+    def _note(self, packet: Packet[Stream]) -> None:
+        short = packet.size < self._packet_size and self._of_one_size > _A_ROW
+        self._is_short = short and self.stream.codec_context.name in _EVEN and len(self.heard) == 1
+        self._of_one_size = self._of_one_size + 1 if packet.size == self._packet_size else 1
+        self._packet_size = packet.size
+        self._last = packet
+        self._most -= packet.size
+        if self._most < 0:
+            raise _trap()
+
+    def _is_torn(self) -> bool:
+        """Whether the file was cut in the midst of its last packet."""
+        packet = self._last
+        if packet is None or self.format == "rm":  # whose last packet is always marked as such
+            return False
+        if self.format in _WHOLE and packet.pos is not None and packet.pos + packet.size < self._size - self._start:
+            return True
+        if self.stream.codec_context.name == "mp3float" and packet.size < mp3_frame_size(bytes(packet)[:4]):
+            return True
+        return packet.is_corrupt or self._is_short
+
+    def is_timed(self, packet: Packet[AudioStream]) -> bool:
+        """Whether its time is the file's. In MPEG's streams it is FFmpeg's guess, but for a packet that begins where
+        the file has a time; a guess is wrong where the sample rate has changed."""
+        return packet.pos is not None or self.format not in _ANY_CLOCK
+
     def time(self, of: Packet[AudioStream] | AudioFrame) -> float | None:
-        """Seconds from the beginning of the recording, as the file states it."""
+        """Seconds from the beginning of the recording, or of this part of it, as the file states it."""
         stamp = of.pts if of.pts is not None else of.dts
-        if stamp is None or of.time_base is None:
+        if stamp is None or of.time_base is None or self.format in _TIMELESS:
             return None
         return _seconds(stamp, of.time_base) - self._origin
 
@@ -137,18 +286,32 @@ class Media:
         """Seconds of sound in it, as the file states it; 0 where it does not."""
         return _seconds(packet.duration or 0, packet.time_base)
 
-    @property
-    def stated(self) -> float | None:
-        """How many seconds the file says its track is long; None where FFmpeg could but guess."""
-        if self.format in ("aiff", "au", "avi", "caf", "flac", "mov", "w64", "wav") and self.stream.duration:
-            return self.stream.duration * float(self.stream.time_base or 0)
-        if self.format == "matroska" and (tag := _TIME.match(self.stream.metadata.get("DURATION", ""))):
-            return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
+    def stated(self, stream: AudioStream) -> float | None:
+        """When the track ends, in seconds, as the file says; None where FFmpeg could but guess."""
+        if self.format in _STATED and stream.duration and not is_mark(stream.duration):
+            return float((stream.duration + (stream.start_time or 0)) * (stream.time_base or 0)) - self._origin
+        if tag := _TIME.match(stream.metadata.get("DURATION", "")):
+            return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3]) - self._origin
+        whole = self._container.duration
+        if self.format in _STATED_AS_A_WHOLE and whole and not self.has_pictures:
+            late = self.late if self.format == "flv" else -self._origin
+            return whole / av.time_base + late
         return None
 
-    def falls_short(self, end: float) -> bool:
-        """Whether the sound ended clearly before the time the file states: by 1 % of it, at most by 2 s."""
-        return self.stated is not None and self.stated - end > min(2.0, max(GAP, 0.01 * self.stated))
+    def missing(self, ends: Sequence[float]) -> tuple[float, float] | None:
+        """The end of this part that is not there, by what the file says of itself: from when to when, in seconds.
+
+        ends: when each track ended. Both are of this part. Where the file says no time, the bytes that are missing are
+        taken for as much sound as those that are there.
+        """
+        end = max(ends)
+        known = [(stated, at) for at, stream in zip(ends, self.heard, strict=False) if (stated := self.stated(stream))]
+        short = [(at, stated) for stated, at in known if stated - at > min(2.0, max(GAP, 0.01 * stated))]
+        if short:
+            return min(at for at, _ in short), max(stated for _, stated in short)
+        if not known and self._outline.missing:
+            return end, end + end * self._outline.missing / (self._size - self._start)
+        return (end, end) if self.broken or (not known and self._is_torn()) else None
 
     def _check(self) -> None:
         """Raise what went wrong when the file was read (a disk, a network), if anything did."""
@@ -161,42 +324,36 @@ def _seconds(ticks: int, base: Fraction) -> float:
     return ticks * base.numerator / base.denominator
 
 
-def opened(file: BinaryIO) -> Media:
+def opened(file: BinaryIO, track: int | None = None) -> Media:
     """Open a seekable binary file from its beginning. It stays the caller's to close.
 
-    Raises BadAudio (`empty_file`, `not_audio`, `truncated`, `no_sound`), and whatever reading the file
-    raises.
+    track: the number of the sound track that is heard, from 1; None: see `tracks.choose`.
+    Raises BadAudio (`empty_file`, `not_audio`, `unknown_codec`, `truncated`, `no_sound`, `no_such_track`), and
+    whatever reading the file raises.
     """
     size = file.seek(0, SEEK_END)
     if not size:
         raise BadAudio("empty_file", "The file is empty.")
-    file.seek(0)
-    source = _Source(file, size)
+    return Media(file, size, track)
+
+
+def _container(source: _Source, found: Outline) -> InputContainer:
     try:
-        container = _container(source)
+        return _bounded(source)
     except Exception as error:
         if source.error:
             raise source.error from error
         if isinstance(error, MemoryError):
             raise BadAudio("too_complex", "To open the file takes more memory than a file may take.") from error
-        if breaks_off(file, complete=False):
-            raise BadAudio("truncated", "The file breaks off: its end is missing.") from error
+        if not found.indexed:
+            message = "The file breaks off before its index, without which nothing can be read."
+            raise BadAudio("truncated", message) from error
+        if found.missing:
+            raise BadAudio("truncated", "The file breaks off before any sound that can be read.") from error
         raise BadAudio("not_audio", "This is not a sound or video file of a kind we can read.") from error
-    try:
-        stream = _sound(container, file)
-        if (channels := stream.codec_context.channels) > _MOST_CHANNELS:
-            what = f"{stream.codec_context.name}, {channels} channels"
-            raise BadAudio("unknown_codec", f"The sound is of a kind we cannot read: {what}.", what)
-    except BadAudio:
-        container.close()
-        raise
-    for other in container.streams:
-        if other is not stream:
-            other.discard = Discard.all
-    return Media(source, container, stream)
 
 
-def _container(source: _Source) -> InputContainer:
+def _bounded(source: _Source) -> InputContainer:
     def opened(**options: str) -> InputContainer:
         source.seek(0)
         every = _OPTIONS | options
@@ -210,18 +367,19 @@ def _container(source: _Source) -> InputContainer:
     return opened(max_streams=str(most))
 
 
-def _sound(container: InputContainer, file: BinaryIO) -> AudioStream:
-    """The sound track that players would play: the first one marked as default, else the first."""
-    tracks = container.streams.audio
-    if not tracks:
+def _heard(container: InputContainer, file: BinaryIO, track: int | None) -> list[AudioStream]:
+    streams = container.streams.audio
+    if not streams:
         raise BadAudio("no_sound", "The file has no sound track.")
-    codecs = CODECS.split(",")
-    readable = [track for track in tracks if track.codec_context and track.codec_context.name in codecs]
-    if not readable:
-        named = {track.codec_context.name if track.codec_context else _written(file) for track in tracks}
-        names = ", ".join(sorted(named))
-        raise BadAudio("unknown_codec", f"The sound is of a kind we cannot read: {names}.", names)
-    return next((track for track in readable if track.disposition & Disposition.default), readable[0])
+    if heard := choose(streams, track):
+        for stream in heard:
+            if (channels := stream.codec_context.channels) > _MOST_CHANNELS:
+                what = f"{stream.codec_context.name}, {channels} channels"
+                raise BadAudio("unknown_codec", f"The sound is of a kind we cannot read: {what}.", what)
+        return heard
+    meant = streams if track is None else streams[track - 1 : track]
+    names = ", ".join(sorted({codec_name(stream) or _written(file) for stream in meant}))
+    raise BadAudio("unknown_codec", f"The sound is of a kind we cannot read: {names}.", names)
 
 
 def _written(file: BinaryIO) -> str:
@@ -238,11 +396,19 @@ def _moving(stream: Stream) -> str | None:
     return stream.codec_context.name if stream.codec_context else "unknown"
 
 
-def decoded(packet: Packet[AudioStream]) -> list[AudioFrame] | None:
-    """The sound of a packet; None where it is damaged. An empty packet in the midst of a file holds none."""
+def decoded(packet: Packet[AudioStream], decoder: AudioCodecContext | None = None) -> list[AudioFrame] | None:
+    """The sound of a packet, by the track's own decoder or another; None where it is damaged. There is none in an empty
+    packet in the midst of a file, and in the title of an MP3 that was joined to another."""
     if not packet.size and packet.pts is not None:
         return []
     try:
-        return packet.decode()
+        return decoder.decode(packet) if decoder else packet.decode()
     except av.FFmpegError:
-        return None
+        return [] if bytes(packet)[:3] in (b"ID3", b"TAG") else None
+
+
+def new_decoder(stream: AudioStream) -> AudioCodecContext:
+    """One that has seen nothing of the track yet."""
+    decoder = cast(AudioCodecContext, av.CodecContext.create(stream.codec_context.name, "r"))
+    decoder.extradata = stream.codec_context.extradata
+    return decoder

@@ -46,19 +46,23 @@ _STEP = 10.0  # seconds of sound written between two occasions to stop
 
 
 def plays(media: Media, media_type: str) -> bool:
-    """Whether browsers play the file as it is, and find any moment in it: a live stream does not even say how long
-    it is."""
+    """Whether browsers play the file as it is: all that is heard, at its time, and any moment of it.
+
+    A live stream does not even say how long it is. Browsers play one track, and neither agree about sound that begins
+    late, nor about a file of several parts.
+    """
     codec = media.stream.codec_context.name
-    return (media_type, codec) in _PLAYED and media.picture in _SHOWN and not media.endless
+    known = (media_type, codec) in _PLAYED and media.picture in _SHOWN and not media.endless
+    return known and media.is_plain
 
 
-def write_playable(file: BinaryIO, target: BinaryIO, *, max_hours: float) -> Generator[float]:
+def write_playable(file: BinaryIO, target: BinaryIO, *, max_hours: float, track: int | None = None) -> Generator[float]:
     """Write the copy to `target`, which is empty and can be read and sought; yields now and then how far it is.
 
     Blocking, in bounded memory. To stop early, close the iterator before the files. Raises as `SpeechReader` does.
     Opus is packed anew as it is, unless its times have gaps or jumps.
     """
-    with opened(file) as media:
+    with opened(file, track) as media:
         if media.stream.codec_context.name == "opus":
             try:
                 yield from _packed_anew(media, target, max_hours)
@@ -66,7 +70,7 @@ def write_playable(file: BinaryIO, target: BinaryIO, *, max_hours: float) -> Gen
             except _Uneven:
                 target.seek(0)
                 target.truncate()
-    with opened(file) as media:
+    with opened(file, track) as media:
         yield from _encoded(media, target, max_hours)
 
 
@@ -79,6 +83,8 @@ def _packed_anew(media: Media, target: BinaryIO, max_hours: float) -> Iterator[f
     steps = _Steps()
     with _webm(target) as out:
         stream = out.add_stream_from_template(media.stream)
+        if not media.is_plain:
+            raise _Uneven
         for packet in media.packets():
             if not packet.size:
                 continue  # the end
@@ -98,7 +104,7 @@ def _encoded(media: Media, target: BinaryIO, max_hours: float) -> Iterator[float
     with _webm(target) as out:
         for samples in Sound(media, rate=RATE, max_hours=max_hours):
             if encoder is None:
-                encoder = _Encoder(out, "stereo" if len(samples) == 2 else "mono")
+                encoder = _Encoder(out, "stereo" if len(samples) == 2 and len(media.heard) == 1 else "mono")
             encoder.write(samples)
             yield from steps.at(encoder.seconds)
         if encoder is None:

@@ -10,11 +10,8 @@ from transcription.audio.clock import Clock
 from transcription.audio.kinds import FORMATS, WITH_PICTURES
 from transcription.audio.media import Media, decoded, opened
 from transcription.audio.playable import plays
-from transcription.audio.promised import breaks_off
+from transcription.audio.tracks import Track
 from transcription.errors import BadAudio
-
-# Formats that state seconds, but not bytes: a file of these that is shorter than it says was cut off.
-_SECONDS_ONLY = ("au", "flac")
 
 # Packets of speech last 20 ms, at least 10; those of music at high rates are short, but not small. Others are a trap:
 # each takes as long as any.
@@ -26,7 +23,11 @@ _SMALL = 64  # bytes
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
     """What is known about a file's sound. `duration` is in seconds, true even where the file states none; `plays`:
-    browsers play the file as it is."""
+    browsers play the file as it is.
+
+    damaged: what the file says it has and does not, as (start, end) in seconds; what cannot be decoded is found out by
+    decoding only. tracks: the sound tracks, of which `codec` and the like are of the first that is heard.
+    """
 
     duration: float
     media_type: str
@@ -35,54 +36,109 @@ class AudioInfo:
     sample_rate: int
     channels: int
     plays: bool
+    damaged: tuple[tuple[float, float], ...]
+    tracks: tuple[Track, ...]
 
 
-def probe(file: BinaryIO, *, max_hours: float, heard: Callable[[float], None] = lambda seconds: None) -> AudioInfo:
-    """Read through a file and decode no more than its first frame. It stays the caller's to close.
+def probe(
+    file: BinaryIO,
+    *,
+    max_hours: float,
+    track: int | None = None,
+    heard: Callable[[float], None] = lambda seconds: None,
+) -> AudioInfo:
+    """Read through a file and decode no more than its first frames. It stays the caller's to close.
 
+    track: the number of the one sound track that is meant, from 1; None: those that `tracks.choose` chooses.
     heard: called now and then with the number of seconds of sound so far.
-
-    Raises BadAudio: `empty_file`, `not_audio`, `no_sound`, `truncated`, `damaged` (nothing can be
-    decoded) or `too_long`; and whatever reading the file raises.
+    Raises BadAudio: `empty_file`, `not_audio`, `unknown_codec`, `no_such_track`, `no_sound`, `truncated` (before
+    anything that can be read), `damaged` (nothing can be decoded) or `too_long`; and whatever reading the file raises.
     """
-    with opened(file) as media:
-        clock = Clock(max_hours)
-        frame: AudioFrame | None = None
-        packets = size = 0
-        for packet in media.packets():
-            frame = frame or next(iter(decoded(packet) or ()), None)
-            if packet.size:
-                packets += 1
-                size += packet.size
-                clock.advance(max(0.0, clock.ahead(media.time(packet)) + media.length(packet)))
-            if packets % _MANY == 0 and packets:
-                heard(clock.now)
-                if packets > clock.now / _SHORT and size < packets * _SMALL:
-                    raise BadAudio("too_complex", "The sound is cut into far more packets than a recording has.")
-        if breaks_off(file, complete=True) or (media.format in _SECONDS_ONLY and media.falls_short(clock.now)):
-            raise BadAudio("truncated", "The file breaks off: its end is missing.")
-        if not packets and len(media.stream.index_entries):
-            raise BadAudio("not_audio", "The file only points to sound elsewhere; we need the sound itself.")
-        if not packets:
-            raise BadAudio("no_sound", "The file describes sound, but holds none of it.")
-        if frame is None:
-            raise BadAudio("damaged", "Nothing in the file can be decoded: it is damaged.")
-        media_type = _media_type(file, media)
+    with opened(file, track) as media:
+        reading = _Reading(media, max_hours, heard)
+        media_type = _media_type(media)
+        first = media.stream
+        played = plays(media, media_type)
+        for _ in media.parts():
+            reading.read_part()
+        if media.unread:
+            reading.damaged.append((reading.duration, reading.duration))
+        if reading.frame is None:
+            raise _nothing(media, reading.packets)
         return AudioInfo(
-            duration=clock.now,
+            duration=reading.duration,
             media_type=media_type,
             container=media.format,
-            codec=media.stream.codec_context.name,
-            sample_rate=frame.sample_rate,
-            channels=frame.layout.nb_channels,
-            plays=plays(media, media_type),
+            codec=first.codec_context.name,
+            sample_rate=reading.frame.sample_rate,
+            channels=reading.frame.layout.nb_channels,
+            plays=played,
+            damaged=tuple(reading.damaged),
+            tracks=tuple(media.tracks),
         )
 
 
-def _media_type(file: BinaryIO, media: Media) -> str:
+class _Reading:
+    """How far each track of a file goes, by the times of its packets."""
+
+    def __init__(self, media: Media, max_hours: float, heard: Callable[[float], None]) -> None:
+        self._media = media
+        self._heard = heard
+        self._clocks = [Clock(max_hours) for _ in media.heard]
+        self._times: list[float | None] = [None for _ in media.heard]
+        self._longest = max_hours * 3600
+        self.frame: AudioFrame | None = None  # the first one
+        self.packets = self._size = 0
+        self.damaged: list[tuple[float, float]] = []
+
+    @property
+    def duration(self) -> float:
+        return max(clock.now for clock in self._clocks)
+
+    def read_part(self) -> None:
+        media, begun = self._media, self.duration
+        for clock in self._clocks:
+            clock.advance(begun - clock.now)
+            clock.restart()
+        for packet in media.packets():
+            self.frame = self.frame or next(iter(decoded(packet) or ()), None)
+            if packet.size and (lane := media.lane(packet)) < len(self._clocks):
+                self._count(packet.size)
+                clock = self._clocks[lane]
+                time = media.time(packet)
+                length = media.length(packet) or self._stride(lane, time)
+                clock.advance(max(0.0, clock.ahead(time) + length))
+        if lost := media.missing([clock.now - begun for clock in self._clocks]):
+            self.damaged.append((begun + lost[0], min(begun + lost[1], self._longest)))
+
+    def _count(self, size: int) -> None:
+        self.packets += 1
+        self._size += size
+        if self.packets % _MANY == 0:
+            self._heard(self.duration)
+            if self.packets > len(self._clocks) * self.duration / _SHORT and self._size < self.packets * _SMALL:
+                raise BadAudio("too_complex", "The sound is cut into far more packets than a recording has.")
+
+    def _stride(self, lane: int, time: float | None) -> float:
+        """From the time of the packet before: what a packet is taken for whose length the file does not state."""
+        before, self._times[lane] = self._times[lane], time
+        return 0.0 if before is None or time is None else max(0.0, time - before)
+
+
+def _nothing(media: Media, packets: int) -> BadAudio:
+    """Why no sound was found."""
+    if packets and not media.breaks_off:
+        return BadAudio("damaged", "Nothing in the file can be decoded: it is damaged.")
+    if not media.breaks_off and len(media.stream.index_entries):
+        return BadAudio("not_audio", "The file only points to sound elsewhere; we need the sound itself.")
+    if media.missing([0.0]):
+        return BadAudio("truncated", "The file breaks off before any sound that can be read.")
+    return BadAudio("no_sound", "The file describes sound, but holds none of it.")
+
+
+def _media_type(media: Media) -> str:
     """The media type that a browser needs in order to play the file."""
-    file.seek(0)
-    head = file.read(64)
+    head = media.head
     kind = "video" if media.has_pictures else "audio"
     if media.format == "matroska":
         return f"{kind}/webm" if b"webm" in head else f"{kind}/x-matroska"

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from transcription.audio.media import opened
 from transcription.audio.segmenter import Segmenter
 from transcription.audio.sound import Sound
+from transcription.audio.tracks import Track
 from transcription.audio.vad import RATE, WINDOW, VoiceActivity
 from transcription.audio.waveform import Downmix, Peaks
 from transcription.errors import BadAudio
@@ -45,12 +46,14 @@ class SpeechReader:
     on opening), and whatever reading the file raises. To stop early, close the iterator; the file stays
     the caller's to close.
 
+    track: the number of the one sound track that is meant, from 1; None: see `tracks.choose`.
     heard: called after every few seconds of sound with the number of seconds so far.
 
     After the last stretch:
     duration  seconds of sound, silence for what is missing included
     peaks     the loudest sample of each of 1,000 to 2,000 equal parts (fewer if shorter than 10 s), 0 to 1
-    damaged   the parts that could not be decoded, as (start, end) in seconds
+    tracks    the sound tracks of the file, and which of them were heard
+    damaged   the parts that could not be decoded, or are not there, as (start, end) in seconds
     """
 
     def __init__(
@@ -59,15 +62,18 @@ class SpeechReader:
         *,
         max_hours: float,
         max_seconds: float = 30.0,
+        track: int | None = None,
         heard: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self._file = file
+        self._track = track
         self._max_hours = max_hours
         self._heard = heard
         self._segmenter = Segmenter(max_seconds)
         self._peaks = Peaks()
         self._samples = 0
         self.damaged: list[tuple[float, float]] = []
+        self.tracks: list[Track] = []
 
     @property
     def duration(self) -> float:
@@ -98,9 +104,10 @@ class SpeechReader:
         downmix = Downmix()
         waiting: list[npt.NDArray[np.float32]] = []
         count = 0
-        with opened(self._file) as media:
+        with opened(self._file, self._track) as media:
             sound = Sound(media, rate=RATE, max_hours=self._max_hours)
             self.damaged = sound.damaged
+            self.tracks = media.tracks
             for piece in sound:
                 waiting.append(piece)
                 count += piece.shape[1]

@@ -119,7 +119,8 @@ def _speech(task: _Task, file: BinaryIO) -> None:
     for stretch in reader:
         fields = {name: getattr(stretch, name) for name in ("index", "start", "end", "utterances")}
         task.say({"stretch": fields}, stretch.samples.astype("<i2", copy=False).tobytes())
-    task.say({"end": {name: getattr(reader, name) for name in ("duration", "peaks", "damaged")}})
+    end = {name: getattr(reader, name) for name in ("duration", "peaks", "damaged")}
+    task.say({"end": end | {"tracks": [asdict(track) for track in reader.tracks]}})
 
 
 def _copy(task: _Task, file: BinaryIO, target: BinaryIO) -> None:
