@@ -176,6 +176,7 @@ async def upload(
             title=form.title,
             language=form.language,
             prompt=form.prompt,
+            track=form.track,
             source=Recording.Source.API if request.auth.token else Recording.Source.UPLOAD,
             transcribe=form.transcribe,
             duplicate=form.duplicate,

@@ -38,11 +38,6 @@ LOOK_AGAIN = 5.0  # seconds, for recordings that want a copy
 CANNOT_WRITE = 300.0  # seconds until it is tried again, where the disk was full
 
 
-def want_copy(recording: Recording) -> None:
-    """To be called in the transaction that makes the recording."""
-    LooseFile.objects.create(name=copy_name(recording.pk))
-
-
 async def make_copies() -> None:
     """Make every copy that is wanted, of the shortest recording first, until canceled.
 
@@ -126,7 +121,9 @@ async def _make(recording: Recording) -> bool:
     original = await asyncio.to_thread(recording.original.storage.open, str(recording.original.name))
     with original, TemporaryUploadedFile("copy", "audio/webm", 0, None) as copy:  # its folder is cleared up at starts
         files = cast(BinaryIO, original), cast(BinaryIO, copy.file)
-        steps = apart.copy(*files, max_hours=settings.MAX_AUDIO_HOURS, owner=recording.owner_id)
+        steps = apart.copy(
+            *files, max_hours=settings.MAX_AUDIO_HOURS, owner=recording.owner_id, track=recording.track or None
+        )
         async with aclosing(steps):
             async for _seconds in steps:
                 if not await Recording.objects.filter(pk=recording.pk).aexists():

@@ -28,7 +28,8 @@ from transcription.snapshot import Jobs
 
 from . import room
 from .events import recording_changed
-from .models import LooseFile, Recording, Transcription, copy_name
+from .messages import error_words
+from .models import LooseFile, Recording, Transcription, copy_name, want_copy
 from .runner import Queued, runner
 
 Status = Transcription.Status
@@ -44,14 +45,18 @@ async def queue_transcription(
     language: str | None = None,
     model: str | None = None,
     prompt: str | None = None,
+    track: int | None = None,
     limited: bool = True,
     automatic: bool = False,
 ) -> Transcription:
     """A new job for the recording, or the unfinished one that it has. None: as the recording says.
 
     automatic: nobody asked for it and nobody waits for it.
-    Raises Problem 429 where the owner has USER_MAX_QUEUED unfinished ones already, unless not `limited`.
+    track: the number of the one sound track to hear, 0 for all that belong together; the recording keeps it.
+    Raises Problem 422 `no_such_track`, and 429 where the owner has USER_MAX_QUEUED unfinished ones already, unless
+    not `limited`.
     """
+    require_track(track, len(recording.tracks))
     job = Transcription(
         recording=recording,
         lane="interactive" if recording.duration <= SHORT_SECONDS and not automatic else "batch",
@@ -59,6 +64,7 @@ async def queue_transcription(
         language=recording.language if language is None else language,
         model=model or "",
         prompt=recording.prompt if prompt is None else prompt,
+        track=recording.track if track is None else track,
     )
     most = settings.USER_MAX_QUEUED if limited else None
     transcription = await sync_to_async(_put_in_line)(job, most)
@@ -83,7 +89,16 @@ def _put_in_line(job: Transcription, most: int | None) -> Transcription | None:
     if most is not None and unfinished.filter(recording__owner=owner_id).count() >= most:
         return None
     job.save(force_insert=True)
+    if job.track != job.recording.track:
+        Recording.objects.filter(pk=job.recording_id).update(track=job.track)
+        want_copy(job.recording)
     return job
+
+
+def require_track(number: int | None, there: int) -> None:
+    """Raises Problem 422 where the recording has tracks, and not this one."""
+    if number and there and number > there:
+        raise Problem(422, "no_such_track", error_words("no_such_track", str(there)))
 
 
 async def _line_full(owner_id: int) -> Problem:

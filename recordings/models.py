@@ -2,7 +2,9 @@
 
 import secrets
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any
 from uuid import uuid4
@@ -15,6 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from transcription.answer import Word
+from transcription.audio.tracks import Track
 
 
 def original_path(recording: "Recording", filename: str) -> str:
@@ -61,6 +64,12 @@ class Recording(models.Model):
     damaged = models.JSONField(
         _("damaged"), default=list, help_text=_("[[start, end]], seconds: what could not be read")
     )
+    track = models.PositiveSmallIntegerField(
+        _("sound track"), default=0, help_text=_("the one that is heard, from 1; 0: all that belong together")
+    )
+    tracks = models.JSONField(
+        _("sound tracks"), default=list, help_text="[{number, codec, channels, language, title, heard}]"
+    )
     playable = models.FileField(
         _("copy for browsers"),
         blank=True,
@@ -87,6 +96,20 @@ class Recording(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def breaks_off(self) -> float | None:
+        """When its sound breaks off because the end of the file is missing, in seconds."""
+        return self.damaged[-1][0] if self.damaged and self.damaged[-1][0] > self.duration - 1 else None
+
+    @property
+    def holes(self) -> list[list[float]]:
+        """The damaged parts that have sound behind them."""
+        return list(self.damaged if self.breaks_off is None else self.damaged[:-1])
+
+    @property
+    def heard_tracks(self) -> str:
+        return ", ".join(str(track["number"]) for track in self.tracks if track["heard"])
 
 
 class LooseFile(models.Model):
@@ -119,6 +142,12 @@ class LooseFile(models.Model):
         """Remove the file, if it is there, and what says that it is loose."""
         default_storage.delete(name)
         cls.objects.filter(name=name).delete()
+
+
+def want_copy(recording: Recording) -> None:
+    """Have a copy made for browsers, in place of the one there is. To be called in the transaction that makes the
+    recording, or changes what is heard of it."""
+    LooseFile.objects.get_or_create(name=copy_name(recording.pk))
 
 
 def _two_days_on() -> datetime:
@@ -214,6 +243,16 @@ def kept_words(words: Iterable[Word]) -> list[dict[str, Any]]:
     ]
 
 
+def kept_spans(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """As a recording keeps what is damaged: to the millisecond."""
+    return [(round(start, 3), round(end, 3)) for start, end in spans]
+
+
+def kept_tracks(tracks: Iterable[Track]) -> list[dict[str, Any]]:
+    """As a recording keeps them: at most 64, more than any device records."""
+    return [asdict(track) for track in islice(tracks, 64)]
+
+
 class Caption(models.Model):
     """A final caption of a live session: committed before anyone sees it, never changed."""
 
@@ -268,6 +307,7 @@ class Transcription(models.Model):
     )
     language = models.CharField(_("language"), max_length=16, blank=True, help_text=_("asked for; empty: detect"))
     prompt = models.TextField(_("names and terms"), blank=True)
+    track = models.PositiveSmallIntegerField(_("sound track"), default=0, help_text=_("asked for; 0: as in Recording"))
     detected_language = models.CharField(_("detected language"), max_length=16, blank=True)
     error_code = models.CharField(_("error"), max_length=32, blank=True)
     error_message = models.TextField(

@@ -28,12 +28,13 @@ from accounts.problems import Problem, not_signed_in
 from recordings.exports import Transcript, as_srt, as_vtt
 from recordings.failures import fault, problem_of
 from recordings.messages import error_words
-from recordings.models import Recording, Segment, Transcription
+from recordings.models import Recording, Segment, Transcription, kept_tracks
 from recordings.openai_options import DEFAULT_MODEL, Options, asked_model, read_options, stands_for_default
 from recordings.transcribing import as_segment, moment, speech_in
 from recordings.uploads import ReceivedFile
 from transcription import answer, service
 from transcription.audio import Stretch, apart, wav
+from transcription.audio.tracks import Track
 from transcription.errors import (
     AnswerError,
     BadAudio,
@@ -49,6 +50,8 @@ from transcription.errors import (
 from transcription.languages import LANGUAGES
 from transcription.sentence import Sentence
 from transcription.writing import gap
+
+MOST_SPANS = 50  # in a header, of which clients and proxies take 8 kB
 
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
@@ -90,6 +93,8 @@ def _problem(request: HttpRequest, failure: Exception) -> Problem:
     match failure:
         case ValidationError():
             return Problem(400, "invalid_value", fault(failure), param=str(failure.errors()[0]["loc"][0]))
+        case BadAudio(code="no_such_track"):
+            return Problem(400, failure.code, error_words(failure.code, failure.detail), param="track")
         case BadAudio():
             return Problem(400, failure.code, error_words(failure.code, failure.detail), param="file")
         case UnknownModel():
@@ -131,6 +136,8 @@ class Hearing:
         self._owner = owner
         self._translate = translate
         self.duration = 0.0
+        self.damaged: list[tuple[float, float]] = []
+        self.tracks: list[Track] = []
         self._model = asked_model(options.model, service.models())
         self.language = options.spoken
         self._texts: list[str] = []  # of the segments, each with the gap before it
@@ -139,12 +146,16 @@ class Hearing:
 
     async def deltas(self) -> AsyncGenerator[str]:
         """What each segment adds to the text, as it comes. However this ends, the file is gone then."""
-        async with speech_in(self._file, owner=self._owner, kind="call") as (_speech, stretches):
-            info = await apart.probe(self._file, max_hours=settings.MAX_AUDIO_HOURS, owner=self._owner)
+        track = self._options.track
+        reading = speech_in(self._file, owner=self._owner, kind="call", track=track)
+        async with reading as (speech, stretches):
+            limits = {"max_hours": settings.MAX_AUDIO_HOURS, "track": track or None}
+            info = await apart.probe(self._file, owner=self._owner, **limits)
             self.duration = info.duration
             async for stretch in stretches:
                 if added := self._add(stretch, await self._transcribe(stretch)):
                     yield added
+            self.duration, self.damaged, self.tracks = speech.duration, speech.damaged, speech.tracks
 
     async def _transcribe(self, stretch: Stretch) -> answer.Transcript:
         while True:
@@ -200,11 +211,32 @@ class Hearing:
     def usage(self) -> dict[str, Any]:
         return {"type": "duration", "seconds": math.ceil(self.duration)}
 
+    @property
+    def remarks(self) -> dict[str, Any]:
+        """What a caller would not expect: what is damaged, and which of several tracks were heard; else nothing."""
+        remarks: dict[str, Any] = {}
+        if self.damaged:
+            remarks["damaged"] = [{"start": round(start, 3), "end": round(end, 3)} for start, end in self.damaged]
+        if len(self.tracks) > 1:
+            remarks["tracks"] = kept_tracks(self.tracks)
+        return remarks
+
     def response(self) -> HttpResponse:
-        """The whole text in the format that was asked for."""
+        """The whole text in the format that was asked for, with the remarks in headers too: not every format has a
+        place for them."""
+        response = self._formatted()
+        if self.damaged:
+            spans = (f"{start:.3f}-{end:.3f}" for start, end in self.damaged[:MOST_SPANS])
+            response["Stile-Damaged"] = ", ".join(spans)
+        if len(self.tracks) > 1:
+            heard = ", ".join(str(track.number) for track in self.tracks if track.heard)
+            response["Stile-Tracks"] = f"{heard} of {len(self.tracks)}"
+        return response
+
+    def _formatted(self) -> HttpResponse:
         match self._options.response_format:
             case "json":
-                return _json({"text": self.text, "usage": self.usage})
+                return _json({"text": self.text, "usage": self.usage} | self.remarks)
             case "verbose_json":
                 return _json(self._verbose())
             case "text":
@@ -225,7 +257,7 @@ class Hearing:
             "duration": self.duration,
             "text": self.text,
             "usage": self.usage,
-        }
+        } | self.remarks
         if "segment" in self._options.granularities:
             result["segments"] = self.details
         if "word" in self._options.granularities:
@@ -267,7 +299,8 @@ async def _events(
                 yield _event({"type": "transcript.text.delta", "delta": first})
             async for delta in deltas:
                 yield _event({"type": "transcript.text.delta", "delta": delta})
-            yield _event({"type": "transcript.text.done", "text": hearing.text, "usage": hearing.usage})
+            done = {"type": "transcript.text.done", "text": hearing.text, "usage": hearing.usage}
+            yield _event(done | hearing.remarks)
         except Exception as failure:
             yield _event(_problem(request, failure).openai_body())
 

@@ -22,7 +22,9 @@ PROMPT = 2_000  # characters; OpenAI, too, reads only the end of a longer one (s
 
 # --- Fields ------------------------------------------------------------------------------------
 
-FIELDS = {"file", "model", "language", "prompt", "response_format", "temperature", "stream", "chunking_strategy"}
+FIELDS = {"file", "model", "language", "prompt", "response_format", "temperature", "stream", "chunking_strategy"} | {
+    "track"  # of ours
+}
 LISTS = {
     *("timestamp_granularities", "include", "keywords", "languages"),
     *("known_speaker_names", "known_speaker_references"),
@@ -65,6 +67,7 @@ class Options(BaseModel):
     response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
     granularities: Annotated[set[Literal["segment", "word"]], Field(alias="timestamp_granularities[]")] = {"segment"}
     stream: bool = False
+    track: Annotated[int, Field(ge=0, le=999, description="The sound track, from 1; 0: all that belong together.")] = 0
 
     @property
     def spoken(self) -> str:

@@ -61,6 +61,15 @@ class Span(Schema):
     end: float
 
 
+class TrackOut(Schema):
+    number: int = Field(description="To ask for it as `track`.")
+    codec: str
+    channels: int
+    language: str = Field(description="As in the file; may be empty.")
+    title: str = Field(description="As in the file; may be empty.")
+    heard: bool = Field(description="It is part of what is transcribed.")
+
+
 class RecordingOut(Schema):
     model_config = ConfigDict(
         json_schema_extra={
@@ -74,6 +83,9 @@ class RecordingOut(Schema):
                 "media_type": "audio/flac",
                 "language": "en",
                 "damaged": [],
+                "tracks": [
+                    {"number": 1, "codec": "flac", "channels": 1, "language": "", "title": "", "heard": True},
+                ],
                 "created_at": "2026-11-24T09:30:00Z",
                 "transcription": {
                     "id": 9,
@@ -99,7 +111,11 @@ class RecordingOut(Schema):
     bytes: int
     media_type: str
     language: str | None = Field(description="As given, else as heard; null while unknown.")
-    damaged: list[Span] = Field(description="What could not be read, as far as it was read.")
+    damaged: list[Span] = Field(
+        description="What could not be read, as far as it was read. A file that breaks off is damaged at its end; "
+        "where it does not say how long it was, the last span has no length."
+    )
+    tracks: list[TrackOut] = Field(description="The sound tracks of the file; empty where nobody looked.")
     created_at: datetime
     transcription: TranscriptionOut | None = Field(description="The newest one.")
     text: str | None = Field(
@@ -140,6 +156,7 @@ class UploadOptions(BaseModel):
         "", description="In any form: “zh”, “zh-CN”, “Chinese”, “中文”; empty or “auto”: find out."
     )
     prompt: Prompt = Field("", description="Names and terms to expect.")
+    track: int = Field(0, ge=0, le=999, description="The sound track to hear, from 1; 0: all that belong together.")
     transcribe: bool = Field(True, description="Put it in line at once.")
 
 
@@ -170,6 +187,12 @@ class TranscribeIn(BaseModel):
     language: Language | None = Field(None, description="Left out: as the recording says.")
     model: str | None = Field(None, max_length=128, pattern=r"^[\w.:/@+-]*$", description="The server’s default.")
     prompt: Prompt | None = Field(None, description="Left out: as the recording says.")
+    track: int | None = Field(
+        None,
+        ge=0,
+        le=999,
+        description="The sound track to hear, from 1; 0: all that belong together. The recording says so from then on.",
+    )
 
 
 class Word(Schema):

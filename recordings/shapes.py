@@ -98,6 +98,7 @@ def _recording(entry: Entry, line: Mapping[int, Place], text: str | None) -> dic
         "media_type": recording.media_type,
         "language": recording.language or (shown.detected_language if shown else "") or None,
         "damaged": [{"start": start, "end": end} for start, end in recording.damaged],
+        "tracks": recording.tracks,
         "created_at": recording.created_at,
         "transcription": _transcription(newest, line.get(newest.pk)) if newest else None,
         "text": text,

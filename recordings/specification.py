@@ -305,8 +305,12 @@ def _texts() -> Part:
             "duration": {"type": "number"},
             "segments": {"type": "array", "items": {"type": "object", "required": ["id", "start", "end", "text"]}},
             "words": {"type": "array", "items": {"type": "object", "required": ["word", "start", "end"]}},
+            "damaged": {"type": "array", "items": {"type": "object", "required": ["start", "end"]}},
+            "tracks": {"type": "array", "items": {"type": "object", "required": ["number", "heard"]}},
         },
-        "description": "All but `text` and `usage` with verbose_json only.",
+        "description": "`damaged` where something of the file could not be read, `tracks` where it has several; the "
+        "headers `Stile-Damaged` and `Stile-Tracks` say the same. All others but `text` and `usage` with verbose_json "
+        "only.",
         "example": {"text": "Good morning, everyone.", "usage": {"type": "duration", "seconds": 2}},
     }
     files = {kind: {"schema": TEXT} for kind in ("text/plain", "application/x-subrip", "text/vtt")}

@@ -25,7 +25,7 @@ from transcription.listening import Listener
 
 from .arrivals import task_id
 from .events import recording_changed
-from .models import Recording, Segment, Transcription, kept_words
+from .models import Recording, Segment, Transcription, kept_spans, kept_tracks, kept_words
 from .patience import DATABASE_AWAY, patiently
 from .runner import runner
 
@@ -114,7 +114,7 @@ async def _transcribe(job: Transcription, stopping: Callable[[], bool], at_gate:
     listen = _listener(job, stopping, at_gate)
     original = job.recording.original
     file = await asyncio.to_thread(original.storage.open, str(original.name))
-    reading = speech_in(cast(BinaryIO, file), stopping, owner=job.recording.owner_id, kind="job")
+    reading = speech_in(cast(BinaryIO, file), stopping, owner=job.recording.owner_id, kind="job", track=job.track)
     async with reading as (speech, stretches), asyncio.TaskGroup() as tasks:
         async for stretch in stretches:
             if stopping():
@@ -237,7 +237,8 @@ def _finish(job: Transcription, total: int, speech: apart.Speech) -> None:
         Recording.objects.filter(pk=job.recording_id).update(
             duration=speech.duration,
             peaks=speech.peaks,
-            damaged=[(round(start, 3), round(end, 3)) for start, end in speech.damaged],
+            damaged=kept_spans(speech.damaged),
+            tracks=kept_tracks(speech.tracks),
             shown=_shown_after(job),
         )
 
@@ -279,12 +280,17 @@ def _leaf(error: BaseException) -> BaseException:
 
 @asynccontextmanager
 async def speech_in(
-    file: BinaryIO, stopping: Callable[[], bool] = lambda: False, *, owner: int, kind: Literal["job", "call"]
+    file: BinaryIO,
+    stopping: Callable[[], bool] = lambda: False,
+    *,
+    owner: int,
+    kind: Literal["job", "call"],
+    track: int = 0,
 ) -> AsyncIterator[tuple[apart.Speech, AsyncIterator[Stretch]]]:
     """The file's stretches of speech; they end early where the process is `stopping`, for there may be hours to the
     next one. The file is closed in the end. `owner`, `kind`: who waits for the file to be read, and in which line.
     """
-    speech = apart.Speech(file, max_hours=settings.MAX_AUDIO_HOURS, owner=owner, kind=kind)
+    speech = apart.Speech(file, max_hours=settings.MAX_AUDIO_HOURS, owner=owner, kind=kind, track=track or None)
     async with aclosing(_until(stopping, aiter(speech))) as stretches:
         try:
             yield speech, stretches

@@ -32,11 +32,10 @@ from django.utils.translation import gettext as _
 
 from accounts.problems import Problem
 from recordings import room
-from recordings.copies import want_copy
 from recordings.events import recording_changed
 from recordings.jobs import delete_recording, queue_transcription
 from recordings.messages import error_words
-from recordings.models import LooseFile, Recording, Upload
+from recordings.models import LooseFile, Recording, Upload, kept_spans, kept_tracks, want_copy
 from recordings.parts import Head, HeadTooLong, decoded, read_head
 from recordings.runner import runner
 from recordings.text import filename_fault, one_line
@@ -208,6 +207,7 @@ async def accept_upload(
     title: str = "",
     language: str = "",
     prompt: str = "",
+    track: int = 0,
     transcribe: bool = True,
     duplicate: Literal["allow", "reuse"] = "allow",
     upload: Upload | None = None,
@@ -228,16 +228,18 @@ async def accept_upload(
         source=source,
         language=language,
         prompt=prompt,
+        track=track,
     )
     try:
         if duplicate == "reuse" and (existing := await _twins(recording).afirst()):
             file.close()
             return existing, False
-        info = await _probe(file, owner)
+        info = await _probe(file, owner, track)
     except BaseException:
         file.close()
         raise
     recording.duration, recording.media_type = info.duration, info.media_type
+    recording.damaged, recording.tracks = kept_spans(info.damaged), kept_tracks(info.tracks)
     making = asyncio.ensure_future(_make(recording, file, info.plays, transcribe, duplicate, upload))
     try:
         return await asyncio.shield(making)
@@ -279,9 +281,10 @@ def _twins(recording: Recording) -> QuerySet[Recording]:
     return Recording.objects.filter(owner_id=recording.owner_id, sha256=recording.sha256).order_by("-id")
 
 
-async def _probe(file: ReceivedFile, owner: User) -> AudioInfo:
+async def _probe(file: ReceivedFile, owner: User, track: int) -> AudioInfo:
+    sound = cast(BinaryIO, file.file)
     try:
-        return await apart.probe(cast(BinaryIO, file.file), max_hours=settings.MAX_AUDIO_HOURS, owner=owner.pk)
+        return await apart.probe(sound, max_hours=settings.MAX_AUDIO_HOURS, owner=owner.pk, track=track or None)
     except BadAudio as error:
         status = {"empty_file": 400, "not_audio": 415, "unknown_codec": 415}.get(error.code, 422)
         raise Problem(status, error.code, error_words(error.code, error.detail)) from error

@@ -12,8 +12,8 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from playwright.async_api import Page
 
-from recordings.copies import make_copies, want_copy
-from recordings.models import Recording
+from recordings.copies import make_copies
+from recordings.models import Recording, want_copy
 from tests.transcription.audio_files import clip, encode
 
 LONG = np.concatenate([clip()] * 3)  # 21.3 s

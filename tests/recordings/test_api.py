@@ -24,6 +24,7 @@ SHAPE = {
     "duration",
     "bytes",
     "damaged",
+    "tracks",
     "media_type",
     "language",
     "created_at",

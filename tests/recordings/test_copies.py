@@ -17,7 +17,7 @@ from django.core.files.storage import default_storage
 
 from recordings import copies
 from recordings.jobs import delete_recording
-from recordings.models import LooseFile, Recording, copy_name
+from recordings.models import LooseFile, Recording, copy_name, want_copy
 from tests.product import Product, transcribed, upload, wait_for
 from tests.recordings.running import recording, someone
 from tests.recordings.storm import processes, query
@@ -60,7 +60,7 @@ async def copies_made() -> AsyncIterator[None]:
 
 async def wanting(path: Path) -> Recording:
     made = await recording(await someone(), await asyncio.to_thread(path.read_bytes))
-    await sync_to_async(copies.want_copy)(made)
+    await sync_to_async(want_copy)(made)
     return made
 
 

@@ -86,7 +86,7 @@ def test_an_upload_can_wait_to_be_transcribed(site: Site, clip: bytes) -> None:
         ("text.wav", b"127.0.0.1 localhost\n" * 50, 415, "not_audio"),
         ("list.m3u8", b"#EXTM3U\nhttp://127.0.0.1:9/a.mp3\n", 415, "not_audio"),
         ("concat.txt", b"ffconcat version 1.0\nfile /etc/passwd\n", 415, "not_audio"),
-        ("cut.wav", wav(2)[:20000], 422, "truncated"),
+        ("cut.mp4", b"\0\0\0\x18ftypmp42" + bytes(12) + b"\0\1\0\0mdat" + bytes(999), 422, "truncated"),
         ("../a.wav", wav(0.5), 400, "invalid_filename"),
         ("..", wav(0.5), 400, "invalid_filename"),
         ("a\\\\b.wav", wav(0.5), 400, "invalid_filename"),
