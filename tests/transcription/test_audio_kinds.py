@@ -138,3 +138,10 @@ def refused(data: bytes) -> tuple[str, str]:
         probe(BytesIO(data), max_hours=1)
     assert str(refusal.value).endswith(f"{refusal.value.detail}.")
     return refusal.value.code, refusal.value.detail
+
+
+def test_a_film_of_more_than_a_moment_is_not_taken_for_a_trap(tmp_path: Path) -> None:
+    """TrueHD has 1,200 packets a second, and in them next to nothing where it is quiet."""
+    options = ("-c:a", "truehd", "-ar", "48000", "-ac", "2", "-strict", "-2")
+    data = ffmpeg(tmp_path / "x.mkv", *options, sound=np.tile(clip(), 2)).read_bytes()
+    assert probe(BytesIO(data), max_hours=1).duration == pytest.approx(14.2, abs=0.1)

@@ -17,6 +17,7 @@ from transcription.errors import BadAudio
 # each takes as long as any.
 _MANY = 10_000  # packets
 _SHORT = 0.005  # seconds
+_SHORTEST = {"mlp": 0.0002, "truehd": 0.0002}  # seconds; 40 samples at 48 to 192 kHz, and next to nothing in silence
 _SMALL = 64  # bytes
 
 
@@ -116,7 +117,8 @@ class _Reading:
         self._size += size
         if self.packets % _MANY == 0:
             self._heard(self.duration)
-            if self.packets > len(self._clocks) * self.duration / _SHORT and self._size < self.packets * _SMALL:
+            short = _SHORTEST.get(self._media.stream.codec_context.name, _SHORT)
+            if self.packets > len(self._clocks) * self.duration / short and self._size < self.packets * _SMALL:
                 raise BadAudio("too_complex", "The sound is cut into far more packets than a recording has.")
 
     def _stride(self, lane: int, time: float | None) -> float:
