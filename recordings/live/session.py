@@ -31,7 +31,7 @@ from recordings.patience import patiently
 from transcription import captions, service
 from transcription.answer import Transcript
 from transcription.audio import RATE, wav
-from transcription.errors import TimedOut, TranscriptionError, Unreachable
+from transcription.errors import Misconfigured, TimedOut, TranscriptionError, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -409,7 +409,7 @@ class Session:
         return transcript
 
     def _note_failure(self, error: TranscriptionError, _delay: float = 0.0) -> None:
-        if isinstance(error, Unreachable | TimedOut):
+        if isinstance(error, Unreachable | TimedOut | Misconfigured):
             self._away.set()
 
     async def _tell(self, caption: captions.Caption) -> None:

@@ -116,7 +116,7 @@ def test_check_names_what_is_wrong_and_what_to_do(
     [
         ("", "asr.W007", "Name one of its models in ASR_MODEL: small, large"),
         ("huge", "asr.W007", "has no model huge"),
-        ("large", "asr.I001", "takes requests at http://127.0.0.1:{}/v1/audio/transcriptions, for the model large"),
+        ("large", "asr.I002", "takes requests at http://127.0.0.1:{}/v1/audio/transcriptions, for the model large"),
     ],
 )
 def test_check_asks_the_whisper_server_without_giving_it_work(
