@@ -6,6 +6,18 @@ import sys
 
 from django.core.management import execute_from_command_line
 
-if __name__ == "__main__":
+from asrsite.reasons import reason
+
+
+def main(arguments: list[str]) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "asrsite.settings")
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(arguments)
+    except Exception as error:
+        if words := reason(error):
+            sys.exit(f"Error: {words}")
+        raise
+
+
+if __name__ == "__main__":
+    main(sys.argv)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,10 @@ async def patiently(work: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await work()
-        except DATABASE_AWAY:
+        except (DatabaseError, InterfaceError) as error:
+            # SQLite's word for a damaged file has no class of its own. The process stays, and /readyz tells of it.
+            if not isinstance(error, DATABASE_AWAY) and type(error) is not DatabaseError:
+                raise
             log.exception("The database failed; trying again in %.0f s", pause)
             # A connection that failed must not be used again; Django checks for that between requests only.
             await sync_to_async(close_old_connections)()

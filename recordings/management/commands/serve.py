@@ -11,12 +11,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
 
 from accounts.links import forget_file, local_address, new_link
 from accounts.models import SignInLink
 from asrsite.private import look_after
+from recordings.backups import BackupError, require_usable_database
 from recordings.copies import make_copies
 from recordings.jobs import in_line
 from recordings.live.second_pass import make_second_passes
@@ -37,6 +39,7 @@ from web.server import Server, configuration, connections_possible
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 256 * 1024  # of one on a WebSocket: frames of sound have 16 KB at most
+LOOK_AGAIN = 5.0  # seconds until a backup may be done
 GRACE = 10  # seconds that open requests get when the server is told to stop
 
 
@@ -52,6 +55,7 @@ class Command(BaseCommand):
             service.claim().take()
             with _listening(host, port) as listener:
                 look_after()
+                require_usable_database()
                 call_command("migrate", verbosity=0)
                 _remove_leftovers()
                 keep_spare()
@@ -59,7 +63,7 @@ class Command(BaseCommand):
                 ready = self._ready(address, new_link(address))
                 with suppress(KeyboardInterrupt):
                     asyncio.run(self._serve(listener, ready))
-        except AlreadyRunning as error:
+        except (AlreadyRunning, BackupError) as error:
             raise CommandError(str(error)) from None
         finally:
             service.claim().release()
@@ -85,7 +89,10 @@ class Command(BaseCommand):
         async with service.running(), asyncio.TaskGroup() as tasks:
             tasks.create_task(runner.run(in_line, run_transcription, service.total_limit))
             await patiently(live.take_up_all)
-            beside = [tasks.create_task(work()) for work in (make_copies, make_second_passes, keep_history, end_link)]
+            beside = [
+                tasks.create_task(work())
+                for work in (make_copies, make_second_passes, keep_history, end_link, discard_put_off)
+            ]
             self.stdout.write(ready)
             self.stdout.flush()
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -138,6 +145,13 @@ async def end_link() -> None:
     """The link in the file ends with its hour. In the database it ends by itself."""
     await asyncio.sleep(SignInLink.LIFE.total_seconds())
     forget_file()
+
+
+async def discard_put_off() -> None:
+    """Remove the files of what was deleted while a backup was made."""
+    while True:
+        await asyncio.sleep(LOOK_AGAIN)
+        await patiently(sync_to_async(LooseFile.discard_put_off))
 
 
 def _remove_leftovers() -> None:
