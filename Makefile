@@ -17,7 +17,7 @@ VENDORED := wavesurfer.js/LICENSE wavesurfer.js/dist/wavesurfer.esm.js \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run test lint bench requirements
+.PHONY: help install install-dev run test lint audit sbom bench requirements
 
 help:  ## list what one can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -36,6 +36,12 @@ lint: $(VENV)/installed-dev  ## ruff and mypy, strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
+
+audit: $(VENV)/installed-dev  ## what is known against the pinned packages; says so where nobody can be asked
+	@$(BIN)/python .ci/audit.py
+
+sbom: $(VENV)/installed-dev  ## a bill of materials (CycloneDX): sbom.json
+	@$(BIN)/python .ci/sbom.py >sbom.json
 
 bench: $(VENV)/installed-dev  ## list the measurements one can repeat
 	@grep -HE -m1 '^"""' bench/*.py | sed -E 's/:"""/\t/; s/"""$$//'
