@@ -18,6 +18,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware  # noqa: E40
 
 from accounts.sockets import SocketDoor  # noqa: E402
 from asrsite.bodies import BodyGuard  # noqa: E402
+from asrsite.pieces import MethodOverride, Piecewise  # noqa: E402
 from asrsite.private import look_after  # noqa: E402
 from recordings.routing import websocket_urlpatterns  # noqa: E402
 from transcription import service  # noqa: E402
@@ -33,7 +34,7 @@ except AlreadyRunning as error:
 look_after()
 routes = ProtocolTypeRouter(
     {
-        "http": BodyGuard(django_application),
+        "http": MethodOverride(BodyGuard(Piecewise(django_application))),
         "websocket": SocketDoor(URLRouter(websocket_urlpatterns)),
     }
 )

@@ -34,7 +34,7 @@ App = Callable[[Any, Any, Any], Awaitable[None]]  # Django and Channels each typ
 
 SMALL = 2 * 1024**2  # bytes: more than any page or program sends that does not upload
 STRANGERS = 64 * 1024  # bytes, kept in memory until the last has come: more than any form for signing in has
-PIECE = 8 * 1024**2  # bytes of an upload that comes in pieces
+PIECE = 8 * 1024**2  # bytes of a resumable upload that are taken in at once (see `pieces`)
 UPLOADS = {
     ("POST", "/api/recordings"): Scope.WRITE,
     ("POST", "/api/uploads"): Scope.WRITE,
@@ -100,8 +100,7 @@ async def _limit(scope: AsgiScope) -> tuple[int, Scope | None]:
         caller.require(right)
         scope[COUNTED] = True
         await _room(scope, caller, size or 0)
-        most = PIECE if path == "/api/uploads" else settings.MAX_UPLOAD_BYTES
-        limit = most + SMALL  # the form's other fields, and what parts them
+        limit = settings.MAX_UPLOAD_BYTES + SMALL  # the form's other fields, and what parts them
     else:
         right = None
         limit = SMALL if (size or 0) > SMALL or await _known(scope) else STRANGERS
@@ -213,10 +212,13 @@ async def _refuse(problem: Problem, scope: AsgiScope, receive: Receive, send: Se
     encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": problem.status, "headers": encoded})
     await send({"type": "http.response.body", "body": body, "more_body": True})
-    try:
+    await linger(receive)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def linger(receive: Receive) -> None:
+    """Throw away what still comes in, for a while."""
+    with suppress(TimeoutError):
         async with asyncio.timeout(LINGER):
             while (await receive()).get("more_body"):
                 pass
-    except TimeoutError:
-        pass
-    await send({"type": "http.response.body", "body": b""})

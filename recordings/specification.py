@@ -177,7 +177,7 @@ def _uploads() -> dict[str, Part]:
                 "Begin a resumable upload",
                 "uploads",
                 _answers({"201": _answer(201, headers=created)}, ERROR, *TAKING),
-                description=f"tus {tus.VERSION} with {tus.EXTENSIONS}. Pieces have at most 8 MB; a first one may come "
+                description=f"tus {tus.VERSION} with {tus.EXTENSIONS}. Pieces may have any size; a first one may come "
                 f"along. A file has at most {settings.MAX_UPLOAD_BYTES} bytes.",
                 parameters=[VERSION, length, metadata, CHECKSUM],
                 requestBody=PIECE,

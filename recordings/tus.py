@@ -1,8 +1,8 @@
 """Resumable uploads: the tus protocol, 1.0 (https://tus.io/protocols/resumable-upload), at /api/uploads.
 
-A file comes in pieces of at most 8 MB, each appended to its part on disk. How far it has got is the size of the part
-and nothing else, so a connection that breaks or a server that is killed costs at most the piece under way. Whoever
-writes holds a lock on the part, which ends with the process that holds it.
+A file comes in requests of any size. Each is appended in pieces of 8 MB (`asrsite.pieces`) to the file's part on disk.
+The size of the part alone says how far the upload has got. A connection that breaks keeps what has come; a server that
+is killed loses the piece under way. A request that writes holds a lock on the part, which ends with its process.
 """
 
 import asyncio
@@ -43,8 +43,10 @@ from recordings.uploads import ReceivedFile, accept_upload, too_large
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,expiration,termination,checksum"
+NOT_DONE = {"Upload-Concat": "concatenation", "Upload-Defer-Length": "creation-defer-length"}
 ALGORITHMS = ("sha1", "sha256", "md5")  # sha1 is the one that the protocol asks of everybody
 PIECE_TYPE = "application/offset+octet-stream"
+BLOCK = 1024**2  # bytes that are copied at once
 PATIENCE = 2.0  # seconds that a removal waits for the piece under way: 8 MB are written in far less
 BAD_FILE = (400, 415, 422)  # what accept_upload says of one, whenever it comes
 
@@ -105,6 +107,12 @@ def _abilities() -> HttpResponse:
 
 async def _create(request: HttpRequest, caller: Caller) -> HttpResponse:
     """What is wrong with the file's name, size or options is said now, before a byte of it is sent."""
+    for header, extension in NOT_DONE.items():
+        if header in request.headers:  # taken for an ordinary upload, each part would become a recording
+            message = _("This server does not do the extension “%(extension)s” of the protocol.")
+            problem = Problem(400, "extension_unsupported", message % {"extension": extension})
+            problem.headers["Tus-Extension"] = EXTENSIONS
+            raise problem
     size = _number(request, "Upload-Length")
     if size == 0:
         raise Problem(400, "empty_file", error_words("empty_file"))
@@ -229,7 +237,7 @@ def _options(metadata: str) -> tuple[str, UploadMetadata]:
         raise invalid_request(error) from error
 
 
-def _checksum(request: HttpRequest, piece: bytes) -> None:
+def _checksum(request: HttpRequest, piece: BinaryIO) -> None:
     """Raises Problem 400 or 460 where the Upload-Checksum header, if any, is not of this piece."""
     header = request.headers.get("Upload-Checksum")
     if header is not None:
@@ -241,7 +249,10 @@ def _checksum(request: HttpRequest, piece: bytes) -> None:
             expected = b64decode(digest, validate=True)
         except binascii.Error as error:
             raise Problem(400, "bad_request", _("The Upload-Checksum header cannot be read.")) from error
-        if hashlib.new(algorithm, piece, usedforsecurity=False).digest() != expected:
+        found = hashlib.new(algorithm, usedforsecurity=False)
+        while block := piece.read(BLOCK):
+            found.update(block)
+        if found.digest() != expected:
             raise Problem(460, "checksum_mismatch", _("The piece arrived damaged. Send it again."))
 
 
@@ -306,12 +317,12 @@ async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
 
 async def _append(request: HttpRequest, caller: Caller, upload: Upload, offset: int) -> int | None:
     """Add the request's body at `offset`; with the last byte, the upload becomes a recording or waits for an answer."""
-    piece = await asyncio.to_thread(request.read)  # at most 10 MiB: the body guard sees to it
+    piece = request._stream  # on disk, where it is large
     # Not asyncio.to_thread: it loses the language of what these two may have to say.
     await sync_to_async(_checksum, thread_sensitive=False)(request, piece)
     if upload.recording_id:
         size = upload.bytes
-        if offset != size or piece:
+        if offset != size or piece.seek(0, os.SEEK_END):
             raise _elsewhere(size)
         return None
     with _claimed(upload) as part:
@@ -319,22 +330,25 @@ async def _append(request: HttpRequest, caller: Caller, upload: Upload, offset: 
         return await _make_recording(caller, upload) if size == upload.bytes else None
 
 
-def _write(part: BinaryIO, offset: int, piece: bytes, most: int) -> int:
+def _write(part: BinaryIO, offset: int, piece: BinaryIO, most: int) -> int:
     """Append all of the piece or nothing; returns the new size."""
     size = part.seek(0, os.SEEK_END)
     if size != offset:
         raise _elsewhere(size)
-    if size + len(piece) > most:
+    length = piece.seek(0, os.SEEK_END)
+    piece.seek(0)
+    if size + length > most:
         raise Problem(413, "too_large", _("This is more than the length that was announced for the upload."))
-    room.require_room(len(piece))
+    room.require_room(length)
     try:
-        left = memoryview(piece)
-        while left:
-            left = left[part.write(left) :]
+        while block := piece.read(BLOCK):
+            left = memoryview(block)
+            while left:
+                left = left[part.write(left) :]
     except OSError:
         part.truncate(size)
         raise
-    return size + len(piece)
+    return size + length
 
 
 def _elsewhere(size: int) -> Problem:

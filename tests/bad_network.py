@@ -42,11 +42,11 @@ class BadNetwork(socketserver.ThreadingTCPServer):
     def check(self) -> None:
         """Every piece was sent, in order; none again of which the client had the answer."""
         for earlier, later in pairwise(self.sent):
-            assert later - earlier in (0, PIECE)
+            assert 0 <= later - earlier <= PIECE  # of a piece that breaks off, what has come is kept
         for offset, sent in self.confirmed.items():
             assert offset not in self.sent[sent:]
         assert self.sent[0] == 0
-        assert self.sent[-1] == SIZE - PIECE
+        assert SIZE - PIECE <= self.sent[-1] < SIZE
         assert self.cuts >= 20
 
 

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import hashlib
 import io
+import socket
 import threading
 from base64 import b64encode
 from datetime import timedelta
@@ -53,6 +54,14 @@ def offset(client: httpx.Client, url: str) -> int:
     answer = client.head(url, headers=TUS)
     assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
     return int(answer.headers["Upload-Offset"])
+
+
+def padded(sound: bytes, length: int) -> bytes:
+    """The sound with silence behind it, in a WAV file of so many bytes."""
+    head = bytearray(sound[:44])
+    head[4:8] = (length - 8).to_bytes(4, "little")
+    head[40:44] = (length - 44).to_bytes(4, "little")
+    return bytes(head) + sound[44:] + bytes(length - len(sound))
 
 
 def code(answer: httpx.Response) -> tuple[int, str]:
@@ -133,6 +142,105 @@ def test_a_piece_has_its_place_its_type_and_its_size(site: Site) -> None:
     assert code(send(api, url, 5, bytes(11 * MIB))) == (413, "too_large")
     assert code(api.put(url)) == (405, "method_not_allowed")
     assert offset(api, url) == 5
+
+
+def test_a_file_comes_in_one_request_of_any_size(site: Site, clip: bytes) -> None:
+    sound = padded(clip, 20 * MIB + 5)
+    api = site.program()
+    url = create(api, len(sound), transcribe="false")
+    whole = send(api, url, 0, sound)
+    recording = Recording.objects.latest("pk")
+    assert (whole.status_code, whole.headers["Upload-Offset"]) == (204, str(len(sound)))
+    assert whole.headers["Stile-Recording"] == str(recording.pk)
+    assert recording.sha256 == hashlib.sha256(sound).hexdigest()
+    headers = PIECE | {
+        "Upload-Length": str(len(sound)),
+        "Upload-Metadata": encoded(duplicate="ask", transcribe="false"),
+    }
+    at_once = api.post("/api/uploads", content=iter([sound]), headers=headers)
+    assert (at_once.status_code, at_once.headers["Upload-Offset"]) == (201, str(len(sound)))
+    assert at_once.headers["Stile-Duplicate"] == str(recording.pk)
+    assert offset(api, at_once.headers["Location"]) == len(sound)
+
+
+def test_a_large_piece_with_a_checksum_is_added_whole_or_not_at_all(site: Site, clip: bytes) -> None:
+    sound = padded(clip, 10 * MIB)
+    api = site.program()
+    url = create(api, len(sound), transcribe="false")
+
+    def sent(digested: bytes) -> httpx.Response:
+        checksum = f"sha256 {b64encode(hashlib.sha256(digested).digest()).decode()}"
+        return send(api, url, 0, sound, **{"Upload-Checksum": checksum})
+
+    assert code(sent(b"x")) == (460, "checksum_mismatch")
+    assert offset(api, url) == 0
+    assert sent(sound).status_code == 204
+    assert Recording.objects.get().sha256 == hashlib.sha256(sound).hexdigest()
+
+
+@pytest.mark.parametrize("come", [MIB, 9 * MIB])
+def test_what_had_come_when_the_connection_broke_is_kept(site: Site, clip: bytes, come: int) -> None:
+    sound = padded(clip, 12 * MIB)
+    api = site.program()
+    url = create(api, len(sound), transcribe="false")
+    head = f"PATCH {url} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(sound)}\r\nUpload-Offset: 0\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in PIECE.items())
+    head += f"Authorization: {api.headers['Authorization']}\r\n\r\n"
+    with socket.create_connection(site.address) as connection:
+        connection.sendall(head.encode() + sound[:come])
+    wait_for(lambda: offset(api, url) == come, 30, "the bytes that were sent")
+    assert send(api, url, come, sound[come:]).status_code == 204
+    assert Recording.objects.get().sha256 == hashlib.sha256(sound).hexdigest()
+
+
+def test_what_is_refused_in_the_middle_of_a_large_body_is_told(site: Site) -> None:
+    api = site.program()
+    url = create(api, 9 * MIB)
+    assert code(send(api, url, 1, bytes(30 * MIB))) == (409, "wrong_offset")
+    assert code(send(api, url, 0, bytes(30 * MIB))) == (413, "too_large")
+    assert offset(api, url) <= 9 * MIB
+
+
+@pytest.mark.parametrize(
+    ("headers", "extension"),
+    [
+        ({"Upload-Concat": "partial", "Upload-Length": "5"}, "concatenation"),
+        ({"Upload-Concat": "final;/api/uploads/a /api/uploads/b"}, "concatenation"),
+        ({"Upload-Defer-Length": "1"}, "creation-defer-length"),
+    ],
+)
+def test_an_extension_that_is_not_there_is_named(site: Site, headers: dict[str, str], extension: str) -> None:
+    answer = site.program().post("/api/uploads", headers=TUS | headers)
+    assert code(answer) == (400, "extension_unsupported")
+    assert extension in answer.json()["error"]["message"]
+    assert extension not in answer.headers["Tus-Extension"].split(",")
+    assert not Upload.objects.exists()
+
+
+def test_the_method_can_come_in_a_header(site: Site) -> None:
+    api = site.program()
+    url = create(api, 10 * MIB)
+    headers = PIECE | {"Upload-Offset": "0", "X-HTTP-Method-Override": "PATCH"}
+    assert api.post(url, content=bytes(9 * MIB), headers=headers).headers["Upload-Offset"] == str(9 * MIB)
+    asked = api.post(url, headers=TUS | {"X-HTTP-Method-Override": "head"})
+    assert (asked.status_code, asked.headers["Upload-Offset"], asked.content) == (200, str(9 * MIB), b"")
+    assert api.post(url, headers=TUS | {"X-HTTP-Method-Override": "DELETE"}).status_code == 204
+    assert api.head(url, headers=TUS).status_code == 404
+    other = {"X-HTTP-Method-Override": "DELETE"}
+    assert api.post("/api/recordings", headers=other).status_code == 422  # of uploads alone
+
+
+def test_tuspy_sends_a_file_as_it_does_by_itself(site: Site, clip: bytes, tmp_path: Path) -> None:
+    """By default in one request, as large as the file."""
+    file = tmp_path / "long.wav"
+    file.write_bytes(padded(clip, 9 * MIB))
+    api = site.program()
+    client = TusClient(f"{site.url}/api/uploads", headers={"Authorization": api.headers["Authorization"]})
+    for checksum in (False, True):
+        metadata = {"filename": file.name, "transcribe": "false", "duplicate": "allow"}
+        client.uploader(str(file), metadata=metadata, upload_checksum=checksum).upload()
+    assert {made.sha256 for made in Recording.objects.all()} == {digest(file)}
+    assert Recording.objects.count() == 2
 
 
 def test_a_damaged_piece_is_not_added(site: Site) -> None:
