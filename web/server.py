@@ -13,8 +13,10 @@ from web.protocols import HttpProtocol, SocketProtocol
 # Connections taken in one turn of the loop. They are counted some turns later, so a few times as many are open.
 BURST = 32
 BACKLOG = 2048  # connections that wait in the kernel
-FILES = 2  # open files of one connection: itself, and the recording that it sends or takes
-# Open files besides: what is taken and not counted yet, three for each thread's database, Whisper, logs, pipes.
+# Open files of one connection: itself, the recording that it sends or takes, and the database and its log, for each
+# request has a thread of its own. SQLite keeps the database's for its next connections.
+FILES = 4
+# Open files besides: what is taken and not counted yet, the runner's databases, Whisper, logs, pipes.
 RESERVE = 256
 # A client that has left without a word (a phone without a network) is noticed after two minutes, also where nothing is
 # sent to it for long: seconds of silence, seconds between questions, questions.
