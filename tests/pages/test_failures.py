@@ -137,9 +137,10 @@ def test_a_full_disk_is_said_to_the_person_who_transcribes_again(
         cursor.execute("PRAGMA page_count")
         cursor.execute(f"PRAGMA max_page_count = {cursor.fetchone()[0]}")
         try:
-            with suppress(DatabaseError):
-                for _ in range(1000):
-                    make_transcription(shelf["Failed"], Status.DONE, prompt="x" * 500)
+            for size in (2000, 200):  # until no page is free, and then until those in use are full
+                with suppress(DatabaseError):
+                    for _ in range(1000):
+                        make_transcription(shelf["Failed"], Status.DONE, prompt="x" * size)
             answer = client.post(address, more, headers={"X-CSRFToken": "a script's"})
         finally:
             cursor.execute("PRAGMA max_page_count = 1073741823")  # SQLite's default
