@@ -215,20 +215,20 @@ def test_a_job_during_which_the_server_is_killed_three_times_is_left_alone_by_th
     tmp_path: Path,
 ) -> None:
     (tmp_path / "a.wav").write_bytes(clip)
-    with WhisperStub(seconds=1000) as stub:
-        product = Product(tmp_path / "data", ASR_API_URL=stub.url)
-        product.start()
-        with product.client() as api:
-            pk = upload(api, tmp_path / "a.wav")["id"]
-            for attempts in (1, 2, 3):
-                wait_for(partial(_begun, product.data_dir, attempts), 60, "the job at work")
-                product.kill()
-                product.start()
-            recording = transcribed(api, pk)
-            assert recording["status"] == "failed"
-            assert recording["transcription"]["error"]["code"] == "crashed_decoder"
-            assert "broke down" in recording["transcription"]["error"]["message"]
-        product.stop()
+    with (
+        WhisperStub(seconds=1000) as stub,
+        Product(tmp_path / "data", ASR_API_URL=stub.url) as product,
+        product.client() as api,
+    ):
+        pk = upload(api, tmp_path / "a.wav")["id"]
+        for attempts in (1, 2, 3):
+            wait_for(partial(_begun, product.data_dir, attempts), 60, "the job at work")
+            product.kill()
+            product.start()
+        recording = transcribed(api, pk)
+        assert recording["status"] == "failed"
+        assert recording["transcription"]["error"]["code"] == "crashed_decoder"
+        assert "broke down" in recording["transcription"]["error"]["message"]
 
 
 def _begun(folder: Path, attempts: int) -> bool:
