@@ -67,6 +67,6 @@ async def test_what_could_not_be_read_is_told(page: Page, mei: User, tmp_path: P
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path
     how = KINDS["windows.wma"]
     made = await with_copy(mei, await asyncio.to_thread(encode, tmp_path / "x.wma", LONG, **how))
-    await Recording.objects.filter(pk=made.pk).aupdate(damaged=[(3.2, 7.9), (62.0, 67.5)])
+    await Recording.objects.filter(pk=made.pk).aupdate(damaged=[(3.2, 7.9), (62.0, 67.5)], duration=90)
     await page.goto(f"/recordings/{made.pk}")
     assert await page.get_by_text("1:02–1:07 could not be read: the file is damaged there.").count() == 1
