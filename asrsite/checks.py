@@ -95,7 +95,7 @@ def _fitting() -> Iterator[CheckMessage]:
             yield Warning(f"{server.url}: {error}", hint=hint, id="asr.W007")
         except AnswerError as error:
             hint = "Is it still starting?"
-            yield Warning(f"{server.url} does not answer as it should: {error}", hint=hint, id="asr.W001")
+            yield Warning(f"{server.url} does not answer as it should: {error}", hint=hint, id="asr.W008")
         else:
             yield Info(f"{server.gate.name}: {said}", id="asr.I002")
 
@@ -110,7 +110,7 @@ def _processes() -> Iterator[CheckMessage]:
         yield Warning("REDIS_URL is set, but only one process may call Whisper.", hint=hint, id="asr.W002")
     if (workers := os.environ.get("WEB_CONCURRENCY", "")) not in ("", "0", "1"):
         hint = "ASGI servers start as many processes, and the second refuses to start. Unset it, or set it to 1."
-        yield Error(f"WEB_CONCURRENCY is {workers!r}, but only one process may call Whisper.", hint=hint, id="asr.E010")
+        yield Error(f"WEB_CONCURRENCY is {workers!r}, but only one process may call Whisper.", hint=hint, id="asr.E012")
     # Every command checks the settings, and most may run beside a server.
     if sys.argv[1:2] == ["check"] and (other := service.claim().taken_by_another()):
         hint = "Another server with these settings would refuse to start, until that one has stopped."
@@ -128,7 +128,7 @@ def _exposure() -> Iterator[CheckMessage]:
             "CSRF_TRUSTED_ORIGINS says https, but no proxy is trusted to tell what came over TLS: every page would "
             "redirect to itself.",
             hint=hint,
-            id="asr.E010",
+            id="asr.E013",
         )
     for name in ("TRUSTED_PROXIES", "METRICS_ALLOWED"):
         for network in getattr(settings, name):
@@ -136,10 +136,10 @@ def _exposure() -> Iterator[CheckMessage]:
                 ip_network(network)
             except ValueError as error:
                 hint = "Write addresses and networks with commas, such as 127.0.0.1,10.0.0.0/8."
-                yield Error(f"{name}: {error}.", hint=hint, id="asr.E011")
+                yield Error(f"{name}: {error}.", hint=hint, id="asr.E014")
     if settings.URL_PREFIX and not re.fullmatch(r"(/[\w.~-]+)+", settings.URL_PREFIX):
         hint = "Write it as /stile: a slash, then letters, digits, dots, dashes or underscores."
-        yield Error(f"URL_PREFIX is {settings.URL_PREFIX!r}.", hint=hint, id="asr.E012")
+        yield Error(f"URL_PREFIX is {settings.URL_PREFIX!r}.", hint=hint, id="asr.E015")
     if len(settings.SECRET_KEY) < SHORTEST_KEY or len(set(settings.SECRET_KEY)) < 5:
         hint = "Unset SECRET_KEY to have a good one made and kept in DATA_DIR."
         yield Error("SECRET_KEY is short enough to be guessed.", hint=hint, id="asr.E009")

@@ -91,16 +91,16 @@ def closed_port() -> int:
             "asr.W002",
             "only one process may call Whisper",
         ),
-        ({"WEB_CONCURRENCY": "2"}, "asr.E010", "only one process may call Whisper"),
+        ({"WEB_CONCURRENCY": "2"}, "asr.E012", "only one process may call Whisper"),
         ({"DEBUG": "on", "HOST": "0.0.0.0"}, "asr.E008", "DEBUG is on"),  # noqa: S104
         ({"DEBUG": "on", "ALLOWED_HOSTS": "stile.example"}, "asr.E008", "DEBUG is on"),
         ({"SECRET_KEY": "secret"}, "asr.E009", "SECRET_KEY"),
         ({"ALLOWED_HOSTS": "*"}, "asr.W003", "any host"),
-        ({"CSRF_TRUSTED_ORIGINS": "https://stile.example"}, "asr.E010", "no proxy is trusted"),
-        ({"TRUSTED_PROXIES": "127.0.0.1,proxy"}, "asr.E011", "'proxy' does not appear to be an IPv4 or IPv6 network"),
-        ({"METRICS_ALLOWED": "10.0.0.1/8"}, "asr.E011", "METRICS_ALLOWED: 10.0.0.1/8 has host bits set"),
-        ({"URL_PREFIX": "stile"}, "asr.E012", "URL_PREFIX is 'stile'"),
-        ({"URL_PREFIX": "/a b"}, "asr.E012", "Write it as /stile"),
+        ({"CSRF_TRUSTED_ORIGINS": "https://stile.example"}, "asr.E013", "no proxy is trusted"),
+        ({"TRUSTED_PROXIES": "127.0.0.1,proxy"}, "asr.E014", "'proxy' does not appear to be an IPv4 or IPv6 network"),
+        ({"METRICS_ALLOWED": "10.0.0.1/8"}, "asr.E014", "METRICS_ALLOWED: 10.0.0.1/8 has host bits set"),
+        ({"URL_PREFIX": "stile"}, "asr.E015", "URL_PREFIX is 'stile'"),
+        ({"URL_PREFIX": "/a b"}, "asr.E015", "Write it as /stile"),
     ],
 )
 def test_check_names_what_is_wrong_and_what_to_do(
@@ -148,3 +148,11 @@ def test_runserver_is_the_one_that_speaks_websocket_and_no_other_command_loads_i
 
     assert "daphne.server" in loaded("runserver")
     assert "twisted" not in loaded("check")
+
+
+def test_each_check_has_a_number_of_its_own() -> None:
+    source = (ROOT / "asrsite/checks.py").read_text()
+    said = dict.fromkeys(re.findall(r'id="(asr\.[A-Z]\d+)"', source))
+    assert said
+    for number in said:
+        assert source.count(f'id="{number}"') == 1, number

@@ -67,7 +67,7 @@ class PatientStub(WhisperStub):
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     data, limit = tmp_path_factory.mktemp("counts"), request.param
     options = {"ASR_MAX_CONCURRENT": str(limit), "ASR_ADAPTIVE": "false", "ASR_RETRY_DELAY": "0.01"}
-    with PatientStub() as stub, Product(data, ASR_API_URL=stub.url, **options) as product:
+    with PatientStub() as stub, Product(data, ASR_API_URL=stub.url, METRICS_ALLOWED="127.0.0.1", **options) as product:
         yield Site(product, stub, limit)
 
 
