@@ -84,7 +84,9 @@ async def test_killed_again_before_it_is_over_the_first_exchange_is_still_known(
 
 
 @pytest.mark.parametrize(
-    "reply", [said(), http(500, {"error": "broken"}), OUT_OF_MEMORY, reset, http(400, "no")], ids=str
+    "reply",
+    [said(), http(500, {"error": "broken"}), OUT_OF_MEMORY, reset, http(400, "no")],
+    ids=["text", "an error", "out of memory", "a reset", "a refusal"],
 )
 async def test_nothing_is_left_when_the_server_has_answered_whatever_it_said(reply: Reply, tmp_path: Path) -> None:
     notes = Unanswered(tmp_path / "notes", 300)
