@@ -4,6 +4,8 @@
 // A run is what `store` keeps: { key, session, base, title, language, began }. Frames are numbered from 0 in it; the server
 // counts `base` less. `session` null: not begun. `base` null: the server is yet to say how far it has got.
 
+import { socketAddress } from "../root.js";
+
 const PROTOCOL = "stile.live.1";
 const FIRST_PAUSE = 500, LONGEST_PAUSE = 5_000; // ms between two attempts to connect
 const FINAL = { 4401: "signed_out", 4403: "refused", 4404: "gone", 4409: "elsewhere", 4429: "refused" };
