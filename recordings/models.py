@@ -70,7 +70,9 @@ class Recording(models.Model):
         _("sound track"), default=0, help_text=_("the one that is heard, from 1; 0: all that belong together")
     )
     tracks = models.JSONField(
-        _("sound tracks"), default=list, help_text="[{number, codec, channels, language, title, heard}]"
+        _("sound tracks"),
+        default=list,
+        help_text=_("[{number, codec, channels, language, title, heard}], in the order of the file"),
     )
     playable = models.FileField(
         _("copy for browsers"),

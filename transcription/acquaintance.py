@@ -31,6 +31,7 @@ class Acquaintance:
         self.dialect = dialect
         self.doubtful = False
         self.asked = False
+        self.unasked = _("Not asked yet.")  # what is said of it before it is asked
         self.fault: Misconfigured | None = None
         self.retry_at = 0.0
 
@@ -48,7 +49,7 @@ class Acquaintance:
         return not self.doubtful and self._clock() - self._asked_at < RENEWAL
 
     def snapshot(self) -> KnownSnapshot:
-        finding = self.fault.finding if self.fault else self.dialect.finding if self.asked else _("Not asked yet.")
+        finding = self.fault.finding if self.fault else self.dialect.finding if self.asked else self.unasked
         return KnownSnapshot(
             finding,
             fault=self.fault is not None,

@@ -204,14 +204,17 @@ def total_limit() -> int:
 
 
 def _server(address: str) -> Server:
-    url, _, ceiling = address.strip().partition("|")
-    return Server(
+    url, _bar, ceiling = address.strip().partition("|")
+    server = Server(
         url=endpoint(url),
         gate=Gate(_name(url), _limit(ceiling or settings.ASR_MAX_CONCURRENT), max_queue=settings.ASR_MAX_QUEUE),
         breaker=Breaker(),
         barred=barred,
         **({"around": embedded.during_life} if (embedded := engine()) else {}),
     )
+    if embedded:
+        server.known.unasked = _("The product’s own engine, which need not be asked.")
+    return server
 
 
 def _limit(ceiling: str) -> Limit:

@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='recording',
             name='tracks',
-            field=models.JSONField(default=list, help_text='[{number, codec, channels, language, title, heard}]', verbose_name='sound tracks'),
+            field=models.JSONField(default=list, help_text='[{number, codec, channels, language, title, heard}], in the order of the file', verbose_name='sound tracks'),
         ),
         migrations.AddField(
             model_name='transcription',

@@ -216,7 +216,10 @@ def test_a_refusal_names_all_that_may_be_wrong(mei: User, client: Client) -> Non
     client.force_login(mei)
     recording = make_recording(mei, "Standup")
     make_transcription(recording, Status.FAILED, model="a typing error", error_code="rejected")
-    assert "the model’s name, the settings or the audio" in client.get(f"/recordings/{recording.pk}").content.decode()
+    assert (
+        "the audio, or the model or language asked for, may be wrong"
+        in client.get(f"/recordings/{recording.pk}").content.decode()
+    )
 
 
 def test_an_earlier_text_stays_readable_while_a_new_one_is_made(mei: User, client: Client) -> None:
