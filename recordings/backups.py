@@ -22,6 +22,7 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from django.apps import apps
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
@@ -181,15 +182,26 @@ def _copy_database(copy: Path) -> tuple[list[str], list[str]]:
 
 def _postgres(program: str, *arguments: str) -> None:
     """Raises BackupError with the program's own words."""
-    where = connection.get_connection_params()
-    variables = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password", "PGDATABASE": "dbname"}
-    environment = os.environ | {name: str(where[key]) for name, key in variables.items() if where.get(key)}
     try:
-        subprocess.run([program, *arguments], env=environment, check=True, capture_output=True, text=True)  # noqa: S603
+        subprocess.run(  # noqa: S603
+            [program, *arguments],
+            env=os.environ | _libpq_variables(connection.get_connection_params()),
+            check=True,
+            capture_output=True,
+            text=True,
+        )
     except FileNotFoundError:
         raise BackupError(f"{program} is not installed: it comes with PostgreSQL's client programs.") from None
     except subprocess.CalledProcessError as error:
         raise BackupError(f"{program}: {error.stderr.strip()}") from None
+
+
+def _libpq_variables(where: dict[str, Any]) -> dict[str, str]:
+    """PGHOST, PGPASSWORD, PGSSLMODE and so on: the programs then connect to where, and as safely as, Django does."""
+    from psycopg.pq import Conninfo  # noqa: PLC0415 the driver is loaded only where it is used
+
+    options = [(option.keyword.decode(), option.envvar) for option in Conninfo.get_defaults()]
+    return {variable.decode(): str(where[key]) for key, variable in options if variable and where.get(key)}
 
 
 # --- The way back ------------------------------------------------------------------------------
@@ -210,8 +222,16 @@ def restore_backup(source: Path) -> Path | None:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
     connection.close()
+    cut_off = (data_dir / UNFINISHED).exists()
     shutil.rmtree(data_dir / UNFINISHED, ignore_errors=True)
     fresh = fresh.rename(data_dir / UNFINISHED)
+    if connection.vendor == "postgresql":
+        try:
+            _replace_tables(fresh)
+        except BackupError:
+            if not cut_off:  # by another restore, which did change something
+                shutil.rmtree(fresh)
+            raise
     before = _keep_what_is_there(data_dir / f"before-restore-{timezone.now():%Y%m%d-%H%M%S}")
     _put_in_place(fresh)
     shutil.rmtree(fresh)
@@ -232,10 +252,23 @@ def _put_in_place(fresh: Path) -> None:
             (fresh / name).mkdir(exist_ok=True)
         if (fresh / name).exists():
             shutil.move(fresh / name, place)
-    if connection.vendor == "postgresql":
-        options = ("--clean", "--if-exists", "--no-owner", "--single-transaction", "--exit-on-error")
-        database = str(connection.get_connection_params()["dbname"])
-        _postgres("pg_restore", *options, f"--dbname={database}", str(fresh / DATABASES["postgresql"]))
+
+
+def _replace_tables(fresh: Path) -> None:
+    """All in one transaction: where it raises BackupError, nothing was changed.
+
+    Tables that the dump does not have go as well: a newer version made them, and could not make them again.
+    """
+    script = fresh / "restore.sql"
+    options = ("--clean", "--if-exists", "--no-owner", "--no-privileges")
+    ours = tuple(f"{label}_" for label in ("django", *apps.app_configs))
+    with connection.cursor() as cursor:
+        tables = [table for table in connection.introspection.table_names(cursor) if table.startswith(ours)]
+    drop = f"DROP TABLE {', '.join(map(connection.ops.quote_name, tables))}" if tables else "SELECT 1"
+    psql = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1")
+    _postgres("pg_restore", *options, f"--file={script}", str(fresh / DATABASES["postgresql"]))
+    _postgres("psql", *psql, f"--command={drop}", f"--file={script}")
+    script.unlink()
 
 
 def _places() -> list[tuple[Path, str]]:

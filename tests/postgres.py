@@ -35,6 +35,11 @@ class Postgres:
         """For DATABASE_URL."""
         return f"postgres://stile@127.0.0.1:{self.port}/postgres"
 
+    def create(self, name: str) -> str:
+        """An empty database, for DATABASE_URL."""
+        self.execute(f"CREATE DATABASE {name}")
+        return f"postgres://stile@127.0.0.1:{self.port}/{name}"
+
     @property
     def parameters(self) -> dict[str, Any]:
         """For `psycopg.connect`."""

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from django.conf import LazySettings, settings
 from django.db import connection
@@ -21,6 +23,7 @@ from django.db import connection
 from recordings import backups
 from recordings.backups import BackupError, make_backup
 from recordings.models import LooseFile, Recording
+from tests.postgres import postgres
 from tests.product import NewProduct, Product, transcribed, upload, wait_for
 from tests.recordings.conftest import Site
 from tests.recordings.running import speech_with_pauses
@@ -63,6 +66,17 @@ def storm(product: Product, stop: threading.Event, made: list[int]) -> None:
                 api.delete(f"/api/recordings/{made.pop(0)}").raise_for_status()
 
 
+def back_up(product: Product, files: list[Path]) -> None:
+    """One after the other, by one process."""
+    script = "from django.core.management import call_command\nfor file in {}:\n call_command('backup', file)"
+    product.manage("shell", "-v0", "-c", script.format([str(file) for file in files]))
+
+
+def restore(product: Product, file: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "manage.py", "restore", str(file)]
+    return subprocess.run(command, cwd=settings.BASE_DIR, env=product.environment, capture_output=True, text=True)
+
+
 def test_each_of_ten_backups_made_in_a_storm_is_whole_and_restores(tmp_path: Path) -> None:
     kept = tmp_path / "kept.wav"
     kept.write_bytes(speech_with_pauses())
@@ -77,19 +91,11 @@ def test_each_of_ten_backups_made_in_a_storm_is_whole_and_restores(tmp_path: Pat
             for person in people:
                 person.start()
             files = [tmp_path / f"{number}.tar" for number in range(BACKUPS)]
-            script = "from django.core.management import call_command\nfor file in {}:\n call_command('backup', file)"
-            product.manage("shell", "-v0", "-c", script.format([str(file) for file in files]))
+            back_up(product, files)
             stop.set()
             for person in people:
                 person.join()
-            refused = subprocess.run(
-                [sys.executable, "manage.py", "restore", str(files[-1])],
-                cwd=settings.BASE_DIR,
-                env=product.environment,
-                capture_output=True,
-                text=True,
-            )
-            assert refused.stderr.startswith("CommandError: Stop the server first")
+            assert restore(product, files[-1]).stderr.startswith("CommandError: Stop the server first")
             held = [whole(file, tmp_path) for file in files]
             assert all((done["id"], hashlib.sha256(kept.read_bytes()).hexdigest()) in rows for rows in held)
             assert len({tuple(rows) for rows in held}) > 1  # the storm went on meanwhile
@@ -119,6 +125,93 @@ def test_each_of_ten_backups_made_in_a_storm_is_whole_and_restores(tmp_path: Pat
                 sound = api.get(f"/api/recordings/{pk}/audio?original=true").content
                 assert hashlib.sha256(sound).hexdigest() == digest
             assert api.head(begun, headers=TUS).headers["Upload-Offset"] == "4"
+
+
+# --- PostgreSQL --------------------------------------------------------------------------------
+
+
+def restored(url: str, data_dir: Path) -> dict[int, str]:
+    """The recordings (id, digest) of a database, of which every row has its file, and every file its row."""
+    with psycopg.connect(url) as database:
+        rows = database.execute("SELECT id, original, sha256, playable FROM recordings_recording").fetchall()
+        assert database.execute("SELECT count(*) FROM recordings_segment").fetchone() != (0,)
+    files = {str(path.relative_to(data_dir / "media")) for path in (data_dir / "media").rglob("*.*")}
+    assert files == {name for _, original, _, playable in rows for name in (original, playable) if name}
+    for _, original, digest, _ in rows:
+        assert hashlib.sha256((data_dir / "media" / original).read_bytes()).hexdigest() == digest
+    return {pk: digest for pk, _, digest, _ in rows}
+
+
+def execute(url: str, statement: str) -> None:
+    with psycopg.connect(url) as database:
+        database.execute(statement.encode())
+
+
+def test_backups_of_postgresql_made_in_a_storm_are_whole_and_restore_into_an_empty_database(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.wav"
+    kept.write_bytes(speech_with_pauses())
+    files = [tmp_path / f"{number}.tar" for number in range(3)]
+    stop, made = threading.Event(), list[int]()
+    with postgres() as server, WhisperStub() as stub:
+        busy, url = server.create("busy"), server.create("idle")
+        product = NewProduct(tmp_path / "data", ASR_API_URL=stub.url, DATABASE_URL=busy)
+        product.data_dir.mkdir()
+        with product, product.client() as api:
+            done = transcribed(api, upload(api, kept, title="Kept")["id"])
+            execute(busy, "CREATE ROLE reader; GRANT SELECT ON recordings_recording TO reader")
+            person = threading.Thread(target=storm, args=(product, stop, made))
+            person.start()
+            wait_for(lambda: made, 60, "the storm")
+            back_up(product, files[:2])
+            seen = made[-1]
+            wait_for(lambda: made[-1] > seen, 60, "more of the storm")
+            back_up(product, files[2:])
+            stop.set()
+            person.join()
+
+        execute(busy, "DROP OWNED BY reader; DROP ROLE reader")  # another server does not know it
+        other = NewProduct(tmp_path / "other", ASR_API_URL=stub.url, DATABASE_URL=url)
+        other._tokens["mei"] = product._tokens["mei"]  # the database knows its digest
+        other.data_dir.mkdir()
+        held = []
+        for file in (files[0], files[-1]):
+            assert "Everything of the backup is in place" in (ran := restore(other, file)).stdout, ran.stderr
+            held.append(restored(url, other.data_dir))
+            # What a newer version made must not be in its way when it makes it again.
+            execute(url, "CREATE TABLE recordings_later (id int REFERENCES recordings_recording)")
+        assert held[0] != held[1]
+        assert all(rows[done["id"]] == hashlib.sha256(kept.read_bytes()).hexdigest() for rows in held)
+
+        execute(url, "CREATE VIEW mine AS SELECT id FROM recordings_recording")
+        mark = other.data_dir / "restoring"
+        for cut_off in (True, False):
+            if cut_off:
+                mark.mkdir()
+            refused = restore(other, files[0])
+            assert "CommandError: psql: " in refused.stderr
+            assert "view mine depends on table recordings_recording" in refused.stderr
+            assert mark.exists() is cut_off
+            shutil.rmtree(mark, ignore_errors=True)
+        assert restored(url, other.data_dir) == held[1]
+        with other, other.client() as api:
+            assert {item["id"] for item in api.get("/api/recordings?limit=100").json()["items"]} == held[1].keys()
+            assert api.get(f"/api/recordings/{done['id']}").json()["text"] == done["text"]
+            assert upload(api, kept)["id"] > max(held[1])  # ids are given on from where they were
+
+
+@pytest.mark.parametrize(
+    ("where", "variables"),
+    [
+        ({"dbname": "stile"}, {"PGDATABASE": "stile"}),
+        ({"host": "db", "port": 5433, "user": "me"}, {"PGHOST": "db", "PGPORT": "5433", "PGUSER": "me"}),
+        ({"password": "secret", "user": ""}, {"PGPASSWORD": "secret"}),
+        ({"sslmode": "verify-full", "sslrootcert": "/ca"}, {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": "/ca"}),
+        ({"service": "stile", "passfile": "/pass"}, {"PGSERVICE": "stile", "PGPASSFILE": "/pass"}),
+        ({"dbname": "stile", "context": object(), "prepare_threshold": 5}, {"PGDATABASE": "stile"}),
+    ],
+)
+def test_the_programs_of_postgresql_connect_as_django_does(where: dict[str, Any], variables: dict[str, str]) -> None:
+    assert backups._libpq_variables(where) == variables
 
 
 # --- A database that cannot be used ------------------------------------------------------------
