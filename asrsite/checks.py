@@ -85,9 +85,12 @@ def _servers() -> Iterator[CheckMessage]:
 
 def _fitting() -> Iterator[CheckMessage]:
     """What the servers themselves say. Those that cannot be reached are named by `_servers`."""
-    for server in service.client().pool.servers if settings.ASR_API_URL else ():
+    if not settings.ASR_API_URL:
+        return
+    client = service.inspector()
+    for server in client.pool.servers:
         try:
-            said = service.inspect(server)
+            said = service.inspect(client, server)
         except Unreachable:
             continue
         except Misconfigured as error:

@@ -120,6 +120,15 @@ def unanswered() -> Unanswered:
 def client() -> WhisperClient:
     """The client of this process, with a gate for each server. Raises AlreadyRunning where another has the claim."""
     claim().take()
+    return _client(None if engine() else unanswered())  # the embedded engine ends with its process
+
+
+def inspector() -> WhisperClient:
+    """For `inspect`, also beside a process that has the claim. Calls of this client are refused (see `barred`)."""
+    return _client(None)
+
+
+def _client(notes: Unanswered | None) -> WhisperClient:
     embedded = engine()
     addresses = [embedded.url] if embedded else settings.ASR_API_URL.split(",")
     return WhisperClient(
@@ -132,7 +141,7 @@ def client() -> WhisperClient:
         retry_delay=settings.ASR_RETRY_DELAY,
         allow_bypass=settings.ASR_ALLOW_BYPASS,
         ca_bundle=settings.ASR_CA_BUNDLE,
-        unanswered=None if embedded else unanswered(),  # the embedded engine ends with its process
+        unanswered=notes,
     )
 
 
@@ -167,19 +176,19 @@ def announce(task_id: str, jobs: int) -> None:
     client().announce(task_id, jobs)
 
 
-def inspect(server: Server) -> Sentence:
+def inspect(client: WhisperClient, server: Server) -> Sentence:
     """What can be said of the server without giving it work. Raises `AnswerError`."""
-    return asyncio.run(_inspect(server))
+    return asyncio.run(_inspect(client, server))
 
 
-async def _inspect(server: Server) -> Sentence:
+async def _inspect(client: WhisperClient, server: Server) -> Sentence:
     try:
         async with asyncio.timeout(PATIENCE):
-            return await client().inspect(server)
+            return await client.inspect(server)
     except TimeoutError:
         raise TimedOut(f"No answer within {PATIENCE:g} s.") from None
     finally:
-        await client().aclose()
+        await client.aclose()
 
 
 def models() -> set[str]:
