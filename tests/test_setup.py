@@ -42,7 +42,7 @@ def checkout(tmp_path: Path) -> Path:
 def test_make_alone_lists_what_one_can_do() -> None:
     lines = make(ROOT).stdout.splitlines()
     listed = {line.split()[0] for line in lines}
-    assert listed == {"help", "install", "install-dev", "run", "test", "lint", "bench", "requirements"}
+    assert listed == {"help", "install", "install-dev", "run", "test", "lint", "audit", "sbom", "bench", "requirements"}
     assert all(len(line.split()) > 2 for line in lines)
 
 
