@@ -223,7 +223,8 @@ async def test_who_does_not_come_back_has_a_recording_all_the_same(
 async def test_what_was_killed_while_it_became_a_recording_becomes_one_once(
     tmp_path: Path, sound: Samples, whisper: WhisperStub
 ) -> None:
-    product = product_at(tmp_path / "data", whisper)
+    # What a killed process had sent keeps its permit for so long (R15).
+    product = product_at(tmp_path / "data", whisper, ASR_REQUEST_TIMEOUT="2", ASR_ABANDONED_GRACE="0.5")
     product.start()
     with product.client() as api:
         for _ in range(3):

@@ -143,7 +143,8 @@ def test_ctrl_c_in_a_terminal_leaves_the_line_as_it_is(product: Product, stub: W
             command, cwd=settings.BASE_DIR, env=product.environment, stdin=theirs, stdout=theirs, stderr=theirs
         )
         os.close(theirs)
-        wait_for(lambda: stub.computing, 30, "the first call")
+        # Its first piece, and not the second of silence by which the server is got to know.
+        wait_for(lambda: stub.computing and stub.received[-1].audio_seconds > 1.5, 30, "the first call")
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
         with os.fdopen(terminal, "rb", buffering=0) as screen:
