@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 needed="chromium-headless-shell espeak-ng ffmpeg gettext pocketsphinx-testdata fonts-noto-cjk postgresql"
-needed+=" nginx caddy openssl firefox-esr webkit2gtk-driver xvfb pulseaudio pulseaudio-utils gstreamer1.0-pulseaudio"
+needed+=" nginx caddy curl openssl firefox-esr webkit2gtk-driver xvfb pulseaudio pulseaudio-utils gstreamer1.0-pulseaudio"
 
 if ! command -v dpkg-query >/dev/null; then
     echo "The tests are set up for Debian; elsewhere, have these installed: $needed" >&2
