@@ -10,10 +10,12 @@ import socket
 import struct
 import termios
 from asyncio import BaseTransport, Transport
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
 import h11
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
@@ -79,6 +81,19 @@ def _check_headers(headers: Any, besides: int) -> None:
         raise h11.RemoteProtocolError("Headers too large", 431)
 
 
+class _Flow(FlowControl):
+    """Tells when the product, which had let the client wait, reads on."""
+
+    def __init__(self, transport: Transport, resumed: Callable[[], None]) -> None:
+        super().__init__(transport)
+        self._resumed = resumed
+
+    def resume_reading(self) -> None:
+        if self.read_paused:
+            super().resume_reading()
+            self._resumed()
+
+
 class HttpProtocol(H11Protocol):
     """One HTTP connection: `partial(HttpProtocol, places, bounds)` is uvicorn's `http=`."""
 
@@ -94,6 +109,7 @@ class HttpProtocol(H11Protocol):
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(cast(Transport, transport))
         self._unread = Unread(self.transport, self._bounds)
+        self.flow = _Flow(self.transport, self._begin_anew)
         if self._places.enter(self, self.client[0] if self.client else None):
             self._attend()
         else:  # closed at once: a crowd may hold no files
@@ -164,14 +180,18 @@ class HttpProtocol(H11Protocol):
         elif not self._refused:
             self._reading.stop()
 
+    def _begin_anew(self) -> None:
+        """The product is ready for more of the body: only from now on does the client keep it waiting."""
+        self._awaited = None
+        self._attend()
+
     def _late(self) -> None:
         if self._refused:
             self.transport.abort()
         elif self._awaited is h11.IDLE and not self.conn.trailing_data[0]:
             self.transport.close()  # it has said nothing
         elif self._awaited is h11.SEND_BODY and (self.flow.read_paused or self.cycle.waiting_for_100_continue):
-            self._awaited = None  # the product is not ready for more: the client does not wait of its own will
-            self._attend()
+            self._begin_anew()  # the product is not ready for more yet
         else:
             self._refuse(408)
 
