@@ -32,10 +32,11 @@ run: install  ## set up, start everything, print a sign-in link (obeys PORT, HOS
 test: install install-dev  ## set up what the tests need, run them all (PYTEST='-k gate' runs some)
 	@exec $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
-lint: $(VENV)/installed-dev  ## ruff and mypy, strict
+lint: $(VENV)/installed-dev  ## ruff, mypy (strict), and the layers: who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
+	$(BIN)/lint-imports --no-cache --no-logo
 
 audit: $(VENV)/installed-dev  ## what is known against the pinned packages; says so where nobody can be asked
 	@$(BIN)/python .ci/audit.py

@@ -14,8 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from ninja.security.base import AuthBase
 
 from accounts.models import ApiToken
-from accounts.problems import Problem, not_signed_in
-from accounts.throttle import BAD_TOKENS, CALLS
+from web.problems import Problem, not_signed_in
+from web.throttle import BAD_TOKENS, CALLS
 
 Scope = ApiToken.Scope
 COUNTED = "stile.counted"  # in a request's scope: it has been counted

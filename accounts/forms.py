@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import digest
-from accounts.throttle import Allowance
+from web.throttle import Allowance
 
 TRIES_PER_PERSON = Allowance("sign-in-as", 5, 300)  # failures of one address at one name
 TRIES_PER_ADDRESS = Allowance("sign-in-from", 50, 300)  # failures at any names; an office may share one address

@@ -29,7 +29,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.auth import Caller, identify, read_form
 from accounts.models import FirstAnswer
-from accounts.problems import Problem
+from web.problems import Problem
 
 log = logging.getLogger(__name__)
 

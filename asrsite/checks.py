@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Warning, register
 
-from asrsite.private import is_open, places
 from transcription import service
 from transcription.errors import AnswerError, Misconfigured, Unreachable
 from transcription.pool import endpoint
+from web.private import is_open, places
 
 LOCAL = {"localhost", "127.0.0.1", "[::1]", ".localhost", "testserver"}
 SHORTEST_KEY = 50  # characters, as Django's own security.W009 has it

@@ -10,8 +10,8 @@ from django.utils.deprecation import MiddlewareMixin
 from django.utils.translation import gettext_lazy as _
 from django.views import defaults
 
-from accounts.problems import Problem, not_found
 from recordings.failures import UNEXPECTED, problem_of, said
+from web.problems import Problem, not_found
 
 PROGRAMS = re.compile(r"/(api|v1)(/|$)")
 NOT_UNDERSTOOD = _("The request cannot be understood, or names a host that is not in ALLOWED_HOSTS.")

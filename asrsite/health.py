@@ -35,12 +35,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.auth import bearer_secret
-from accounts.problems import Problem
-from accounts.throttle import BAD_TOKENS
 from recordings.live.metrics import LiveCollector
 from transcription import service
 from transcription.audio import apart
-from transcription.metrics import exposition, registry
+from transcription.monitor.metrics import exposition, registry
+from web.problems import Problem
+from web.throttle import BAD_TOKENS
 
 log = logging.getLogger(__name__)
 

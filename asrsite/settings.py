@@ -9,7 +9,7 @@ import django_stubs_ext
 import environ
 from csp.constants import NONCE, NONE, SELF
 
-from asrsite.private import keep_to_oneself, private_folder
+from web.private import keep_to_oneself, private_folder
 
 django_stubs_ext.monkeypatch()  # lets classes such as ModelAdmin be written with their type arguments
 
@@ -73,7 +73,7 @@ ASR_CA_BUNDLE = env.str("ASR_CA_BUNDLE", default="")
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=2 * 1024**3)
 MAX_AUDIO_HOURS = env.float("MAX_AUDIO_HOURS", default=12.0)
 USER_MAX_BYTES = env.int("USER_MAX_BYTES", default=0)  # 0: no limit
-DISK_RESERVE = env.int("DISK_RESERVE", default=None)  # bytes; None: see recordings.room
+DISK_RESERVE = env.int("DISK_RESERVE", default=None)  # bytes; None: see recordings.intake.space
 USER_MAX_QUEUED = env.int("USER_MAX_QUEUED", default=200)
 USER_MAX_LIVE = env.int("USER_MAX_LIVE", default=4)
 LIVE_PATIENCE = env.float("LIVE_PATIENCE", default=600.0)  # seconds
@@ -106,10 +106,10 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
-    "asrsite.static.StaticFilesMiddleware",
+    "web.static.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
-    "accounts.zones.reader_zone",
+    "web.zones.reader_zone",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -164,7 +164,7 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"
 MEDIA_ROOT = DATA_DIR / "media"
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "incoming"  # same file system as the media: a whole file is moved, not copied
 LIVE_ROOT = DATA_DIR / "live"  # the same, for sessions that go on
-FILE_UPLOAD_HANDLERS = ["recordings.uploads.UploadHandler"]
+FILE_UPLOAD_HANDLERS = ["recordings.intake.uploads.UploadHandler"]
 DATA_UPLOAD_MAX_NUMBER_FILES = 1
 for _folder in (MEDIA_ROOT, FILE_UPLOAD_TEMP_DIR):
     private_folder(_folder)
@@ -176,7 +176,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "asrsite.static.StaticFilesStorage",
+        "BACKEND": "web.static.StaticFilesStorage",
         "OPTIONS": {"file_permissions_mode": 0o644, "directory_permissions_mode": 0o755},
     },
 }

@@ -5,8 +5,9 @@ from django.contrib import admin
 from django.urls import include, path
 
 from asrsite import errors, health
-from recordings import specification, tus
-from recordings.api import api
+from recordings.api import specification
+from recordings.api.routes import api
+from recordings.intake import tus
 
 api.complete = specification.complete
 admin.site.site_url = f"{settings.URL_PREFIX}/"  # Django's own has no slash at the end of a prefix
@@ -20,6 +21,6 @@ urlpatterns = [
     path("api/uploads", tus.uploads),
     path("api/uploads/<uuid:key>", tus.upload),
     path("api/", api.urls),
-    path("v1/", include("recordings.openai_api")),
+    path("v1/", include("recordings.api.v1")),
     path("admin/", admin.site.urls),
 ]

@@ -52,7 +52,7 @@ from bench.captions_figures import Figures, error_rate  # noqa: E402
 from bench.captions_speech import Offline, Speech, offline, speech  # noqa: E402
 from tests.speech import librivox  # noqa: E402
 from transcription.audio import RATE  # noqa: E402
-from transcription.weights import ensure_weights, weight_folders  # noqa: E402
+from transcription.engine.weights import ensure_weights, weight_folders  # noqa: E402
 
 WARM_UP = 12  # seconds
 SETTLED = 0.5 + 0.5  # seconds of silence and of grace; with a service time more, what was said should be final

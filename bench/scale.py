@@ -32,8 +32,8 @@ from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
-from recordings.jobs import read_line  # noqa: E402
 from recordings.models import Recording, Transcription  # noqa: E402
+from recordings.work.jobs import read_line  # noqa: E402
 from tests.recordings.library_rows import fill_library  # noqa: E402
 
 ROUNDS = 20

@@ -33,9 +33,9 @@ from tests.speech import NUMBERS, Clip, audioeval, character_error_rate, librivo
 from transcription.answer import Transcript, TranscriptSegment, Word
 from transcription.audio import RATE, SpeechReader, wav
 from transcription.doubts import without_inventions
-from transcription.listening import Listener
-from transcription.weights import ensure_weights, weight_folders
-from transcription.whisper_server import Model, load
+from transcription.engine.server import Model, load
+from transcription.engine.weights import ensure_weights, weight_folders
+from transcription.second_hearing import Listener
 
 Sound = npt.NDArray[np.int16]
 SPELT = {word: digits for digits, word in NUMBERS.items()} | {

@@ -33,9 +33,9 @@ from django.core.management import call_command  # noqa: E402
 from django.test import AsyncClient  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from recordings.exports import FORMATS, Transcript, as_srt, segment_json  # noqa: E402
 from recordings.models import Recording, Segment, Transcription  # noqa: E402
-from recordings.reading import lines  # noqa: E402
+from recordings.transcripts.exports import FORMATS, Transcript, as_srt, segment_json  # noqa: E402
+from recordings.transcripts.sentences import lines  # noqa: E402
 
 LONG_ENOUGH = 20.0  # seconds, after which a kind of text is not tried any larger
 BEAT = 0.001  # seconds between two signs of life of the event loop

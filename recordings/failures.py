@@ -14,9 +14,9 @@ from ninja.errors import AuthenticationError, HttpError
 from ninja.errors import ValidationError as Invalid
 from pydantic import ValidationError
 
-from accounts.problems import Problem, from_failure, not_found, not_signed_in
 from recordings.messages import error_words
 from transcription.errors import QueueFull
+from web.problems import Problem, from_failure, not_found, not_signed_in
 
 logger = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 from django.urls import path, re_path
 
 from accounts.sockets import no_socket
-from recordings.consumers import MonitorConsumer, RecordingsConsumer
 from recordings.live.consumers import SpeakerConsumer, ViewerConsumer
+from recordings.pages.sockets import MonitorConsumer, RecordingsConsumer
 
 websocket_urlpatterns = [
     path("ws/live", SpeakerConsumer.as_asgi()),

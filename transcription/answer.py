@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from . import languages, refusal, salvage
+from transcription import languages
+from transcription.servers import refusal, salvage
+from transcription.servers.salvage import Item, Note, Word
+
 from .errors import ProtocolError
-from .salvage import Item, Note, Word
 
 __all__ = ["Transcript", "TranscriptSegment", "Word", "read_answer"]
 

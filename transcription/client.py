@@ -25,9 +25,11 @@ from functools import partial
 import anyio
 import httpx
 
+from transcription.servers.dialect import DEFAULT_MODEL, Dialect, learn
+from transcription.servers.inspection import inspect
+
 from .answer import Transcript, read_answer
 from .audio import wav_header
-from .dialect import DEFAULT_MODEL, Dialect, learn
 from .errors import (
     AnswerError,
     BrokenOff,
@@ -51,7 +53,6 @@ from .errors import (
     Withdrawn,
 )
 from .gate import Permit
-from .inspection import inspect
 from .limit import Outcome
 from .line import Lane
 from .pool import Pool, Server

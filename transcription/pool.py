@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from .acquaintance import Acquaintance
+from transcription.servers.acquaintance import Acquaintance
+from transcription.servers.dialect import ENDPOINT, Dialect
+
 from .answer import Transcript
-from .dialect import ENDPOINT, Dialect
 from .errors import Evicted
 from .gate import Gate
 from .sentence import Sentence, _

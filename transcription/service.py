@@ -11,11 +11,12 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connections
 
+from transcription.engine.process import EmbeddedEngine
+
 from .answer import Transcript
 from .claim import Claim, FileLock, Lock
 from .client import AsrRequest, Caller, WhisperClient
 from .doubts import without_inventions
-from .engine import EmbeddedEngine
 from .errors import TimedOut, TranscriptionError
 from .gate import Gate
 from .limit import AdaptiveLimit, FixedLimit, Limit

@@ -46,9 +46,9 @@ from recordings.live.session import MAX_FRAME_BYTES, Session
 from recordings.live.sessions import live
 from recordings.live.telling import Message, caption_message, encoded, group, speaker_group
 from recordings.models import Caption, LiveSession
-from recordings.patience import DATABASE_AWAY, patiently
 from recordings.text import Language, Prompt, Title
 from transcription.audio import RATE
+from web.patience import DATABASE_AWAY, patiently
 
 log = logging.getLogger(__name__)
 

@@ -14,11 +14,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from recordings.events import recording_changed
-from recordings.jobs import queue_transcription
 from recordings.live.journal import Journal
 from recordings.models import LiveSession, LooseFile, Recording, Segment, Transcription
-from recordings.runner import runner
 from recordings.text import download_name
+from recordings.work.jobs import queue_transcription
+from recordings.work.runner import runner
 from transcription.audio.waveform import Peaks
 
 BLOCK = 1024 * 1024  # bytes in memory

@@ -4,8 +4,8 @@ from django.conf import settings
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from recordings.intake.space import size_words
 from recordings.messages import ERRORS
-from recordings.room import size_words
 
 BAD_REQUEST = 4400  # the client breaks the protocol: coming back the same way would fail again
 

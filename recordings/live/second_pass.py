@@ -8,11 +8,11 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
-from recordings.jobs import queue_transcription
 from recordings.live.sessions import live
 from recordings.models import Recording, Transcription
-from recordings.patience import patiently
+from recordings.work.jobs import queue_transcription
 from transcription import service
+from web.patience import patiently
 
 log = logging.getLogger(__name__)
 

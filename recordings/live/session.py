@@ -20,18 +20,18 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
-from accounts.problems import DISK_FULL
-from recordings import room
+from recordings.intake import space as room
 from recordings.live.finishing import make_recording, seal
 from recordings.live.journal import LARGEST, SAMPLE, SECOND, Journal
 from recordings.live.refusals import Refused
 from recordings.live.telling import Message, caption_message, tell_changed, tell_viewers
 from recordings.models import Caption, LiveSession, kept_words
-from recordings.patience import patiently
 from transcription import captions, service
 from transcription.answer import Transcript
 from transcription.audio import RATE, wav
 from transcription.errors import Misconfigured, TimedOut, TranscriptionError, Unreachable
+from web.patience import patiently
+from web.problems import DISK_FULL
 
 log = logging.getLogger(__name__)
 

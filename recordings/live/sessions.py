@@ -11,11 +11,11 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from recordings.intake.space import room_of
 from recordings.live.journal import sessions_on_disk
 from recordings.live.refusals import Refused
 from recordings.live.session import Session, live_folder, on_disk
 from recordings.models import LiveSession
-from recordings.room import room_of
 from transcription import captions, service
 
 LETTING_GO = 5.0  # seconds for the sound under way when the process stops

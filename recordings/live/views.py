@@ -18,13 +18,13 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from recordings.intake.space import room_of
 from recordings.live.journal import HEADER, SECOND
 from recordings.live.session import longest
 from recordings.live.telling import tell_changed
 from recordings.models import LiveSession
-from recordings.room import room_of
+from recordings.pages.views import Request
 from recordings.templatetags.reading import language_names
-from recordings.views import Request
 
 SHOWN = 50  # past sessions; the older ones are in the library, as recordings
 

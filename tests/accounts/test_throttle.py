@@ -9,12 +9,12 @@ from django.core.cache import cache
 from django.test import Client
 
 from accounts import auth
-from accounts.problems import Problem
-from accounts.throttle import Allowance
-from recordings import api
+from recordings.api import routes as api
 from recordings.models import Recording, Transcription
 from tests.recordings.conftest import Site, clip, server, site
 from tests.recordings.test_api import code, recording
+from web.problems import Problem
+from web.throttle import Allowance
 
 __all__ = ["clip", "server", "site"]  # fixtures
 

@@ -15,9 +15,9 @@ from asrsite import health
 from asrsite.health import Readiness
 from transcription import service
 from transcription.audio import apart
-from transcription.dialect import Dialect
 from transcription.errors import Misconfigured
 from transcription.sentence import Sentence
+from transcription.servers.dialect import Dialect
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

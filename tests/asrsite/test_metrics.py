@@ -9,7 +9,6 @@ from django.core.cache import cache
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
-from accounts.throttle import BAD_TOKENS
 from recordings.live.journal import SECOND
 from recordings.live.session import Session
 from recordings.live.sessions import live
@@ -18,6 +17,7 @@ from transcription import service
 from transcription.captions import Pace
 from transcription.client import AsrRequest, Caller
 from transcription.errors import TranscriptionError
+from web.throttle import BAD_TOKENS
 
 
 @pytest.fixture(autouse=True)

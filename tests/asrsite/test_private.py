@@ -13,10 +13,10 @@ from django.conf import settings
 from django.core.files.base import ContentFile
 from django.utils.module_loading import import_string
 
-from asrsite.private import keep_to_oneself, make_private
 from tests.product import NewProduct, upload
 from tests.recordings.running import speech_with_pauses
 from tests.whisper_stub import WhisperStub
+from web.private import keep_to_oneself, make_private
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from playwright.async_api import Page
 
-from recordings.copies import make_copies
+from recordings.intake.copies import make_copies
 from recordings.models import Recording, want_copy
 from tests.transcription.audio_files import clip, encode
 

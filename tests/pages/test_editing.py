@@ -8,8 +8,8 @@ from django.contrib.auth.models import User
 from playwright.async_api import BrowserContext, Locator, Page, Route, expect
 
 from recordings.events import recording_changed
-from recordings.jobs import delete_recording
 from recordings.models import Recording, Segment
+from recordings.work.jobs import delete_recording
 from tests.pages.conftest import Server
 from tests.pages.library import Status, make_recording, make_transcription, until
 

@@ -16,9 +16,10 @@ from accounts.models import ApiToken
 from recordings.models import LiveSession
 from tests.pages.conftest import Server
 from tests.pages.library import Status, make_recording, make_transcription
-from transcription import monitor, service
-from transcription.dialect import Dialect
+from transcription import service
 from transcription.errors import Misconfigured
+from transcription.monitor import stats as monitor
+from transcription.servers.dialect import Dialect
 from transcription.snapshot import Jobs
 
 

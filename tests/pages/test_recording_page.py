@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 
 from recordings.events import recording_changed
 from recordings.models import Recording, Segment, Transcription
-from recordings.reading import lines
+from recordings.transcripts.sentences import lines
 from tests.pages.conftest import Server
 from tests.pages.library import Status, add_segment, make_recording, make_transcription, words
 

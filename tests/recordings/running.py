@@ -12,10 +12,10 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 
-from recordings.jobs import in_line
 from recordings.models import Recording
-from recordings.runner import Runner, runner
-from recordings.transcribing import run_transcription
+from recordings.work.jobs import in_line
+from recordings.work.runner import Runner, runner
+from recordings.work.transcribing import run_transcription
 from tests.speech import librivox
 from tests.whisper_stub import WhisperStub
 from transcription import service

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recordings.alignment import matches
+from recordings.transcripts.alignment import matches
 
 words = st.lists(st.sampled_from("abcde"), max_size=80)
 

@@ -15,9 +15,9 @@ from django.conf import LazySettings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from recordings import copies
-from recordings.jobs import delete_recording
+from recordings.intake import copies
 from recordings.models import LooseFile, Recording, copy_name, want_copy
+from recordings.work.jobs import delete_recording
 from tests.product import Product, transcribed, upload, wait_for
 from tests.recordings.running import recording, someone
 from tests.recordings.storm import processes, query

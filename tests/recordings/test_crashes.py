@@ -12,10 +12,10 @@ import psutil
 import pytest
 from django.utils import timezone
 
-from recordings.jobs import cancel_transcription, in_line, queue_transcription
 from recordings.models import LooseFile, Recording, Transcription, copy_name
-from recordings.runner import Queued, Runner, _put_back, _trust
-from recordings.transcribing import run_transcription
+from recordings.work.jobs import cancel_transcription, in_line, queue_transcription
+from recordings.work.runner import Queued, Runner, _put_back, _trust
+from recordings.work.transcribing import run_transcription
 from tests.product import Product, transcribed, upload, wait_for
 from tests.recordings.running import CLIPS, jobs_running, recording, someone, whisper_at
 from tests.recordings.storm import query

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from recordings import exports
 from recordings.models import Recording, Segment, Transcription
-from recordings.transcript import Token, tokens
+from recordings.transcripts import exports
+from recordings.transcripts.transcript import Token, tokens
 from tests.recordings.conftest import Site
 from tests.recordings.test_api import code, recording, transcribed
 

@@ -14,10 +14,10 @@ from docx.oxml.ns import qn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recordings.cues import Cue, cues
-from recordings.exports import SRT_SAFE, Transcript, as_docx, as_json, as_md, as_srt, as_txt, as_vtt
 from recordings.models import Recording, Segment, Transcription
-from recordings.transcript import tokens
+from recordings.transcripts.cues import Cue, cues
+from recordings.transcripts.exports import SRT_SAFE, Transcript, as_docx, as_json, as_md, as_srt, as_txt, as_vtt
+from recordings.transcripts.transcript import tokens
 from transcription.writing import clusters
 
 ENGLISH = (

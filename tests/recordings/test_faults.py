@@ -15,8 +15,8 @@ import httpx
 import pytest
 from django.utils import timezone
 
-from recordings.jobs import cancel_transcription, queue_transcription
 from recordings.models import Recording, Transcription
+from recordings.work.jobs import cancel_transcription, queue_transcription
 from tests.product import Product, transcribed, upload, wait_for
 from tests.recordings.conftest import Site
 from tests.recordings.running import CLIPS, jobs_running, recording, someone, speech_with_pauses, whisper_at

@@ -10,10 +10,11 @@ from django.contrib.auth.models import User
 
 from accounts import auth
 from accounts.models import ApiToken
-from accounts.throttle import Allowance
-from recordings import api, tus
+from recordings.api import routes as api
+from recordings.intake import tus
 from tests.recordings.conftest import Site
 from tests.recordings.test_api import recording, transcribed
+from web.throttle import Allowance
 
 SECONDS = 30
 # Besides, what is right by the specification may be refused for what no schema can say: bytes that are no audio, a

@@ -12,10 +12,10 @@ from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.management import CommandError
 
-from recordings.jobs import queue_transcription
 from recordings.management.commands.retranscribe import Command
 from recordings.models import LiveSession, Recording, Segment, Transcription
-from recordings.reading import text_language
+from recordings.transcripts.sentences import text_language
+from recordings.work.jobs import queue_transcription
 from tests.recordings.conftest import Site
 from tests.recordings.live_client import speaking
 from tests.recordings.openai_clients import Door, open_door

@@ -17,12 +17,12 @@ from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 
-from recordings.jobs import delete_recording, queue_transcription
 from recordings.live import second_pass
 from recordings.live.finishing import make_recording, seal
 from recordings.live.journal import Journal
 from recordings.live.sessions import Sessions, live
 from recordings.models import Caption, LiveSession, Recording, Segment, Transcription
+from recordings.work.jobs import delete_recording, queue_transcription
 from tests.recordings.conftest import Site
 from tests.recordings.live_client import speaking
 from tests.recordings.oracle import Oracle, speech

@@ -9,11 +9,11 @@ import pytest
 from django.http import QueryDict
 from pydantic import ValidationError
 
-from accounts.problems import Problem
-from recordings.openai_options import Options, asked_model, read_options
+from recordings.api.v1_options import Options, asked_model, read_options
 from tests.recordings.conftest import Site
 from tests.recordings.openai_clients import Door, heard, open_door
 from tests.whisper_stub import WhisperStub
+from web.problems import Problem
 
 BOTH = {"word", "segment"}
 Fields = list[tuple[str, str]]

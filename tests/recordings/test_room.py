@@ -15,7 +15,7 @@ from django.conf import LazySettings
 from django.core.cache import cache
 from websockets.exceptions import ConnectionClosed
 
-from recordings import room
+from recordings.intake import space as room
 from recordings.live.journal import SECOND
 from recordings.models import LiveSession, Recording, Upload
 from tests.product import Product, upload

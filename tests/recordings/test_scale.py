@@ -6,9 +6,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from recordings.jobs import read_line, work_until_done
 from recordings.models import Recording, Transcription
-from recordings.runner import Queued
+from recordings.work.jobs import read_line, work_until_done
+from recordings.work.runner import Queued
 from tests.recordings.library_rows import fill_library
 
 

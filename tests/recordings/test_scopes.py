@@ -19,12 +19,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from accounts.models import ApiToken
-from accounts.throttle import CALLS
-from asrsite import bodies
 from recordings.models import Caption, LiveSession, Recording, Segment, Transcription, Upload
 from recordings.routing import websocket_urlpatterns
 from tests.recordings.conftest import Site
 from tests.recordings.test_foreign_ids import PLACE
+from web import bodies
+from web.throttle import CALLS
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 ALL = frozenset(ApiToken.Scope.values)

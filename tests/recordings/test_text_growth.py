@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from recordings.exports import Transcript, as_docx, as_json, as_md, as_srt, as_txt, as_vtt
 from recordings.models import Recording, Segment, Transcription
-from recordings.reading import lines
+from recordings.transcripts.exports import Transcript, as_docx, as_json, as_md, as_srt, as_txt, as_vtt
+from recordings.transcripts.sentences import lines
 
 SIZE = 1_500  # words; twice that is near the longest correction that is taken (10,000 characters)
 LINEAR = 2.4  # of n log n, a doubled size makes 2.2 at this size

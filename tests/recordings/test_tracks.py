@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from recordings.models import LooseFile, Recording, Transcription, copy_name
-from recordings.transcribing import run_transcription
+from recordings.work.transcribing import run_transcription
 from tests.recordings.conftest import Site
 from tests.recordings.openai_clients import open_door
 from tests.recordings.running import whisper_at

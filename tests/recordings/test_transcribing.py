@@ -9,10 +9,10 @@ import pytest
 from django.core.files.storage import default_storage
 
 from bench.segments import sound
-from recordings.jobs import cancel_transcription, delete_recording, places, queue_transcription
 from recordings.models import Recording, Segment, Transcription
-from recordings.runner import LOOK_AGAIN
-from recordings.transcribing import _limiters, run_transcription
+from recordings.work.jobs import cancel_transcription, delete_recording, places, queue_transcription
+from recordings.work.runner import LOOK_AGAIN
+from recordings.work.transcribing import _limiters, run_transcription
 from tests.recordings.openai_clients import heard
 from tests.recordings.running import CLIPS, jobs_running, recording, someone, whisper_at
 from tests.speech import audioeval, librivox

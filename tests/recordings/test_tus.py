@@ -18,9 +18,9 @@ from django.core.management import call_command
 from django.utils import timezone
 from tusclient.client import TusClient
 
-from recordings import uploads
+from recordings.intake import uploads
+from recordings.intake.tus import remove_expired
 from recordings.models import Recording, Transcription, Upload
-from recordings.tus import remove_expired
 from tests.bad_network import PIECE as BIG_PIECE
 from tests.bad_network import BadNetwork, gigabyte
 from tests.product import Product, wait_for
@@ -345,7 +345,7 @@ def test_what_goes_wrong_at_the_end_can_be_tried_again(
         async def queue_transcription(recording: Recording) -> None:
             raise RuntimeError("the database went away")
 
-        broken.setattr("recordings.uploads.queue_transcription", queue_transcription)
+        broken.setattr("recordings.intake.uploads.queue_transcription", queue_transcription)
         assert send(api, url, 0, clip).status_code == 500
     assert not Recording.objects.exists()
     assert offset(api, url) == len(clip)
@@ -363,7 +363,7 @@ def test_a_client_that_leaves_before_the_answer_finds_its_recording(
         await asyncio.sleep(0.5)
         return await accept(*args, **kwargs)
 
-    monkeypatch.setattr("recordings.tus.accept_upload", slow)
+    monkeypatch.setattr("recordings.intake.tus.accept_upload", slow)
     api = site.program()
     url = create(api, len(clip))
     with pytest.raises(httpx.ReadTimeout):

@@ -13,8 +13,8 @@ import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import User
 
+from recordings.intake.uploads import ReceivedFile, accept_upload, sweep
 from recordings.models import Recording, Transcription
-from recordings.uploads import ReceivedFile, accept_upload, sweep
 from tests.product import wait_for
 from tests.recordings.conftest import Site
 

@@ -15,17 +15,17 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from accounts.models import ApiToken
-from accounts.throttle import Allowance
 from bench import upload as bench
 from tests.product import wait_for
 from tests.recordings.conftest import Site
+from web.throttle import Allowance
 
 KIB, MIB = 1024, 1024**2
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asrsite.bodies.LINGER", 0.1)
+    monkeypatch.setattr("web.bodies.LINGER", 0.1)
 
 
 def answer_to(site: Site, head: str, body: bytes = b"") -> tuple[int, dict[str, str], float]:
@@ -139,7 +139,7 @@ def test_a_person_who_is_signed_in_may_send_a_large_body(site: Site) -> None:
 def test_whoever_loses_the_right_to_an_upload_is_stopped_while_it_runs(
     site: Site, loses: str, resumable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asrsite.bodies.ASK_AGAIN", 0.2)
+    monkeypatch.setattr("web.bodies.ASK_AGAIN", 0.2)
     token = "a" * 32
     client = site.program() if loses == "token" else site.browser()
     client.cookies["csrftoken"] = client.headers["X-CSRFToken"] = token

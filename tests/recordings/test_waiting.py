@@ -14,14 +14,16 @@ import pytest
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
-from recordings.arrivals import LONGEST_START, Arrivals
-from recordings.jobs import queue_transcription
+from recordings.work.arrivals import LONGEST_START, Arrivals
+from recordings.work.jobs import queue_transcription
 from tests.product import Product, wait_for
 from tests.recordings.running import jobs_running, recording, someone, whisper_at
 from tests.speech import librivox
 from tests.transcription.calls import until
 from tests.whisper_stub import WhisperStub, said
-from transcription import history, monitor, service
+from transcription import service
+from transcription.monitor import history
+from transcription.monitor import stats as monitor
 
 STATS = "/api/recordings/stats/asr-concurrency"
 

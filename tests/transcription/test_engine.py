@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from tests.speech import librivox
-from transcription import engine as engine_module
-from transcription.engine import EmbeddedEngine
+from transcription.engine import process as engine_module
+from transcription.engine.process import EmbeddedEngine
 
 ROOT = Path(__file__).resolve().parents[2]
 WHISPER = [sys.executable, str(ROOT / "manage.py"), "whisper_server", "--model", "base"]
@@ -57,7 +57,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    caplog.set_level(logging.INFO, "transcription.engine")
+    caplog.set_level(logging.INFO, "transcription.engine.process")
     return lambda: [record.getMessage() for record in caplog.records]
 
 

@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.transcription.calls import caller, request, until
-from transcription import engine as engine_module
 from transcription.answer import Transcript
 from transcription.client import WhisperClient
-from transcription.engine import EmbeddedEngine
+from transcription.engine import process as engine_module
+from transcription.engine.process import EmbeddedEngine
 from transcription.errors import BrokenOff, Poison, Unreachable
 from transcription.gate import Gate
 from transcription.limit import FixedLimit

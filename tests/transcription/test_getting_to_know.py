@@ -27,8 +27,8 @@ from tests.transcription.whisper_servers import (
 from tests.whisper_stub import WhisperStub
 from transcription.answer import Transcript
 from transcription.client import WhisperClient
-from transcription.dialect import Dialect
 from transcription.errors import Misconfigured, Rejected, UnknownModel
+from transcription.servers.dialect import Dialect
 
 BRACKETS, BOTH = ("timestamp_granularities[]",), ("timestamp_granularities[]", "timestamp_granularities")
 OPENAI_PATH = "/v1/audio/transcriptions"

@@ -6,8 +6,8 @@ from collections import Counter
 import httpx
 import pytest
 
-from recordings.jobs import queue_transcription
 from recordings.models import Transcription
+from recordings.work.jobs import queue_transcription
 from tests.recordings.running import CLIPS, jobs_running, recording, someone, whisper_at
 from tests.recordings.test_transcribing import finished
 from tests.transcription.calls import caller, client, request, until

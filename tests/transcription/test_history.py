@@ -7,8 +7,9 @@ import pytest
 from django.conf import LazySettings
 from django.utils.translation import override
 
-from transcription import history, service
-from transcription.history import POINTS, ROW, ROWS, History, Row, keep_history
+from transcription import service
+from transcription.monitor import history
+from transcription.monitor.history import POINTS, ROW, ROWS, History, Row, keep_history
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pytest
 from transcription.answer import Transcript, TranscriptSegment, Word
 from transcription.audio import RATE, Samples, Stretch
 from transcription.errors import Rejected, Withdrawn
-from transcription.listening import DOUBTFUL, FIRST_CREDIT, Listener
+from transcription.second_hearing import DOUBTFUL, FIRST_CREDIT, Listener
 
 Said = tuple[str, float, float]  # a word, when its middle is, how probable it is
 

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from transcription import weights
-from transcription.weights import HUB, PackagedModel, PinnedFile, WeightsError, Wheel, ensure_weights
+from transcription.engine import weights
+from transcription.engine.weights import HUB, PackagedModel, PinnedFile, WeightsError, Wheel, ensure_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = (b"first half, ", b"second half")

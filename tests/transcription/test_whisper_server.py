@@ -23,10 +23,10 @@ from faster_whisper.transcribe import Segment, TranscriptionInfo
 
 from tests.speech import Clip, audioeval, librivox, word_error_rate
 from tests.transcription.audio_files import clip, encode, sounds_like
-from transcription import whisper_server as server_module
 from transcription.audio import wav
+from transcription.engine import server as server_module
+from transcription.engine.weights import ensure_weights, weight_folders
 from transcription.errors import BadAudio
-from transcription.weights import ensure_weights, weight_folders
 
 VERBOSE: dict[str, str | list[str]] = {"response_format": "verbose_json"}
 SHORT = librivox()[1].path  # 3 s

@@ -14,9 +14,9 @@ from django.core.management import BaseCommand
 from django.utils import timezone
 
 from accounts.models import ApiToken
+from recordings.intake.tus import remove_expired
 from recordings.live.journal import sessions_on_disk
 from recordings.models import COPIES, LiveSession, Recording, Upload
-from recordings.tus import remove_expired
 
 # A file without a row may be an upload that is about to get one; no upload takes so long between the two.
 LEAST_AGE = timedelta(hours=1)

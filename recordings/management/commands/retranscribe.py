@@ -17,11 +17,11 @@ from django.utils.dateparse import parse_date
 from rich.console import Console
 from rich.progress import Progress
 
-from recordings.jobs import in_line, queue_transcription
 from recordings.models import Recording, Transcription
-from recordings.runner import runner
 from recordings.text import language_code
-from recordings.transcribing import run_transcription
+from recordings.work.jobs import in_line, queue_transcription
+from recordings.work.runner import runner
+from recordings.work.transcribing import run_transcription
 from transcription import service
 from transcription.claim import AlreadyRunning
 

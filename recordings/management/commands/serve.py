@@ -17,23 +17,23 @@ from django.core.management import BaseCommand, CommandError, call_command
 
 from accounts.links import forget_file, local_address, new_link
 from accounts.models import SignInLink
-from asrsite.private import look_after
 from recordings.backups import BackupError, require_usable_database
-from recordings.copies import make_copies
-from recordings.jobs import in_line
+from recordings.intake.copies import make_copies
+from recordings.intake.space import keep_spare
+from recordings.intake.tus import remove_expired
 from recordings.live.second_pass import make_second_passes
 from recordings.live.sessions import live
 from recordings.models import LooseFile, Upload
-from recordings.patience import patiently
-from recordings.room import keep_spare
-from recordings.runner import runner
-from recordings.transcribing import run_transcription
-from recordings.tus import remove_expired
+from recordings.work.jobs import in_line
+from recordings.work.runner import runner
+from recordings.work.transcribing import run_transcription
 from transcription import service
 from transcription.audio import apart
 from transcription.claim import AlreadyRunning
-from transcription.history import keep_history
+from transcription.monitor.history import keep_history
 from web.connections import Bounds
+from web.patience import patiently
+from web.private import look_after
 from web.server import Server, configuration, connections_possible
 
 log = logging.getLogger(__name__)

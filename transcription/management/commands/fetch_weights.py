@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from transcription.weights import WeightsError, ensure_weights, weight_folders
+from transcription.engine.weights import WeightsError, ensure_weights, weight_folders
 
 
 class Command(BaseCommand):

@@ -7,8 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from transcription.weights import WeightsError, ensure_weights, weight_folders
-from transcription.whisper_server import serve
+from transcription.engine.server import serve
+from transcription.engine.weights import WeightsError, ensure_weights, weight_folders
 
 
 class Command(BaseCommand):

@@ -1,0 +1,140 @@
+"""Serving a recording's sound: any part of it, in bounded memory, as something no browser runs or renders."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from django.core.files.storage import default_storage
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.http import content_disposition_header, parse_etags
+from django.utils.translation import gettext_lazy as _
+
+from recordings.models import Recording
+from recordings.text import download_name
+from web.problems import Problem
+
+CHUNK = 256 * 1024  # bytes in memory for each listener
+RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+class Unsatisfiable(Exception):
+    """The range begins after the end of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sound:
+    """A stored file and how it is served."""
+
+    name: str
+    size: int
+    media_type: str
+    etag: str
+    filename: str
+    attached: bool
+
+
+async def audio_response(
+    request: HttpRequest, recording: Recording, *, original: bool = False, download: bool = False
+) -> HttpResponseBase:
+    """The recording's sound: 200, 206 for one range, 304, or 416.
+
+    original: the file as it was uploaded, even where there is a copy that browsers play.
+    download: as an attachment, for saving.
+
+    Raises Problem 404 where the storage has lost the file.
+    """
+    try:
+        sound = await asyncio.to_thread(_sound, recording, original, download)
+    except FileNotFoundError:
+        raise Problem(404, "source_missing", _("The recording’s audio file is gone.")) from None
+    if {sound.etag, "*"} & set(parse_etags(request.headers.get("If-None-Match", ""))):
+        return _described(HttpResponseNotModified(), sound)
+    try:
+        part = _range(request, sound.etag, sound.size)
+    except Unsatisfiable:
+        return _described(HttpResponse(status=416, headers={"Content-Range": f"bytes */{sound.size}"}), sound)
+    start, stop = part or (0, sound.size)
+    body: HttpResponseBase
+    body = HttpResponse() if request.method == "HEAD" else StreamingHttpResponse(_chunks(sound.name, start, stop))
+    body.headers["Content-Length"] = str(stop - start)
+    if part:
+        body.status_code = 206
+        body.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{sound.size}"
+    return _described(body, sound)
+
+
+def _sound(recording: Recording, original: bool, attached: bool) -> _Sound:
+    """Raises FileNotFoundError."""
+    stem = PurePath(recording.original_name).stem
+    if recording.playable and not original:
+        name = str(recording.playable)
+        return _Sound(
+            name,
+            default_storage.size(name),
+            "audio/webm",
+            f'"{recording.sha256}-copy"',
+            download_name(stem, PurePath(name).suffix),
+            attached,
+        )
+    name = str(recording.original)
+    if not default_storage.exists(name):
+        raise FileNotFoundError(name)
+    filename = download_name(stem, PurePath(name).suffix)
+    return _Sound(name, recording.bytes, recording.media_type, f'"{recording.sha256}"', filename, attached)
+
+
+def _described(response: HttpResponseBase, sound: _Sound) -> HttpResponseBase:
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-cache",  # kept, but asked about: rights may have changed
+        "Content-Disposition": content_disposition_header(sound.attached, sound.filename) or "inline",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Content-Type": sound.media_type,
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "ETag": sound.etag,
+        "X-Content-Type-Options": "nosniff",
+    }
+    for header, value in headers.items():
+        response.headers[header] = value
+    return response
+
+
+def _range(request: HttpRequest, etag: str, size: int) -> tuple[int, int] | None:
+    """The asked part as [start, stop), None for the whole file (RFC 9110, section 14).
+
+    A header that is malformed, has several ranges, or is meant for another version of the file may be ignored, and is.
+    """
+    match = RANGE.fullmatch(request.headers.get("Range", "").replace(" ", ""))
+    if not match or request.headers.get("If-Range", etag) != etag:
+        return None
+    first, last = match.groups()
+    if not first and not last:
+        return None
+    if not first:
+        start, stop = max(0, size - int(last)), size
+    else:
+        start, stop = int(first), min(int(last) + 1, size) if last else size
+        if last and int(last) < start:
+            return None
+    if start >= size or start >= stop:
+        raise Unsatisfiable
+    return start, stop
+
+
+async def _chunks(name: str, start: int, stop: int) -> AsyncIterator[bytes]:
+    """Bytes [start, stop) of a stored file, read in threads. Closed with the generator, so a hung-up client holds
+    nothing. A file that ends early cuts the connection: the length was promised."""
+    file = await asyncio.to_thread(default_storage.open, name, "rb")
+    try:
+        await asyncio.to_thread(file.seek, start)
+        while start < stop:
+            chunk = await asyncio.to_thread(file.read, min(CHUNK, stop - start))
+            if not chunk:
+                raise EOFError(f"{name} is shorter than the recording says")
+            start += len(chunk)
+            yield chunk
+    finally:
+        await asyncio.to_thread(file.close)

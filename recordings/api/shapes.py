@@ -1,0 +1,118 @@
+"""What the API gives of a recording: the shapes of `schemas`, filled."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from accounts.auth import Caller, Scope
+from recordings.api.schemas import RecordingStatus
+from recordings.library.listing import Entry, beginnings, find, transcriptions
+from recordings.messages import error_words
+from recordings.models import Segment, Transcription
+from recordings.transcripts.exports import Transcript, segment_json
+from recordings.work.jobs import Place, places
+from web.problems import Problem
+
+STATUS = frozenset(RecordingStatus.model_fields)
+
+
+async def one_recording(caller: Caller, recording_id: int) -> dict[str, Any]:
+    """The recording with all of its text (`RecordingOut`), or for a token without the scope `read` its status only
+    (`RecordingStatus`). Raises Problem 404 as `find` does."""
+    entry = await find(caller.user.pk, recording_id)
+    if not caller.holds(Scope.READ):
+        return {name: value for name, value in _recording(entry, await places(), None).items() if name in STATUS}
+    text = None
+    if entry.shown and entry.shown.status == Transcription.Status.DONE:
+        text = (await transcript_of(entry, words=False)).text
+    return _recording(entry, await places(), text)
+
+
+class RecordingMemory:
+    """Of an answer that is a recording, its status is kept (see `accounts.idempotency`); all else is read anew."""
+
+    def keep(self, body: dict[str, Any]) -> dict[str, Any] | None:
+        return {name: body[name] for name in STATUS} if body.keys() >= STATUS else None
+
+    async def recall(self, caller: Caller, kept: dict[str, Any]) -> dict[str, Any]:
+        return {**await one_recording(caller, kept["id"]), **kept}
+
+
+async def one_segment(caller: Caller, segment: Segment) -> dict[str, Any]:
+    """The segment (`SegmentOut`), or for a token without the scope `read` its number and version (`SegmentStatus`)."""
+    if caller.holds(Scope.READ):
+        return await asyncio.to_thread(segment_json, segment)
+    return {"index": segment.index, "version": segment.version}
+
+
+async def listed_recordings(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """With the beginning of each finished text."""
+    texts, line = await beginnings(entries), await places()
+    return [
+        _recording(entry, line, texts.get(entry.shown.pk, "") if entry.shown and entry.shown.status == "done" else None)
+        for entry in entries
+    ]
+
+
+async def transcript_of(entry: Entry, *, words: bool = True) -> Transcript:
+    """The text of `entry.shown`, with its segments' words unless nobody needs them: they are most of what a database
+    gives. Raises Problem 404 where there is no text and no transcription that could still bring one."""
+    if entry.shown:
+        rows = Segment.objects.filter(transcription=entry.shown)
+        segments = [segment async for segment in (rows if words else rows.defer("words"))]
+        if segments or entry.shown.status not in {"failed", "canceled"}:
+            return Transcript(entry.recording, entry.shown, segments)
+    raise Problem(404, "no_transcript", _("This recording has no text. Transcribe it first."))
+
+
+async def listed_transcriptions(entry: Entry) -> list[dict[str, Any]]:
+    """All that were made of the recording, the newest first."""
+    shown = entry.shown.pk if entry.shown else None
+    return [
+        {
+            "id": run.pk,
+            "status": run.status,
+            "language": run.language or None,
+            "detected_language": run.detected_language or None,
+            "model": run.model or None,
+            "created_at": run.created_at,
+            "finished_at": run.finished_at,
+            "corrections": run.corrections,
+            "shown": run.pk == shown,
+        }
+        async for run in transcriptions(entry.recording)
+    ]
+
+
+def _recording(entry: Entry, line: Mapping[int, Place], text: str | None) -> dict[str, Any]:
+    recording, newest, shown = entry.recording, entry.newest, entry.shown
+    return {
+        "id": recording.pk,
+        "title": recording.title,
+        "status": newest.status if newest else "new",
+        "source": recording.source,
+        "duration": recording.duration,
+        "bytes": recording.bytes,
+        "media_type": recording.media_type,
+        "language": recording.language or (shown.detected_language if shown else "") or None,
+        "damaged": [{"start": start, "end": end} for start, end in recording.damaged],
+        "tracks": recording.tracks,
+        "created_at": recording.created_at,
+        "transcription": _transcription(newest, line.get(newest.pk)) if newest else None,
+        "text": text,
+    }
+
+
+def _transcription(run: Transcription, place: Place | None) -> dict[str, Any]:
+    code = run.error_code
+    return {
+        "id": run.pk,
+        "status": run.status,
+        "position": place.position if place else None,
+        "eta_seconds": place.eta_seconds if place else None,
+        "segments_done": run.segments_done,
+        "segments_total": run.segments_total,
+        "error": {"code": code, "message": error_words(code)} if code else None,
+    }

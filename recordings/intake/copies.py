@@ -1,0 +1,163 @@
+"""Copies for browsers that cannot play the original: made beside the jobs, one of a person at a time.
+
+That a copy is wanted is a `LooseFile` of its name, made together with the recording; it goes in the transaction that
+gives the copy to the recording. So what a killed server had begun, the next one makes.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+from collections.abc import Callable, Container
+from contextlib import aclosing, suppress
+from io import SEEK_END
+from pathlib import PurePath
+from typing import BinaryIO, NoReturn, TypeVar, cast
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.db import transaction
+from django.db.models import F
+
+from recordings.events import recording_changed
+from recordings.intake import space as room
+from recordings.models import LooseFile, Recording, Transcription, copy_name
+from transcription.audio import apart
+from transcription.errors import BadAudio, CrashedDecoder
+from web.patience import DATABASE_AWAY, patiently
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+MAKERS = 2  # each takes a core
+LOOK_AGAIN = 5.0  # seconds, for recordings that want a copy
+CANNOT_WRITE = 300.0  # seconds until it is tried again, where the disk was full
+
+
+async def make_copies() -> None:
+    """Make every copy that is wanted, of the shortest recording first, until canceled.
+
+    Of two persons' recordings two at a time, so that hours of one person's do not hold up another's minute.
+    """
+    choosing, owners = asyncio.Lock(), set[int]()
+    async with asyncio.TaskGroup() as makers:
+        for _ in range(MAKERS):
+            makers.create_task(_keep_making(choosing, owners))
+
+
+async def _keep_making(choosing: asyncio.Lock, owners: set[int]) -> NoReturn:
+    """`owners`: those whose copies are being made, here or by another maker."""
+    pause = 0.0
+    while True:
+        await asyncio.sleep(pause)
+        pause = LOOK_AGAIN
+        async with choosing:
+            recording = await patiently(lambda: sync_to_async(_next)(owners))
+            if recording is None:
+                continue
+            owners.add(recording.owner_id)
+        try:
+            pause = await _try(recording)
+        finally:
+            owners.discard(recording.owner_id)
+
+
+async def _try(recording: Recording) -> float:
+    """Make the copy, or give it up where it never will be made. Returns how long to wait before the next one."""
+    wanted = LooseFile.objects.filter(name=copy_name(recording.pk))
+    crashed = False
+    await patiently(lambda: wanted.aupdate(crashes=F("crashes") + 1))  # as long as nobody knows how this try ends
+    try:
+        return 0.0 if await _make(recording) else LOOK_AGAIN
+    except CrashedDecoder as error:
+        crashed = True
+        log.warning("The copy of recording %d: %s %s", recording.pk, error.code, error)
+        return 0.0
+    except (BadAudio, FileNotFoundError) as error:
+        log.info("Recording %d gets no copy: %s", recording.pk, error)
+        await _give_up(recording)
+        return 0.0
+    except (OSError, *DATABASE_AWAY):
+        log.exception("The copy of recording %d cannot be written now", recording.pk)
+        return CANNOT_WRITE
+    except Exception:
+        log.exception("Recording %d gets no copy, for a reason that nobody thought of", recording.pk)
+        await _give_up(recording)
+        return 0.0
+    finally:
+        if not crashed:
+            with suppress(*DATABASE_AWAY):
+                await wanted.filter(crashes__gt=0).aupdate(crashes=F("crashes") - 1)
+
+
+def _next(owners: Container[int]) -> Recording | None:
+    """The next one to make a copy of, of nobody among `owners`."""
+    for name in LooseFile.copies().filter(crashes__gte=Transcription.MOST_CRASHES).values_list("name", flat=True):
+        log.warning("%s is given up: crashed_decoder, %d times in a row", name, Transcription.MOST_CRASHES)
+        LooseFile.discard(name)
+    wanted = {int(PurePath(name).stem) for name in LooseFile.copies().values_list("name", flat=True)}
+    if not wanted:
+        return None
+    recordings = Recording.objects.in_bulk(wanted)
+    for pk in wanted - recordings.keys():
+        LooseFile.discard(copy_name(pk))  # the recording was deleted meanwhile
+    free = (recording for recording in recordings.values() if recording.owner_id not in owners)
+    return min(free, key=lambda recording: recording.duration, default=None)
+
+
+async def _give_up(recording: Recording) -> None:
+    await patiently(lambda: sync_to_async(LooseFile.discard)(copy_name(recording.pk)))
+
+
+async def _make(recording: Recording) -> bool:
+    """Whether it was made; not where the recording was deleted meanwhile. Raises OSError where the disk is full: a copy
+    takes nothing of its reserve."""
+    if await asyncio.to_thread(room.left) < 0:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    original = await asyncio.to_thread(recording.original.storage.open, str(recording.original.name))
+    with original, TemporaryUploadedFile("copy", "audio/webm", 0, None) as copy:  # its folder is cleared up at starts
+        files = cast(BinaryIO, original), cast(BinaryIO, copy.file)
+        steps = apart.copy(
+            *files, max_hours=settings.MAX_AUDIO_HOURS, owner=recording.owner_id, track=recording.track or None
+        )
+        async with aclosing(steps):
+            async for _seconds in steps:
+                if not await Recording.objects.filter(pk=recording.pk).aexists():
+                    return False
+        await _to_its_end(lambda: _store(recording, copy))
+    if given := await patiently(lambda: _give(recording)):
+        await recording_changed(recording.pk, recording.owner_id)
+    return given
+
+
+async def _to_its_end(work: Callable[[], T]) -> T:
+    """The work in a thread. It cannot be stopped there: who is canceled waits until it has let go of the files."""
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait({working})
+        working.exception()
+        raise
+
+
+def _store(recording: Recording, copy: TemporaryUploadedFile) -> None:
+    copy.size = copy.seek(0, SEEK_END)
+    copy.seek(0)
+    default_storage.delete(copy_name(recording.pk))  # of a server that was killed before it could give it
+    default_storage.save(copy_name(recording.pk), copy)
+
+
+@sync_to_async
+def _give(recording: Recording) -> bool:
+    with transaction.atomic():
+        name = copy_name(recording.pk)
+        given = Recording.objects.filter(pk=recording.pk).update(playable=name)
+        if given:
+            LooseFile.objects.filter(name=name).delete()
+    if not given:
+        LooseFile.discard(name)
+    return bool(given)

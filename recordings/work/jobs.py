@@ -1,0 +1,270 @@
+"""Transcriptions as jobs: put in line, canceled, asked where they stand. The `Transcription` row is the job; see
+`transcribing` for what a run of it does, and `runner` for who runs it."""
+
+import asyncio
+import math
+from bisect import bisect
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import accumulate, chain, count
+from typing import cast
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import DatabaseError, transaction
+from django.db.models import Count, F, Max, Sum
+from django.db.models.functions import Greatest
+from django.utils import timezone
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from recordings.events import recording_changed
+from recordings.intake import space as room
+from recordings.messages import error_words
+from recordings.models import LooseFile, Recording, Transcription, copy_name, want_copy
+from recordings.work.runner import Queued, runner
+from transcription import service
+from transcription.line import LANES, Lane
+from transcription.monitor import stats as monitor
+from transcription.snapshot import Jobs
+from web.problems import Problem, is_disk_full
+
+Status = Transcription.Status
+
+# A person waits at the page for a short clip; a long recording is work for the background.
+SHORT_SECONDS = 60.0
+COME_BACK = 60  # seconds, where nobody knows yet how fast the servers are
+
+
+async def queue_transcription(
+    recording: Recording,
+    *,
+    language: str | None = None,
+    model: str | None = None,
+    prompt: str | None = None,
+    track: int | None = None,
+    limited: bool = True,
+    automatic: bool = False,
+) -> Transcription:
+    """A new job for the recording, or the unfinished one that it has. None: as the recording says.
+
+    automatic: nobody asked for it and nobody waits for it.
+    track: the number of the one sound track to hear, 0 for all that belong together; the recording keeps it.
+    Raises Problem 422 `no_such_track`, and 429 where the owner has USER_MAX_QUEUED unfinished ones already, unless
+    not `limited`.
+    """
+    require_track(track, len(recording.tracks))
+    job = Transcription(
+        recording=recording,
+        lane="interactive" if recording.duration <= SHORT_SECONDS and not automatic else "batch",
+        automatic=automatic,
+        language=recording.language if language is None else language,
+        model=model or "",
+        prompt=recording.prompt if prompt is None else prompt,
+        track=recording.track if track is None else track,
+    )
+    most = settings.USER_MAX_QUEUED if limited else None
+    transcription = await sync_to_async(_put_in_line)(job, most)
+    if transcription is None:
+        raise await _line_full(recording.owner_id)
+    if transcription is job:
+        runner.wake()
+        await recording_changed(recording.pk, recording.owner_id)
+    return transcription
+
+
+@transaction.atomic
+def _put_in_line(job: Transcription, most: int | None) -> Transcription | None:
+    """The job, or the recording's unfinished one; None where the owner has `most` unfinished ones."""
+    owner_id = job.recording.owner_id
+    User.objects.select_for_update().filter(pk=owner_id).first()  # one at a time per owner, so that the count holds
+    unfinished = Transcription.objects.filter(status__in=Transcription.UNFINISHED)
+    if existing := unfinished.filter(recording=job.recording_id).first():
+        if existing.automatic and not job.automatic:  # now somebody has asked
+            Transcription.objects.filter(pk=existing.pk).update(automatic=False)
+        return existing
+    if most is not None and unfinished.filter(recording__owner=owner_id).count() >= most:
+        return None
+    job.save(force_insert=True)
+    if job.track != job.recording.track:
+        Recording.objects.filter(pk=job.recording_id).update(track=job.track)
+        want_copy(job.recording)
+    return job
+
+
+def require_track(number: int | None, there: int) -> None:
+    """Raises Problem 422 where the recording has tracks, and not this one."""
+    if number and there and number > there:
+        raise Problem(422, "no_such_track", error_words("no_such_track", str(there)))
+
+
+async def _line_full(owner_id: int) -> Problem:
+    """Told to come back when the first of the owner's jobs will be done."""
+    line = await places()
+    own = Transcription.objects.filter(recording__owner=owner_id, status__in=Transcription.UNFINISHED)
+    etas = [line[pk].eta_seconds async for pk in own.values_list("pk", flat=True) if pk in line]
+    known = [eta for eta in etas if eta is not None]
+    message = _("You have {most} transcriptions in line. Wait until some are done, then try again.")
+    wait = math.ceil(min(known)) if known else COME_BACK
+    return Problem(
+        429,
+        "too_many_queued",
+        format_lazy(message, most=settings.USER_MAX_QUEUED),
+        {"Retry-After": str(max(1, wait))},
+    )
+
+
+async def cancel_transcription(recording: Recording) -> None:
+    """End the recording's unfinished job, wherever it is. What was transcribed so far is kept."""
+    await _end_work(recording)
+    await recording_changed(recording.pk, recording.owner_id)
+
+
+async def _end_work(recording: Recording) -> None:
+    unfinished = recording.transcriptions.filter(status__in=Transcription.UNFINISHED)
+    ids = [pk async for pk in unfinished.values_list("pk", flat=True)]
+    await unfinished.aupdate(status=Status.CANCELED, finished_at=timezone.now())
+    for pk in ids:
+        runner.cancel(pk)
+    runner.wake()  # fewer wait
+
+
+async def delete_recording(recording: Recording) -> None:
+    """End its work, remove its rows and its files. Deleting twice does no harm.
+
+    Told once, when it is gone: pages that were told of the end of its work would ask for what is being removed.
+    It works on a full disk, too: the database writes before it frees, so there is a file to give up for that.
+    """
+    pk = recording.pk
+    try:
+        await _delete(recording)
+    except (OSError, DatabaseError) as failure:
+        if not (is_disk_full(failure) and await asyncio.to_thread(room.give_up_spare)):
+            raise
+        await _delete(recording)
+    await asyncio.to_thread(room.keep_spare)
+    await recording_changed(pk, recording.owner_id)
+
+
+async def _delete(recording: Recording) -> None:
+    await _end_work(recording)
+    await sync_to_async(_remove)(recording.pk, [str(recording.original.name), copy_name(recording.pk)])
+
+
+def _remove(pk: int, names: Sequence[str]) -> None:
+    with transaction.atomic():
+        LooseFile.objects.bulk_create([LooseFile(name=name) for name in names], ignore_conflicts=True)
+        Recording.objects.filter(pk=pk).delete()
+    for name in names:
+        LooseFile.discard(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an unfinished job stands. `position`: 1 is next, None is running. `eta_seconds`: until it is done."""
+
+    position: int | None
+    eta_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The queued jobs in order, and what the line had as its mark when they were read."""
+
+    mark: Mapping[str, object]
+    jobs: list[Queued]
+
+
+_last = _Line({}, [])
+
+
+def read_line() -> list[Queued]:
+    """The queued jobs in the order in which they start: by lane, then owners in turns, then by age.
+
+    Reads them only where the line has changed since: thousands may wait, and every open page asks. Ids only grow, so
+    two lines of the same count, sum and newest are the same.
+    """
+    global _last
+    queued = Transcription.objects.filter(status=Status.QUEUED)
+    mark = queued.aggregate(Count("pk"), Sum("pk"), Max("created_at"), Sum("crashes"))
+    if mark == _last.mark:
+        return _last.jobs
+    turns: Counter[tuple[str, int]] = Counter()
+    ranked = []
+    columns = ("pk", "lane", "recording__owner_id", "recording__duration", "crashes")
+    for row in queued.order_by("pk").values_list(*columns):
+        job = Queued(*row)
+        ranked.append((LANES.index(cast(Lane, job.lane)), turns[job.lane, job.owner_id], job))
+        turns[job.lane, job.owner_id] += 1
+    _last = _Line(mark, [job for _, _, job in sorted(ranked)])
+    return _last.jobs
+
+
+in_line = sync_to_async(read_line)
+
+
+async def job_counts() -> Jobs:
+    """How many wait in line, and how many are at work, as the database has it."""
+    unfinished = Transcription.objects.filter(status__in=Transcription.UNFINISHED)
+    counts = unfinished.values_list("status").annotate(count=Count("pk")).order_by()
+    return Jobs(**{status: count async for status, count in counts})
+
+
+@sync_to_async
+def places() -> dict[int, Place]:
+    """The place of every unfinished job, by the id of its transcription."""
+    line = read_line()  # first: one that starts in between is at work, not lost
+    running = Transcription.objects.filter(status=Status.TRANSCRIBING).order_by("pk")
+    left = Greatest(F("recording__duration") - F("seconds_done"), 0.0)
+    now = [Queued(*row) for row in running.values_list("pk", "lane", "recording__owner_id", left)]
+    started = {job.pk for job in now}
+    waiting = [job for job in line if job.pk not in started]
+    rate = monitor.audio_rate()
+    work = work_until_done([*now, *waiting], service.total_limit())
+    positions = chain(((job, None) for job in now), zip(waiting, count(1), strict=False))
+    return {job.pk: Place(position, work[job.pk] / rate if rate else None) for job, position in positions}
+
+
+def work_until_done(jobs: Iterable[Queued], at_once: int) -> dict[int, float]:
+    """Seconds of audio that will have been transcribed when each job is done, its own included, by its id.
+
+    As the gate and the runner have it: a lane before the next; within a lane owners in turns, so that all progress
+    alike; `at_once` jobs of an owner at a time, which share what the owner gets.
+    """
+    work: dict[int, float] = {}
+    before = 0.0
+    lanes: defaultdict[str, defaultdict[int, list[Queued]]] = defaultdict(lambda: defaultdict(list))
+    for job in jobs:
+        lanes[job.lane][job.owner_id].append(job)
+    for lane in LANES:
+        owners = lanes[lane].values()
+        totals = sorted(sum(job.seconds for job in owned) for owned in owners)
+        sums = [0.0, *accumulate(totals)]
+        for owned in owners:
+            for pk, own in _sharing(owned, at_once):
+                less = bisect(totals, own)  # of these owners everything is done by then, of the others as much
+                work[pk] = before + sums[less] + own * (len(totals) - less)
+        before += sums[-1]
+    return work
+
+
+def _sharing(jobs: Iterable[Queued], at_once: int) -> Iterator[tuple[int, float]]:
+    """The id of each job of one owner, as it ends, and the seconds of audio transcribed for the owner until then."""
+    running: list[tuple[float, int]] = []  # by where each one's share ends
+    share = total = 0.0
+
+    def first() -> tuple[int, float]:
+        nonlocal share, total
+        total += (running[0][0] - share) * len(running)
+        share, pk = heappop(running)
+        return pk, total
+
+    for job in jobs:
+        if len(running) >= at_once:
+            yield first()
+        heappush(running, (share + job.seconds, job.pk))
+    while running:
+        yield first()

@@ -1,0 +1,1 @@
+"""The embedded Whisper server: its process (`process`), the program that runs in it (`server`), and its weights."""

@@ -1,0 +1,96 @@
+"""What is known of a Whisper server, and when to ask it again."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+
+from transcription.errors import Misconfigured
+from transcription.sentence import _
+from transcription.servers.dialect import Dialect
+from transcription.snapshot import KnownSnapshot
+
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 60.0  # seconds until a server that does not fit is asked again; doubled each time
+RENEWAL = 30.0  # seconds for which what a probe found stands, whatever a single call says
+
+
+class Acquaintance:
+    """The dialect of a server, as far as it is known; or why no request can be made that fits.
+
+    doubtful: the next call shall ask the server first. So it is at the start, after the server was away, and when an
+    answer does not fit what is known: another software may be behind the address by now.
+    fault: what the administrator must put right. Until `retry_at` nothing is sent to the server.
+    """
+
+    def __init__(self, dialect: Dialect, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._asking: Future[None] | None = None
+        self._pause = FIRST_PAUSE
+        self._asked_at = -RENEWAL
+        self.dialect = dialect
+        self.doubtful = False
+        self.asked = False
+        self.unasked = _("Not asked yet.")  # what is said of it before it is asked
+        self.fault: Misconfigured | None = None
+        self.retry_at = 0.0
+
+    def allows(self) -> bool:
+        """Whether a call may go now."""
+        return self.fault is None or self._clock() >= self.retry_at
+
+    def doubt(self, error: Misconfigured | None = None) -> None:
+        """Ask again before the next call. After an `error` of one call only where the latest probe is not fresh."""
+        self.doubtful = self.doubtful or error is None or not self.fresh
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the latest probe, and a good one, was a moment ago."""
+        return not self.doubtful and self._clock() - self._asked_at < RENEWAL
+
+    def snapshot(self) -> KnownSnapshot:
+        finding = self.fault.finding if self.fault else self.dialect.finding if self.asked else self.unasked
+        return KnownSnapshot(
+            finding,
+            fault=self.fault is not None,
+            said=str(self.fault) if self.fault else None,
+            url=self.dialect.url,
+            model=self.dialect.model,
+            models=self.dialect.models,
+            response_format=self.dialect.response_format,
+        )
+
+    async def renew(self, ask: Callable[[], Awaitable[Dialect]]) -> bool:
+        """Ask the server where that is due; False: there was no need to. While one call asks, the others wait for it.
+
+        Raises `Misconfigured` where no request fits, and what `ask` raises; then the server stays doubtful.
+        """
+        with self._lock:
+            other, mine = self._asking, None
+            if other is None and self._due():
+                mine = self._asking = Future()
+        if other:
+            await asyncio.shield(asyncio.wrap_future(other))
+        if mine:
+            try:
+                self._learned(await ask())
+            except Misconfigured as error:
+                self._refused(error)
+            finally:
+                self._asking = None
+                mine.set_result(None)
+        if self.fault:
+            raise Misconfigured(str(self.fault), self.fault.finding, self.fault.what)
+        return mine is not None
+
+    def _due(self) -> bool:
+        return self.allows() if self.fault else self.doubtful
+
+    def _learned(self, dialect: Dialect) -> None:
+        self.dialect, self.doubtful, self.asked, self.fault = dialect, False, True, None
+        self._pause, self._asked_at = FIRST_PAUSE, self._clock()
+
+    def _refused(self, error: Misconfigured) -> None:
+        self.fault, self.doubtful, self.asked = error, True, True
+        self.retry_at = self._clock() + self._pause
+        self._pause = min(LONGEST_PAUSE, 2 * self._pause)

@@ -1,0 +1,203 @@
+"""How a Whisper server wants to be asked: they differ in address, model, format and in what they call their fields.
+
+Most take what OpenAI's service takes. The others, by their sources:
+
+- whisper.cpp (examples/server/server.cpp) listens at /inference, or where --inference-path says; takes speech for
+  English unless the language is `auto`; translates by a field; works out the odds of every language unless told not to.
+- vLLM (entrypoints/openai/speech_to_text) gives times for some models only, in newer versions only where a language is
+  named, and else refuses the format.
+- vox-box (server/routers.py) reads `timestamp_granularities` without brackets; OpenAI's name for it has them.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from transcription.errors import AnswerError, Misconfigured, Rejected, ServerError
+from transcription.sentence import Sentence, _
+
+if TYPE_CHECKING:
+    from transcription.client import AsrRequest
+
+ENDPOINT = "/audio/transcriptions"
+DEFAULT_MODEL = "whisper-1"  # OpenAI's name, which servers with one model take for theirs
+BRACKETS, NO_BRACKETS = "timestamp_granularities[]", "timestamp_granularities"
+MOST_MODELS = 1000  # of a server's list that are kept
+NAMED_MODELS = 20  # of them that a sentence names
+
+Format = Literal["verbose_json", "json", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one server is asked.
+
+    granularities: the names under which it is told that words and segments shall have times.
+    wants_language: it gives times only where a language is named.
+    whisper_cpp: it takes whisper.cpp's own fields.
+    models: the names of the models that it says it has. LiteLLM and open-asr-server also list patterns: openai/*, tiny*
+    """
+
+    url: str
+    model: str = DEFAULT_MODEL
+    response_format: Format = "verbose_json"
+    granularities: tuple[str, ...] = (BRACKETS,)
+    wants_language: bool = False
+    whisper_cpp: bool = False
+    models: tuple[str, ...] = ()
+
+    def address(self, request: "AsrRequest") -> str:
+        translations = request.translate and not self.whisper_cpp
+        return f"{self.url.removesuffix('transcriptions')}translations" if translations else self.url
+
+    def fields(self, request: "AsrRequest") -> dict[str, str | list[str]]:
+        """The fields of the form beside the file."""
+        times = self.response_format == "verbose_json" and (bool(request.language) or not self.wants_language)
+        fields: dict[str, str | list[str]] = {
+            "model": request.model or self.model,
+            "response_format": "json" if self.response_format == "verbose_json" and not times else self.response_format,
+            "temperature": str(request.temperature),
+        }
+        if times:
+            fields |= {name: ["segment", "word"] for name in self.granularities}
+        if self.whisper_cpp:
+            fields |= {"language": "auto", "no_language_probabilities": "true"}
+            fields |= {"translate": "true"} if request.translate else {}
+        return fields | {name: value for name in ("language", "prompt") if (value := getattr(request, name))}
+
+    @property
+    def finding(self) -> Sentence:
+        """What its administrator should know."""
+        if self.response_format != "verbose_json":
+            return _(
+                "Ready for the model {}, but it gives no times: words and subtitles have those of their sentence.",
+                self.model,
+            )
+        if self.wants_language:
+            return _("Ready for the model {}. It gives times only to recordings whose language is named.", self.model)
+        return _("Ready for the model {}.", self.model)
+
+    @property
+    def lists_model(self) -> bool:
+        """Whether the model is one of those that the server says it has."""
+        return any(fnmatchcase(self.model, pattern) for pattern in self.models)
+
+    @property
+    def model_finding(self) -> Sentence:
+        """What to do where the server does not know the model."""
+        if self.models:
+            names = ", ".join(self.models[:NAMED_MODELS])
+            return _("The Whisper server has no model {}. Name one of its models in ASR_MODEL: {}.", self.model, names)
+        return _("The Whisper server does not know the model {}. Name one of its models in ASR_MODEL.", self.model)
+
+
+# What a server is offered, one after the other, until it takes something: the most telling first.
+VARIANTS: tuple[dict[str, Any], ...] = (
+    {"granularities": (BRACKETS, NO_BRACKETS)},
+    {"granularities": (BRACKETS,)},
+    {"granularities": ()},
+    {"granularities": (BRACKETS,), "wants_language": True},
+    {"response_format": "json"},
+    {"response_format": "text"},
+)
+
+Try = Callable[[Dialect], Awaitable[None]]  # sends a second of silence; raises `AnswerError`
+Look = Callable[[str], Awaitable[tuple[bytes, str]]]  # GETs an address: the body of a good answer, and the software
+
+
+async def learn(url: str, model: str, attempt: Try, look: Look) -> Dialect:
+    """The dialect in which a server takes a second of silence; a guess where it takes none for its own reasons.
+
+    url: the endpoint that the settings say. model: the one that they name; empty where they name none.
+    Raises what `attempt` and `look` raise; `Misconfigured` where the settings must be changed.
+    """
+    guess: Dialect | None = None
+    refused: Misconfigured | None = None
+    for place in _addresses(url):
+        dialect = await _introduced(place, model, look)
+        try:
+            return await _suited(dialect, attempt)
+        except Misconfigured as error:
+            if error.what != "address":
+                raise
+            refused = refused or error
+        except (Rejected, ServerError):
+            guess = guess or (dialect if place == url else None)
+    if guess is None and refused:
+        raise refused
+    return guess or Dialect(url, model or DEFAULT_MODEL)
+
+
+async def _introduced(place: str, model: str, look: Look) -> Dialect:
+    """How to ask at an address first: with the model that is named, else the only one that the server has."""
+    openai = place.endswith(ENDPOINT)
+    body, software = await look(f"{place.removesuffix(ENDPOINT)}/models") if openai else (b"", "")
+    models = _models(body)
+    names = [name for name in models if "*" not in name]
+    only = names[0] if len(names) == 1 else DEFAULT_MODEL
+    whisper_cpp = "whisper.cpp" in software.lower() or ENDPOINT not in place
+    return Dialect(place, model or only, whisper_cpp=whisper_cpp, models=models)
+
+
+async def _suited(dialect: Dialect, attempt: Try) -> Dialect:
+    """The first variant that the server takes. Raises the first refusal where it takes none."""
+    refused: AnswerError | None = None
+    for variant in VARIANTS:
+        offered = replace(dialect, **variant)
+        try:
+            await attempt(offered)
+        except Misconfigured as error:
+            if error.what not in ("format", "field"):
+                raise
+            refused = refused or error
+        except (Rejected, ServerError) as error:
+            refused = refused or error
+        else:
+            return offered
+    raise refused or ServerError("The server was offered nothing.")
+
+
+def _addresses(url: str) -> Iterator[str]:
+    """Where the server may listen: as the settings say; there without our addition; OpenAI's and whisper.cpp's path."""
+    base, parts = url.removesuffix(ENDPOINT), urlsplit(url)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    places = [url, base, f"{origin}/v1{ENDPOINT}", f"{origin}/inference"]
+    return (place for place in dict.fromkeys(places) if urlsplit(place).path not in ("", "/", "/v1"))
+
+
+def _models(body: bytes) -> tuple[str, ...]:
+    """The models of a list in OpenAI's form, without those that say they are for something else than speech."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return ()
+    found = (answer.get("data") or answer.get("models")) if isinstance(answer, dict) else answer
+    entries = [
+        entry if isinstance(entry, dict) else {"id": entry} for entry in (found if isinstance(found, list) else [])
+    ]
+    names = (entry.get("id") or entry.get("name") for entry in entries[:MOST_MODELS] if _hears(entry))
+    return tuple(dict.fromkeys(name for name in names if isinstance(name, str) and name))
+
+
+def _hears(entry: dict[str, Any]) -> bool:
+    """Whether the model turns speech into text, by what speaches, Xinference and LiteLLM say of theirs, if anything."""
+    told = " ".join(
+        str(entry[name]) for name in ("task", "mode", "model_type", "model_ability") if entry.get(name)
+    ).lower()
+    other = (
+        "text-to-speech",
+        "text2audio",
+        "audio_speech",
+        "voice-activity",
+        "speaker",
+        "chat",
+        "llm",
+        "embed",
+        "image",
+    )
+    return any(kind in told for kind in ("recognition", "transcri", "audio2text")) or not any(
+        kind in told for kind in other
+    )
