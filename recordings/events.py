@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
@@ -57,7 +58,8 @@ class Paced:
         try:
             await self._tell()
         finally:
-            loop.call_later(self._seconds, self._rested, loop)
+            # In a context of its own: that of a caller under `async_to_sync` names a thread that works for it no more.
+            loop.call_later(self._seconds, self._rested, loop, context=Context())
 
     def _rested(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._news.pop(loop):

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from channels.layers import get_channel_layer
 from django.contrib.auth.models import User
 
@@ -57,6 +57,17 @@ async def test_a_change_by_what_is_canceled_is_told_all_the_same() -> None:
     told.state = 1
     await paced.note()
     await until(lambda: told.states[-1] == 1)
+
+
+async def test_news_after_one_that_a_synchronous_caller_told_is_told() -> None:
+    """A view or a job that notes news by `async_to_sync` lends its thread to the work only until then."""
+    told: list[int] = []
+    paced = Paced(0.05, lambda: sync_to_async(told.append)(len(told)))
+    await sync_to_async(async_to_sync(paced.note))()
+    await paced.note()
+    await until(lambda: told == [0, 1])
+    await paced.note()
+    await until(lambda: told == [0, 1, 2])
 
 
 def test_each_loop_that_ends_has_told_before() -> None:
