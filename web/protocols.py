@@ -82,16 +82,15 @@ def _check_headers(headers: Any, besides: int) -> None:
 
 
 class _Flow(FlowControl):
-    """Tells when the product, which had let the client wait, reads on."""
+    """uvicorn's flow control, which also calls `resumed` whenever the product is ready for more of a body."""
 
     def __init__(self, transport: Transport, resumed: Callable[[], None]) -> None:
         super().__init__(transport)
         self._resumed = resumed
 
     def resume_reading(self) -> None:
-        if self.read_paused:
-            super().resume_reading()
-            self._resumed()
+        super().resume_reading()
+        self._resumed()
 
 
 class HttpProtocol(H11Protocol):
@@ -109,7 +108,7 @@ class HttpProtocol(H11Protocol):
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(cast(Transport, transport))
         self._unread = Unread(self.transport, self._bounds)
-        self.flow = _Flow(self.transport, self._begin_anew)
+        self.flow = _Flow(self.transport, self._attend)
         if self._places.enter(self, self.client[0] if self.client else None):
             self._attend()
         else:  # closed at once: a crowd may hold no files
@@ -167,8 +166,10 @@ class HttpProtocol(H11Protocol):
         return plain and self._get_upgrade() == b"websocket"
 
     def _attend(self) -> None:
-        """Set the deadline for what the client is to send next."""
-        awaited = None if self._refused or self.transport.get_protocol() is not self else self.conn.their_state
+        """Set the deadline for what the client is to send next. There is none while the product is not ready for it."""
+        over = self._refused or self.transport.get_protocol() is not self
+        waits = self.flow.read_paused or (self.cycle and self.cycle.waiting_for_100_continue)
+        awaited = None if over or waits else self.conn.their_state
         self._places.rest(self, self._refused or (awaited is h11.IDLE and not self.flow.write_paused))
         if awaited is self._awaited:
             return
@@ -180,18 +181,11 @@ class HttpProtocol(H11Protocol):
         elif not self._refused:
             self._reading.stop()
 
-    def _begin_anew(self) -> None:
-        """The product is ready for more of the body: only from now on does the client keep it waiting."""
-        self._awaited = None
-        self._attend()
-
     def _late(self) -> None:
         if self._refused:
             self.transport.abort()
         elif self._awaited is h11.IDLE and not self.conn.trailing_data[0]:
             self.transport.close()  # it has said nothing
-        elif self._awaited is h11.SEND_BODY and (self.flow.read_paused or self.cycle.waiting_for_100_continue):
-            self._begin_anew()  # the product is not ready for more yet
         else:
             self._refuse(408)
 

@@ -1,20 +1,27 @@
 """Clients that stay silent, are too slow or do not read are dropped; those that only take their time are not."""
 
+import asyncio
 import contextlib
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
+from uvicorn.server import ServerState
 from websockets.sync.client import connect
 
 from tests.product import wait_for
-from tests.web.conftest import LONG, QUICK, Running, answer, running
-from web.connections import Bounds
+from tests.virtual_time import in_virtual_time
+from tests.web.conftest import LONG, QUICK, Running, Told, answer, running
+from web.connections import Bounds, Places
+from web.protocols import HttpProtocol
+from web.server import configuration
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
 BODY = HEAD + b"Content-Length: 1000000\r\n\r\n"
+EXPECTING = HEAD.replace(b"/ ", b"/later ") + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 SOCKET = (
     b"GET /%b HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -130,11 +137,30 @@ def test_a_client_that_waits_for_the_product_may_wait(patient: Running, path: by
 
 
 def test_a_client_that_was_not_told_to_go_on_may_wait(patient: Running) -> None:
-    head = HEAD.replace(b"/ ", b"/later ") + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n"
-    with patient.connect(head) as connection:
+    with patient.connect(EXPECTING) as connection:
         assert b"100" in connection.recv(65536)
         connection.sendall(b"hello")
         assert b"POST 5" in answer(connection)
+
+
+@in_virtual_time
+async def test_a_client_that_was_told_to_go_on_has_all_its_time_from_then() -> None:
+    """It is told after 4 s, a second after its time would have been over."""
+    bounds = Bounds(grace=3.0)
+    config = configuration(Told(), bounds, log_config=None)
+    config.load()
+    given = {"config": config, "server_state": ServerState(), "app_state": {}}
+    protocol = partial(HttpProtocol, Places(bounds), bounds, **given)
+    ours, theirs = socket.socketpair()
+    transport, _ = await asyncio.get_running_loop().connect_accepted_socket(protocol, theirs)
+    reader, writer = await asyncio.open_connection(sock=ours)
+    writer.write(EXPECTING)
+    assert b"100" in await reader.readuntil(b"\r\n\r\n")
+    await asyncio.sleep(2.9)
+    writer.write(b"hello")
+    assert b"POST 5" in await reader.readuntil(b"0\r\n\r\n")
+    writer.close()
+    transport.close()
 
 
 def test_a_socket_that_answers_pings_may_be_silent(patient: Running) -> None:
