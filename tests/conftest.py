@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.utils import timezone, translation
 
 from transcription import service
 from transcription.claim import Claim, FileLock
@@ -29,6 +30,13 @@ def _a_claim_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
         patch.setattr(service, "claim", lambda: claim)
         patch.setattr(service, "unanswered", lambda: unanswered)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _a_language_and_a_clock_of_its_own() -> None:
+    """A page leaves the language and the time zone of its reader behind in the thread of the tests."""
+    translation.deactivate()
+    timezone.deactivate()
 
 
 @pytest.fixture(scope="session")
