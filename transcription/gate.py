@@ -128,7 +128,7 @@ class Gate:
         self.name = name
         self.max_queue = max_queue
         self._limit = limit
-        self._highest = limit.ceiling  # what whoever runs the server vouches for; None: it is to be found
+        self._first_ceiling = limit.ceiling  # that of the settings: no admin may go above it. None: any
         self._clock = clock
         # Reentrant: collecting a coroutine that was never finished may call `_leave` in the midst of anything.
         self._lock = RLock()
@@ -293,17 +293,17 @@ class Gate:
     # --- the limit, and what there is to see ---------------------------------------------------
 
     def set_ceiling(self, ceiling: int | None) -> None:
-        """Change the highest limit while running, at most to the one it was made with; None: back to that one.
+        """Change the ceiling while running, at most to the one it was made with; None: back to that one.
 
         `ValueError` says what is wrong.
         """
         if ceiling is not None and type(ceiling) is not int:
             raise ValueError(_("The limit must be a whole number, not {!r}.", ceiling))
         if ceiling is None:
-            ceiling = self._highest
-        elif self._highest is not None and ceiling > self._highest:
+            ceiling = self._first_ceiling
+        elif self._first_ceiling is not None and ceiling > self._first_ceiling:
             raise ValueError(
-                _("The settings let {} have at most {} calls at once, not {}.", self.name, self._highest, ceiling)
+                _("The settings let {} have at most {} calls at once, not {}.", self.name, self._first_ceiling, ceiling)
             )
         with self._lock:
             now = self._clock()

@@ -77,9 +77,9 @@ class Limit(Protocol):
 
 def _check(floor: int, ceiling: int | None) -> None:
     if floor < 1:
-        raise ValueError(_("The lowest limit must be at least 1, not {}.", floor))
+        raise ValueError(_("The floor must be at least 1, not {}.", floor))
     if ceiling is not None and ceiling < floor:
-        raise ValueError(_("The highest limit must be at least {}, not {}.", floor, ceiling))
+        raise ValueError(_("The ceiling must be at least {}, not {}.", floor, ceiling))
 
 
 class FixedLimit:
@@ -100,7 +100,7 @@ class FixedLimit:
         _check(1, ceiling)
         before = self.limit
         self.limit = self.ceiling = ceiling
-        return LimitChange(ceiling, _("an admin changed the highest limit")) if ceiling != before else None
+        return LimitChange(ceiling, _("an admin changed the ceiling")) if ceiling != before else None
 
 
 class AdaptiveLimit:
@@ -143,7 +143,7 @@ class AdaptiveLimit:
         self._settle(max(self.floor, self._top() if vouched else min(self._home, ceiling or NONE)))
         self.limit = self._home if vouched else min(self.limit, self._home)
         self._begin(self._since)
-        return LimitChange(self.limit, _("an admin changed the highest limit")) if self.limit != before else None
+        return LimitChange(self.limit, _("an admin changed the ceiling")) if self.limit != before else None
 
     def _succeed(self, sample: Sample) -> Sentence | None:
         """Returns a reason to measure anew, most often to change the limit too, or None."""

@@ -197,14 +197,14 @@ def models() -> set[str]:
     return {name for server in snapshot().servers for name in server.known.models}
 
 
-def set_limit(name: str, highest: int | None) -> None:
-    """Change the highest limit of the server with this name, until the process ends; None: as the settings say.
+def set_ceiling(name: str, ceiling: int | None) -> None:
+    """Change the ceiling of the server with this name, until the process ends; None: as the settings say.
 
     Raises ValueError, with a `Sentence`, where there is no such server or it may not have that limit.
     """
     for server in client().pool.servers:
         if server.gate.name == name:
-            return server.gate.set_ceiling(highest)
+            return server.gate.set_ceiling(ceiling)
     raise ValueError(_("There is no Whisper server {!r}.", name))
 
 
@@ -229,10 +229,10 @@ def _server(address: str) -> Server:
 
 def _limit(ceiling: str) -> Limit:
     """`ceiling` as the settings give it: a whole number, or `auto`."""
-    highest = None if ceiling == "auto" else int(ceiling)
-    if settings.ASR_ADAPTIVE or highest is None:
-        return AdaptiveLimit(floor=settings.ASR_MIN_CONCURRENT, ceiling=highest)
-    return FixedLimit(highest)
+    most = None if ceiling == "auto" else int(ceiling)
+    if settings.ASR_ADAPTIVE or most is None:
+        return AdaptiveLimit(floor=settings.ASR_MIN_CONCURRENT, ceiling=most)
+    return FixedLimit(most)
 
 
 def _name(url: str) -> str:

@@ -217,14 +217,14 @@ def library(request: Request) -> HttpResponse:
             request.user.pk, query=query, status=None, before=number(before), limit=PAGE
         )
         places = line()
-        rows, slots = rows_of(entries, places, query), rail_of(request, places)
+        rows, rail = rows_of(entries, places, query), rail_of(request, places)
     context = {
         "rows": rows,
         "older": older,
         "query": query,
         "newest": not before and not query,
         "paged": bool(before),
-        "rail": slots,
+        "rail": rail,
         "max_bytes": settings.MAX_UPLOAD_BYTES,
         "max_size": filesizeformat(settings.MAX_UPLOAD_BYTES),
     }

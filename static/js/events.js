@@ -1,4 +1,4 @@
-// Keeps rows, text and slot rail true: a message says what changed, and the piece asks for itself again. Rows come with the
+// Keeps rows, text and rail of permits true: a message says what changed, and the piece asks for itself again. Rows come with the
 // rail, in one answer and of one moment, so that they never contradict it.
 // Without the socket the pieces poll, so the page stays true, only later.
 import { root } from "./root.js";

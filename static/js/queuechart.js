@@ -1,4 +1,4 @@
-// The monitor's chart: limit, busy slots and what waits over time, asked for again every few seconds; and as tables.
+// The monitor's chart: limit, permits out and what waits over time, asked for again every few seconds; and as tables.
 // With it comes what is known of the servers, in the reader's language.
 import uPlot from "../vendor/uplot/dist/uPlot.esm.js";
 

@@ -50,9 +50,9 @@ def test_a_day_is_kept_and_told_in_no_more_points_than_a_chart_has_room_for() ->
 
 
 async def test_a_change_of_the_limit_is_told_with_its_reason() -> None:
-    service.set_limit("gpu:8000", 2)
+    service.set_ceiling("gpu:8000", 2)
     [(_, name, limit, reason)] = history.recent(60)["changes"]
-    assert (name, limit, reason) == ("gpu:8000", 2, "an admin changed the highest limit")
+    assert (name, limit, reason) == ("gpu:8000", 2, "an admin changed the ceiling")
     assert history.recent(0)["changes"] == []
 
 
@@ -64,7 +64,7 @@ async def test_it_is_kept_while_the_product_runs() -> None:
 
 
 def test_the_reason_is_told_in_the_language_of_the_reader() -> None:
-    service.set_limit("gpu:8000", 2)
+    service.set_ceiling("gpu:8000", 2)
     with override("zh-hans"):
         [(_, _, _, reason)] = history.recent(60)["changes"]
-    assert reason == "管理员更改了最高并发"
+    assert reason == "管理员更改了最高上限"

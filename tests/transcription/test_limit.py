@@ -323,7 +323,7 @@ def test_every_change_is_told_with_its_reason() -> None:
 
 def test_a_raised_ceiling_is_used_at_once_by_a_limit_that_stood_at_the_old_one() -> None:
     limit = AdaptiveLimit(ceiling=1)
-    assert limit.set_ceiling(3) == LimitChange(3, Sentence("an admin changed the highest limit"))
+    assert limit.set_ceiling(3) == LimitChange(3, Sentence("an admin changed the ceiling"))
     assert limit.set_ceiling(3) is None
 
 
@@ -376,13 +376,13 @@ def test_its_memory_does_not_grow_with_the_calls() -> None:
 
 @pytest.mark.parametrize(("floor", "ceiling"), [(0, 4), (-1, None), (3, 2)])
 def test_impossible_bounds_are_refused_with_a_sentence(floor: int, ceiling: int | None) -> None:
-    with pytest.raises(ValueError, match=r"limit must be at least \d, not -?\d\.$"):
+    with pytest.raises(ValueError, match=r"(floor|ceiling) must be at least \d, not -?\d\.$"):
         AdaptiveLimit(floor=floor, ceiling=ceiling)
 
 
 def test_an_impossible_ceiling_is_refused_and_changes_nothing() -> None:
     limit = AdaptiveLimit(floor=2, ceiling=4)
-    with pytest.raises(ValueError, match=r"The highest limit must be at least 2, not 1\."):
+    with pytest.raises(ValueError, match=r"The ceiling must be at least 2, not 1\."):
         limit.set_ceiling(1)
     assert (limit.limit, limit.ceiling) == (4, 4)
 
@@ -393,7 +393,7 @@ def test_a_fixed_limit_changes_only_by_an_admin() -> None:
     calls.one("oom")
     calls.many(100)
     assert limit.limit == limit.ceiling == 3
-    assert limit.set_ceiling(5) == LimitChange(5, Sentence("an admin changed the highest limit"))
+    assert limit.set_ceiling(5) == LimitChange(5, Sentence("an admin changed the ceiling"))
     assert limit.set_ceiling(5) is None
     for wrong in (None, 0):
         with pytest.raises(ValueError, match=r"\.$"):

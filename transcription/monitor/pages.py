@@ -40,12 +40,12 @@ def _findings() -> list[tuple[str, str, str]]:
 @require_POST
 @admin.site.admin_view
 def set_limit(request: HttpRequest) -> HttpResponse:
-    """Change the highest limit of a server while the product runs; an empty one goes back to what the settings say."""
-    server, highest = request.POST.get("server", ""), request.POST.get("highest", "")
+    """Change the ceiling of a server while the product runs; an empty field goes back to that of the settings."""
+    server, ceiling = request.POST.get("server", ""), request.POST.get("highest", "")
     try:
-        if not highest.isdecimal() and highest:
+        if ceiling and not ceiling.isdecimal():
             raise ValueError(_("It must be a whole number."))
-        service.set_limit(server, int(highest) if highest else None)
+        service.set_ceiling(server, int(ceiling) if ceiling else None)
     except ValueError as error:
         reason = error.args[0].translated(gettext)
         messages.error(request, gettext("The limit stays as it is. %(reason)s") % {"reason": reason})
