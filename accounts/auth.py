@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from ninja.security.base import AuthBase
 
 from accounts.models import ApiToken
+from web.bearer import bearer_secret
 from web.problems import Problem, not_signed_in
 from web.throttle import BAD_TOKENS, CALLS
 
@@ -43,12 +44,6 @@ class ApiRequest(HttpRequest):
     """A request that has passed `needs(…)`."""
 
     auth: Caller
-
-
-def bearer_secret(request: HttpRequest) -> str | None:
-    """The token sent along; None where another scheme, or nothing, is sent."""
-    scheme, _space, secret = request.headers.get("Authorization", "").partition(" ")
-    return secret.strip() if scheme.lower() == "bearer" else None
 
 
 async def identify(request: HttpRequest) -> Caller:

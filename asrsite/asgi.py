@@ -17,11 +17,12 @@ from django.conf import settings  # noqa: E402
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware  # noqa: E402
 
 from accounts.sockets import SocketDoor  # noqa: E402
+from recordings.intake.admission import admit  # noqa: E402
+from recordings.intake.pieces import MethodOverride, Piecewise  # noqa: E402
 from recordings.routing import websocket_urlpatterns  # noqa: E402
 from transcription import service  # noqa: E402
 from transcription.claim import AlreadyRunning  # noqa: E402
 from web.bodies import BodyGuard  # noqa: E402
-from web.pieces import MethodOverride, Piecewise  # noqa: E402
 from web.prefix import Prefixed  # noqa: E402
 from web.private import look_after  # noqa: E402
 
@@ -34,7 +35,7 @@ except AlreadyRunning as error:
 look_after()
 routes = ProtocolTypeRouter(
     {
-        "http": MethodOverride(BodyGuard(Piecewise(django_application))),
+        "http": MethodOverride(BodyGuard(Piecewise(django_application), admit)),
         "websocket": SocketDoor(URLRouter(websocket_urlpatterns)),
     }
 )

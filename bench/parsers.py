@@ -18,7 +18,7 @@ from typing import Any
 import uvicorn
 
 from web.connections import Bounds
-from web.server import Server, configuration
+from web.server import BoundedServer, configuration
 
 REQUESTS = 3000
 MEGABYTES = 200
@@ -73,7 +73,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 def serve(name: str, descriptor: int) -> None:
     options: dict[str, Any] = {"lifespan": "off", "log_level": "error", "access_log": False}
     if name == "bounded":
-        server: uvicorn.Server = Server(configuration(application, Bounds(), **options))
+        server: uvicorn.Server = BoundedServer(configuration(application, Bounds(), **options))
     else:
         server = uvicorn.Server(uvicorn.Config(application, http=name, **options))
     server.run(sockets=[socket.socket(fileno=descriptor)])

@@ -1,3 +1,3 @@
-"""The HTTP ground that knows no business: what a connection, a header or an address may be, how long a client may stay
-silent, and how often one log line is written. It imports nothing of the product's other packages.
+"""The ground that knows no business: bounds on connections, headers, bodies and log lines, the shape of errors,
+throttles, probes of the process's parts, and the modes of its files. It imports nothing of the product's other packages.
 """

@@ -1,28 +1,25 @@
-"""A guard in front of Django, which takes in a request's whole body before it asks who sends it."""
+"""A guard in front of Django, which takes in a request's whole body before any view can ask who sends it.
+
+The guard bounds what comes in and cuts it off. The `Admit` that it is given says how much may come, and from whom.
+"""
 
 import asyncio
 import json
-import re
 import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
-from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
-from django.db import connections
-from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils import translation
 from django.utils.functional import lazy
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from accounts.auth import COUNTED, Caller, Scope, identify, who
-from accounts.sessions import SessionStore
-from recordings.intake import space as room
 from web.prefix import path_below
 from web.problems import Problem, from_failure
 
@@ -32,40 +29,48 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]  # Django and Channels each type an application in their own way
 
-SMALL = 2 * 1024**2  # bytes: more than any page or program sends that does not upload
-STRANGERS = 64 * 1024  # bytes, kept in memory until the last has come: more than any form for signing in has
-PIECE = 8 * 1024**2  # bytes of a resumable upload that are taken in at once (see `pieces`)
-UPLOADS = {
-    ("POST", "/api/recordings"): Scope.WRITE,
-    ("POST", "/api/uploads"): Scope.WRITE,
-    ("PATCH", "/api/uploads"): Scope.WRITE,
-    ("POST", "/v1/audio/transcriptions"): Scope.TRANSCRIBE,
-    ("POST", "/v1/audio/translations"): Scope.TRANSCRIBE,
-}
-PIECEWISE = re.compile(r"^/api/uploads/[^/]+$")
 # A server that answers and closes while the client still sends makes the kernel drop the answer on the way (RFC
-# 9112, section 9.6): so what comes in is thrown away for a while first.
+# 9112, section 9.6). So the guard reads and discards what still comes in for a while.
 LINGER = 2.0  # seconds
-ASK_AGAIN = 1.0  # seconds after which whoever still sends is asked again whether they may
+ASK_AGAIN = 1.0  # seconds between two checks of the right of a client that still sends
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimit:
+    """How much body one request may have.
+
+    bytes: the most that is read of the body.
+    told: the limit that a refusal names, in bytes; the rest of `bytes` is for the envelope of a form.
+    still_allowed: called every ASK_AGAIN seconds while the body comes in; raises Problem to stop it. None: no calls.
+    """
+
+    bytes: int
+    told: int
+    still_allowed: Callable[[], Awaitable[None]] | None = None
+
+
+# Given the request's scope and the announced length of its body in bytes (None: unknown). Raises Problem for a request
+# that has no right to send so much, or for which there is no room.
+Admit = Callable[[AsgiScope, int | None], Awaitable[BodyLimit]]
 
 
 class BodyGuard:
-    """ASGI middleware that lets a large body in only where one belongs, from a caller with the right, up to its limit.
+    """ASGI middleware that reads no more of a body than `admit` allows.
 
-    A caller without the right is told at once (401, 403, 413), before a byte of the body is read, and the connection is
-    closed; a caller that loses the right meanwhile, within a second. A caller that is not signed in may send STRANGERS
-    bytes. A body of unknown length is cut off at the limit. A disk that fills up while Django stores the body becomes a
-    507.
+    A refused caller is told at once (401, 403, 413, 507), before a byte of the body is read, and the connection is
+    closed; a caller that loses the right meanwhile, within ASK_AGAIN seconds. A body of unknown length is cut off at
+    the limit. A disk that fills up while Django stores the body becomes a 507.
     """
 
-    def __init__(self, app: App) -> None:
-        self.app = app
+    def __init__(self, app: App, admit: Admit) -> None:
+        self._app = app
+        self._admit = admit
         # Django keeps a body in a temporary file; /tmp is memory on many machines.
         tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+            return await self._app(scope, receive, send)
         answered = False
 
         async def sending(message: Message) -> None:
@@ -74,10 +79,13 @@ class BodyGuard:
             await send(message)
 
         try:
-            limit, right = await _limit(scope)
-            if right:
-                receive = _watched(receive, scope, right)
-            await self.app(scope, _counted(receive, limit), sending)
+            size = _announced(scope)
+            limit = await self._admit(scope, size)
+            if size is not None and size > limit.bytes:
+                raise _too_large(limit)
+            if limit.still_allowed:
+                receive = _watched(receive, limit.still_allowed)
+            await self._app(scope, _counted(receive, limit), sending)
         except Exception as failure:
             problem = failure if isinstance(failure, Problem) else from_failure(failure)
             if problem is None or answered:
@@ -85,40 +93,9 @@ class BodyGuard:
             await _refuse(problem, scope, receive, send)
 
 
-async def _limit(scope: AsgiScope) -> tuple[int, Scope | None]:
-    """How many bytes of body this request may have, and the right that so many take.
-
-    Raises Problem where it announces too many, has no right to, or nowhere to go.
-    """
-    size = _announced(scope)
-    if size is not None and size <= STRANGERS:
-        return STRANGERS, None
-    path = PIECEWISE.sub("/api/uploads", path_below(scope))
-    right = UPLOADS.get((scope["method"], path))
-    if right and (size is None or size > SMALL):
-        caller = await _caller(scope, identify)
-        caller.require(right)
-        scope[COUNTED] = True
-        await _room(scope, caller, size or 0)
-        limit = settings.MAX_UPLOAD_BYTES + SMALL  # the form's other fields, and what parts them
-    else:
-        right = None
-        limit = SMALL if (size or 0) > SMALL or await _known(scope) else STRANGERS
-    if size is not None and size > limit:
-        raise _too_large(limit)
-    return limit, right
-
-
-async def _room(scope: AsgiScope, caller: Caller, size: int) -> None:
-    """Raises Problem 413 or 507 where there is no room for a body of so many bytes. What comes in pieces was announced
-    when it began; of a form, some bytes are not the file's."""
-    await asyncio.to_thread(room.require_room, size)
-    if path_below(scope) == "/api/recordings":
-        async with ThreadSensitiveContext():
-            try:
-                await sync_to_async(room.require_quota)(caller.user.pk, max(0, size - SMALL))
-            finally:
-                await sync_to_async(connections.close_all)()
+def request_of(scope: AsgiScope) -> ASGIRequest:
+    """The request as Django sees it, but for the query string, which Django might refuse by an exception."""
+    return ASGIRequest({**scope, "query_string": b""}, BytesIO())
 
 
 def _announced(scope: AsgiScope) -> int | None:
@@ -130,35 +107,8 @@ def _announced(scope: AsgiScope) -> int | None:
     return None if b"transfer-encoding" in headers else 0
 
 
-async def _known(scope: AsgiScope) -> bool:
-    """Whether the caller is signed in. Raises Problem 401 where nothing is to be had without."""
-    try:
-        await _caller(scope, who)
-    except Problem:
-        if path_below(scope).startswith(("/api/", "/v1/")):
-            raise
-        return False
-    return True
-
-
-async def _caller(scope: AsgiScope, find: Callable[[HttpRequest], Awaitable[Caller]]) -> Caller:
-    request = _request(scope)
-    request.session = SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
-    # A thread of this request's own, as Django does it, and no connection left behind in it.
-    async with ThreadSensitiveContext():
-        try:
-            return await find(request)
-        finally:
-            await sync_to_async(connections.close_all)()
-
-
-def _request(scope: AsgiScope) -> ASGIRequest:
-    """The request without what Django may find fault with."""
-    return ASGIRequest({**scope, "query_string": b""}, BytesIO())
-
-
-def _watched(receive: Receive, scope: AsgiScope, right: Scope) -> Receive:
-    """Until the body's end, whoever sends it is asked again and again whether they may."""
+def _watched(receive: Receive, still_allowed: Callable[[], Awaitable[None]]) -> Receive:
+    """`receive` that checks every ASK_AGAIN seconds, until the end of the body, that the caller still has the right."""
     clock = asyncio.get_running_loop().time
     ask_at, more = clock() + ASK_AGAIN, True
 
@@ -166,8 +116,7 @@ def _watched(receive: Receive, scope: AsgiScope, right: Scope) -> Receive:
         nonlocal ask_at, more
         while more:
             if clock() >= ask_at:
-                (await _caller(scope, who)).require(right)
-                await asyncio.to_thread(room.require_room)
+                await still_allowed()
                 ask_at = clock() + ASK_AGAIN
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(ask_at):
@@ -179,8 +128,9 @@ def _watched(receive: Receive, scope: AsgiScope, right: Scope) -> Receive:
     return receiving
 
 
-def _counted(receive: Receive, limit: int) -> Receive:
-    left = limit
+def _counted(receive: Receive, limit: BodyLimit) -> Receive:
+    """`receive` that raises Problem 413 where more bytes come than are allowed."""
+    left = limit.bytes
 
     async def receiving() -> Message:
         nonlocal left
@@ -193,14 +143,13 @@ def _counted(receive: Receive, limit: int) -> Receive:
     return receiving
 
 
-def _too_large(limit: int) -> Problem:
-    most = limit if limit <= SMALL else limit - SMALL
+def _too_large(limit: BodyLimit) -> Problem:
     message = _("This is larger than the {most} that this server accepts here.")
-    return Problem(413, "too_large", format_lazy(message, most=lazy(filesizeformat, str)(most)))
+    return Problem(413, "too_large", format_lazy(message, most=lazy(filesizeformat, str)(limit.told)))
 
 
 async def _refuse(problem: Problem, scope: AsgiScope, receive: Receive, send: Send) -> None:
-    with translation.override(translation.get_language_from_request(_request(scope))):
+    with translation.override(translation.get_language_from_request(request_of(scope))):
         body = json.dumps(problem.body_at(path_below(scope)), ensure_ascii=False).encode()
     headers = {
         "content-type": "application/json",
@@ -217,7 +166,7 @@ async def _refuse(problem: Problem, scope: AsgiScope, receive: Receive, send: Se
 
 
 async def linger(receive: Receive) -> None:
-    """Throw away what still comes in, for a while."""
+    """Read and discard what still comes in, for LINGER seconds at most."""
     with suppress(TimeoutError):
         async with asyncio.timeout(LINGER):
             while (await receive()).get("more_body"):

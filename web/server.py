@@ -1,4 +1,4 @@
-"""uvicorn with bounds, and as many open files as it needs."""
+"""uvicorn with the bounds of `web.connections`, and the limit of open files raised to their need."""
 
 import resource
 import socket
@@ -16,10 +16,10 @@ BACKLOG = 2048  # connections that wait in the kernel
 # Open files of one connection: itself, the recording that it sends or takes, and the database and its log, for each
 # request has a thread of its own. SQLite keeps the database's for its next connections.
 FILES = 4
-# Open files besides: what is taken and not counted yet, the runner's databases, Whisper, logs, pipes.
+# Open files besides: connections not counted yet, the runner's databases, Whisper, logs, pipes.
 RESERVE = 256
-# A client that has left without a word (a phone without a network) is noticed after two minutes, also where nothing is
-# sent to it for long: seconds of silence, seconds between questions, questions.
+# TCP keep-alive: a client that is gone without closing (a phone without a network) is noticed after two minutes, also
+# where nothing is sent to it. Seconds of silence, seconds between probes, number of probes.
 KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 
@@ -35,7 +35,9 @@ def configuration(application: Any, bounds: Bounds, **options: Any) -> uvicorn.C
     )
 
 
-class Server(uvicorn.Server):
+class BoundedServer(uvicorn.Server):
+    """uvicorn's server, which takes connections in bursts of BURST and notices clients that have gone."""
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listener in sockets or []:
@@ -47,7 +49,7 @@ class Server(uvicorn.Server):
 
 
 def connections_possible(wanted: int) -> int:
-    """Raise the process's limit of open files to what so many connections need; how many connections it allows."""
+    """Raise the process's limit of open files to the need of `wanted` connections. Returns how many it allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted * FILES + RESERVE
     if soft != resource.RLIM_INFINITY and soft < needed:

@@ -23,7 +23,7 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from pydantic import ValidationError
 
-from accounts.auth import ApiRequest, Scope, bearer_secret, identify, read_form
+from accounts.auth import ApiRequest, Scope, identify, read_form
 from recordings.api.v1_options import DEFAULT_MODEL, Options, asked_model, read_options, stands_for_default
 from recordings.failures import fault, problem_of
 from recordings.intake.uploads import ReceivedFile
@@ -49,6 +49,7 @@ from transcription.errors import (
 from transcription.languages import LANGUAGES
 from transcription.sentence import Sentence
 from transcription.writing import gap
+from web.bearer import bearer_secret
 from web.problems import Problem, not_signed_in
 
 MOST_SPANS = 50  # in a header, of which clients and proxies take 8 kB

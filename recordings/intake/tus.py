@@ -1,6 +1,6 @@
 """Resumable uploads: the tus protocol, 1.0 (https://tus.io/protocols/resumable-upload), at /api/uploads.
 
-A file comes in requests of any size. Each is appended in pieces of 8 MB (`web.pieces`) to the file's part on disk.
+A file comes in requests of any size. Each is appended in pieces of 8 MB (`pieces`) to the file's part on disk.
 The size of the part alone says how far the upload has got. A connection that breaks keeps what has come; a server that
 is killed loses the piece under way. A request that writes holds a lock on the part, which ends with its process.
 """

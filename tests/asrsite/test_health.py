@@ -12,12 +12,13 @@ from django.db import connections
 from django.test import AsyncClient
 
 from asrsite import health
-from asrsite.health import Readiness
 from transcription import service
 from transcription.audio import apart
 from transcription.errors import Misconfigured
 from transcription.sentence import Sentence
 from transcription.servers.dialect import Dialect
+from web import readiness
+from web.readiness import Readiness
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -126,17 +127,17 @@ async def test_many_who_ask_at_once_cost_one_probe_and_the_next_second_asks_agai
         asked += 1
         await asyncio.sleep(0.01)
 
-    readiness = Readiness({"part": probe})
-    await asyncio.gather(*(readiness.parts() for _ in range(50)))
-    await readiness.parts()
+    shared = Readiness({"part": probe})
+    await asyncio.gather(*(shared.parts() for _ in range(50)))
+    await shared.parts()
     assert asked == 1
-    monkeypatch.setattr(health, "FRESH", 0.0)
-    await readiness.parts()
+    monkeypatch.setattr(readiness, "FRESH", 0.0)
+    await shared.parts()
     assert asked == 2
 
 
 async def test_a_part_that_hangs_is_down_after_a_while_and_holds_nobody_up(monkeypatch: Any) -> None:
-    monkeypatch.setattr(health, "PATIENCE", 0.05)
+    monkeypatch.setattr(readiness, "PATIENCE", 0.05)
     parts = await Readiness({"stuck": lambda: asyncio.sleep(60), "well": lambda: asyncio.sleep(0)}).parts()
     assert (parts["stuck"]["ok"], parts["stuck"]["error"], parts["well"]["ok"]) == (False, "TimeoutError", True)
     assert parts["stuck"]["seconds"] < 1

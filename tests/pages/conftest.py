@@ -22,8 +22,7 @@ from django.test import Client, override_settings
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response, async_playwright, expect
 
 from web.connections import Bounds
-from web.server import Server as BoundedServer
-from web.server import configuration
+from web.server import BoundedServer, configuration
 
 CHROMIUM = "/usr/bin/chromium-headless-shell"  # an empty page costs a fifth of the one with windows
 PATIENCE = 30_000  # ms that a page may take on a busy machine

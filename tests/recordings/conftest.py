@@ -20,7 +20,7 @@ from accounts.models import ApiToken
 from tests.product import wait_for
 from tests.speech import librivox
 from web.connections import Bounds
-from web.server import Server, configuration
+from web.server import BoundedServer, configuration
 
 
 @dataclass
@@ -74,7 +74,7 @@ def serving(**options: Any) -> Iterator[str]:
 
     tempfile.tempdir = None  # what the application sets it to is for its own process
     listener = socket.create_server(("127.0.0.1", 0))
-    running = Server(configuration(application, Bounds(), log_level="warning", lifespan="off", **options))
+    running = BoundedServer(configuration(application, Bounds(), log_level="warning", lifespan="off", **options))
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
     thread.start()
     while not running.started:

@@ -19,11 +19,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from accounts.models import ApiToken
+from recordings.intake.admission import UPLOADS
 from recordings.models import Caption, LiveSession, Recording, Segment, Transcription, Upload
 from recordings.routing import websocket_urlpatterns
 from tests.recordings.conftest import Site
 from tests.recordings.test_foreign_ids import PLACE
-from web import bodies
 from web.throttle import CALLS
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -243,7 +243,7 @@ def test_what_was_asked_with_a_change_is_answered_in_full_to_who_may_read_it(sit
 
 
 def test_a_large_body_needs_the_scope_that_its_route_needs() -> None:
-    for (method, path), scope in bodies.UPLOADS.items():
+    for (method, path), scope in UPLOADS.items():
         route = path.removeprefix("/") + ("/<uuid:key>" if method == "PATCH" else "")
         assert OPENS[f"{method} {route}"] == {str(scope)}
 

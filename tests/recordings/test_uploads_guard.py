@@ -53,7 +53,7 @@ def answer_to(site: Site, head: str, body: bytes = b"") -> tuple[int, dict[str, 
         ("PATCH /api/recordings/1", 3 * MIB, 413, "too_large"),
         ("POST /api/recordings", 3 * MIB, 401, "not_authenticated"),
         ("POST /api/recordings", 3 * 1024 * MIB, 401, "not_authenticated"),
-        ("POST /accounts/login", MIB, 413, "too_large"),  # of a stranger: see bodies.STRANGERS
+        ("POST /accounts/login", MIB, 413, "too_large"),  # of a stranger: see admission.STRANGERS
         ("GET /", 65 * KIB, 413, "too_large"),
         ("POST /api/recordings", MIB, 401, "not_authenticated"),
         ("PATCH /api/recordings/1", 65 * KIB, 401, "not_authenticated"),

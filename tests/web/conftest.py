@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.product import wait_for
 from web.connections import Bounds
-from web.server import Server, configuration
+from web.server import BoundedServer, configuration
 
 QUICK = Bounds(head_seconds=0.5, grace=0.5, least_rate=100_000.0)
 LONG = 64 * 1024**2  # bytes of an answer that no buffer holds
@@ -65,7 +65,7 @@ class Told:
 
 
 class Running:
-    def __init__(self, server: Server, told: Told, address: tuple[str, int]) -> None:
+    def __init__(self, server: BoundedServer, told: Told, address: tuple[str, int]) -> None:
         self.server, self.told, self.address = server, told, address
 
     def __len__(self) -> int:
@@ -109,7 +109,7 @@ def talk(connection: socket.socket, sent: bytes) -> bytes:
 def running(bounds: Bounds = QUICK, **options: Any) -> Iterator[Running]:
     told = Told()
     options = {"log_config": None, "lifespan": "off", "timeout_graceful_shutdown": 2, **options}
-    server = Server(configuration(told, bounds, **options))
+    server = BoundedServer(configuration(told, bounds, **options))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))

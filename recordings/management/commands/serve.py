@@ -34,7 +34,7 @@ from transcription.monitor.history import keep_history
 from web.connections import Bounds
 from web.patience import patiently
 from web.private import look_after
-from web.server import Server, configuration, connections_possible
+from web.server import BoundedServer, configuration, connections_possible
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class Command(BaseCommand):
                 task.cancel()
 
 
-class _Server(Server):
+class _Server(BoundedServer):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """No job starts any more, from the moment on in which no request is taken any more."""
         runner.stop()

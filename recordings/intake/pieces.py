@@ -9,9 +9,11 @@ import asyncio
 import re
 from typing import Any
 
-from web.bodies import PIECE, PIECEWISE, App, AsgiScope, Message, Receive, Send, linger
+from recordings.intake.admission import ONE_UPLOAD
+from web.bodies import App, AsgiScope, Message, Receive, Send, linger
 from web.prefix import path_below
 
+PIECE = 8 * 1024**2  # bytes of a resumable upload that Django gets in one request
 PIECE_TYPE = b"application/offset+octet-stream"
 OVERRIDE = b"x-http-method-override"
 OVERRIDDEN = {b"PATCH": "PATCH", b"DELETE": "DELETE", b"HEAD": "HEAD"}
@@ -26,7 +28,7 @@ class MethodOverride:
         self._app = app
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and PIECEWISE.match(path_below(scope)):
+        if scope["type"] == "http" and scope["method"] == "POST" and ONE_UPLOAD.match(path_below(scope)):
             method = OVERRIDDEN.get(dict(scope["headers"]).get(OVERRIDE, b"").upper())
             scope = {**scope, "method": method or "POST"}
         await self._app(scope, receive, send)
@@ -65,7 +67,7 @@ def _is_split(scope: AsgiScope) -> bool:
     if scope["type"] != "http" or scope["method"] not in ("POST", "PATCH"):
         return False
     path, headers = path_below(scope), dict(scope["headers"])
-    if path != "/api/uploads" and not (PIECEWISE.match(path) and OFFSET.fullmatch(headers.get(b"upload-offset", b""))):
+    if path != "/api/uploads" and not (ONE_UPLOAD.match(path) and OFFSET.fullmatch(headers.get(b"upload-offset", b""))):
         return False
     return headers.get(b"content-type", b"").partition(b";")[0] == PIECE_TYPE and b"upload-checksum" not in headers
 
