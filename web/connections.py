@@ -1,7 +1,7 @@
-"""What one connection may cost, before and after its sender is known: numbers, sizes and time.
+"""Bounds on connections: how many there may be, how large a request may be, and how long a client may take.
 
-`Bounds` are the figures, `Places` counts connections, `Deadline` drops a client that stays silent or is too
-slow. The three know neither HTTP nor uvicorn; `web.protocols` applies them.
+`Bounds` holds the figures, `Places` counts connections, and `Deadline` drops a client that stays silent or is too slow.
+The three know neither HTTP nor uvicorn; `web.protocols` applies them.
 """
 
 import asyncio
@@ -15,23 +15,24 @@ from typing import Protocol
 
 log = logging.getLogger(__name__)
 
-SHORTEST_LOOK = 0.5  # seconds: a deadline that slow progress moves by less than this has run out
+SHORTEST_LOOK = 0.5  # seconds; a deadline that slow progress moves by less than that has run out
 NETWORK_BITS = 64  # of an IPv6 address: the part a provider assigns; its customer chooses the rest
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """The figures. Times in seconds, `least_rate` in bytes a second.
+    """The figures. Times are in seconds, `least_rate` is in bytes a second.
 
-    connections    at once, in all
-    per_address    at once, from one address; 0: any number. Loopback and `proxies` are not limited: they speak for
-                   everybody
+    connections    open at once, in all
+    per_address    open at once from one address; 0: any number. Loopback and `proxies` are not limited, since they
+                   carry everybody's requests
     proxies        addresses and networks, as TRUSTED_PROXIES has them
     head_seconds   from the beginning of a request to the end of its headers. Apache's mod_reqtimeout grants 20 and
                    more, nginx 60; a browser sends its headers in one packet
-    grace          silence in a body, or from a client that does not read (nginx: client_body_timeout, send_timeout)
-    least_rate     of a body and of a client that reads, over more time than `grace` (Apache: MinRate=500); the slowest
-                   mobile network, GPRS, carries four times as much
+    grace          the longest silence in a body, or of a client that does not read its answer (nginx:
+                   client_body_timeout, send_timeout)
+    least_rate     the slowest a client may send a body or read an answer, once `grace` is over (Apache: MinRate=500);
+                   the slowest mobile network, GPRS, carries four times as much
     """
 
     connections: int = 2000
@@ -43,7 +44,7 @@ class Bounds:
 
 
 class Connection(Protocol):
-    """What `Places` needs of a connection."""
+    """A connection, as far as `Places` uses it."""
 
     def make_way(self) -> None:
         """Close, because another connection needs the place."""
@@ -90,14 +91,14 @@ class Places:
             self._resting.pop(connection, None)
 
     def rest(self, connection: Connection, resting: bool) -> None:
-        """Whether the connection rests from now on."""
+        """Note that the connection rests, or that it rests no more."""
         if resting and connection in self._parties:
             self._resting.setdefault(connection)
         else:
             self._resting.pop(connection, None)
 
     def _party(self, address: str | None) -> str | None:
-        """Who is counted as one client: an IPv4 address, or an IPv6 network. None: counted in all only."""
+        """Key under which connections count as one client's: an IPv4 address, or an IPv6 network. None: not limited."""
         try:
             parsed: IPv4Address | IPv6Address = ip_address((address or "").partition("%")[0])
         except ValueError:  # a Unix socket
@@ -110,7 +111,7 @@ class Places:
 
 
 def _network(text: str) -> IPv4Network | IPv6Network | None:
-    """None for what is no address, such as the path of a Unix socket."""
+    """The network of an address or of a network's text; None for other text, such as the path of a Unix socket."""
     try:
         return ip_network(text, strict=False)
     except ValueError:
@@ -125,7 +126,11 @@ class Deadline:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, seconds: float, done: Callable[[], int] = lambda: 0, rate: float = math.inf) -> None:
-        """From now on. Each `rate` bytes by which `done` grows buy a second, up to `seconds` from their discovery."""
+        """Start anew: `late` is called in `seconds`, unless the client makes progress.
+
+        done: how many bytes the client has sent or read so far. Each `rate` bytes more give it another second, up to
+        `seconds` from the moment at which they are noticed.
+        """
         self.stop()
         self._grace, self._done, self._rate = seconds, done, rate
         self._seen = done()

@@ -1,4 +1,4 @@
-"""A logging filter that bounds how often one kind of line is written: a flood of faults fills no disk."""
+"""A logging filter that bounds how often one kind of line is written, so that a flood of faults fills no disk."""
 
 import logging
 import time
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 WINDOW = 60.0  # seconds
 MOST = 30  # lines of one kind in a window: enough to see what goes on, and a few megabytes a day with tracebacks
-KINDS = 1000  # that are counted apart; the memory of more would be a flood of its own
+KINDS = 1000  # kinds that are counted at once; more would fill the memory instead
 
 
 @dataclass
@@ -18,8 +18,8 @@ class Count:
 class LogRate(logging.Filter):
     """At most MOST warnings and errors of one kind in a window; the next line tells how many were left out.
 
-    A kind is a logger, a level and a message without its arguments. Lines of information pass, and so do those that
-    begin with `keep`: other programs count them.
+    A kind is a logger, a level and a message without its arguments. Lines below warning pass, and so do lines that
+    begin with `keep`, since other programs count those.
     """
 
     def __init__(self, keep: str) -> None:

@@ -1,4 +1,4 @@
-"""The parts of a multipart form (RFC 7578), with headers and names as programs write them, not only as they should.
+"""The heads of the parts of a multipart form (RFC 7578), as programs write them: with more faults than the RFC allows.
 
 Headers may be folded, quoted oddly or end in bare line feeds; a name may come in `filename*` (RFC 2231), as encoded
 words (RFC 2047), or in the character set of the sender's system.
@@ -14,7 +14,7 @@ from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
 LONGEST_HEAD = 16 * 1024  # bytes: a name of 255 Chinese characters in two spellings takes 3,100
-GUESSED = 4096  # bytes of a text from which its character set is guessed
+GUESSED = 4096  # bytes; the character set of a longer text is not guessed
 
 _END = re.compile(rb"\r?\n\r?\n")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
@@ -30,12 +30,12 @@ class Stream(Protocol):
 
 
 class HeadTooLong(Exception):
-    """A part's headers do not end."""
+    """The headers of a part are longer than LONGEST_HEAD."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the headers say of a part. `is_file`: its body is a file, and not the value of a field."""
+    """The headers of a part. `is_file`: the body is a file, not the value of a field."""
 
     name: str
     filename: str
@@ -45,7 +45,7 @@ class Head:
 
 
 def read_head(stream: Stream) -> Head | None:
-    """The headers at the beginning of a part; None for what is no part: the text around the parts.
+    """The headers at the beginning of a part; None for the text around the parts.
 
     Raises HeadTooLong.
     """
@@ -108,9 +108,9 @@ def _extended(value: bytes) -> str:
 
 
 def decoded(raw: bytes) -> str:
-    """Text in UTF-8, or in the character set that its bytes speak for; else with U+FFFD for what cannot be read.
+    """Text of bytes in UTF-8, or in the character set that they are most likely in; U+FFFD stands for unreadable bytes.
 
-    A guess is made where it is likely to be right: Western European letters among ASCII ones, or a text in common
+    Only likely guesses are made: Western European letters among ASCII ones, or a text in common
     Chinese or Japanese characters. Cyrillic and Arabic are not guessed: their bytes are rare Chinese characters.
     Korean in EUC-KR is taken for Chinese, as its bytes are common Chinese characters.
     """
@@ -125,7 +125,7 @@ def decoded(raw: bytes) -> str:
 
 
 def _western(text: str, raw: bytes) -> bool:
-    """One or two letters with accents beside plain ones: Gespräch, Müßig, été."""
+    """Whether accented letters stand in ones or twos beside plain letters, as in Gespräch, Müßig, été."""
     runs = re.findall(r"([A-Za-z]?)([^\x00-\x7f]+)(?=([A-Za-z]?))", text)
     return all(
         len(run) <= 2 and (before or after) and not re.search("[^À-ÖØ-öø-ÿŒœŠšŽžŸ]", run) for before, run, after in runs
@@ -141,7 +141,7 @@ def _traditional(text: str, raw: bytes) -> bool:
 
 
 def _japanese(text: str, raw: bytes) -> bool:
-    """Kana and the common characters (JIS level 1), and no half-width kana, which stand for other charsets' bytes."""
+    """Whether most are kana or common characters (JIS level 1). Half-width kana are bytes of other character sets."""
     if re.search("[\uff61-\uff9f]", text):
         return False
     return _mostly(raw, rb"[\x81-\x9f\xe0-\xfc][\x40-\xfc]", rb"\x82[\x9f-\xf1]|\x83[\x40-\x96]|[\x88-\x98][\x40-\xfc]")

@@ -1,4 +1,4 @@
-"""Waiting for a database that is locked, full or away: what waits in it is neither done nor failed."""
+"""Retry of work while the database is locked, full or away, so that an outage neither fails nor loses the work."""
 
 import asyncio
 import logging
@@ -12,12 +12,12 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-DATABASE_AWAY = (OperationalError, InterfaceError)  # may pass; what the others say is wrong would be wrong again
+DATABASE_AWAY = (OperationalError, InterfaceError)  # may pass; every other error would come again
 LONGEST_PAUSE = 60.0  # seconds between tries
 
 
 async def patiently(work: Callable[[], Awaitable[T]]) -> T:
-    """What `work` returns; while the database is away, it is tried again, for as long as it takes."""
+    """Run `work` and return its result; while the database is away, run it again, for as long as it takes."""
     pause = 1.0
     while True:
         try:

@@ -1,4 +1,4 @@
-"""A path prefix, below which a reverse proxy serves the product."""
+"""The path prefix below which a reverse proxy serves the product."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any

@@ -1,4 +1,6 @@
-"""What is kept is for the service's own user: a umask for what comes, and a look at what is there already."""
+"""File modes: only the service's own user may read what the product keeps. A umask for new files, and a repair of the
+modes of files that are there already.
+"""
 
 import logging
 import os
@@ -13,25 +15,25 @@ from django.conf import settings
 
 log = logging.getLogger(__name__)
 
-OTHERS = 0o077  # the rights of the group and of all others
-# What these commands write is for every user of the machine: `make install` may be run by root.
+OTHERS = 0o077  # mode bits: rights of the group and of all others
+# Commands whose files every user of the machine may read: root may run `make install`.
 FOR_EVERYONE = {"collectstatic", "fetch_weights", "makemigrations", "makemessages", "compilemessages"}
 
 
 def keep_to_oneself() -> None:
-    """From now on, files that this process makes are readable by its own user only."""
+    """Set the umask: only the user of this process may read the files that it makes from now on."""
     if FOR_EVERYONE.isdisjoint(sys.argv[1:2]):
         os.umask(OTHERS)
 
 
 def private_folder(path: Path) -> Path:
-    """The folder, made with its parents where there is none."""
+    """Return the folder, after making it and its parents where they are missing."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 
 
 def places() -> list[Path]:
-    """Where the product keeps things: folders, and the database's files where they lie elsewhere."""
+    """Folders in which the product keeps files, and the database's files where they lie elsewhere."""
     folders = [settings.DATA_DIR, settings.MEDIA_ROOT, settings.FILE_UPLOAD_TEMP_DIR, settings.LIVE_ROOT]
     database = settings.DATABASES["default"]
     ends = ("", "-wal", "-shm") if database["ENGINE"] == "django.db.backends.sqlite3" else ()
@@ -42,7 +44,7 @@ def places() -> list[Path]:
 
 @cache
 def look_after() -> None:
-    """Make what is kept private, once in a process; what cannot be made so is said in the log."""
+    """Repair the modes of everything in `places`, once in a process. The log names what cannot be repaired."""
     left = [path for place in places() for path in make_private(place)]
     if left:
         words = "Other users of this machine have rights to %s and %d more, whose modes cannot be changed."
@@ -50,13 +52,14 @@ def look_after() -> None:
 
 
 def make_private(folder: Path) -> list[str]:
-    """Take away all rights of other users to the folder and what is in it; links are not followed. Returns the paths
-    that stay open to others: they belong to another user, or their file system knows no rights."""
+    """Remove all rights of other users to the folder and its content, without following links. Returns the paths to
+    which others keep rights: paths of another user, or on a file system without rights.
+    """
     return [path for path in open_to_others(folder) if not _made_private(path)]
 
 
 def open_to_others(folder: Path) -> Iterator[str]:
-    """The folder and what is in it, as far as others have rights to it. Looks at 200,000 files a second."""
+    """Paths of the folder and its content to which others have rights. Takes 1 s for 200,000 files."""
     if is_open(folder.stat().st_mode):
         yield str(folder)
     for entry in _entries(str(folder)):

@@ -1,7 +1,9 @@
-"""uvicorn's protocols with bounds: heads, bodies, silence and unread answers are limited without signing in.
+"""uvicorn's protocols for HTTP and WebSocket with bounds on heads, bodies, silence and unread answers.
+
+The bounds hold for every client, signed in or not.
 
 HTTP is parsed by h11. httptools takes a request with `Upgrade: h2c`, which Java's HttpClient and `curl --http2` send,
-for one without a body. What h11 costs beside it: `python -m bench.parsers`.
+for one without a body. `python -m bench.parsers` measures the cost of h11 beside httptools.
 """
 
 import fcntl
@@ -28,18 +30,18 @@ MAX_TARGET = 8000  # bytes; RFC 9110, section 4.1, wants at least this many
 # Each chunk of a body costs the parser 7 µs, however small. Programs that send as they produce send a line each.
 FREE_CHUNKS = 4096
 SMALLEST_CHUNK = 32  # bytes, on average, once there are more
-# What a refused client may still send, in seconds and bytes: a close before its end destroys the answer on the way.
+# A refused client may go on sending for so many seconds and bytes: to close earlier destroys the answer on its way.
 LINGER = 2.0
 LINGER_BYTES = 4 * 1024**2
-MAX_UNSENT = 64 * 1024  # bytes of answers to pings that wait to be sent, before no more is read
+MAX_UNSENT = 64 * 1024  # bytes of unsent pongs; with more, nothing is read from the client
 MAX_FRAGMENTS = 1024  # of one WebSocket message, which has 256 KiB at most
-HANG_UP = struct.pack("ii", 1, 0)  # for SO_LINGER: on close, the kernel forgets what it has not sent
+HANG_UP = struct.pack("ii", 1, 0)  # for SO_LINGER: on close, the kernel discards unsent bytes
 
 
 class Parser(h11.Connection):
-    """h11's parser with limits on what it has parsed. h11 itself limits what is incomplete.
+    """h11's parser with limits on complete heads and chunks. h11 itself limits only incomplete ones.
 
-    status    the one to refuse with, after `next_event` has raised RemoteProtocolError
+    status    HTTP status of the refusal, once `next_event` has raised RemoteProtocolError
     """
 
     def __init__(self) -> None:
@@ -101,7 +103,7 @@ class HttpProtocol(H11Protocol):
         self.conn: Parser = Parser()
         self._places, self._bounds = places, bounds
         self._reading = Deadline(self._late)
-        self._awaited: object = None  # what the client is to send: h11.IDLE a head, h11.SEND_BODY a body
+        self._awaited: object = None  # the client's next part: h11.IDLE a head, h11.SEND_BODY a body
         self._received = 0  # bytes
         self._refused = False
 
@@ -111,7 +113,7 @@ class HttpProtocol(H11Protocol):
         self.flow = _Flow(self.transport, self._attend)
         if self._places.enter(self, self.client[0] if self.client else None):
             self._attend()
-        else:  # closed at once: a crowd may hold no files
+        else:  # closed at once, so that a crowd holds no open files
             self._refused = True
             self.transport.write(_answer(503))
             self.transport.close()
@@ -160,13 +162,13 @@ class HttpProtocol(H11Protocol):
         self._refuse(self.conn.status)
 
     def _should_upgrade(self) -> bool:
-        """Only to a WebSocket, which begins with a GET without a body. Other offers may be ignored (RFC 9110, 7.8)."""
+        """Whether to become a WebSocket: for a GET without a body. Other upgrades may be ignored (RFC 9110, 7.8)."""
         names = {name for name, _ in self.headers}
         plain = self.scope["method"] == "GET" and not names & {b"content-length", b"transfer-encoding"}
         return plain and self._get_upgrade() == b"websocket"
 
     def _attend(self) -> None:
-        """Set the deadline for what the client is to send next. There is none while the product is not ready for it."""
+        """Set the deadline for the client's next part. There is none while the product is not ready to read it."""
         over = self._refused or self.transport.get_protocol() is not self
         waits = self.flow.read_paused or (self.cycle and self.cycle.waiting_for_100_continue)
         awaited = None if over or waits else self.conn.their_state
@@ -190,7 +192,7 @@ class HttpProtocol(H11Protocol):
             self._refuse(408)
 
     def _refuse(self, status: int) -> None:
-        """Answer, where an answer has not begun, and close as soon as the client has ended or LINGER is over."""
+        """Answer with the status, unless another answer has begun; close when the client has ended or after LINGER."""
         self._refused = True
         self._places.rest(self, True)
         self._unset_keepalive_if_required()
@@ -229,7 +231,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def make_way(self) -> None:
-        """Never asked: a WebSocket does not rest."""
+        """Not called: a WebSocket does not rest."""
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -260,7 +262,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
 
 class Unread(Deadline):
-    """The deadline for a client that does not read what it is sent."""
+    """The deadline of a client that does not read its answer."""
 
     def __init__(self, transport: Transport, bounds: Bounds) -> None:
         super().__init__(partial(_hang_up, transport))
@@ -272,7 +274,7 @@ class Unread(Deadline):
 
 
 def _unsent(transport: Transport) -> int:
-    """Bytes that have not reached the client, those in the kernel's buffer among them, which may be megabytes."""
+    """Bytes that have not reached the client, including the kernel's buffer, which may hold megabytes."""
     in_kernel = bytearray(4)
     descriptor = transport.get_extra_info("socket").fileno()
     try:
@@ -283,7 +285,7 @@ def _unsent(transport: Transport) -> int:
 
 
 def _hang_up(transport: Transport) -> None:
-    """Close, and give the kernel's buffer free."""
+    """Close at once, and free the kernel's buffer."""
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, HANG_UP)
     transport.abort()
 

@@ -1,4 +1,4 @@
-"""Static files: with the digest of their content in the name, so that browsers may keep them for ever."""
+"""Static files. Their names carry a digest of their content, so browsers may cache them for ever."""
 
 from typing import Any
 
@@ -8,14 +8,15 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
 class StaticFilesStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
-    """Also rewrites the imports between ES modules, so that no import map or bundler is needed."""
+    """Storage that also rewrites the imports between ES modules, so neither import map nor bundler is needed."""
 
     support_js_module_import_aggregation = True
 
 
 class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
-    """Hands a file over whole. WhiteNoise gives an iterator that blocks; under ASGI, Django would warn of it and then
-    read all of it at once just the same."""
+    """Middleware that answers with the whole file. WhiteNoise's iterator blocks; under ASGI, Django warns of such an
+    iterator and then reads all of it at once, too.
+    """
 
     @staticmethod
     def serve(static_file: Any, request: HttpRequest) -> HttpResponse:

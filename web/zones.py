@@ -1,4 +1,4 @@
-"""Times are shown by the clock of whoever reads them: every page puts the browser's time zone into a cookie."""
+"""Times on pages in the reader's time zone, which every page keeps in a cookie."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +12,8 @@ from django.utils.decorators import sync_and_async_middleware
 
 @sync_and_async_middleware
 def reader_zone(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Middleware that shows the times of an answer in the reader's zone."""
+
     async def answer_later(request: HttpRequest) -> Any:
         with timezone.override(_zone(request)):
             return await get_response(request)
@@ -24,7 +26,7 @@ def reader_zone(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpReq
 
 
 def _zone(request: HttpRequest) -> ZoneInfo | None:
-    """None, which is that of the settings, where the browser told none, or none that is known here."""
+    """The zone of the cookie; None, the zone of the settings, without a cookie or for an unknown zone."""
     try:
         return ZoneInfo(request.COOKIES["timezone"])
     except (KeyError, ValueError, OSError):
