@@ -87,7 +87,7 @@ $(VENV)/weights: $(VENV)/installed
 	@$(BIN)/python manage.py fetch_weights
 	@touch $@
 
-$(VENV)/speech: $(VENV)/installed-dev tests/system.sh tests/speech.py
+$(VENV)/speech: $(VENV)/installed-dev tests/system.sh tests/support/speech.py
 	@tests/system.sh
-	@$(BIN)/python -m tests.speech >/dev/null
+	@$(BIN)/python -m tests.support.speech >/dev/null
 	@touch $@

@@ -19,8 +19,8 @@ from typing import BinaryIO
 import numpy as np
 import psutil
 
-from tests.speech import librivox
-from tests.transcription.audio_files import clip, encode, recorded
+from tests.support.audio_files import clip, encode, recorded
+from tests.support.speech import librivox
 from transcription.audio import SpeechReader, apart, probe
 
 ROUNDS = 3

@@ -50,7 +50,7 @@ from bench.captions_contestants import (  # noqa: E402
 )
 from bench.captions_figures import Figures, error_rate  # noqa: E402
 from bench.captions_speech import Offline, Speech, offline, speech  # noqa: E402
-from tests.speech import librivox  # noqa: E402
+from tests.support.speech import librivox  # noqa: E402
 from transcription.audio import RATE  # noqa: E402
 from transcription.engine.weights import ensure_weights, weight_folders  # noqa: E402
 

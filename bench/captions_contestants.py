@@ -26,8 +26,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from bench.captions_figures import Shown
 from bench.captions_speech import Samples
 from recordings.live.client import FRAME, LiveClient, Message
-from tests.product import Product, free_port, wait_for
-from tests.recordings.live_client import ticket
+from tests.support.live_client import ticket
+from tests.support.product import Product, free_port
+from tests.support.waiting import wait_for
 from transcription.audio import RATE
 
 READY = 180.0  # seconds that a server may take to start

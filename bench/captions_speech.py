@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from faster_whisper import WhisperModel
 
-from tests.speech import Clip, audioeval, librivox, words
+from tests.support.speech import Clip, audioeval, librivox, words
 from transcription.audio import RATE
 from transcription.audio.media import opened
 from transcription.audio.sound import Sound

@@ -19,7 +19,7 @@ import django
 
 django.setup()
 
-from tests.recordings.storm import storm  # noqa: E402
+from tests.support.storm import storm  # noqa: E402
 
 
 def main() -> None:

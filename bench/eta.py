@@ -23,8 +23,8 @@ import django
 django.setup()
 
 from bench.overhead import recording  # noqa: E402
-from tests.product import Product, upload  # noqa: E402
-from tests.whisper_stub import WhisperStub  # noqa: E402
+from tests.support.product import Product, upload  # noqa: E402
+from tests.support.whisper_stub import WhisperStub  # noqa: E402
 
 PACE = 1 / 20  # seconds of computation for a second of audio
 LIMIT = 2

@@ -41,8 +41,8 @@ from typing import TypeVar
 import anyio
 import httpx
 
-from tests.transcription.calls import WAV, caller, client, request
-from tests.whisper_stub import WhisperStub
+from tests.support.calls import WAV, caller, client, request
+from tests.support.whisper_stub import WhisperStub
 from transcription.client import WhisperClient
 from transcription.gate import Gate
 from transcription.limit import FixedLimit

@@ -29,10 +29,10 @@ django.setup()
 import httpx  # noqa: E402
 import psutil  # noqa: E402
 
-from tests.product import Product, upload  # noqa: E402
-from tests.recordings.live_client import FRAME, Client, frames, speaking, watching  # noqa: E402
-from tests.recordings.oracle import Oracle, Samples, speech  # noqa: E402
-from tests.whisper_stub import WhisperStub  # noqa: E402
+from tests.support.live_client import FRAME, Client, frames, speaking, watching  # noqa: E402
+from tests.support.oracle import Oracle, Samples, speech  # noqa: E402
+from tests.support.product import Product, upload  # noqa: E402
+from tests.support.whisper_stub import WhisperStub  # noqa: E402
 from transcription.audio import wav  # noqa: E402
 
 BOUND = 5.0  # seconds of lag

@@ -27,8 +27,9 @@ import django
 
 django.setup()
 
-from tests.product import Product, free_port, transcribed, upload, wait_for  # noqa: E402
-from tests.speech import librivox  # noqa: E402
+from tests.support.product import Product, free_port, transcribed, upload  # noqa: E402
+from tests.support.speech import librivox  # noqa: E402
+from tests.support.waiting import wait_for  # noqa: E402
 from transcription.audio import SpeechReader, wav  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent

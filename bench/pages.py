@@ -21,9 +21,10 @@ from websockets.typing import Origin
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "asrsite.settings")
 
-from tests.product import Product, upload, wait_for
-from tests.speech import librivox
-from tests.whisper_stub import WhisperStub
+from tests.support.product import Product, upload
+from tests.support.speech import librivox
+from tests.support.waiting import wait_for
+from tests.support.whisper_stub import WhisperStub
 
 
 async def listen(socket: ClientConnection, told: Counter[str]) -> None:

@@ -29,7 +29,7 @@ import numpy.typing as npt
 from av.audio.resampler import AudioResampler
 from faster_whisper.transcribe import Segment, TranscriptionInfo
 
-from tests.speech import NUMBERS, Clip, audioeval, character_error_rate, librivox, word_error_rate, words
+from tests.support.speech import NUMBERS, Clip, audioeval, character_error_rate, librivox, word_error_rate, words
 from transcription.answer import Transcript, TranscriptSegment, Word
 from transcription.audio import RATE, SpeechReader, wav
 from transcription.doubts import without_inventions

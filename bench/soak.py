@@ -17,8 +17,8 @@ from typing import Any
 
 import psutil
 
-from tests.transcription.calls import client, request
-from tests.whisper_stub import OUT_OF_MEMORY, Reply, WhisperStub, http, raw, reset, said
+from tests.support.calls import client, request
+from tests.support.whisper_stub import OUT_OF_MEMORY, Reply, WhisperStub, http, raw, reset, said
 from transcription.client import Caller, WhisperClient
 from transcription.line import LANES
 

@@ -25,9 +25,10 @@ import django
 django.setup()
 
 from bench.overhead import recording  # noqa: E402
-from tests.product import Product, transcribed, upload, wait_for  # noqa: E402
-from tests.speech import librivox  # noqa: E402
-from tests.whisper_stub import WhisperStub  # noqa: E402
+from tests.support.product import Product, transcribed, upload  # noqa: E402
+from tests.support.speech import librivox  # noqa: E402
+from tests.support.waiting import wait_for  # noqa: E402
+from tests.support.whisper_stub import WhisperStub  # noqa: E402
 
 PACE = 1 / 8  # seconds of computation for a second of audio: a small model on a few cores
 

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import LazySettings, settings
 from django.utils import timezone, translation
 
+from tests.support.site import Site, serving
+from tests.support.speech import librivox
+from tests.support.waiting import wait_for
 from transcription import service
 from transcription.claim import Claim, FileLock
 from transcription.unanswered import Unanswered
-
-ROOT = Path(__file__).resolve().parent.parent
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # tests in the background: what they start shall hear Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -48,7 +50,7 @@ def whisper_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         command = [sys.executable, "manage.py", "whisper_server", "--model=base", f"--fd={fd}"]
         with subprocess.Popen(
             [*command, "--stop-with-stdin"],
-            cwd=ROOT,
+            cwd=settings.BASE_DIR,
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -56,3 +58,38 @@ def whisper_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         ):
             yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         # Leaving closes the server's standard input, which ends it.
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    with serving(timeout_graceful_shutdown=2) as address:
+        yield address
+
+
+@pytest.fixture
+def site(server: str, transactional_db: None, settings: LazySettings, tmp_path: Path) -> Iterator[Site]:
+    settings.MEDIA_ROOT = tmp_path / "media"
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "incoming"
+    settings.FILE_UPLOAD_TEMP_DIR.mkdir()
+    running = Site(server, tmp_path)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def own_sessions(site: Site, settings: LazySettings, tmp_path: Path) -> Iterator[None]:
+    """The test's live sessions have a folder of their own, and end with it, as with the process: what one test leaves
+    is no other's, and speaks to no other's Whisper."""
+    from recordings.live.sessions import live  # noqa: PLC0415 it needs Django to be set up
+
+    settings.LIVE_ROOT = tmp_path / "live"
+    yield
+    for task in list(live._tasks):
+        task.get_loop().call_soon_threadsafe(task.cancel)
+    wait_for(lambda: not live._tasks, 10, "the end of all sessions")
+
+
+@pytest.fixture(scope="session")
+def clip() -> bytes:
+    """Seven seconds of speech, as a WAV file."""
+    return librivox()[0].path.read_bytes()

@@ -14,9 +14,10 @@ import psutil
 import pytest
 from django.conf import settings
 
-from tests.product import NewProduct, Product, started_before, transcribed, upload, wait_for
-from tests.recordings.running import CLIPS, speech_with_pauses
-from tests.speech import audioeval, character_error_rate, librivox, word_error_rate
+from tests.support.jobs import CLIPS, speech_with_pauses
+from tests.support.product import NewProduct, Product, started_before, transcribed, upload
+from tests.support.speech import audioeval, character_error_rate, librivox, word_error_rate
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 

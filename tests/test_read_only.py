@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 from django.core.management import get_commands
 
-from tests.product import started_before
+from tests.support.product import started_before
 
 OURS = ("accounts", "asrsite", "recordings", "transcription")
 # Each command as somebody would call it, and whether it can do its work there.

@@ -17,9 +17,7 @@ from django.utils import timezone
 
 from accounts.models import FirstAnswer, SignInLink, SocketTicket
 from accounts.sessions import SessionStore, StoredSession, kept_as
-from tests.recordings.conftest import Site, server, site
-
-__all__ = ["server", "site"]  # fixtures
+from tests.support.site import Site
 
 pytestmark = pytest.mark.django_db(transaction=True)
 migration: Any = importlib.import_module("accounts.migrations.0005_private")

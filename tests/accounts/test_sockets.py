@@ -22,9 +22,7 @@ from websockets.typing import Subprotocol
 
 from accounts import sockets
 from accounts.models import ApiToken, SocketTicket
-from tests.recordings.conftest import Site, server, site
-
-__all__ = ["server", "site"]  # fixtures
+from tests.support.site import Site
 
 OWN = "/ws/recordings"
 PASSWORD = "correct horse battery"

@@ -11,12 +11,11 @@ from django.test import Client
 from accounts import auth
 from recordings.api import routes as api
 from recordings.models import Recording, Transcription
-from tests.recordings.conftest import Site, clip, server, site
-from tests.recordings.test_api import code, recording
+from tests.support.answers import code
+from tests.support.rows import recording
+from tests.support.site import Site
 from web.problems import Problem
 from web.throttle import Allowance
-
-__all__ = ["clip", "server", "site"]  # fixtures
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from tests.product import Product, free_port
-from tests.whisper_stub import WhisperStub
+from tests.support.product import Product, free_port
+from tests.support.whisper_stub import WhisperStub
 
 SERVERS = {
     "serve": ["manage.py", "serve"],

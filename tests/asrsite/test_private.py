@@ -13,9 +13,9 @@ from django.conf import settings
 from django.core.files.base import ContentFile
 from django.utils.module_loading import import_string
 
-from tests.product import NewProduct, upload
-from tests.recordings.running import speech_with_pauses
-from tests.whisper_stub import WhisperStub
+from tests.support.jobs import speech_with_pauses
+from tests.support.product import NewProduct, upload
+from tests.support.whisper_stub import WhisperStub
 from web.private import keep_to_oneself, make_private
 
 

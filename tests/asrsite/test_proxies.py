@@ -21,8 +21,9 @@ from django.conf import settings
 from websockets.asyncio.client import connect
 from websockets.typing import Origin, Subprotocol
 
-from tests.product import Product, free_port, wait_for
-from tests.whisper_stub import WhisperStub
+from tests.support.product import Product, free_port
+from tests.support.waiting import wait_for
+from tests.support.whisper_stub import WhisperStub
 
 RECIPES = dict(re.findall(r"```(\S+)\n(.*?)```", (Path(settings.BASE_DIR) / "docs/proxy.md").read_text(), re.S))
 UPLOAD = 300 * 1024**2  # bytes

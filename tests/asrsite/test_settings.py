@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from tests.transcription.whisper_servers import Speaches, WhisperCpp, served
+from tests.support.whisper_servers import Speaches, WhisperCpp, served
 
 ROOT = Path(settings.BASE_DIR)
 

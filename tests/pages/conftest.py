@@ -3,14 +3,8 @@ content security policy, a request to another host or an address that is no page
 
 import asyncio
 import importlib
-import io
-import math
-import socket
-import threading
 import time
-import wave
-from array import array
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +12,15 @@ import pytest
 import pytest_asyncio
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.test import Client, override_settings
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response, async_playwright, expect
+from django.test import override_settings
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
-from web.connections import Bounds
-from web.server import BoundedServer, configuration
+from recordings.models import Recording
+from tests.support.browser import CHROMIUM, FLAGS, PATIENCE, note_faults, session_cookies, watch
+from tests.support.browser import lost as lost_pages
+from tests.support.page_server import Server
+from tests.support.rows import Status, make_recording, make_transcription
 
-CHROMIUM = "/usr/bin/chromium-headless-shell"  # an empty page costs a fifth of the one with windows
-PATIENCE = 30_000  # ms that a page may take on a busy machine
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-]
 expect.set_options(timeout=PATIENCE)
 
 
@@ -44,25 +29,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if pytest_asyncio.is_async_test(item) and Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
-
-
-class Server:
-    """The product's ASGI application on a free port, without the runner of jobs: tests make the rows' states."""
-
-    def __init__(self, application: Any) -> None:
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-        self.uvicorn = BoundedServer(configuration(application, Bounds(), lifespan="off", log_config=None))
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self._serve, daemon=True)
-
-    def _serve(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:  # which ends what sockets leave behind
-            runner.run(self.uvicorn.serve([self.socket]))
-
-    async def do(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` where the product would: on the server's own loop."""
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
 
 
 @pytest.fixture(scope="session")
@@ -119,12 +85,6 @@ async def context(server: Server, browser: Browser, mei: User) -> AsyncIterator[
     await context.close()
 
 
-def session_cookies(user: User, url: str) -> list[Any]:
-    client = Client()
-    client.force_login(user)
-    return [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": url}]
-
-
 @pytest.fixture
 def faults() -> list[str]:
     """What the browser complained of; a test that provokes a complaint takes it out."""
@@ -134,12 +94,9 @@ def faults() -> list[str]:
 @pytest.fixture(autouse=True)
 def lost() -> Iterator[list[str]]:
     """The addresses that were opened and answered with an error; a test that means to open them takes them out."""
-    _lost.clear()
-    yield _lost
-    assert _lost == []
-
-
-_lost: list[str] = []
+    lost_pages.clear()
+    yield lost_pages
+    assert lost_pages == []
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -150,34 +107,13 @@ async def page(context: BrowserContext, server: Server, faults: list[str]) -> As
     assert faults == []
 
 
-def watch(browser: Browser) -> None:
-    """See where all its pages go."""
-    browser.on("context", lambda context: context.on("response", _note_lost))
-
-
-def _note_lost(answer: Response) -> None:
-    """Of the page's own address; what frames and scripts ask for, the console tells."""
-    if answer.status >= 400 and answer.request.is_navigation_request() and answer.frame.parent_frame is None:
-        _lost.append(f"{answer.status} {answer.url}")
-
-
-def note_faults(page: Page, url: str, faults: list[str]) -> None:
-    """Put into `faults` whatever the browser complains of on this page, and what it asks another host for."""
-    own = (url, "data:", "blob:")
-
-    def note(said: ConsoleMessage) -> None:
-        if said.type in ("error", "warning"):
-            faults.append(f"{said.text} ({said.location['url']})")
-
-    page.on("console", note)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", lambda asked: None if asked.url.startswith(own) else faults.append(asked.url))
-
-
-def tone(seconds: float) -> bytes:
-    """A WAV file that can be heard."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setparams((1, 2, 8000, 0, "NONE", ""))
-        writer.writeframes(array("h", (int(8000 * math.sin(i / 3)) for i in range(int(8000 * seconds)))).tobytes())
-    return file.getvalue()
+@pytest.fixture
+def shelf(mei: User) -> Recording:
+    """One recording in every state; the one with text is returned."""
+    long = "Averylongwordwithoutanyspaceinit" * 6
+    for status in (Status.QUEUED, Status.TRANSCRIBING, Status.FAILED, Status.CANCELED):
+        recording = make_recording(mei, f"{long} {status}")
+        make_transcription(recording, status, error_code="out_of_memory" if status == Status.FAILED else "")
+    recording = make_recording(mei, "产品周会", seconds=4000)
+    make_transcription(recording, Status.DONE, "我们先过一遍上周的发布情况。", long, detected_language="zh")
+    return recording

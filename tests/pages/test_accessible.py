@@ -8,10 +8,7 @@ from django.contrib.auth.models import User
 from playwright.async_api import Page
 
 from recordings.models import LiveSession, Recording
-from tests.pages.conftest import Server
-from tests.pages.test_layout import shelf
-
-__all__ = ["shelf"]  # a fixture
+from tests.support.page_server import Server
 
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 

@@ -14,7 +14,7 @@ from playwright.async_api import Page
 
 from recordings.intake.copies import make_copies
 from recordings.models import Recording, want_copy
-from tests.transcription.audio_files import clip, encode
+from tests.support.audio_files import clip, encode
 
 LONG = np.concatenate([clip()] * 3)  # 21.3 s
 KINDS: dict[str, dict[str, Any]] = {

@@ -8,7 +8,7 @@ from django.test import Client
 from playwright.async_api import Page, expect
 
 from recordings.models import Recording, Transcription
-from tests.pages.library import Status, make_recording, make_transcription
+from tests.support.rows import Status, make_recording, make_transcription
 
 
 @pytest.fixture

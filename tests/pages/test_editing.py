@@ -10,8 +10,9 @@ from playwright.async_api import BrowserContext, Locator, Page, Route, expect
 from recordings.events import recording_changed
 from recordings.models import Recording, Segment
 from recordings.work.jobs import delete_recording
-from tests.pages.conftest import Server
-from tests.pages.library import Status, make_recording, make_transcription, until
+from tests.support.page_server import Server
+from tests.support.rows import Status, make_recording, make_transcription
+from tests.support.waiting import until_it_is
 
 HEARD = "So the root cause was nesting. We wrapped the wrapper."
 SECOND = "对，把并发设成一再测。"
@@ -239,7 +240,7 @@ async def test_what_was_typed_in_the_last_moment_is_sent_when_the_page_is_left(p
     await page.goto(f"/recordings/{standup.pk}")
     await (await edit(page)).fill("Last.")
     await page.goto("/")
-    await until(lambda: Segment.objects.filter(correction="Last.").acount(), 1)
+    await until_it_is(lambda: Segment.objects.filter(correction="Last.").acount(), 1)
 
 
 async def test_an_emptied_line_can_be_had_back(page: Page, standup: Recording) -> None:

@@ -12,7 +12,7 @@ from django.test import Client
 from playwright.async_api import Page, Route, expect
 
 from recordings.models import Recording
-from tests.pages.library import Status, make_recording, make_transcription
+from tests.support.rows import Status, make_recording, make_transcription
 
 LOST = "No connection. Try again."
 FAILED = "This did not work. Reload the page and try again."

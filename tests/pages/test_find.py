@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 from playwright.async_api import Page, expect
 
 from recordings.models import Recording
-from tests.pages.library import Status, make_recording, make_transcription
+from tests.support.rows import Status, make_recording, make_transcription
 
 MARKED = "[...CSS.highlights.get('found')].map(String)"
 HERE = "[...CSS.highlights.get('found-here')].map(range => range.startContainer.parentElement.textContent)"

@@ -11,8 +11,9 @@ from django.core.files.storage import default_storage
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from recordings.models import Recording, Segment
-from tests.pages.conftest import PATIENCE, Server, note_faults, session_cookies
-from tests.pages.library import Status, make_recording, make_transcription, words
+from tests.support.browser import PATIENCE, note_faults, session_cookies
+from tests.support.page_server import Server
+from tests.support.rows import Status, make_recording, make_transcription, words
 
 SENTENCE = "So the root cause was nesting. We wrapped the wrapper, and nobody counted the call."
 PLACES = {600: "aardvark", 3600: "beaver", 7200: "capybara"}  # seconds, and a word that is said then and nowhere else

@@ -11,22 +11,10 @@ from django.test import Client
 from playwright.async_api import Browser, Page, expect
 
 from recordings.models import Recording
-from tests.pages.conftest import Server, session_cookies
-from tests.pages.library import Status, make_recording, make_transcription, until
-
-LONG = "Averylongwordwithoutanyspaceinit" * 6
-
-
-@pytest.fixture
-def shelf(mei: User) -> Recording:
-    """One recording in every state; the one with text is returned."""
-    for status in (Status.QUEUED, Status.TRANSCRIBING, Status.FAILED, Status.CANCELED):
-        recording = make_recording(mei, f"{LONG} {status}")
-        make_transcription(recording, status, error_code="out_of_memory" if status == Status.FAILED else "")
-    recording = make_recording(mei, "产品周会", seconds=4000)
-    make_transcription(recording, Status.DONE, "我们先过一遍上周的发布情况。", LONG, detected_language="zh")
-    return recording
-
+from tests.support.browser import session_cookies
+from tests.support.page_server import Server
+from tests.support.rows import Status, make_recording, make_transcription
+from tests.support.waiting import until_it_is
 
 FITS = "[location.pathname, innerWidth, document.documentElement.scrollWidth <= innerWidth]"
 
@@ -50,7 +38,7 @@ async def test_no_page_overflows_or_breaks_the_policy(
                 left = await menu.locator(".list").evaluate("list => list.getBoundingClientRect().left")
                 assert left >= 0, (path, width)
                 await menu.evaluate("menu => { menu.open = false; }")
-            await until(lambda: page.evaluate(FITS), [path, width, True])
+            await until_it_is(lambda: page.evaluate(FITS), [path, width, True])
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,10 @@ from pytest_django import DjangoAssertNumQueries
 
 from recordings.events import recording_changed
 from recordings.models import Recording, Transcription, Upload
-from tests.pages.conftest import Server, tone
-from tests.pages.library import Status, add_segment, make_recording, make_transcription, until
+from tests.support.audio_files import tone
+from tests.support.page_server import Server
+from tests.support.rows import Status, add_segment, make_recording, make_transcription
+from tests.support.waiting import until_it_is
 
 FILE: FilePayload = {"name": "会议 & <b>notes.wav", "mimeType": "audio/wav", "buffer": tone(1)}
 
@@ -306,10 +308,10 @@ async def test_who_deletes_more_or_leaves_has_decided(page: Page, mei: User) -> 
     await page.goto("/")
     await delete(page, "One")
     await delete(page, "Two")
-    await until(Recording.objects.acount, 1)
+    await until_it_is(Recording.objects.acount, 1)
     assert (await Recording.objects.aget()).title == "Two"
     await page.get_by_role("link", name="API docs").click()
-    await until(Recording.objects.acount, 0)
+    await until_it_is(Recording.objects.acount, 0)
 
 
 async def test_what_cannot_be_deleted_comes_back(page: Page, mei: User, faults: list[str]) -> None:

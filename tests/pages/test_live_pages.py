@@ -15,9 +15,9 @@ from playwright.async_api import Page, expect
 
 from recordings.live.telling import group
 from recordings.models import LiveSession
-from tests.pages.conftest import Server
-from tests.pages.library import Status, make_recording, make_transcription
-from tests.pages.speaking import assert_accessible
+from tests.support.page_server import Server
+from tests.support.rows import Status, make_recording, make_transcription
+from tests.support.speaking import assert_accessible
 
 
 def make_session(owner: User, **fields: Any) -> LiveSession:

@@ -13,7 +13,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Dialog, Page, expect
 
-from tests.pages.speaking import (
+from tests.support.live_client import speaking
+from tests.support.product import Product
+from tests.support.speaking import (
     Person,
     Samples,
     Talk,
@@ -26,10 +28,8 @@ from tests.pages.speaking import (
     seconds_recorded,
     sound,
 )
-from tests.product import Product
-from tests.recordings.live_client import speaking
-from tests.speech import word_error_rate
-from tests.whisper_stub import WhisperStub, said
+from tests.support.speech import word_error_rate
+from tests.support.whisper_stub import WhisperStub, said
 
 pytestmark = pytest.mark.slow  # at the pace of speech
 

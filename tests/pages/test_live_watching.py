@@ -12,8 +12,9 @@ from django.contrib.auth.models import User
 from playwright.async_api import Page, WebSocketRoute, async_playwright, expect
 
 from recordings.models import LiveSession
-from tests.pages.conftest import CHROMIUM, FLAGS, Server, note_faults, session_cookies, watch
-from tests.pages.speaking import assert_accessible, lines, seconds_recorded
+from tests.support.browser import CHROMIUM, FLAGS, note_faults, session_cookies, watch
+from tests.support.page_server import Server
+from tests.support.speaking import assert_accessible, lines, seconds_recorded
 
 STARTS = {"/live": "Start captions", "/record": "Start recording"}  # the pages with a microphone, and their button
 

@@ -14,8 +14,8 @@ from playwright.async_api import Page, WebSocketRoute, expect
 
 from accounts.models import ApiToken
 from recordings.models import LiveSession
-from tests.pages.conftest import Server
-from tests.pages.library import Status, make_recording, make_transcription
+from tests.support.page_server import Server
+from tests.support.rows import Status, make_recording, make_transcription
 from transcription import service
 from transcription.errors import Misconfigured
 from transcription.monitor import stats as monitor

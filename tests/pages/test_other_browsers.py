@@ -12,12 +12,13 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.pages.drivers import Browser, Environment, Firefox, WebKit, say, sound
-from tests.pages.speaking import Talk, make_talk, place_in, recorded
-from tests.pages.speaking import sound as samples
-from tests.product import NewProduct, Product, transcribed, wait_for
-from tests.transcription.audio_files import clip, encode
-from tests.whisper_stub import Reply, WhisperStub, http
+from tests.support.audio_files import clip, encode
+from tests.support.other_browsers import Browser, Environment, Firefox, WebKit, say, sound
+from tests.support.product import NewProduct, Product, transcribed
+from tests.support.speaking import Talk, make_talk, place_in, recorded
+from tests.support.speaking import sound as samples
+from tests.support.waiting import wait_for
+from tests.support.whisper_stub import Reply, WhisperStub, http
 
 pytestmark = [
     pytest.mark.slow,  # at the pace of speech

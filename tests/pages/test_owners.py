@@ -13,7 +13,7 @@ from recordings.events import owner_group, recording_changed
 from recordings.models import Recording
 from recordings.routing import websocket_urlpatterns
 from recordings.urls import urlpatterns
-from tests.pages.library import Status, make_recording, make_transcription
+from tests.support.rows import Status, make_recording, make_transcription
 
 OWN_PAGES = [pattern for pattern in urlpatterns if "<int:pk>" in str(pattern.pattern)]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.pages.conftest import PATIENCE, note_faults
-from tests.product import Product
-from tests.speech import librivox
-from tests.whisper_stub import WhisperStub
+from tests.support.browser import PATIENCE, note_faults
+from tests.support.product import Product
+from tests.support.speech import librivox
+from tests.support.whisper_stub import WhisperStub
 
 
 @pytest.fixture(scope="module")

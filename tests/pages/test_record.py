@@ -14,8 +14,10 @@ from django.contrib.sessions.models import Session
 from playwright.async_api import Browser, BrowserContext, Dialog, Page, Route, expect
 
 from recordings.models import Recording, Transcription
-from tests.pages.conftest import PATIENCE, Server, note_faults, session_cookies
-from tests.pages.speaking import (
+from tests.support.browser import PATIENCE, note_faults, session_cookies
+from tests.support.page_server import Server
+from tests.support.product import Product, transcribed
+from tests.support.speaking import (
     Talk,
     assert_accessible,
     hearing,
@@ -26,8 +28,7 @@ from tests.pages.speaking import (
     seconds_recorded,
     sound,
 )
-from tests.product import Product, transcribed
-from tests.speech import word_error_rate
+from tests.support.speech import word_error_rate
 
 OFFLINE = "The server cannot be reached. The recording is safe in this browser, and saving goes on by itself."
 

@@ -9,8 +9,8 @@ from playwright.async_api import Page, expect
 from recordings.events import recording_changed
 from recordings.models import Recording, Segment, Transcription
 from recordings.transcripts.sentences import lines
-from tests.pages.conftest import Server
-from tests.pages.library import Status, add_segment, make_recording, make_transcription, words
+from tests.support.page_server import Server
+from tests.support.rows import Status, add_segment, make_recording, make_transcription, words
 
 ENGLISH = "So the root cause was nesting. We wrapped the wrapper, and nobody counted the call."
 CHINESE = "对，把并发设成一再测。显存曲线应该是平的。"

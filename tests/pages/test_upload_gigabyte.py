@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser
 
-from tests.bad_network import PIECE, SIZE, BadNetwork, gigabyte
-from tests.product import Product
-from tests.speech import librivox
+from tests.support.bad_network import PIECE, SIZE, BadNetwork, gigabyte
+from tests.support.product import Product
+from tests.support.speech import librivox
 
 # As its documentation has it, and nothing of ours. It tells how far it is in `window.sent`, its end in `window.end`.
 UPLOAD = """([token, piece]) => {

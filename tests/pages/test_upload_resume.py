@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from playwright.async_api import FilePayload, Page, Route, expect
 
 from recordings.models import Recording, Upload
-from tests.pages.conftest import tone
+from tests.support.audio_files import tone
 
 LOST = "Connection lost. We’ll continue where it stopped."
 PIECE = 8 * 1024**2

@@ -1,119 +1,45 @@
-"""A site that runs: the whole ASGI application behind a real server, in a thread, on files of its own."""
+"""Fixtures of files and disks."""
 
-import socket
-import tempfile
-import threading
-import time
+import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from django.conf import LazySettings
-from django.contrib.auth.models import User
-from django.test import Client
 
-from accounts.models import ApiToken
-from tests.product import wait_for
-from tests.speech import librivox
-from web.connections import Bounds
-from web.server import BoundedServer, configuration
-
-
-@dataclass
-class Site:
-    """`folder` holds all files it writes."""
-
-    url: str
-    folder: Path
-    _open: list[httpx.Client] = field(default_factory=list)
-
-    @property
-    def address(self) -> tuple[str, int]:
-        url = httpx.URL(self.url)
-        return url.host, url.port or 0
-
-    def client(self, **options: Any) -> httpx.Client:
-        client = httpx.Client(base_url=self.url, timeout=60, **options)
-        self._open.append(client)
-        return client
-
-    def program(self, user: str = "mei", scopes: list[str] | None = None) -> httpx.Client:
-        """Someone's program, with a token of theirs."""
-        owner, _ = User.objects.get_or_create(username=user)
-        _, secret = ApiToken.issue(owner, "test", scopes=scopes or ApiToken.Scope.values, days=None)
-        return self.client(headers={"Authorization": f"Bearer {secret}"})
-
-    def browser(self, user: str = "mei") -> httpx.Client:
-        """Someone signed in; without a CSRF token, which a page has in its cookie."""
-        owner, _ = User.objects.get_or_create(username=user)
-        session = Client()
-        session.force_login(owner)
-        return self.client(cookies={"sessionid": session.cookies["sessionid"].value})
-
-    def files(self) -> list[str]:
-        """What lies in the storage and among the uploads, when those that were just refused are gone: the server
-        closes them after it has answered."""
-        deadline = time.monotonic() + 2
-        while list(self.folder.glob("incoming/*.upload")) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file())
-
-    def close(self) -> None:
-        for client in self._open:
-            client.close()
-
-
-@contextmanager
-def serving(**options: Any) -> Iterator[str]:
-    """The product's address, on the product's server with these options of uvicorn's."""
-    from asrsite.asgi import application  # noqa: PLC0415 it needs Django to be set up
-
-    tempfile.tempdir = None  # what the application sets it to is for its own process
-    listener = socket.create_server(("127.0.0.1", 0))
-    running = BoundedServer(configuration(application, Bounds(), log_level="warning", lifespan="off", **options))
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
-    thread.start()
-    while not running.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    running.should_exit = True
-    thread.join()
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    with serving(timeout_graceful_shutdown=2) as address:
-        yield address
+from recordings.intake import copies
+from tests.support.audio_files import clip, encode
 
 
 @pytest.fixture
-def site(server: str, transactional_db: None, settings: LazySettings, tmp_path: Path) -> Iterator[Site]:
+def amr(tmp_path: Path) -> Path:
+    """What old phones record, 7 seconds."""
+    how: dict[str, Any] = {"codec": "libopencore_amrnb", "rate": 8000, "encoder": {"b": "12200"}}
+    return encode(tmp_path / "phone.amr", clip(), **how)
+
+
+@pytest.fixture
+def stored(settings: LazySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where files of this process lie."""
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "incoming"
     settings.FILE_UPLOAD_TEMP_DIR.mkdir()
-    running = Site(server, tmp_path)
-    yield running
-    running.close()
+    monkeypatch.setattr(copies, "LOOK_AGAIN", 0.1)
+    return tmp_path
 
 
 @pytest.fixture
-def own_sessions(site: Site, settings: LazySettings, tmp_path: Path) -> Iterator[None]:
-    """The test's live sessions have a folder of their own, and end with it, as with the process: what one test leaves
-    is no other's, and speaks to no other's Whisper."""
-    from recordings.live.sessions import live  # noqa: PLC0415 it needs Django to be set up
-
-    settings.LIVE_ROOT = tmp_path / "live"
-    yield
-    for task in list(live._tasks):
-        task.get_loop().call_soon_threadsafe(task.cancel)
-    wait_for(lambda: not live._tasks, 10, "the end of all sessions")
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 24 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk], check=True)
+    yield disk
+    subprocess.run(["umount", disk], check=True)
 
 
-@pytest.fixture(scope="session")
-def clip() -> bytes:
-    """Seven seconds of speech, as a WAV file."""
-    return librivox()[0].path.read_bytes()
+@pytest.fixture
+def no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refused upload is not read on."""
+    monkeypatch.setattr("web.bodies.LINGER", 0.1)

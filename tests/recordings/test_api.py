@@ -7,13 +7,14 @@ from typing import Any
 
 import httpx
 import pytest
-from django.contrib.auth.models import User
 from django.db.backends.utils import CursorWrapper
 from django.urls import get_resolver
 from docx import Document
 
 from recordings.models import Recording, Segment, Transcription
-from tests.recordings.conftest import Site
+from tests.support.answers import code
+from tests.support.rows import recording, transcribed
+from tests.support.site import Site
 
 WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 SHAPE = {
@@ -34,37 +35,9 @@ SHAPE = {
 RUN_SHAPE = {"id", "status", "position", "eta_seconds", "segments_done", "segments_total", "error"}
 
 
-def recording(owner: str = "mei", title: str = "Meeting", **fields: Any) -> Recording:
-    user, _ = User.objects.get_or_create(username=owner)
-    defaults = {"bytes": 10, "duration": 60.0, "media_type": "audio/wav", "source": "upload", "sha256": "0" * 64}
-    return Recording.objects.create(owner=user, title=title, original="originals/none.wav", **defaults | fields)
-
-
-def transcribed(made: Recording, *texts: str, status: str = "done", **fields: Any) -> Transcription:
-    run = Transcription.objects.create(recording=made, status=status, segments_done=len(texts), **fields)
-    for index, text in enumerate(texts):
-        Segment.objects.create(
-            transcription=run,
-            index=index,
-            start=index * 30.0,
-            end=index * 30.0 + 2,
-            text=text,
-            words=[{"start": index * 30.0, "end": index * 30.0 + 2, "word": text, "probability": 0.9}],
-        )
-    return run
-
-
 def ids(answer: httpx.Response) -> list[int]:
     assert answer.status_code == 200, answer.text
     return [item["id"] for item in answer.json()["items"]]
-
-
-def code(answer: httpx.Response) -> tuple[int, str]:
-    body = answer.json()
-    assert body.keys() == {"error"}
-    assert body["error"].keys() == {"code", "message"}
-    assert body["error"]["message"]
-    return answer.status_code, body["error"]["code"]
 
 
 def test_a_recording_has_the_agreed_shape_through_its_life(site: Site) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from tests.product import Product, upload, wait_for
-from tests.speech import librivox
-from tests.whisper_stub import WhisperStub
+from tests.support.product import Product, upload
+from tests.support.speech import librivox
+from tests.support.waiting import wait_for
+from tests.support.whisper_stub import WhisperStub
 
 
 @pytest.fixture(scope="module")

@@ -23,12 +23,13 @@ from django.db import connection
 from recordings import backups
 from recordings.backups import BackupError, make_backup
 from recordings.models import LooseFile, Recording
-from tests.postgres import postgres
-from tests.product import NewProduct, Product, transcribed, upload, wait_for
-from tests.recordings.conftest import Site
-from tests.recordings.running import speech_with_pauses
-from tests.speech import librivox
-from tests.whisper_stub import WhisperStub
+from tests.support.jobs import speech_with_pauses
+from tests.support.postgres import postgres
+from tests.support.product import NewProduct, Product, transcribed, upload
+from tests.support.site import Site
+from tests.support.speech import librivox
+from tests.support.waiting import wait_for
+from tests.support.whisper_stub import WhisperStub
 
 BACKUPS = 10
 TUS = {"Tus-Resumable": "1.0.0"}

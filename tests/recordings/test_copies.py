@@ -2,75 +2,31 @@
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from asgiref.sync import sync_to_async
-from django.conf import LazySettings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from recordings.intake import copies
-from recordings.models import LooseFile, Recording, copy_name, want_copy
+from recordings.models import LooseFile, copy_name
 from recordings.work.jobs import delete_recording
-from tests.product import Product, transcribed, upload, wait_for
-from tests.recordings.running import recording, someone
-from tests.recordings.storm import processes, query
-from tests.transcription.audio_files import clip, encode
-from tests.transcription.calls import until
-from tests.whisper_stub import WhisperStub
+from tests.support.audio_files import clip, encode
+from tests.support.copies import copies_made, eventually, wanting
+from tests.support.processes import processes
+from tests.support.product import Product, query, transcribed, upload
+from tests.support.waiting import until, wait_for
+from tests.support.whisper_stub import WhisperStub
 from transcription.audio import probe
-
-
-@pytest.fixture
-def amr(tmp_path: Path) -> Path:
-    """What old phones record, 7 seconds."""
-    how: dict[str, Any] = {"codec": "libopencore_amrnb", "rate": 8000, "encoder": {"b": "12200"}}
-    return encode(tmp_path / "phone.amr", clip(), **how)
 
 
 @pytest.fixture
 def long(tmp_path: Path) -> Path:
     """Three minutes of sound, whose copy takes some seconds."""
     return encode(tmp_path / "long.au", np.concatenate([clip()] * 25), codec="pcm_s16be")
-
-
-@pytest.fixture
-def stored(settings: LazySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where files of this process lie."""
-    settings.MEDIA_ROOT = tmp_path / "media"
-    settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "incoming"
-    settings.FILE_UPLOAD_TEMP_DIR.mkdir()
-    monkeypatch.setattr(copies, "LOOK_AGAIN", 0.1)
-    return tmp_path
-
-
-@asynccontextmanager
-async def copies_made() -> AsyncIterator[None]:
-    making = asyncio.create_task(copies.make_copies())
-    yield
-    making.cancel()
-    await asyncio.wait({making})
-
-
-async def wanting(path: Path) -> Recording:
-    made = await recording(await someone(), await asyncio.to_thread(path.read_bytes))
-    await sync_to_async(want_copy)(made)
-    return made
-
-
-async def eventually(made: Recording, seconds: float = 30) -> str:
-    async with asyncio.timeout(seconds):
-        while True:
-            await made.arefresh_from_db()
-            if made.playable:
-                return str(made.playable)
-            await asyncio.sleep(0.05)
 
 
 def files(folder: Path) -> list[str]:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.product import Product, transcribed, upload, wait_for
-from tests.recordings.running import CLIPS, speech_with_pauses
-from tests.recordings.storm import storm
-from tests.whisper_stub import WhisperStub, said
+from tests.support.jobs import CLIPS, speech_with_pauses
+from tests.support.product import Product, transcribed, upload
+from tests.support.storm import storm
+from tests.support.waiting import wait_for
+from tests.support.whisper_stub import WhisperStub, said
 
 
 @pytest.mark.slow

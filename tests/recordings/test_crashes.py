@@ -16,14 +16,12 @@ from recordings.models import LooseFile, Recording, Transcription, copy_name
 from recordings.work.jobs import cancel_transcription, in_line, queue_transcription
 from recordings.work.runner import Queued, Runner, _put_back, _trust
 from recordings.work.transcribing import run_transcription
-from tests.product import Product, transcribed, upload, wait_for
-from tests.recordings.running import CLIPS, jobs_running, recording, someone, whisper_at
-from tests.recordings.storm import query
-from tests.recordings.test_copies import amr, copies_made, eventually, stored, wanting  # noqa: F401 fixtures
-from tests.recordings.test_transcribing import finished
-from tests.transcription.audio_files import RATE
-from tests.transcription.calls import until
-from tests.whisper_stub import WhisperStub
+from tests.support.audio_files import RATE
+from tests.support.copies import copies_made, eventually, wanting
+from tests.support.jobs import CLIPS, finished, jobs_running, recording, someone, whisper_at
+from tests.support.product import Product, query, transcribed, upload
+from tests.support.waiting import until, wait_for
+from tests.support.whisper_stub import WhisperStub
 from transcription.audio import apart, wav
 
 
@@ -173,8 +171,8 @@ async def test_suspects_run_one_at_a_time_beside_the_others_until_they_are_clear
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_copy_whose_process_dies_three_times_is_given_up_and_others_are_made(
-    amr: Path,  # noqa: F811
-    stored: Path,  # noqa: F811
+    amr: Path,
+    stored: Path,
 ) -> None:
     made = await wanting(amr)
     async with decoders_dying(3) as killed, copies_made():
@@ -186,7 +184,7 @@ async def test_a_copy_whose_process_dies_three_times_is_given_up_and_others_are_
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_stopping_in_the_midst_of_a_copy_counts_for_nothing(stored: Path, tmp_path: Path) -> None:  # noqa: F811
+async def test_stopping_in_the_midst_of_a_copy_counts_for_nothing(stored: Path, tmp_path: Path) -> None:
     (tmp_path / "long.wav").write_bytes(noise(3))
     await wanting(tmp_path / "long.wav")
     for _ in range(4):
@@ -197,7 +195,7 @@ async def test_stopping_in_the_midst_of_a_copy_counts_for_nothing(stored: Path, 
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_one_persons_copies_hold_up_nobody_elses(stored: Path, tmp_path: Path, amr: Path) -> None:  # noqa: F811
+async def test_one_persons_copies_hold_up_nobody_elses(stored: Path, tmp_path: Path, amr: Path) -> None:
     (tmp_path / "long.wav").write_bytes(noise(20))
     for _ in range(2):
         await wanting(tmp_path / "long.wav")

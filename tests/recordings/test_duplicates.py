@@ -1,8 +1,9 @@
 """The same bytes again, from who wants to be asked: nothing is made, and nothing is sent twice."""
 
 from recordings.models import Recording, Transcription
-from tests.recordings.conftest import Site
-from tests.recordings.test_tus import TUS, code, create, offset, send
+from tests.support.answers import code
+from tests.support.site import Site
+from tests.support.tus import TUS, create, offset, send
 
 
 def test_the_same_bytes_wait_for_an_answer_where_one_is_asked_for(site: Site, clip: bytes) -> None:

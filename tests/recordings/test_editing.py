@@ -12,8 +12,9 @@ import pytest
 from recordings.models import Recording, Segment, Transcription
 from recordings.transcripts import exports
 from recordings.transcripts.transcript import Token, tokens
-from tests.recordings.conftest import Site
-from tests.recordings.test_api import code, recording, transcribed
+from tests.support.answers import code
+from tests.support.rows import recording, transcribed
+from tests.support.site import Site
 
 
 def at_once(*calls: Callable[[], httpx.Response]) -> list[httpx.Response]:

@@ -7,9 +7,10 @@ import httpx
 import psutil
 import pytest
 
-from tests.product import Product, transcribed, upload, wait_for
-from tests.recordings.running import CLIPS, speech_with_pauses
-from tests.speech import librivox
+from tests.support.jobs import CLIPS, speech_with_pauses
+from tests.support.product import Product, transcribed, upload
+from tests.support.speech import librivox
+from tests.support.waiting import wait_for
 
 STATS = "/api/recordings/stats/asr-concurrency"
 

@@ -11,8 +11,8 @@ from django.contrib.auth.models import User
 from recordings import events
 from recordings.events import QUEUE_GROUP, Paced, owner_group, recording_changed
 from recordings.models import Recording
-from tests.pages.library import make_recording
-from tests.transcription.calls import until
+from tests.support.rows import make_recording
+from tests.support.waiting import until
 
 
 class Told:

@@ -2,12 +2,9 @@
 jumps; and what people do: they cancel in the middle."""
 
 import sqlite3
-import subprocess
 import threading
 import time
-import wave
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -17,14 +14,14 @@ from django.utils import timezone
 
 from recordings.models import Recording, Transcription
 from recordings.work.jobs import cancel_transcription, queue_transcription
-from tests.product import Product, transcribed, upload, wait_for
-from tests.recordings.conftest import Site
-from tests.recordings.running import CLIPS, jobs_running, recording, someone, speech_with_pauses, whisper_at
-from tests.recordings.storm import processes, query
-from tests.recordings.test_media import open_files
-from tests.recordings.test_transcribing import finished
-from tests.transcription.calls import until
-from tests.whisper_stub import WhisperStub
+from tests.support.audio_files import silent_wav
+from tests.support.disks import fill
+from tests.support.jobs import CLIPS, finished, jobs_running, recording, someone, speech_with_pauses, whisper_at
+from tests.support.processes import open_files, processes
+from tests.support.product import Product, query, transcribed, upload
+from tests.support.site import Site
+from tests.support.waiting import until, wait_for
+from tests.support.whisper_stub import WhisperStub
 from transcription import service
 from transcription.audio import wav_header
 
@@ -37,30 +34,6 @@ def five(tmp_path: Path) -> Path:
     path = tmp_path / "five.wav"
     path.write_bytes(speech_with_pauses())
     return path
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 24 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk], check=True)
-    yield disk
-    subprocess.run(["umount", disk], check=True)
-
-
-def fill(path: Path) -> None:
-    """Write until the disk is full."""
-    with suppress(OSError), path.open("wb", buffering=0) as ballast:
-        while True:
-            ballast.write(bytes(4096))
-
-
-def silence(path: Path, seconds: int) -> None:
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, 16000, 0, "NONE", ""))
-        for _ in range(seconds // 60):
-            file.writeframesraw(bytes(60 * 32000))
 
 
 def test_a_server_that_is_stopped_takes_no_new_work_and_loses_none(five: Path, tmp_path: Path) -> None:
@@ -82,7 +55,7 @@ def test_a_server_that_is_stopped_takes_no_new_work_and_loses_none(five: Path, t
 
 
 def test_a_server_stops_and_a_job_is_canceled_at_once_in_the_middle_of_an_hour_of_silence(tmp_path: Path) -> None:
-    silence(tmp_path / "silence.wav", 3600)
+    silent_wav(tmp_path / "silence.wav", 3600)
     with WhisperStub() as stub:
         product = Product(tmp_path / "data", ASR_API_URL=stub.url)
         product.start()

@@ -1,6 +1,5 @@
 """Ids of others, at every route: the routes are read from the URL configuration, so that a new one is covered too."""
 
-import re
 from collections.abc import Iterator
 from uuid import UUID, uuid4
 
@@ -11,11 +10,11 @@ from django.core.cache import cache
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from recordings.models import Recording, Segment, Transcription, Upload
-from tests.recordings.conftest import Site
-from tests.recordings.test_api import recording, transcribed
+from tests.support.routes import PLACE
+from tests.support.rows import recording, transcribed
+from tests.support.site import Site
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-PLACE = re.compile(r"<(int|uuid):(\w+)>")
 TUS = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
 
 

@@ -12,8 +12,8 @@ from accounts import auth
 from accounts.models import ApiToken
 from recordings.api import routes as api
 from recordings.intake import tus
-from tests.recordings.conftest import Site
-from tests.recordings.test_api import recording, transcribed
+from tests.support.rows import recording, transcribed
+from tests.support.site import Site
 from web.throttle import Allowance
 
 SECONDS = 30

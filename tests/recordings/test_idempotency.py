@@ -13,8 +13,9 @@ from django.utils import timezone
 from accounts import idempotency
 from accounts.models import ApiToken, FirstAnswer
 from recordings.models import Recording, Transcription
-from tests.recordings.conftest import Site
-from tests.recordings.test_api import code, recording, transcribed
+from tests.support.answers import code
+from tests.support.rows import recording, transcribed
+from tests.support.site import Site
 
 
 @pytest.fixture(autouse=True)

@@ -16,13 +16,12 @@ from recordings.management.commands.retranscribe import Command
 from recordings.models import LiveSession, Recording, Segment, Transcription
 from recordings.transcripts.sentences import text_language
 from recordings.work.jobs import queue_transcription
-from tests.recordings.conftest import Site
-from tests.recordings.live_client import speaking
-from tests.recordings.openai_clients import Door, open_door
-from tests.recordings.running import jobs_running, recording, someone
-from tests.recordings.test_transcribing import finished
-from tests.recordings.test_tus import PIECE, encoded
-from tests.whisper_stub import WhisperStub, http
+from tests.support.jobs import finished, jobs_running, recording, someone
+from tests.support.live_client import speaking
+from tests.support.openai_clients import Door, open_door
+from tests.support.site import Site
+from tests.support.tus import PIECE, encoded
+from tests.support.whisper_stub import WhisperStub, http
 from transcription.languages import LANGUAGES
 
 FORMS = {

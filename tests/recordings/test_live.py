@@ -30,12 +30,12 @@ from recordings.live.sessions import live
 from recordings.live.telling import Message, tell_count, tell_viewers
 from recordings.models import Caption, LiveSession, Recording, Transcription
 from recordings.routing import websocket_urlpatterns
-from tests.recordings.conftest import Site
-from tests.recordings.live_client import Client, client, frames, in_its_process, speaking, ticket, watching
-from tests.recordings.oracle import Oracle, Samples, samples, speech
-from tests.recordings.running import whisper_at
-from tests.transcription.calls import until
-from tests.whisper_stub import WhisperStub
+from tests.support.jobs import whisper_at
+from tests.support.live_client import Client, client, frames, in_its_process, speaking, ticket, watching
+from tests.support.oracle import Oracle, Samples, samples, speech
+from tests.support.site import Site
+from tests.support.waiting import until
+from tests.support.whisper_stub import WhisperStub
 from transcription import captions
 from transcription.captions import Pace
 

@@ -25,9 +25,10 @@ from django.core.management import CommandError, call_command
 
 from recordings.live.client import FRAME, SECOND
 from recordings.live.pieces import frames, from_pipe
-from tests.product import Product, free_port, wait_for
-from tests.recordings.oracle import Oracle, Samples, speech
-from tests.whisper_stub import WhisperStub
+from tests.support.oracle import Oracle, Samples, speech
+from tests.support.product import Product, free_port
+from tests.support.waiting import wait_for
+from tests.support.whisper_stub import WhisperStub
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ from recordings.live.consumers import Start
 from recordings.live.refusals import REFUSALS
 from recordings.live.session import MAX_FRAME_BYTES
 from recordings.models import Recording
-from tests.recordings.conftest import Site
-from tests.recordings.oracle import Oracle, speech
-from tests.recordings.running import whisper_at
-from tests.whisper_stub import WhisperStub
+from tests.support.jobs import whisper_at
+from tests.support.oracle import Oracle, speech
+from tests.support.site import Site
+from tests.support.whisper_stub import WhisperStub
 
 PAGE = (settings.BASE_DIR / "docs/live.md").read_text()
 

@@ -23,12 +23,12 @@ from recordings.live.journal import Journal
 from recordings.live.sessions import Sessions, live
 from recordings.models import Caption, LiveSession, Recording, Segment, Transcription
 from recordings.work.jobs import delete_recording, queue_transcription
-from tests.recordings.conftest import Site
-from tests.recordings.live_client import speaking
-from tests.recordings.oracle import Oracle, speech
-from tests.recordings.running import jobs_running, someone, whisper_at
-from tests.transcription.calls import until
-from tests.whisper_stub import WhisperStub, said
+from tests.support.jobs import jobs_running, someone, whisper_at
+from tests.support.live_client import speaking
+from tests.support.oracle import Oracle, speech
+from tests.support.site import Site
+from tests.support.waiting import until
+from tests.support.whisper_stub import WhisperStub, said
 from transcription.captions import Captioner
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -13,12 +13,12 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.product import Product, transcribed, upload, wait_for
-from tests.recordings.live_client import Message, Stubborn, finals, speaking
-from tests.recordings.oracle import Oracle, Samples, samples, speech
-from tests.recordings.storm import query
-from tests.recordings.test_faults import fill, small_disk  # noqa: F401 a fixture
-from tests.whisper_stub import WhisperStub
+from tests.support.disks import fill
+from tests.support.live_client import Message, Stubborn, finals, speaking
+from tests.support.oracle import Oracle, Samples, samples, speech
+from tests.support.product import Product, query, transcribed, upload
+from tests.support.waiting import wait_for
+from tests.support.whisper_stub import WhisperStub
 from transcription.audio import wav
 
 pytestmark = pytest.mark.slow
@@ -164,7 +164,7 @@ def errors(speaker: Stubborn) -> list[str]:
 
 
 async def test_a_full_disk_is_told_and_the_session_goes_on_by_itself(
-    small_disk: Path,  # noqa: F811
+    small_disk: Path,
     tmp_path: Path,
     sound: Samples,
     whisper: WhisperStub,

@@ -13,12 +13,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from recordings.live import consumers
 from recordings.live.sessions import live
 from recordings.live.telling import tell_viewers
-from tests.recordings.conftest import Site, serving
-from tests.recordings.live_client import PROTOCOL, Client, client, in_its_process, speaking, ticket, watching
-from tests.recordings.oracle import Oracle, speech
-from tests.recordings.running import whisper_at
-from tests.transcription.calls import until
-from tests.whisper_stub import WhisperStub
+from tests.support.jobs import whisper_at
+from tests.support.live_client import PROTOCOL, Client, client, in_its_process, speaking, ticket, watching
+from tests.support.oracle import Oracle, speech
+from tests.support.site import Site, serving
+from tests.support.waiting import until
+from tests.support.whisper_stub import WhisperStub
 
 LONG = "long " * 20_000  # 100 KB: soon more than all buffers on the way, which hold some MB
 

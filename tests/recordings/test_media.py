@@ -1,6 +1,5 @@
 """The sound of a recording: whole or any part of it, to its owner only, as nothing but sound."""
 
-import os
 import time
 from pathlib import Path
 
@@ -8,7 +7,8 @@ import httpx
 import pytest
 
 from recordings.models import Recording
-from tests.recordings.conftest import Site
+from tests.support.processes import open_files
+from tests.support.site import Site
 
 
 @pytest.fixture
@@ -103,16 +103,6 @@ def test_a_client_that_hangs_up_leaves_no_file_open(site: Site, audio: tuple[htt
     while str(stored) in open_files() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert str(stored) not in open_files()
-
-
-def open_files() -> set[str]:
-    result = set()
-    for entry in Path("/proc/self/fd").iterdir():
-        try:
-            result.add(os.readlink(entry))
-        except FileNotFoundError:
-            continue
-    return result
 
 
 def test_a_file_that_the_storage_lost_is_a_404_with_its_own_code(site: Site, audio: tuple[httpx.Client, str]) -> None:

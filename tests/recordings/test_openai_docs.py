@@ -10,9 +10,9 @@ import pytest
 from django.conf import settings
 
 from recordings.models import Recording
-from tests.recordings.conftest import Site
-from tests.recordings.openai_clients import open_door
-from tests.whisper_stub import WhisperStub
+from tests.support.openai_clients import open_door
+from tests.support.site import Site
+from tests.support.whisper_stub import WhisperStub
 
 PAGE = (settings.BASE_DIR / "docs/programs.md").read_text()
 PROGRAMS = re.findall(r"^```(sh|python)\n(.+?)^```", PAGE, re.MULTILINE | re.DOTALL)

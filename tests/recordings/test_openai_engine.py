@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from openai import OpenAI
 
-from tests.recordings.conftest import Site
-from tests.recordings.openai_clients import open_door
-from tests.speech import audioeval, librivox, word_error_rate
-from tests.whisper_stub import WhisperStub
+from tests.support.openai_clients import open_door
+from tests.support.site import Site
+from tests.support.speech import audioeval, librivox, word_error_rate
+from tests.support.whisper_stub import WhisperStub
 
 pytestmark = pytest.mark.slow
 

@@ -11,11 +11,11 @@ import httpx
 import openai
 import pytest
 
-from tests.product import wait_for
-from tests.recordings.conftest import Site
-from tests.recordings.openai_clients import Door, open_door
-from tests.recordings.running import speech_with_pauses
-from tests.whisper_stub import OUT_OF_MEMORY, WhisperStub, hang, http, said
+from tests.support.jobs import speech_with_pauses
+from tests.support.openai_clients import Door, open_door
+from tests.support.site import Site
+from tests.support.waiting import wait_for
+from tests.support.whisper_stub import OUT_OF_MEMORY, WhisperStub, hang, http, said
 from transcription import service
 
 Speech = tuple[str, bytes]

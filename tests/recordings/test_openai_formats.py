@@ -11,11 +11,11 @@ import pytest
 from openai.types.audio import TranscriptionVerbose
 
 from recordings.models import Recording
-from tests.recordings.conftest import Site
-from tests.recordings.openai_clients import Door, heard, open_door
-from tests.recordings.running import CLIPS, speech_with_pauses
-from tests.speech import librivox
-from tests.whisper_stub import WhisperStub
+from tests.support.jobs import CLIPS, speech_with_pauses
+from tests.support.openai_clients import Door, heard, open_door
+from tests.support.site import Site
+from tests.support.speech import librivox
+from tests.support.whisper_stub import WhisperStub
 
 SENTENCES = [("This", "is", f"sentence{number}.") for number in range(CLIPS)]
 TEXT = " ".join(word for sentence in SENTENCES for word in sentence)

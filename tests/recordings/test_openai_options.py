@@ -10,9 +10,9 @@ from django.http import QueryDict
 from pydantic import ValidationError
 
 from recordings.api.v1_options import Options, asked_model, read_options
-from tests.recordings.conftest import Site
-from tests.recordings.openai_clients import Door, heard, open_door
-from tests.whisper_stub import WhisperStub
+from tests.support.openai_clients import Door, heard, open_door
+from tests.support.site import Site
+from tests.support.whisper_stub import WhisperStub
 from web.problems import Problem
 
 BOTH = {"word", "segment"}

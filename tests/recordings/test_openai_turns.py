@@ -9,10 +9,10 @@ from itertools import pairwise
 import httpx
 import pytest
 
-from tests.recordings.conftest import Site
-from tests.recordings.openai_clients import Door, open_door
-from tests.recordings.running import CLIPS, speech_with_pauses
-from tests.whisper_stub import WhisperStub
+from tests.support.jobs import CLIPS, speech_with_pauses
+from tests.support.openai_clients import Door, open_door
+from tests.support.site import Site
+from tests.support.whisper_stub import WhisperStub
 from transcription import service
 from transcription.snapshot import GateSnapshot
 

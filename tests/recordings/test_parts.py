@@ -10,10 +10,10 @@ import pytest
 from django.http.multipartparser import ChunkIter, LazyStream
 
 from recordings.models import Recording
-from tests.recordings.conftest import Site
-from tests.recordings.openai_clients import Door, open_door
-from tests.recordings.test_tus import TUS, encoded
-from tests.whisper_stub import WhisperStub
+from tests.support.openai_clients import Door, open_door
+from tests.support.site import Site
+from tests.support.tus import TUS, encoded
+from tests.support.whisper_stub import WhisperStub
 from web.parts import HeadTooLong, decoded, read_head
 
 DISPOSITION = b'Content-Disposition: form-data; name="file"'

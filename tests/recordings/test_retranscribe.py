@@ -15,9 +15,10 @@ from typing import IO
 import pytest
 from django.conf import settings
 
-from tests.product import Product, transcribed, upload, wait_for
-from tests.speech import librivox
-from tests.whisper_stub import WhisperStub, http, said
+from tests.support.product import Product, transcribed, upload
+from tests.support.speech import librivox
+from tests.support.waiting import wait_for
+from tests.support.whisper_stub import WhisperStub, http, said
 
 
 @pytest.fixture(scope="module")

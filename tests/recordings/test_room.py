@@ -18,16 +18,18 @@ from websockets.exceptions import ConnectionClosed
 from recordings.intake import space as room
 from recordings.live.journal import SECOND
 from recordings.models import LiveSession, Recording, Upload
-from tests.product import Product, upload
-from tests.recordings.conftest import Site
-from tests.recordings.live_client import speaking
-from tests.recordings.test_api import code, recording
-from tests.recordings.test_faults import fill, silence, small_disk
-from tests.recordings.test_uploads_guard import answer_to, impatient
-from tests.whisper_stub import WhisperStub
+from tests.support.answers import code
+from tests.support.audio_files import silent_wav
+from tests.support.disks import fill
+from tests.support.live_client import speaking
+from tests.support.product import Product, upload
+from tests.support.rows import recording
+from tests.support.site import Site
+from tests.support.uploads import answer_to
+from tests.support.whisper_stub import WhisperStub
 from transcription import audio
 
-__all__ = ["impatient", "small_disk"]  # fixtures
+pytestmark = pytest.mark.usefixtures("no_lingering")
 
 MIB = 1024**2
 PIECE = "application/offset+octet-stream"
@@ -52,8 +54,8 @@ def free(disk: Path) -> int:
 
 def test_uploads_stop_before_the_disk_is_full_and_deleting_works_when_it_is(small_disk: Path, tmp_path: Path) -> None:
     reserve = 6 * MIB
-    silence(tmp_path / "long.wav", 120)  # 3.8 MB
-    silence(tmp_path / "short.wav", 60)
+    silent_wav(tmp_path / "long.wav", 120)  # 3.8 MB
+    silent_wav(tmp_path / "short.wav", 60)
     with WhisperStub() as stub:
         product = Product(small_disk / "data", ASR_API_URL=stub.url, DISK_RESERVE=str(reserve))
         product.log = tmp_path / "server.log"

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from recordings.models import Recording, Transcription
 from recordings.work.jobs import read_line, work_until_done
 from recordings.work.runner import Queued
-from tests.recordings.library_rows import fill_library
+from tests.support.rows import fill_library
 
 
 @pytest.mark.django_db

@@ -22,8 +22,8 @@ from accounts.models import ApiToken
 from recordings.intake.admission import UPLOADS
 from recordings.models import Caption, LiveSession, Recording, Segment, Transcription, Upload
 from recordings.routing import websocket_urlpatterns
-from tests.recordings.conftest import Site
-from tests.recordings.test_foreign_ids import PLACE
+from tests.support.routes import PLACE
+from tests.support.site import Site
 from web.throttle import CALLS
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

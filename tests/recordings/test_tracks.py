@@ -11,12 +11,12 @@ from django.test import Client
 
 from recordings.models import LooseFile, Recording, Transcription, copy_name
 from recordings.work.transcribing import run_transcription
-from tests.recordings.conftest import Site
-from tests.recordings.openai_clients import open_door
-from tests.recordings.running import whisper_at
-from tests.recordings.test_tus import create, send
-from tests.transcription.audio_files import clip, encode
-from tests.whisper_stub import WhisperStub, said
+from tests.support.audio_files import clip, encode
+from tests.support.jobs import whisper_at
+from tests.support.openai_clients import open_door
+from tests.support.site import Site
+from tests.support.tus import create, send
+from tests.support.whisper_stub import WhisperStub, said
 from transcription.audio import wav
 
 SILENCE = np.zeros_like(clip())

@@ -13,27 +13,18 @@ from recordings.models import Recording, Segment, Transcription
 from recordings.work.jobs import cancel_transcription, delete_recording, places, queue_transcription
 from recordings.work.runner import LOOK_AGAIN
 from recordings.work.transcribing import _limiters, run_transcription
-from tests.recordings.openai_clients import heard
-from tests.recordings.running import CLIPS, jobs_running, recording, someone, whisper_at
-from tests.speech import audioeval, librivox
-from tests.transcription.audio_files import clip
-from tests.transcription.calls import until
-from tests.whisper_stub import OUT_OF_MEMORY, WhisperStub, http, reset, said
+from tests.support.audio_files import clip
+from tests.support.jobs import CLIPS, finished, jobs_running, recording, someone, whisper_at
+from tests.support.openai_clients import heard
+from tests.support.speech import audioeval, librivox
+from tests.support.waiting import until
+from tests.support.whisper_stub import OUT_OF_MEMORY, WhisperStub, http, reset, said
 from transcription import service
 from transcription.audio import RATE, wav
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PAUSE = np.zeros(RATE, np.int16)
-
-
-async def finished(transcription: Transcription, seconds: float = 40.0) -> Transcription:
-    async with asyncio.timeout(seconds):
-        while True:
-            await transcription.arefresh_from_db()
-            if transcription.finished:
-                return transcription
-            await asyncio.sleep(0.02)
 
 
 async def texts(transcription: Transcription) -> list[tuple[int, str]]:

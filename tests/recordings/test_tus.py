@@ -21,39 +21,18 @@ from tusclient.client import TusClient
 from recordings.intake import uploads
 from recordings.intake.tus import remove_expired
 from recordings.models import Recording, Transcription, Upload
-from tests.bad_network import PIECE as BIG_PIECE
-from tests.bad_network import BadNetwork, gigabyte
-from tests.product import Product, wait_for
-from tests.recordings.conftest import Site
-from tests.recordings.test_faults import fill, silence, small_disk
+from tests.support.answers import code
+from tests.support.audio_files import silent_wav
+from tests.support.bad_network import PIECE as BIG_PIECE
+from tests.support.bad_network import BadNetwork, gigabyte
+from tests.support.disks import fill
+from tests.support.product import Product
+from tests.support.site import Site
+from tests.support.tus import PIECE, TUS, create, encoded, offset, send
+from tests.support.waiting import wait_for
 
-__all__ = ["small_disk"]  # a fixture
-
-TUS = {"Tus-Resumable": "1.0.0"}
-PIECE = TUS | {"Content-Type": "application/offset+octet-stream"}
 KIB = 1024
 MIB = KIB**2
-
-
-def encoded(**texts: str) -> str:
-    return ",".join(f"{key} {b64encode(text.encode()).decode()}" for key, text in texts.items())
-
-
-def create(client: httpx.Client, length: int, **metadata: str) -> str:
-    headers = TUS | {"Upload-Length": str(length), "Upload-Metadata": encoded(**metadata)}
-    answer = client.post("/api/uploads", headers=headers)
-    assert (answer.status_code, answer.text) == (201, "")
-    return answer.headers["Location"]
-
-
-def send(client: httpx.Client, url: str, offset: int, piece: bytes, **headers: str) -> httpx.Response:
-    return client.patch(url, content=piece, headers=PIECE | {"Upload-Offset": str(offset), **headers})
-
-
-def offset(client: httpx.Client, url: str) -> int:
-    answer = client.head(url, headers=TUS)
-    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
-    return int(answer.headers["Upload-Offset"])
 
 
 def padded(sound: bytes, length: int) -> bytes:
@@ -62,10 +41,6 @@ def padded(sound: bytes, length: int) -> bytes:
     head[4:8] = (length - 8).to_bytes(4, "little")
     head[40:44] = (length - 44).to_bytes(4, "little")
     return bytes(head) + sound[44:] + bytes(length - len(sound))
-
-
-def code(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error"]["code"]
 
 
 def test_a_file_in_pieces_becomes_one_recording_in_line(site: Site, clip: bytes) -> None:
@@ -407,7 +382,7 @@ def test_uploads_expire_with_their_parts(site: Site, settings: LazySettings, cli
 
 
 def test_a_full_disk_costs_nothing_that_had_come(small_disk: Path) -> None:
-    silence(small_disk / "silence.wav", 240)
+    silent_wav(small_disk / "silence.wav", 240)
     sound = (small_disk / "silence.wav").read_bytes()
     (small_disk / "silence.wav").unlink()
     half = len(sound) // 2

@@ -15,8 +15,9 @@ from django.contrib.auth.models import User
 
 from recordings.intake.uploads import ReceivedFile, accept_upload, sweep
 from recordings.models import Recording, Transcription
-from tests.product import wait_for
-from tests.recordings.conftest import Site
+from tests.support.site import Site
+from tests.support.uploads import form
+from tests.support.waiting import wait_for
 
 
 def wav(seconds: float, channels: int = 1) -> bytes:
@@ -25,16 +26,6 @@ def wav(seconds: float, channels: int = 1) -> bytes:
         file.setparams((channels, 2, 16000, 0, "NONE", ""))
         file.writeframes(bytes(int(seconds * 16000) * 2 * channels))
     return buffer.getvalue()
-
-
-def form(name: str, content: bytes, fields: dict[str, str] | None = None) -> tuple[bytes, dict[str, str]]:
-    """A form as a program might write it by hand: httpx would tidy the name up."""
-    parts = b"".join(
-        f'--x\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode()
-        for key, value in (fields or {}).items()
-    )
-    head = f'--x\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'.encode()
-    return parts + head + content + b"\r\n--x--\r\n", {"Content-Type": "multipart/form-data; boundary=x"}
 
 
 def test_an_upload_is_kept_byte_for_byte_and_put_in_line(site: Site, clip: bytes) -> None:

@@ -1,9 +1,7 @@
 """The guard in front of Django: large bodies only where they belong, from those who may, up to the limit."""
 
-import json
 import select
 import socket
-import time
 import tracemalloc
 from contextlib import ExitStack
 from uuid import UUID, uuid4
@@ -16,32 +14,14 @@ from django.utils import timezone
 
 from accounts.models import ApiToken
 from bench import upload as bench
-from tests.product import wait_for
-from tests.recordings.conftest import Site
+from tests.support.site import Site
+from tests.support.uploads import answer_to
+from tests.support.waiting import wait_for
 from web.throttle import Allowance
 
+pytestmark = pytest.mark.usefixtures("no_lingering")
+
 KIB, MIB = 1024, 1024**2
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("web.bodies.LINGER", 0.1)
-
-
-def answer_to(site: Site, head: str, body: bytes = b"") -> tuple[int, dict[str, str], float]:
-    """Status, error and seconds of the answer to a request that is never sent to its end."""
-    started = time.monotonic()
-    with socket.create_connection(site.address, timeout=10) as connection:
-        connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n" + body)
-        received = b""
-        while b"}}" not in received and (data := connection.recv(65536)):
-            received += data
-        seconds = time.monotonic() - started
-        while connection.recv(65536):  # closed by the server, in the end
-            pass
-    head_part, _, content = received.partition(b"\r\n\r\n")
-    assert b"connection: close" in head_part.lower()
-    return int(head_part.split()[1]), json.loads(content)["error"], seconds
 
 
 @pytest.mark.parametrize(

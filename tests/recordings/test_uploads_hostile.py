@@ -8,22 +8,22 @@ from dataclasses import replace
 import pytest
 
 from recordings.models import Recording
-from tests.product import wait_for
-from tests.recordings.conftest import Site
-from tests.recordings.test_uploads import form
-from tests.transcription import hostile
-from tests.transcription.test_apart import children
+from tests.support import hostile_files
+from tests.support.processes import decoders
+from tests.support.site import Site
+from tests.support.uploads import form
+from tests.support.waiting import wait_for
 from transcription.audio import apart
 
 
 @pytest.mark.parametrize(
     ("make", "status", "code"),
     [
-        (hostile.late_streams, 201, None),
-        (hostile.long_tag, 201, None),
-        (hostile.short_asf, 415, "not_audio"),
-        (hostile.many_channels, 415, "unknown_codec"),
-        (lambda: hostile.many_tags(1_000_000), 422, "too_complex"),
+        (hostile_files.late_streams, 201, None),
+        (hostile_files.long_tag, 201, None),
+        (hostile_files.short_asf, 415, "not_audio"),
+        (hostile_files.many_channels, 415, "unknown_codec"),
+        (lambda: hostile_files.many_tags(1_000_000), 422, "too_complex"),
     ],
     ids=["late streams", "long tag", "short ASF", "65 channels", "many tags"],
 )
@@ -44,11 +44,11 @@ def test_the_death_of_the_process_that_reads_an_upload_is_an_answer(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apart, "LIMITS", replace(apart.LIMITS, cpu=60.0))  # it would take 20 s
-    program, files = site.program(), {"file": ("a.mp3", hostile.many_tags(1_000_000))}
+    program, files = site.program(), {"file": ("a.mp3", hostile_files.many_tags(1_000_000))}
     apart.start()
     with ThreadPoolExecutor(1) as thread:
         answer = thread.submit(program.post, "/api/recordings", files=files)
-        (child,) = wait_for(children, 30, "the process that reads it", every=0.01)
+        (child,) = wait_for(decoders, 30, "the process that reads it", every=0.01)
         child.kill()
         assert (answer.result().status_code, answer.result().json()["error"]["code"]) == (422, "crashed_decoder")
     assert site.files() == []
@@ -57,14 +57,14 @@ def test_the_death_of_the_process_that_reads_an_upload_is_an_answer(
 def test_a_hang_up_ends_the_work(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apart, "LIMITS", replace(apart.LIMITS, cpu=60.0))  # it would take 20 s
     program = site.program()
-    body, headers = form("a.mp3", hostile.many_tags(1_000_000))
+    body, headers = form("a.mp3", hostile_files.many_tags(1_000_000))
     head = f"POST /api/recordings HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head += f"Authorization: {program.headers['Authorization']}\r\n\r\n"
     apart.start()
     with socket.create_connection(site.address) as connection:
         connection.sendall(head.encode() + body)
-        wait_for(children, 30, "the process that reads it", every=0.01)
-    wait_for(lambda: not children(), 5, "its end")
+        wait_for(decoders, 30, "the process that reads it", every=0.01)
+    wait_for(lambda: not decoders(), 5, "its end")
     assert site.files() == []
     assert not Recording.objects.exists()

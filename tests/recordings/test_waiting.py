@@ -16,11 +16,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from recordings.work.arrivals import LONGEST_START, Arrivals
 from recordings.work.jobs import queue_transcription
-from tests.product import Product, wait_for
-from tests.recordings.running import jobs_running, recording, someone, whisper_at
-from tests.speech import librivox
-from tests.transcription.calls import until
-from tests.whisper_stub import WhisperStub, said
+from tests.support.jobs import jobs_running, recording, someone, whisper_at
+from tests.support.product import Product
+from tests.support.speech import librivox
+from tests.support.waiting import until, wait_for
+from tests.support.whisper_stub import WhisperStub, said
 from transcription import service
 from transcription.monitor import history
 from transcription.monitor import stats as monitor

@@ -5,8 +5,9 @@ import random
 
 import pytest
 
-from tests.transcription.calls import caller, client, request, until
-from tests.whisper_stub import WhisperStub
+from tests.support.calls import caller, client, request
+from tests.support.waiting import until
+from tests.support.whisper_stub import WhisperStub
 from transcription.answer import Transcript
 from transcription.client import WhisperClient
 from transcription.errors import TimedOut

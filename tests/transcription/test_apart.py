@@ -16,10 +16,11 @@ from typing import BinaryIO, cast
 import numpy as np
 import psutil
 import pytest
+from django.conf import settings
 
-from tests.conftest import ROOT
-from tests.transcription.audio_files import clip, encode
-from tests.transcription.calls import until
+from tests.support.audio_files import clip, encode
+from tests.support.processes import decoders, mother
+from tests.support.waiting import until
 from transcription.audio import SpeechReader, Stretch, apart, probe, write_playable
 from transcription.audio.apart import Speech
 from transcription.errors import BadAudio, CrashedDecoder
@@ -32,16 +33,6 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BinaryIO]:
     folder = tmp_path_factory.mktemp("apart")
     with encode(folder / "x.flac", np.tile(clip(), LONG), codec="flac").open("rb") as opened:
         yield opened
-
-
-def mother() -> psutil.Process:
-    process = apart._mother()._process
-    assert process
-    return psutil.Process(process.pid)
-
-
-def children() -> list[psutil.Process]:
-    return mother().children()
 
 
 def speech(file: BinaryIO) -> Speech:
@@ -98,7 +89,7 @@ async def rest(stretches: AsyncIterator[Stretch]) -> None:
 async def test_a_process_that_dies_is_an_answer(file: BinaryIO, number: signal.Signals) -> None:
     stretches = aiter(speech(file))
     await anext(stretches)
-    for child in children():
+    for child in decoders():
         child.send_signal(number)
     with pytest.raises(CrashedDecoder, match=number.name) as caught:
         await rest(stretches)
@@ -110,11 +101,11 @@ async def test_a_process_that_hangs_is_given_up(file: BinaryIO, monkeypatch: pyt
     monkeypatch.setattr(apart, "_SLOW", 0)
     async with aclosing(aiter(speech(file))) as stretches:
         await anext(stretches)
-        for child in children():
+        for child in decoders():
             child.suspend()
         with pytest.raises(CrashedDecoder, match="silent"):
             await rest(stretches)
-    await until(lambda: not children())
+    await until(lambda: not decoders())
 
 
 async def test_where_the_mother_was_killed_the_next_file_has_another(file: BinaryIO) -> None:
@@ -132,7 +123,7 @@ async def test_where_the_mother_was_killed_the_next_file_has_another(file: Binar
 
 async def hangs_up(file: BinaryIO) -> None:
     reading = asyncio.create_task(anext(aiter(speech(file))))
-    await until(lambda: bool(children()))
+    await until(lambda: bool(decoders()))
     reading.cancel()
     await asyncio.wait({reading})
 
@@ -146,14 +137,14 @@ async def stops_early(file: BinaryIO) -> None:
 async def test_a_process_that_nobody_waits_for_is_killed(file: BinaryIO, leave: Callable[[BinaryIO], object]) -> None:
     before = psutil.Process().num_fds()
     await leave(file)  # type: ignore[misc]
-    await until(lambda: not children())
+    await until(lambda: not decoders())
     await until(lambda: psutil.Process().num_fds() <= before)
 
 
 async def test_a_process_that_is_ahead_waits(file: BinaryIO) -> None:
     async with aclosing(aiter(speech(file))) as stretches:
         await anext(stretches)
-        (child,) = children()
+        (child,) = decoders()
         before = None
         while before != (now := child.cpu_times().user):  # it ends, and is no process any more, unless it is held up
             before = now
@@ -173,7 +164,7 @@ def test_what_was_started_goes_with_the_process_that_started_it(tmp_path: Path) 
         asyncio.run(main())
     """
     command = [sys.executable, "-c", code, str(tmp_path / "x.flac")]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=settings.BASE_DIR, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         started = psutil.Process(int(process.stdout.readline()))
         both = [started, *started.children()]
@@ -231,7 +222,7 @@ def test_a_process_that_was_taken_over_could_not(what: str, tmp_path: Path) -> N
             print("could not")
     """
     command = [sys.executable, "-c", code, str(tmp_path / "x")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, check=False)
     assert done.stdout == "could not\n", done.stderr
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.transcription.audio_files import RATE, clip, encode
-from tests.transcription.hostile import movie
+from tests.support.audio_files import RATE, clip, encode
+from tests.support.hostile_files import movie
 from transcription.audio import SpeechReader, probe, wav
 from transcription.errors import BadAudio
 

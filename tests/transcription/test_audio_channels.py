@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.transcription.audio_files import Sound, clip, encode, loudness, sounds_like
+from tests.support.audio_files import Sound, clip, encode, loudness, sounds_like
 from transcription.audio import SpeechReader, probe
 
 SILENCE = np.zeros_like(clip())

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.transcription.audio_files import RATE, clip, encode, sounds_like
+from tests.support.audio_files import RATE, clip, encode, sounds_like
 from transcription.audio import SpeechReader, Stretch, probe
 
 LONG = np.concatenate((clip(), clip(), clip()))  # 21.3 s: three times the same words

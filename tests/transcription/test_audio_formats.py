@@ -1,57 +1,12 @@
 """Every kind of file people have: recognised, measured, and read at the right time."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.transcription.audio_files import clip, encode, sounds_like
+from tests.support.audio_files import FORMATS, clip, encode, sounds_like
 from transcription.audio import SpeechReader, probe
-
-FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
-    "8 bit.wav": ("audio/wav", {"codec": "pcm_u8"}),
-    "16 bit.wav": ("audio/wav", {"codec": "pcm_s16le"}),
-    "24 bit.wav": ("audio/wav", {"codec": "pcm_s24le"}),
-    "32 bit.wav": ("audio/wav", {"codec": "pcm_s32le"}),
-    "float.wav": ("audio/wav", {"codec": "pcm_f32le"}),
-    "double.wav": ("audio/wav", {"codec": "pcm_f64le"}),
-    "a-law 8 kHz.wav": ("audio/wav", {"codec": "pcm_alaw", "rate": 8000}),
-    "mu-law.wav": ("audio/wav", {"codec": "pcm_mulaw"}),
-    "adpcm.wav": ("audio/wav", {"codec": "adpcm_ms"}),
-    "192 kHz.wav": ("audio/wav", {"codec": "pcm_s24le", "rate": 192_000}),
-    "rf64.wav": ("audio/wav", {"codec": "pcm_s16le", "muxer": {"rf64": "always"}}),
-    "with header.mp3": ("audio/mpeg", {"codec": "libmp3lame", "rate": 44_100}),
-    "vbr without header.mp3": (
-        "audio/mpeg",
-        {
-            "codec": "libmp3lame",
-            "muxer": {"write_xing": "0", "id3v2_version": "0"},
-            "encoder": {"flags": "+qscale", "global_quality": "600"},
-        },
-    ),
-    "cover.mp3": ("audio/mpeg", {"codec": "libmp3lame", "picture": "cover"}),
-    "aac.m4a": ("audio/mp4", {"codec": "aac", "rate": 44_100, "container": "ipod"}),
-    "index first.m4a": ("audio/mp4", {"codec": "aac", "muxer": {"movflags": "faststart"}, "container": "mp4"}),
-    "alac.m4a": ("audio/mp4", {"codec": "alac", "container": "ipod"}),
-    "fragments.mp4": ("audio/mp4", {"codec": "aac", "muxer": {"movflags": "frag_keyframe+empty_moov"}}),
-    "adts.aac": ("audio/aac", {"codec": "aac"}),
-    "opus.ogg": ("audio/ogg", {"codec": "libopus", "rate": 48_000}),
-    "browser.webm": ("audio/webm", {"codec": "libopus", "rate": 48_000, "muxer": {"live": "1"}}),
-    "flac.flac": ("audio/flac", {"codec": "flac"}),
-    "phone.amr": ("audio/amr", {"codec": "libopencore_amrnb", "rate": 8000, "encoder": {"b": "12200"}}),
-    "phone.3gp": ("audio/3gpp", {"codec": "libopencore_amrnb", "rate": 8000, "encoder": {"b": "12200"}}),
-    "windows.wma": ("audio/x-ms-wma", {"codec": "wmav2", "encoder": {"b": "64000"}}),
-    "apple.aiff": ("audio/aiff", {"codec": "pcm_s16be"}),
-    "apple.caf": ("audio/x-caf", {"codec": "pcm_s16le"}),
-    "sun.au": ("audio/basic", {"codec": "pcm_s16be"}),
-    "long.w64": ("audio/x-w64", {"codec": "pcm_s16le"}),
-    "video.mp4": ("video/mp4", {"codec": "aac", "picture": "mpeg4"}),
-    "video.mkv": ("video/x-matroska", {"codec": "aac", "picture": "mpeg4"}),
-    "video.mov": ("video/quicktime", {"codec": "pcm_s16le", "picture": "mpeg4"}),
-    "video.avi": ("video/x-msvideo", {"codec": "libmp3lame", "picture": "mpeg4", "rate": 44_100}),
-    "video.ts": ("video/mp2t", {"codec": "aac", "picture": "mpeg1video"}),
-}
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -11,9 +11,9 @@ from typing import BinaryIO
 import psutil
 import pytest
 
-from tests.transcription import hostile
-from tests.transcription.calls import until
-from tests.transcription.test_apart import children
+from tests.support import hostile_files
+from tests.support.processes import decoders
+from tests.support.waiting import until
 from transcription.audio import SpeechReader, apart, probe
 from transcription.errors import BadAudio
 
@@ -69,7 +69,7 @@ async def memory_watched() -> AsyncIterator[dict[str, int]]:
     async def watch() -> None:
         while True:
             most["ours"] = max(most["ours"], psutil.Process().memory_info().rss - before)
-            for child in children():
+            for child in decoders():
                 try:
                     most["theirs"] = max(most["theirs"], child.memory_full_info().uss)
                 except psutil.Error:
@@ -86,9 +86,9 @@ async def memory_watched() -> AsyncIterator[dict[str, int]]:
 @pytest.mark.parametrize(
     ("make", "read"),
     [
-        (lambda: hostile.many_claims(12), probing),  # 2.1 GB
-        (lambda: hostile.many_claims(24), speaking),  # 4.2 GB
-        (hostile.unfolding, probing),
+        (lambda: hostile_files.many_claims(12), probing),  # 2.1 GB
+        (lambda: hostile_files.many_claims(24), speaking),  # 4.2 GB
+        (hostile_files.unfolding, probing),
     ],
     ids=["claims", "more claims", "unfolding"],
 )
@@ -107,8 +107,8 @@ async def test_memory_is_bounded_and_is_not_ours(
 @pytest.mark.parametrize(
     ("make", "read"),
     [
-        (lambda: hostile.many_tags(1_000_000), probing),  # 20 s
-        (hostile.tiny_packets, probing),  # 165 s
+        (lambda: hostile_files.many_tags(1_000_000), probing),  # 20 s
+        (hostile_files.tiny_packets, probing),  # 165 s
     ],
     ids=["tags", "tiny packets"],
 )
@@ -130,13 +130,13 @@ async def test_an_honest_recording_of_hours_in_small_packets_is_looked_at_to_its
 
 @pytest.mark.usefixtures("patience")
 async def test_a_gap_of_hours_takes_no_more_time_than_its_seconds_earn() -> None:
-    with on_disk(hostile.long_gap(hours=6)) as file:  # 50 s, when the network listened to it
+    with on_disk(hostile_files.long_gap(hours=6)) as file:  # 50 s, when the network listened to it
         assert await said(speaking(file)) == ""
 
 
 @pytest.mark.usefixtures("patience")
 async def test_a_copy_is_not_much_larger_than_its_file(target: BinaryIO) -> None:
-    with on_disk(hostile.one_hertz()) as file:  # 97 MB
+    with on_disk(hostile_files.one_hertz()) as file:  # 97 MB
         assert await said(apart.copy(file, target, max_hours=12, owner="mei")) == "too_complex"
         assert target.seek(0, 2) <= 32 * 32_044 + MIB
 
@@ -144,12 +144,12 @@ async def test_a_copy_is_not_much_larger_than_its_file(target: BinaryIO) -> None
 @pytest.mark.parametrize(
     ("make", "code"),
     [
-        (hostile.late_streams, ""),
-        (hostile.short_asf, "not_audio"),
-        (lambda: hostile.many_channels(64), ""),
-        (lambda: hostile.many_channels(65), "unknown_codec"),
-        (lambda: hostile.many_channels(1000), "damaged"),
-        (hostile.long_tag, ""),
+        (hostile_files.late_streams, ""),
+        (hostile_files.short_asf, "not_audio"),
+        (lambda: hostile_files.many_channels(64), ""),
+        (lambda: hostile_files.many_channels(65), "unknown_codec"),
+        (lambda: hostile_files.many_channels(1000), "damaged"),
+        (hostile_files.long_tag, ""),
     ],
     ids=["late streams", "short ASF", "64 channels", "65 channels", "1000 channels", "long tag"],
 )
@@ -169,12 +169,15 @@ async def test_six_files_that_take_long_hold_up_nobody_else_and_end_when_nobody_
 ) -> None:
     monkeypatch.setattr(apart, "LIMITS", replace(apart.LIMITS, cpu=60.0))
     await apart.network_closed()
-    with on_disk(hostile.many_tags(900_000)) as file, on_disk(hostile.wave(1, 16000, bytes(32000))) as honest:
+    with (
+        on_disk(hostile_files.many_tags(900_000)) as file,
+        on_disk(hostile_files.wave(1, 16000, bytes(32000))) as honest,
+    ):
         mei = [asyncio.create_task(said(probing(file))) for _ in range(6)]
-        await until(lambda: len(children()) == apart.ROOMS["check"][1])
+        await until(lambda: len(decoders()) == apart.ROOMS["check"][1])
         assert await said(probing(honest, "jonas")) == ""
         assert not any(task.done() for task in mei)
         for task in mei:
             task.cancel()
         await asyncio.wait(mei)
-        await until(lambda: not children())
+        await until(lambda: not decoders())

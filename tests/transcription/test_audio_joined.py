@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.transcription.audio_files import clip, ffmpeg, sounds_like
+from tests.support.audio_files import clip, ffmpeg, sounds_like
 from transcription.audio import RATE, SpeechReader, probe, write_playable
 
 LENGTH = 7.1  # seconds of the clip

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.transcription.audio_files import clip, encode, ffmpeg, sounds_like
+from tests.support.audio_files import clip, encode, ffmpeg, sounds_like
 from transcription.audio import SpeechReader, probe
 from transcription.errors import BadAudio
 

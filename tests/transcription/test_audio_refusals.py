@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.transcription.audio_files import clip, encode
+from tests.support.audio_files import clip, encode
 from transcription.audio import SpeechReader, probe, wav
 from transcription.errors import BadAudio
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.transcription.audio_files import clip, encode, ffmpeg
+from tests.support.audio_files import clip, encode, ffmpeg
 from transcription.audio import SpeechReader, probe, write_playable
 
 LATE = 4.9  # seconds

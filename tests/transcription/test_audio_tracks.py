@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.transcription.audio_files import Sound, clip, encode, ffmpeg, sounds_like
+from tests.support.audio_files import Sound, clip, encode, ffmpeg, sounds_like
 from transcription.audio import AudioInfo, SpeechReader, Stretch, probe, write_playable
 from transcription.errors import BadAudio
 

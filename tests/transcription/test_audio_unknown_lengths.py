@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.transcription.audio_files import clip, encode, ffmpeg
+from tests.support.audio_files import clip, encode, ffmpeg
 from transcription.audio import SpeechReader, probe
 
 LENGTH = 7.1  # seconds of the clip

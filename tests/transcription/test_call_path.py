@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.transcription.calls import caller, client, request, until
-from tests.whisper_stub import WhisperStub
+from tests.support.calls import caller, client, request
+from tests.support.waiting import until
+from tests.support.whisper_stub import WhisperStub
 from transcription import client as client_module
 from transcription.errors import BypassRefused, NestedPermit
 

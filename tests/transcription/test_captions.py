@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tests.transcription.audio_files import clip
-from tests.transcription.captioning import (
+from tests.support.audio_files import clip
+from tests.support.captioning import (
     Call,
     Loudness,
     Samples,
@@ -19,7 +19,7 @@ from tests.transcription.captioning import (
     transcript,
     written,
 )
-from tests.virtual_time import in_virtual_time
+from tests.support.virtual_time import in_virtual_time
 from transcription.answer import Transcript
 from transcription.audio.vad import RATE, VoiceActivity
 from transcription.captions import Caption, Captioner, Pace, listening

@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from tests.transcription.captioning import Answer, Call, Loudness, Speaker, Stage, silence, transcript
-from tests.virtual_time import in_virtual_time
+from tests.support.captioning import Answer, Call, Loudness, Speaker, Stage, silence, transcript
+from tests.support.virtual_time import in_virtual_time
 from transcription.answer import Transcript
 from transcription.captions import Pace, listening
 from transcription.errors import DeadlineExceeded

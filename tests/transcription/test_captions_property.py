@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.transcription.captioning import Answer, Call, Loudness, Speaker, Stage, silence, transcript, written
-from tests.virtual_time import in_virtual_time
+from tests.support.captioning import Answer, Call, Loudness, Speaker, Stage, silence, transcript, written
+from tests.support.virtual_time import in_virtual_time
 from transcription.answer import Transcript, Word
 from transcription.captions import Pace, listening
 from transcription.errors import DeadlineExceeded, Rejected, Superseded, Unreachable

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.transcription.captioning import written
+from tests.support.captioning import written
 from transcription.answer import Transcript, TranscriptSegment, Word
 from transcription.captions.tokens import Token, agreed, continued, fixed, joined, tokens_of, without_loops
 

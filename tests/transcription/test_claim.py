@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.postgres import Postgres, postgres
-from tests.product import wait_for
-from tests.transcription.calls import caller, client, request
-from tests.whisper_stub import WhisperStub
+from tests.support.calls import caller, client, request
+from tests.support.postgres import Postgres, postgres
+from tests.support.waiting import wait_for
+from tests.support.whisper_stub import WhisperStub
 from transcription import claim as claim_module
 from transcription import postgres_lock
 from transcription.claim import AlreadyRunning, Claim, FileLock

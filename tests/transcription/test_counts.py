@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.transcription.calls import caller, client, request, until
-from tests.whisper_stub import OUT_OF_MEMORY, Reply, WhisperStub, http, raw, reset, said
+from tests.support.calls import caller, client, request
+from tests.support.waiting import until
+from tests.support.whisper_stub import OUT_OF_MEMORY, Reply, WhisperStub, http, raw, reset, said
 from transcription.client import SILENCE
 from transcription.line import LANES
 

@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.speech import librivox
+from tests.support.speech import librivox
 from transcription.engine import process as engine_module
 from transcription.engine.process import EmbeddedEngine
 

@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.transcription.calls import caller, request, until
+from tests.support.calls import caller, request
+from tests.support.waiting import until
 from transcription.answer import Transcript
 from transcription.client import WhisperClient
 from transcription.engine import process as engine_module

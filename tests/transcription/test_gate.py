@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.transcription.calls import until
-from tests.virtual_time import VirtualLoop, in_virtual_time
+from tests.support.virtual_time import VirtualLoop, in_virtual_time
+from tests.support.waiting import until
 from transcription.errors import DeadlineExceeded, Evicted, GateError, NestedPermit, QueueFull, Superseded
 from transcription.gate import Gate, Permit
 from transcription.limit import AdaptiveLimit, FixedLimit, Limit

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.virtual_time import VirtualLoop
+from tests.support.virtual_time import VirtualLoop
 from transcription.errors import DeadlineExceeded, Evicted, GateError, QueueFull, Superseded
 from transcription.gate import Gate, Permit
 from transcription.limit import FixedLimit, LimitChange, Outcome, Sample

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.transcription.calls import caller, client, request, until
-from tests.transcription.whisper_servers import (
+from tests.support.calls import caller, client, request
+from tests.support.waiting import until
+from tests.support.whisper_servers import (
     FasterWhisperServer,
     LiteLlm,
     OldVoxBox,
@@ -24,7 +25,7 @@ from tests.transcription.whisper_servers import (
     field,
     served,
 )
-from tests.whisper_stub import WhisperStub
+from tests.support.whisper_stub import WhisperStub
 from transcription.answer import Transcript
 from transcription.client import WhisperClient
 from transcription.errors import Misconfigured, Rejected, UnknownModel

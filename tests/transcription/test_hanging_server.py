@@ -8,12 +8,12 @@ import pytest
 
 from recordings.models import Transcription
 from recordings.work.jobs import queue_transcription
-from tests.recordings.running import CLIPS, jobs_running, recording, someone, whisper_at
-from tests.recordings.test_transcribing import finished
-from tests.transcription.calls import caller, client, request, until
-from tests.transcription.virtual_server import VirtualServer, virtual_client
-from tests.virtual_time import in_virtual_time
-from tests.whisper_stub import WhisperStub, said
+from tests.support.calls import caller, client, request
+from tests.support.jobs import CLIPS, finished, jobs_running, recording, someone, whisper_at
+from tests.support.virtual_server import VirtualServer, virtual_client
+from tests.support.virtual_time import in_virtual_time
+from tests.support.waiting import until
+from tests.support.whisper_stub import WhisperStub, said
 from transcription.answer import Transcript
 from transcription.client import POISON, WhisperClient
 from transcription.errors import Poison, TimedOut, Unreachable

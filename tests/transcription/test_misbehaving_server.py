@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.transcription.calls import caller, client, request, until
-from tests.whisper_stub import Reply, WhisperStub, http, raw, reset, said
+from tests.support.calls import caller, client, request
+from tests.support.waiting import until
+from tests.support.whisper_stub import Reply, WhisperStub, http, raw, reset, said
 from transcription.answer import Transcript, read_answer
 from transcription.client import MAX_ANSWER_BYTES, WhisperClient
 from transcription.errors import (

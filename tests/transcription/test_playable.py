@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.transcription.audio_files import clip, encode
-from tests.transcription.test_audio_formats import FORMATS
+from tests.support.audio_files import FORMATS, clip, encode
 from transcription.audio import RATE, SpeechReader, probe, write_playable
 from transcription.audio.media import opened
 from transcription.audio.sound import Sound

@@ -7,9 +7,9 @@ from collections import Counter
 import httpx
 import pytest
 
-from tests.transcription.calls import caller, request
-from tests.transcription.virtual_server import VirtualServer, virtual_client
-from tests.virtual_time import in_virtual_time
+from tests.support.calls import caller, request
+from tests.support.virtual_server import VirtualServer, virtual_client
+from tests.support.virtual_time import in_virtual_time
 from transcription.answer import Transcript
 from transcription.client import POISON, WhisperClient
 from transcription.errors import Poison, Unreachable

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from tests.transcription.calls import caller, client, request
-from tests.transcription.virtual_server import VirtualServer, virtual_client
-from tests.virtual_time import in_virtual_time
-from tests.whisper_stub import OUT_OF_MEMORY, WhisperStub, said
+from tests.support.calls import caller, client, request
+from tests.support.virtual_server import VirtualServer, virtual_client
+from tests.support.virtual_time import in_virtual_time
+from tests.support.whisper_stub import OUT_OF_MEMORY, WhisperStub, said
 from transcription.client import WhisperClient
 from transcription.pool import Breaker, Pool, endpoint
 

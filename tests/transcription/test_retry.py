@@ -7,10 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from tests.transcription.calls import caller, client, request, until
-from tests.transcription.virtual_server import VirtualServer, virtual_client
-from tests.virtual_time import VirtualLoop, in_virtual_time
-from tests.whisper_stub import OUT_OF_MEMORY, WhisperStub, http, said
+from tests.support.calls import caller, client, request
+from tests.support.virtual_server import VirtualServer, virtual_client
+from tests.support.virtual_time import VirtualLoop, in_virtual_time
+from tests.support.waiting import until
+from tests.support.whisper_stub import OUT_OF_MEMORY, WhisperStub, http, said
 from transcription.client import WhisperClient
 from transcription.errors import DeadlineExceeded, Evicted, QueueFull, ServerError, Unreachable
 from transcription.pool import FAILURES_TO_OPEN, FIRST_PAUSE, LONGEST_PAUSE, Breaker

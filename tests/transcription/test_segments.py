@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.speech import librivox
-from tests.transcription.audio_files import RATE, Sound, clip, recorded
+from tests.support.audio_files import RATE, Sound, clip, recorded
+from tests.support.speech import librivox
 from transcription.audio import SpeechReader, Stretch, wav
 from transcription.audio.segmenter import Probabilities, Segmenter, _runs
 from transcription.audio.vad import WINDOW

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.transcription.calls import caller, client, request, until
-from tests.whisper_stub import OUT_OF_MEMORY, Reply, WhisperStub, http, reset, said
+from tests.support.calls import caller, client, request
+from tests.support.waiting import until
+from tests.support.whisper_stub import OUT_OF_MEMORY, Reply, WhisperStub, http, reset, said
 from transcription.client import WhisperClient
 from transcription.errors import TranscriptionError
 from transcription.unanswered import PREPARED, SLOT, Moment, Unanswered, elapsed, moment

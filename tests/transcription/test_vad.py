@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.transcription.audio_files import RATE, clip
+from tests.support.audio_files import RATE, clip
 from transcription.audio import vad
 from transcription.audio.vad import WINDOW, VoiceActivity
 

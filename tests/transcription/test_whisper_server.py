@@ -21,8 +21,8 @@ import uvicorn
 from django.conf import settings
 from faster_whisper.transcribe import Segment, TranscriptionInfo
 
-from tests.speech import Clip, audioeval, librivox, word_error_rate
-from tests.transcription.audio_files import clip, encode, sounds_like
+from tests.support.audio_files import clip, encode, sounds_like
+from tests.support.speech import Clip, audioeval, librivox, word_error_rate
 from transcription.audio import wav
 from transcription.engine import server as server_module
 from transcription.engine.weights import ensure_weights, weight_folders

@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 
-from tests.web.conftest import Running, answer, running
+from tests.support.bounded_server import Running, answer, running
 
 KIB = 1024
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n"

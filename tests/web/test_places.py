@@ -11,9 +11,10 @@ import httpx
 import pytest
 
 from bench.upload import noise
-from tests.product import Product, upload, wait_for
-from tests.virtual_time import in_virtual_time
-from tests.web.conftest import Running, answer, running, talk
+from tests.support.bounded_server import Running, answer, running, talk
+from tests.support.product import Product, upload
+from tests.support.virtual_time import in_virtual_time
+from tests.support.waiting import wait_for
 from web.connections import Bounds, Deadline, Places
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -11,9 +11,9 @@ import pytest
 from uvicorn.server import ServerState
 from websockets.sync.client import connect
 
-from tests.product import wait_for
-from tests.virtual_time import in_virtual_time
-from tests.web.conftest import LONG, QUICK, Running, Told, answer, running
+from tests.support.bounded_server import LONG, QUICK, Running, Told, answer, running
+from tests.support.virtual_time import in_virtual_time
+from tests.support.waiting import wait_for
 from web.connections import Bounds, Places
 from web.protocols import HttpProtocol
 from web.server import configuration

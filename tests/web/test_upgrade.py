@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from websockets.sync.client import connect
 
-from tests.product import wait_for
-from tests.web.conftest import Running, answer, running
+from tests.support.bounded_server import Running, answer, running
+from tests.support.waiting import wait_for
 
 # What Java's HttpClient sends by default, byte for byte, and `curl --http2` beside the order of its headers.
 H2C = (

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-from tests.pages.conftest import CHROMIUM, FLAGS, PATIENCE, note_faults, watch
-from tests.product import Product
-from tests.speech import Clip, librivox
+from tests.support.browser import CHROMIUM, FLAGS, PATIENCE, note_faults, watch
+from tests.support.product import Product
+from tests.support.speech import Clip, librivox
 from transcription.audio import RATE
 
 Samples = npt.NDArray[np.float32]

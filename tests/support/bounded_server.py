@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from tests.product import wait_for
+from tests.support.waiting import wait_for
 from web.connections import Bounds
 from web.server import BoundedServer, configuration
 

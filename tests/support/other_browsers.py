@@ -23,8 +23,8 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.webkitgtk.service import Service
 
-from tests.pages.speaking import Talk
-from tests.product import wait_for
+from tests.support.speaking import Talk
+from tests.support.waiting import wait_for
 
 Environment = dict[str, str]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from openai import AsyncOpenAI, OpenAI
 
-from tests.recordings.conftest import Site
-from tests.recordings.running import whisper_at
-from tests.whisper_stub import Reply, WhisperStub, http
+from tests.support.jobs import whisper_at
+from tests.support.site import Site
+from tests.support.whisper_stub import Reply, WhisperStub, http
 
 
 @dataclass

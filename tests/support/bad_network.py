@@ -8,7 +8,7 @@ from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
-from tests.product import Product
+from tests.support.product import Product
 
 MIB = 1024**2
 PIECE = 8 * MIB

@@ -12,12 +12,12 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 
-from recordings.models import Recording
+from recordings.models import Recording, Transcription
 from recordings.work.jobs import in_line
 from recordings.work.runner import Runner, runner
 from recordings.work.transcribing import run_transcription
-from tests.speech import librivox
-from tests.whisper_stub import WhisperStub
+from tests.support.speech import librivox
+from tests.support.whisper_stub import WhisperStub
 from transcription import service
 
 CLIPS = 5
@@ -96,3 +96,12 @@ async def jobs_running() -> AsyncIterator[Runner]:
         runner.stop()
         await running
         await service.client().aclose()
+
+
+async def finished(transcription: Transcription, seconds: float = 40.0) -> Transcription:
+    async with asyncio.timeout(seconds):
+        while True:
+            await transcription.arefresh_from_db()
+            if transcription.finished:
+                return transcription
+            await asyncio.sleep(0.02)

@@ -1,11 +1,9 @@
 """A storm: people upload, transcribe, cancel and delete while the server is killed again and again."""
 
 import random
-import sqlite3
 import threading
 import time
 from collections import Counter
-from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import count, pairwise
 from pathlib import Path
@@ -13,10 +11,12 @@ from typing import Any
 
 import httpx
 
-from tests.product import Product, wait_for
-from tests.recordings.running import speech_with_pauses
-from tests.speech import librivox
-from tests.whisper_stub import Received, WhisperStub, said
+from tests.support.jobs import speech_with_pauses
+from tests.support.processes import processes
+from tests.support.product import Product, query
+from tests.support.speech import librivox
+from tests.support.waiting import wait_for
+from tests.support.whisper_stub import Received, WhisperStub, said
 
 FINISHED = ("done", "failed", "canceled")
 CALM = 120.0  # seconds for what is left in line after the last kill
@@ -110,11 +110,6 @@ def storm(folder: Path, rounds: int, seed: int) -> Counter[str]:
     return people.answers
 
 
-def query(folder: Path, sql: str, *parameters: object) -> list[Any]:
-    with closing(sqlite3.connect(folder / "stile.sqlite3", timeout=20)) as database:
-        return database.execute(sql, parameters).fetchall()
-
-
 def _unfinished(folder: Path) -> list[Any]:
     return query(folder, "SELECT id FROM recordings_transcription WHERE status NOT IN (?, ?, ?)", *FINISHED)
 
@@ -147,13 +142,3 @@ def _check(folder: Path, kept: set[int]) -> None:
     assert files == rows
     assert list((folder / "incoming").iterdir()) == []
     assert processes(folder) == []
-
-
-def processes(folder: Path) -> list[str]:
-    """The command lines of all processes that work on this data."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if f"DATA_DIR={folder}".encode() in (process / "environ").read_bytes().split(b"\0"):
-                found.append((process / "cmdline").read_text().replace("\0", " "))
-    return found

@@ -1,8 +1,6 @@
 """What tests of the call path share: a client on a stub server, and the smallest request there is."""
 
-import asyncio
 import struct
-from collections.abc import Callable
 from typing import Any
 
 from transcription.client import AsrRequest, Caller, WhisperClient
@@ -35,10 +33,3 @@ def client(*urls: str, limit: int | Limit = 1, max_queue: int = 100, **options: 
     return WhisperClient(
         Pool(servers), **{"retry_delay": 0.01, "request_timeout": 10.0, "abandoned_grace": 5.0} | options
     )
-
-
-async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait for something that happens in another thread or task."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 another thread sets no event of this loop
-            await asyncio.sleep(0.005)

@@ -4,10 +4,10 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,8 @@ from typing import Any, Self, TypeVar
 import httpx
 from django.conf import settings
 
+from tests.support.waiting import wait_for
+
 T = TypeVar("T")
 
 
@@ -23,16 +25,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def wait_for(look: Callable[[], T | None], seconds: float, what: str, every: float = 0.05) -> T:
-    """What `look` finds, as soon as it is something true."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := look():
-            return found
-        time.sleep(every)
-    raise AssertionError(f"{what}: not within {seconds} s")
 
 
 class Product:
@@ -152,3 +144,8 @@ def transcribed(api: httpx.Client, pk: int, seconds: float = 120.0) -> dict[str,
         return recording if recording["status"] in ("done", "failed", "canceled") else None
 
     return wait_for(look, seconds, f"recording {pk} finished", every=0.25)
+
+
+def query(folder: Path, sql: str, *parameters: object) -> list[Any]:
+    with closing(sqlite3.connect(folder / "stile.sqlite3", timeout=20)) as database:
+        return database.execute(sql, parameters).fetchall()

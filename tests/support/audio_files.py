@@ -1,11 +1,15 @@
 """Audio files for tests, made by real encoders (those PyAV brings, and the command `ffmpeg`) from real speech."""
 
+import io
+import math
 import subprocess
+import wave
+from array import array
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -18,7 +22,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from tests.speech import librivox
+from tests.support.speech import librivox
 
 RATE = 16_000
 Sound = npt.NDArray[np.int16]
@@ -138,3 +142,64 @@ def sounds_like(samples: Sound, start: float, original: Sound) -> bool:
         return float(np.corrcoef(ours[:both], theirs[:both])[0, 1])
 
     return max(alike(late) for late in (-0.1, -0.075, -0.05, -0.025, 0, 0.025, 0.05, 0.075, 0.1)) > 0.9
+
+
+def silent_wav(path: Path, seconds: int) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        for _ in range(seconds // 60):
+            file.writeframesraw(bytes(60 * 32000))
+
+
+def tone(seconds: float) -> bytes:
+    """A WAV file that can be heard."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((1, 2, 8000, 0, "NONE", ""))
+        writer.writeframes(array("h", (int(8000 * math.sin(i / 3)) for i in range(int(8000 * seconds)))).tobytes())
+    return file.getvalue()
+
+
+FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
+    "8 bit.wav": ("audio/wav", {"codec": "pcm_u8"}),
+    "16 bit.wav": ("audio/wav", {"codec": "pcm_s16le"}),
+    "24 bit.wav": ("audio/wav", {"codec": "pcm_s24le"}),
+    "32 bit.wav": ("audio/wav", {"codec": "pcm_s32le"}),
+    "float.wav": ("audio/wav", {"codec": "pcm_f32le"}),
+    "double.wav": ("audio/wav", {"codec": "pcm_f64le"}),
+    "a-law 8 kHz.wav": ("audio/wav", {"codec": "pcm_alaw", "rate": 8000}),
+    "mu-law.wav": ("audio/wav", {"codec": "pcm_mulaw"}),
+    "adpcm.wav": ("audio/wav", {"codec": "adpcm_ms"}),
+    "192 kHz.wav": ("audio/wav", {"codec": "pcm_s24le", "rate": 192_000}),
+    "rf64.wav": ("audio/wav", {"codec": "pcm_s16le", "muxer": {"rf64": "always"}}),
+    "with header.mp3": ("audio/mpeg", {"codec": "libmp3lame", "rate": 44_100}),
+    "vbr without header.mp3": (
+        "audio/mpeg",
+        {
+            "codec": "libmp3lame",
+            "muxer": {"write_xing": "0", "id3v2_version": "0"},
+            "encoder": {"flags": "+qscale", "global_quality": "600"},
+        },
+    ),
+    "cover.mp3": ("audio/mpeg", {"codec": "libmp3lame", "picture": "cover"}),
+    "aac.m4a": ("audio/mp4", {"codec": "aac", "rate": 44_100, "container": "ipod"}),
+    "index first.m4a": ("audio/mp4", {"codec": "aac", "muxer": {"movflags": "faststart"}, "container": "mp4"}),
+    "alac.m4a": ("audio/mp4", {"codec": "alac", "container": "ipod"}),
+    "fragments.mp4": ("audio/mp4", {"codec": "aac", "muxer": {"movflags": "frag_keyframe+empty_moov"}}),
+    "adts.aac": ("audio/aac", {"codec": "aac"}),
+    "opus.ogg": ("audio/ogg", {"codec": "libopus", "rate": 48_000}),
+    "browser.webm": ("audio/webm", {"codec": "libopus", "rate": 48_000, "muxer": {"live": "1"}}),
+    "flac.flac": ("audio/flac", {"codec": "flac"}),
+    "phone.amr": ("audio/amr", {"codec": "libopencore_amrnb", "rate": 8000, "encoder": {"b": "12200"}}),
+    "phone.3gp": ("audio/3gpp", {"codec": "libopencore_amrnb", "rate": 8000, "encoder": {"b": "12200"}}),
+    "windows.wma": ("audio/x-ms-wma", {"codec": "wmav2", "encoder": {"b": "64000"}}),
+    "apple.aiff": ("audio/aiff", {"codec": "pcm_s16be"}),
+    "apple.caf": ("audio/x-caf", {"codec": "pcm_s16le"}),
+    "sun.au": ("audio/basic", {"codec": "pcm_s16be"}),
+    "long.w64": ("audio/x-w64", {"codec": "pcm_s16le"}),
+    "video.mp4": ("video/mp4", {"codec": "aac", "picture": "mpeg4"}),
+    "video.mkv": ("video/x-matroska", {"codec": "aac", "picture": "mpeg4"}),
+    "video.mov": ("video/quicktime", {"codec": "pcm_s16le", "picture": "mpeg4"}),
+    "video.avi": ("video/x-msvideo", {"codec": "libmp3lame", "picture": "mpeg4", "rate": 44_100}),
+    "video.ts": ("video/mp2t", {"codec": "aac", "picture": "mpeg1video"}),
+}

@@ -1,0 +1,51 @@
+"""Chromium, watched for whatever it complains of."""
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.test import Client
+from playwright.async_api import Browser, ConsoleMessage, Page, Response
+
+CHROMIUM = "/usr/bin/chromium-headless-shell"  # an empty page costs a fifth of the one with windows
+PATIENCE = 30_000  # ms that a page may take on a busy machine
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+]
+lost: list[str] = []
+
+
+def session_cookies(user: User, url: str) -> list[Any]:
+    client = Client()
+    client.force_login(user)
+    return [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": url}]
+
+
+def watch(browser: Browser) -> None:
+    """See where all its pages go."""
+    browser.on("context", lambda context: context.on("response", _note_lost))
+
+
+def _note_lost(answer: Response) -> None:
+    """Of the page's own address; what frames and scripts ask for, the console tells."""
+    if answer.status >= 400 and answer.request.is_navigation_request() and answer.frame.parent_frame is None:
+        lost.append(f"{answer.status} {answer.url}")
+
+
+def note_faults(page: Page, url: str, faults: list[str]) -> None:
+    """Put into `faults` whatever the browser complains of on this page, and what it asks another host for."""
+    own = (url, "data:", "blob:")
+
+    def note(said: ConsoleMessage) -> None:
+        if said.type in ("error", "warning"):
+            faults.append(f"{said.text} ({said.location['url']})")
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda asked: None if asked.url.startswith(own) else faults.append(asked.url))

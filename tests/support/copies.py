@@ -1,0 +1,35 @@
+"""Making copies for browsers, outside the product's process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from asgiref.sync import sync_to_async
+
+from recordings.intake import copies
+from recordings.models import Recording, want_copy
+from tests.support.jobs import recording, someone
+
+
+@asynccontextmanager
+async def copies_made() -> AsyncIterator[None]:
+    making = asyncio.create_task(copies.make_copies())
+    yield
+    making.cancel()
+    await asyncio.wait({making})
+
+
+async def wanting(path: Path) -> Recording:
+    made = await recording(await someone(), await asyncio.to_thread(path.read_bytes))
+    await sync_to_async(want_copy)(made)
+    return made
+
+
+async def eventually(made: Recording, seconds: float = 30) -> str:
+    async with asyncio.timeout(seconds):
+        while True:
+            await made.arefresh_from_db()
+            if made.playable:
+                return str(made.playable)
+            await asyncio.sleep(0.05)

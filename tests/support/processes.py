@@ -1,0 +1,39 @@
+"""Processes of this machine, and what they hold open."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from transcription.audio import apart
+
+
+def processes(folder: Path) -> list[str]:
+    """The command lines of all processes that work on this data."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"DATA_DIR={folder}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+    return found
+
+
+def open_files() -> set[str]:
+    result = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            result.add(os.readlink(entry))
+        except FileNotFoundError:
+            continue
+    return result
+
+
+def mother() -> psutil.Process:
+    process = apart._mother()._process
+    assert process
+    return psutil.Process(process.pid)
+
+
+def decoders() -> list[psutil.Process]:
+    return mother().children()

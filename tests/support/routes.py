@@ -1,0 +1,5 @@
+"""The product's routes."""
+
+import re
+
+PLACE = re.compile(r"<(int|uuid):(\w+)>")

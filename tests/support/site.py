@@ -1,0 +1,80 @@
+"""A site that runs: the whole ASGI application behind a real server, in a thread, on files of its own."""
+
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from django.contrib.auth.models import User
+from django.test import Client
+
+from accounts.models import ApiToken
+from web.connections import Bounds
+from web.server import BoundedServer, configuration
+
+
+@dataclass
+class Site:
+    """`folder` holds all files it writes."""
+
+    url: str
+    folder: Path
+    _open: list[httpx.Client] = field(default_factory=list)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        url = httpx.URL(self.url)
+        return url.host, url.port or 0
+
+    def client(self, **options: Any) -> httpx.Client:
+        client = httpx.Client(base_url=self.url, timeout=60, **options)
+        self._open.append(client)
+        return client
+
+    def program(self, user: str = "mei", scopes: list[str] | None = None) -> httpx.Client:
+        """Someone's program, with a token of theirs."""
+        owner, _ = User.objects.get_or_create(username=user)
+        _, secret = ApiToken.issue(owner, "test", scopes=scopes or ApiToken.Scope.values, days=None)
+        return self.client(headers={"Authorization": f"Bearer {secret}"})
+
+    def browser(self, user: str = "mei") -> httpx.Client:
+        """Someone signed in; without a CSRF token, which a page has in its cookie."""
+        owner, _ = User.objects.get_or_create(username=user)
+        session = Client()
+        session.force_login(owner)
+        return self.client(cookies={"sessionid": session.cookies["sessionid"].value})
+
+    def files(self) -> list[str]:
+        """What lies in the storage and among the uploads, when those that were just refused are gone: the server
+        closes them after it has answered."""
+        deadline = time.monotonic() + 2
+        while list(self.folder.glob("incoming/*.upload")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file())
+
+    def close(self) -> None:
+        for client in self._open:
+            client.close()
+
+
+@contextmanager
+def serving(**options: Any) -> Iterator[str]:
+    """The product's address, on the product's server with these options of uvicorn's."""
+    from asrsite.asgi import application  # noqa: PLC0415 it needs Django to be set up
+
+    tempfile.tempdir = None  # what the application sets it to is for its own process
+    listener = socket.create_server(("127.0.0.1", 0))
+    running = BoundedServer(configuration(application, Bounds(), log_level="warning", lifespan="off", **options))
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not running.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    running.should_exit = True
+    thread.join()

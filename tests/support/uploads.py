@@ -1,0 +1,33 @@
+"""Uploads by hand, as no well-behaved client sends them."""
+
+import json
+import socket
+import time
+
+from tests.support.site import Site
+
+
+def form(name: str, content: bytes, fields: dict[str, str] | None = None) -> tuple[bytes, dict[str, str]]:
+    """A form as a program might write it by hand: httpx would tidy the name up."""
+    parts = b"".join(
+        f'--x\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode()
+        for key, value in (fields or {}).items()
+    )
+    head = f'--x\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'.encode()
+    return parts + head + content + b"\r\n--x--\r\n", {"Content-Type": "multipart/form-data; boundary=x"}
+
+
+def answer_to(site: Site, head: str, body: bytes = b"") -> tuple[int, dict[str, str], float]:
+    """Status, error and seconds of the answer to a request that is never sent to its end."""
+    started = time.monotonic()
+    with socket.create_connection(site.address, timeout=10) as connection:
+        connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n" + body)
+        received = b""
+        while b"}}" not in received and (data := connection.recv(65536)):
+            received += data
+        seconds = time.monotonic() - started
+        while connection.recv(65536):  # closed by the server, in the end
+            pass
+    head_part, _, content = received.partition(b"\r\n\r\n")
+    assert b"connection: close" in head_part.lower()
+    return int(head_part.split()[1]), json.loads(content)["error"], seconds

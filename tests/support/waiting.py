@@ -1,0 +1,34 @@
+"""Waiting for a condition, with a deadline that a busy machine keeps."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def wait_for(look: Callable[[], T | None], seconds: float, what: str, every: float = 0.05) -> T:
+    """What `look` finds, as soon as it is something true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := look():
+            return found
+        time.sleep(every)
+    raise AssertionError(f"{what}: not within {seconds} s")
+
+
+async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait for something that happens in another thread or task."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 another thread sets no event of this loop
+            await asyncio.sleep(0.005)
+
+
+async def until_it_is(look: Callable[[], Awaitable[Any]], wanted: Any) -> None:
+    """Wait until `look` finds what is wanted: of what a page sends as it is left, the browser tells nothing."""
+    for _ in range(600):
+        if (found := await look()) == wanted:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(found)
