@@ -30,12 +30,12 @@ from av.audio.resampler import AudioResampler
 from faster_whisper.transcribe import Segment, TranscriptionInfo
 
 from tests.support.speech import NUMBERS, Clip, audioeval, character_error_rate, librivox, word_error_rate, words
-from transcription.answer import Transcript, TranscriptSegment, Word
+from transcription.answer import HeardWord, Transcript, TranscriptSegment
 from transcription.audio import RATE, SpeechReader, wav
 from transcription.doubts import without_inventions
 from transcription.engine.server import Model, load
 from transcription.engine.weights import ensure_weights, weight_folders
-from transcription.second_hearing import Listener
+from transcription.second_hearing import SecondHearing
 
 Sound = npt.NDArray[np.int16]
 SPELT = {word: digits for digits, word in NUMBERS.items()} | {
@@ -124,7 +124,7 @@ def heard(model: Model, samples: Sound, language: str = "") -> Heard:
         return without_inventions(transcript(segments, info.language))
 
     async def listen() -> Heard:
-        listener = Listener(hear, any_language=not language)
+        listener = SecondHearing(hear, any_language=not language)
         stretches = SpeechReader(BytesIO(b"".join(wav(samples))), max_hours=24)
         texts = [(await listener(stretch)).text for stretch in stretches]
         return Heard(" ".join(texts), len(seconds), sum(seconds))
@@ -143,7 +143,9 @@ def transcript(segments: list[Segment], language: str) -> Transcript:
             )
             for one in segments
         ),
-        tuple(Word(word.start, word.end, word.word, word.probability) for one in segments for word in one.words or ()),
+        tuple(
+            HeardWord(word.start, word.end, word.word, word.probability) for one in segments for word in one.words or ()
+        ),
     )
 
 

@@ -19,8 +19,9 @@ import psutil
 
 from tests.support.calls import client, request
 from tests.support.whisper_stub import OUT_OF_MEMORY, Reply, WhisperStub, http, raw, reset, said
-from transcription.client import Caller, WhisperClient
+from transcription.client import WhisperClient
 from transcription.line import LANES
+from transcription.request import CallOptions
 
 MIB = 1024**2
 BATCH = 500  # calls at once
@@ -54,7 +55,7 @@ async def batch(whisper: WhisperClient, dice: random.Random) -> None:
         durable = deadline is None and dice.random() < 0.5
         owner = f"user:{dice.randrange(50)}"
         await whisper.call_remote_asr_api(
-            request(), Caller(dice.choice(LANES), owner, durable=durable, deadline=deadline, supersede=key)
+            request(), CallOptions(dice.choice(LANES), owner, durable=durable, deadline=deadline, supersede=key)
         )
 
     tasks = [asyncio.create_task(call()) for _ in range(BATCH)]

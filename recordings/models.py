@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from recordings.backups import removing
-from transcription.answer import Word
+from transcription.answer import HeardWord
 from transcription.audio.tracks import Track
 
 
@@ -252,7 +252,7 @@ class LiveSession(models.Model):
         return self.title or self.id
 
 
-def kept_words(words: Iterable[Word]) -> list[dict[str, Any]]:
+def kept_words(words: Iterable[HeardWord]) -> list[dict[str, Any]]:
     """As a caption and a segment keep them: times to the millisecond."""
     return [
         {"start": round(word.start, 3), "end": round(word.end, 3), "word": word.word, "probability": word.probability}

@@ -9,11 +9,11 @@ from typing import Any
 
 from transcription import languages
 from transcription.servers import refusal, salvage
-from transcription.servers.salvage import Item, Note, Word
+from transcription.servers.salvage import HeardWord, Item, Note
 
 from .errors import ProtocolError
 
-__all__ = ["Transcript", "TranscriptSegment", "Word", "read_answer"]
+__all__ = ["HeardWord", "Transcript", "TranscriptSegment", "read_answer"]
 
 QUOTED = 200  # bytes of an answer that an error quotes
 LISTS = ("segments", "chunks", "transcription", "sentences", "results")  # names of a list of segments
@@ -31,7 +31,7 @@ FIRST_TEXT = re.compile(r'\s*\{\s*"text"\s*:\s*("(?:[^"\\]|\\.)*")')
 
 @dataclass(frozen=True, slots=True)
 class TranscriptSegment:
-    """Whisper's own unit, with its own doubts (see its paper, Radford et al. 2022, section 4.5). Times as in `Word`."""
+    """Whisper's unit of text, and how sure it is (Radford et al. 2022, section 4.5). Times as in `HeardWord`."""
 
     start: float
     end: float
@@ -49,7 +49,7 @@ class Transcript:
     language: str | None
     duration: float | None
     segments: tuple[TranscriptSegment, ...]
-    words: tuple[Word, ...]
+    words: tuple[HeardWord, ...]
 
 
 def read_answer(
@@ -189,7 +189,7 @@ def _transcript(text: str, answer: dict[str, Any], seconds: float, note: Note) -
     if not words:
         words = [word for part in parts for word in salvage.items(part.fields.get("words"), "words", note)]
     timed = salvage.timed(words, length, "words", note)
-    pieces = [Word(start, end, word.text, word.probability) for word, start, end in timed]
+    pieces = [HeardWord(start, end, word.text, word.probability) for word, start, end in timed]
     return Transcript(
         text=text.strip(),
         language=_language(answer.get("language"), note),

@@ -12,13 +12,12 @@ runs in a task of its own and keeps its permit until the server has answered, wh
 import asyncio
 import logging
 import random
-import secrets
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -29,7 +28,6 @@ from transcription.servers.dialect import DEFAULT_MODEL, Dialect, learn
 from transcription.servers.inspection import inspect
 
 from .answer import Transcript, read_answer
-from .audio import wav_header
 from .errors import (
     AnswerError,
     BrokenOff,
@@ -54,8 +52,8 @@ from .errors import (
 )
 from .gate import Permit
 from .limit import Outcome
-from .line import Lane
 from .pool import Pool, Server
+from .request import SILENCE, AsrRequest, CallOptions, silence
 from .sentence import Sentence
 from .snapshot import Calls, Jobs, ServerSnapshot, Snapshot
 from .unanswered import Unanswered
@@ -67,48 +65,10 @@ LONGEST_BACKOFF = 60.0  # seconds
 CONNECT_TIMEOUT = 10.0  # seconds
 KEEPALIVE = 4.0  # seconds; under uvicorn's 5, so that the server is not the one to hang up first
 SUSPECT, POISON = 2, 5  # times a server broke down over a call, or hung: it may be the call's fault; it is
-SILENCE = wav_header(32_000) + bytes(32_000)  # a second
 NOTHING_SAID = Transcript("", None, None, (), ())
 LOOK = 1.0  # seconds between two looks for a server that has to be asked
 RETRY_SHARE, RETRY_FLOOR = 0.2, 10.0  # retries per call, and how many may be saved up
 TOLD_WAIT = 0.1  # seconds; the log line shows tenths
-
-
-@dataclass(frozen=True, slots=True)
-class AsrRequest:
-    """What is asked of Whisper. `audio` is a whole 16 kHz mono WAV file, `seconds` long; empty: the server's choice."""
-
-    audio: bytes
-    seconds: float
-    language: str = ""
-    prompt: str = ""
-    model: str = ""
-    temperature: float = 0.0
-    translate: bool = False  # into English, whatever is spoken
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """On whose behalf a call is made.
-
-    durable: it can wait for hours, so a server that is away, busy or hangs, or a full queue, never fails it.
-    deadline, supersede: see `Gate.enter`.
-    withdrawn: asked when its turn has come; if so, nothing is sent, and `Withdrawn` raised.
-    on_retry: told of the error and of the seconds until the next attempt.
-    waited: seconds from when the call was asked for until it was made, as those of a job that stood in line.
-    announce: called at its arrival at a gate, in place of `WhisperClient.announce`.
-    """
-
-    lane: Lane
-    owner: Hashable
-    durable: bool = False
-    deadline: float | None = None
-    supersede: Hashable = None
-    withdrawn: Callable[[], bool] | None = None
-    on_retry: Callable[[TranscriptionError, float], None] | None = None
-    waited: float = 0.0
-    announce: Callable[[], None] | None = None
-    task_id: str = field(default_factory=lambda: f"asr_{secrets.token_hex(4)}")
 
 
 class RetryBudget:
@@ -157,7 +117,7 @@ class WhisperClient:
         self._headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
         self._model = model
         for server in pool.servers:
-            server.known.dialect = replace(server.known.dialect, model=model or DEFAULT_MODEL)
+            server.profile.dialect = replace(server.profile.dialect, model=model or DEFAULT_MODEL)
         self._odd: set[tuple[Server, str]] = set()
         self._request_timeout = request_timeout
         self._abandoned_grace = abandoned_grace
@@ -184,7 +144,7 @@ class WhisperClient:
     # --- a call: one or more attempts ----------------------------------------------------------
 
     async def call_remote_asr_api(
-        self, request: AsrRequest, caller: Caller, *, use_concurrency_control: bool = True
+        self, request: AsrRequest, caller: CallOptions, *, use_concurrency_control: bool = True
     ) -> Transcript:
         """The transcript of the request's audio. Raises the errors of `errors`; `Rejected` and `QueueFull` at once."""
         self._count(total=1)
@@ -206,7 +166,7 @@ class WhisperClient:
         log.info("[ASR并发] 转录成功 task_id=%s", caller.task_id)
         return transcript
 
-    async def _attempts(self, request: AsrRequest, caller: Caller, use_concurrency_control: bool) -> Transcript:
+    async def _attempts(self, request: AsrRequest, caller: CallOptions, use_concurrency_control: bool) -> Transcript:
         attempt = failures = broken = 0
         completed = self._calls.completed
         first = waiting = True
@@ -237,11 +197,11 @@ class WhisperClient:
             except Misconfigured as error:
                 # A call waits, if it can, until the server fits; or goes to another at once. Where the server has just
                 # shown that it fits, something is odd with this call, or with one of several servers at the address.
-                attempt += server.known.fresh
+                attempt += server.profile.fresh
                 if attempt >= self._max_attempts or not (caller.durable or self._budget.spend()):
                     raise
                 reason, avoid = error, server
-                delay = self._backoff(failures) if server.known.fresh else 0.0
+                delay = self._backoff(failures) if server.profile.fresh else 0.0
             except AnswerError as error:
                 # A durable call waits until what passes by itself has passed. Everything else has its attempts, and no
                 # other call waits for longer than a backoff.
@@ -273,7 +233,7 @@ class WhisperClient:
 
     @asynccontextmanager
     async def _trial(
-        self, server: Server, request: AsrRequest, caller: Caller, *, suspect: bool
+        self, server: Server, request: AsrRequest, caller: CallOptions, *, suspect: bool
     ) -> AsyncIterator[None]:
         """A call that breaks a server, or hangs it, does the same to the calls beside it. So the calls that met that a
         few times go one by one, each only to a server that answers: the one that goes when it breaks has broken it. A
@@ -285,9 +245,8 @@ class WhisperClient:
             await self._pause(1.0)
         try:
             if not server.breaker.steady:
-                silence = AsrRequest(SILENCE, 1.0, model=request.model)
                 try:
-                    await self.execute_asr_with_concurrency_control(server, silence, caller, first=False)
+                    await self.execute_asr_with_concurrency_control(server, silence(request.model), caller, first=False)
                 except AnswerError as error:
                     if isinstance(error, Unreachable | TimedOut):
                         raise SilenceLost(str(error), error.retry_after) from error
@@ -296,11 +255,11 @@ class WhisperClient:
         finally:
             self._on_trial.release()
 
-    async def _choose(self, caller: Caller, avoid: Server | None) -> Server:
+    async def _choose(self, caller: CallOptions, avoid: Server | None) -> Server:
         while (server := self.pool.choose(avoid)) is None:
             wait = self.pool.retry_in()
             if not caller.durable:
-                if fault := next((server.known.fault for server in self.pool.servers if server.known.fault), None):
+                if fault := next((server.profile.fault for server in self.pool.servers if server.profile.fault), None):
                     raise Misconfigured(str(fault), fault.finding, fault.what)
                 bars = [bar.reason for server in self.pool.servers if (bar := server.barred())]
                 raise Unreachable(bars[0] if bars else "No Whisper server can be reached.", max(1.0, wait))
@@ -329,7 +288,7 @@ class WhisperClient:
         self,
         server: Server,
         request: AsrRequest,
-        caller: Caller,
+        caller: CallOptions,
         *,
         first: bool = True,
         waited: float = 0.0,
@@ -343,7 +302,7 @@ class WhisperClient:
         if not use_concurrency_control:
             return await self._bypass(server, request, caller)
         gate = server.gate
-        probe = server.breaker.start()
+        trial = server.breaker.start()
         try:
             permit = gate.enter(
                 caller.lane, caller.owner, deadline=caller.deadline, supersede=caller.supersede, waited=waited
@@ -358,14 +317,14 @@ class WhisperClient:
                 permit.release("error")
                 raise Evicted(bar.reason)
         except BaseException:
-            server.finish(probe, None)
+            server.finish(trial, None)
             raise
         if permit.turn or permit.waited >= TOLD_WAIT:
             log.info("[ASR并发] 获得许可 task_id=%s waited=%.1fs %s", caller.task_id, permit.waited, self._counts())
         note = self._note_sent(server)
         exchange = asyncio.create_task(self._exchange(server, request, permit), name=caller.task_id)
         self._exchanges[exchange] = note
-        exchange.add_done_callback(lambda task: self._settle(task, server, request, permit, probe))
+        exchange.add_done_callback(lambda task: self._settle(task, server, request, permit, trial))
         try:
             await asyncio.wait({exchange}, timeout=self._request_timeout)
         finally:
@@ -384,12 +343,12 @@ class WhisperClient:
         except TimeoutError:
             raise TimedOut(f"No answer within {self._request_timeout:g} s and the grace.") from None
         except Misconfigured as error:
-            server.known.doubt(error)
+            server.profile.doubt(error)
             raise
 
     async def _speak(self, server: Server, request: AsrRequest) -> Transcript:
         """Ask the server first how it wants to be asked, where that is due."""
-        if await server.known.renew(lambda: self._ask(server)) and request.audio is SILENCE:
+        if await server.profile.renew(lambda: self._ask(server)) and request.audio is SILENCE:
             return NOTHING_SAID  # that was all: the server has just been sent it
         return await self._call_asr_api_internal(server, request)
 
@@ -399,7 +358,7 @@ class WhisperClient:
         server: Server,
         request: AsrRequest,
         permit: Permit,
-        probe: bool,
+        trial: bool,
     ) -> None:
         """The one place where a permit that was used goes back, whatever became of the exchange."""
         note = self._exchanges.pop(exchange)
@@ -416,7 +375,7 @@ class WhisperClient:
         if server.barred():  # it is known to be away, and will be known to be back: the breaker need not find out
             server.breaker.silent()
             unknown = True
-        server.finish(probe, None if unknown else not isinstance(error, Unreachable))
+        server.finish(trial, None if unknown else not isinstance(error, Unreachable))
 
     def _note_sent(self, server: Server) -> int | None:
         """Written before anything is sent; None where that cannot be done."""
@@ -443,7 +402,7 @@ class WhisperClient:
         snapshot = server.gate.snapshot()
         log.info("[ASR并发] 显存不足 oom_count=%d limit=%d", self._calls.oom_errors, snapshot.limit)
 
-    async def _bypass(self, server: Server, request: AsrRequest, caller: Caller) -> Transcript:
+    async def _bypass(self, server: Server, request: AsrRequest, caller: CallOptions) -> Transcript:
         if not self._allow_bypass:
             raise BypassRefused("Calls may skip the gate only where ASR_ALLOW_BYPASS is on, for tests.")
         self._count(bypassed=1)
@@ -458,7 +417,7 @@ class WhisperClient:
 
     async def _call_asr_api_internal(self, server: Server, request: AsrRequest) -> Transcript:
         """One HTTP request and its answer. Raises the `AnswerError` that tells what happened."""
-        return await self._post(server, server.known.dialect, request)
+        return await self._post(server, server.profile.dialect, request)
 
     async def _post(self, server: Server, dialect: Dialect, request: AsrRequest) -> Transcript:
         self._count(probes=request.audio is SILENCE)
@@ -515,11 +474,11 @@ class WhisperClient:
 
     async def _ask(self, server: Server) -> Dialect:
         """Find out how the server wants to be asked: its models, and then a second of silence."""
-        name, known = server.gate.name, server.known
+        name, known = server.gate.name, server.profile
 
         async def attempt(dialect: Dialect) -> None:
             known.dialect = replace(known.dialect, models=dialect.models)  # to be told of, also where none fits
-            await self._post(server, dialect, AsrRequest(SILENCE, 1.0, language="en" if dialect.wants_language else ""))
+            await self._post(server, dialect, silence(language="en" if dialect.wants_language else ""))
 
         try:
             dialect = await learn(server.url, self._model, attempt, self._look)
@@ -547,16 +506,16 @@ class WhisperClient:
         """Ask each server that is not known, or does not fit, until canceled: at the start, and when it may be back."""
         async with asyncio.TaskGroup() as tasks:
             for server in self.pool.servers:
-                server.known.doubt()
+                server.profile.doubt()
                 tasks.create_task(self._keep_acquainted(server))
 
     async def _keep_acquainted(self, server: Server) -> None:
-        silence, caller = AsrRequest(SILENCE, 1.0), Caller("live", "the product itself")
+        caller = CallOptions("live", "the product itself")
         failures = 0
         while True:
-            if server.known.doubtful and server.allows():
+            if server.profile.doubtful and server.allows():
                 try:
-                    await self.execute_asr_with_concurrency_control(server, silence, caller, first=False)
+                    await self.execute_asr_with_concurrency_control(server, silence(), caller, first=False)
                     failures = 0
                 except TranscriptionError as error:
                     failures += not isinstance(error, Misconfigured)
@@ -628,7 +587,7 @@ class WhisperClient:
             unreachable_since=None if since is None else now - since,
             retry_in=max(0.0, server.retry_in(now)) if waits else None,
             oom_errors=self._oom_by_server.get(server, 0),
-            known=server.known.snapshot(),
+            profile=server.profile.snapshot(),
         )
 
 

@@ -4,7 +4,7 @@ numbers give them away, and so do loops of one phrase. Never a list of phrases: 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from .answer import Transcript, TranscriptSegment, Word
+from .answer import HeardWord, Transcript, TranscriptSegment
 from .writing import join
 
 # The thresholds of Whisper's reference implementation (transcribe.py: no_speech_threshold, logprob_threshold,
@@ -34,15 +34,15 @@ def without_inventions(transcript: Transcript) -> Transcript:
     )
 
 
-def _words_in(segment: TranscriptSegment, words: Iterable[Word]) -> list[Word]:
+def _words_in(segment: TranscriptSegment, words: Iterable[HeardWord]) -> list[HeardWord]:
     return [word for word in words if segment.start <= (word.start + word.end) / 2 <= segment.end]
 
 
-def _invented(segment: TranscriptSegment, words: Sequence[Word]) -> bool:
+def _invented(segment: TranscriptSegment, words: Sequence[HeardWord]) -> bool:
     silent = (segment.no_speech_prob or 0.0) > NO_SPEECH_PROB and (segment.avg_logprob or 0.0) < AVG_LOGPROB
     return silent or ((segment.compression_ratio or 0.0) > COMPRESSION_RATIO and _too_fast(words))
 
 
-def _too_fast(words: Sequence[Word]) -> bool:
+def _too_fast(words: Sequence[HeardWord]) -> bool:
     """Nobody says so much in the time; taken for true where the server gave no words."""
     return sum(word.end - word.start < INSTANT for word in words) >= INSTANT_WORDS * len(words)

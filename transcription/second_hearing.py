@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from transcription.answer import Transcript, Word
+from transcription.answer import HeardWord, Transcript
 from transcription.audio import RATE, Samples, Stretch
 from transcription.errors import AnswerError
 from transcription.writing import join
@@ -40,7 +40,7 @@ class Part:
     text: slice
 
 
-class Listener:
+class SecondHearing:
     """Hears the stretches of one recording. `any_language`: nobody said which is spoken."""
 
     def __init__(self, hear: Hear, *, any_language: bool) -> None:
@@ -99,7 +99,7 @@ def _parts(transcript: Transcript, utterances: Sequence[tuple[float, float]]) ->
     ]
 
 
-def _sureness(words: Sequence[Word], transcript: Transcript, start: float, end: float) -> float | None:
+def _sureness(words: Sequence[HeardWord], transcript: Transcript, start: float, end: float) -> float | None:
     """How probable the words are, 0 to 1, on average; None where the server does not tell.
 
     The words' own probabilities count. Where a server gives none, as OpenAI's, the probability of the tokens of the

@@ -14,14 +14,16 @@ from django.db import connections
 from transcription.engine.process import EmbeddedEngine
 
 from .answer import Transcript
+from .breaker import Breaker
 from .claim import Claim, FileLock, Lock
-from .client import AsrRequest, Caller, WhisperClient
+from .client import WhisperClient
 from .doubts import without_inventions
 from .errors import TimedOut, TranscriptionError
 from .gate import Gate
 from .limit import AdaptiveLimit, FixedLimit, Limit
 from .line import Lane
-from .pool import Bar, Breaker, Pool, Server, endpoint
+from .pool import Bar, Pool, Server, endpoint
+from .request import AsrRequest, CallOptions
 from .sentence import Sentence, _
 from .snapshot import Jobs, Snapshot
 from .unanswered import Unanswered
@@ -53,11 +55,11 @@ async def transcribe_audio(
     """The transcript of a 16 kHz mono WAV file of `seconds`, without what Whisper invented.
 
     translate: the text is English, whatever was spoken.
-    Waits for its turn at the gate: see `Caller` for what lane, owner and the others from durable to task_id mean.
+    Waits for its turn at the gate: see `CallOptions` for what lane, owner and the others from durable to task_id mean.
     The times in the transcript are seconds from the start of the audio. Raises `errors.TranscriptionError`.
     """
     request = AsrRequest(audio, seconds, language, prompt, model, temperature, translate)
-    caller = Caller(lane, owner, durable, deadline, supersede, withdrawn, on_retry, waited, announce)
+    caller = CallOptions(lane, owner, durable, deadline, supersede, withdrawn, on_retry, waited, announce)
     if task_id:
         caller = replace(caller, task_id=task_id)
     return without_inventions(
@@ -194,7 +196,7 @@ async def _inspect(client: WhisperClient, server: Server) -> Sentence:
 
 def models() -> set[str]:
     """The models that the servers say they have, as far as they were asked."""
-    return {name for server in snapshot().servers for name in server.known.models}
+    return {name for server in snapshot().servers for name in server.profile.models}
 
 
 def set_ceiling(name: str, ceiling: int | None) -> None:
@@ -223,7 +225,7 @@ def _server(address: str) -> Server:
         **({"around": embedded.during_life} if (embedded := engine()) else {}),
     )
     if embedded:
-        server.known.unasked = _("The product’s own engine, which need not be asked.")
+        server.profile.unasked = _("The product’s own engine, which need not be asked.")
     return server
 
 

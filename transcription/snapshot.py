@@ -1,17 +1,12 @@
 """What there is to see of gates, servers and calls: immutable, of one moment. All times are seconds."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from .limit import LimitChange
-    from .line import Lane
-    from .pool import BreakerState
-    from .sentence import Sentence
+from .breaker import BreakerState
+from .limit import LimitChange
+from .line import Lane
+from .sentence import Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +40,7 @@ class GateSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownSnapshot:
+class ProfileSnapshot:
     """What is known of a server.
 
     finding: in words, with what to do. fault: nothing can be sent until that is done; `said`: the server's own words.
@@ -76,7 +71,7 @@ class ServerSnapshot:
     unreachable_since: float | None
     retry_in: float | None
     oom_errors: int
-    known: KnownSnapshot
+    profile: ProfileSnapshot
 
 
 @dataclass(frozen=True, slots=True)

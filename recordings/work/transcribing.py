@@ -25,7 +25,7 @@ from transcription.answer import Transcript
 from transcription.audio import RATE, Samples, Stretch, apart, wav
 from transcription.errors import CrashedDecoder, TranscriptionError, Withdrawn
 from transcription.line import Lane
-from transcription.second_hearing import Listener
+from transcription.second_hearing import SecondHearing
 from web.patience import DATABASE_AWAY, patiently
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ async def _transcribe(job: Transcription, stopping: Callable[[], bool], at_gate:
         await patiently(lambda: _finish(job, total, speech))
 
 
-def _listener(job: Transcription, stopping: Callable[[], bool], at_gate: Callable[[], None] | None) -> Listener:
+def _listener(job: Transcription, stopping: Callable[[], bool], at_gate: Callable[[], None] | None) -> SecondHearing:
     """The first call is the job's own: it was asked for when the job was put in line."""
     owner = f"user:{job.recording.owner_id}"
     places = _places(owner, job.lane)
@@ -156,7 +156,7 @@ def _listener(job: Transcription, stopping: Callable[[], bool], at_gate: Callabl
                 task_id=task_id(job.pk) if first else f"{task_id(job.pk)}_{number}",
             )
 
-    return Listener(hear, any_language=not job.language)
+    return SecondHearing(hear, any_language=not job.language)
 
 
 def _places(owner: str, lane: str) -> CapacityLimiter:
@@ -170,7 +170,7 @@ def _in_line(job: Transcription) -> float:
     return max(0.0, (timezone.now() - job.created_at).total_seconds()) if job.attempts == 1 else 0.0
 
 
-async def _segment(job: Transcription, stretch: Stretch, listen: Listener) -> None:
+async def _segment(job: Transcription, stretch: Stretch, listen: SecondHearing) -> None:
     try:
         transcript = await listen(stretch)
     except Withdrawn:

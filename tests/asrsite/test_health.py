@@ -78,7 +78,7 @@ async def test_a_whisper_server_that_is_gone_is_named_but_keeps_nobody_from_bein
 async def test_what_was_found_of_the_whisper_server_is_said_and_one_that_does_not_fit_is_named(
     whisper: socket.socket,
 ) -> None:
-    known = service.client().pool.servers[0].known
+    known = service.client().pool.servers[0].profile
     assert (await ready())[1]["parts"]["gate"]["words"] == ["Not asked yet."]
 
     async def refuse() -> Dialect:

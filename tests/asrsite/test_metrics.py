@@ -15,8 +15,8 @@ from recordings.live.sessions import live
 from recordings.models import LiveSession
 from transcription import service
 from transcription.captions import Pace
-from transcription.client import AsrRequest, Caller
 from transcription.errors import TranscriptionError
+from transcription.request import AsrRequest, CallOptions
 from web.throttle import BAD_TOKENS
 
 
@@ -43,7 +43,7 @@ def scraped() -> dict[tuple[str, ...], float]:
 
 async def failing_call() -> None:
     with pytest.raises(TranscriptionError):
-        await service.client().call_remote_asr_api(AsrRequest(b"", 1.0), Caller("batch", "mei"))
+        await service.client().call_remote_asr_api(AsrRequest(b"", 1.0), CallOptions("batch", "mei"))
     await service.client().aclose()
 
 

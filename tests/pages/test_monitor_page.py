@@ -236,7 +236,7 @@ def test_what_was_found_of_a_server_is_told_in_the_readers_language_with_its_own
     service.client.cache_clear()
     service.engine.cache_clear()
     try:
-        known = service.client().pool.servers[0].known
+        known = service.client().pool.servers[0].profile
         known.doubt()
         with pytest.raises(Misconfigured):
             asyncio.run(known.renew(_refuse))

@@ -3,10 +3,12 @@
 import struct
 from typing import Any
 
-from transcription.client import AsrRequest, Caller, WhisperClient
+from transcription.breaker import Breaker
+from transcription.client import WhisperClient
 from transcription.gate import Gate
 from transcription.limit import FixedLimit, Limit
-from transcription.pool import Breaker, Pool, Server, endpoint
+from transcription.pool import Pool, Server, endpoint
+from transcription.request import AsrRequest, CallOptions
 
 WAV = (
     struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 38, b"WAVE", b"fmt ", 16, 1, 1, 16000, 32000, 2, 16, b"data", 2)
@@ -19,8 +21,8 @@ def request(name: str = "", seconds: float = 1.0, **fields: Any) -> AsrRequest:
     return AsrRequest(WAV, seconds, prompt=name, **fields)
 
 
-def caller(lane: Any = "batch", owner: str = "someone", **more: Any) -> Caller:
-    return Caller(lane, owner, **more)
+def caller(lane: Any = "batch", owner: str = "someone", **more: Any) -> CallOptions:
+    return CallOptions(lane, owner, **more)
 
 
 def client(*urls: str, limit: int | Limit = 1, max_queue: int = 100, **options: Any) -> WhisperClient:

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from transcription.answer import Transcript, TranscriptSegment, Word
+from transcription.answer import HeardWord, Transcript, TranscriptSegment
 from transcription.audio.vad import RATE, WINDOW
 from transcription.captions import Caption, Captioner, Pace
 from transcription.errors import Rejected
@@ -50,11 +50,11 @@ class Speaker:
         sound[:, -WINDOW:] = 0
         return sound.reshape(-1)
 
-    def words_in(self, samples: Samples) -> list[Word]:
+    def words_in(self, samples: Samples) -> list[HeardWord]:
         """Those of which at least half is there."""
         edges = np.flatnonzero(np.diff(samples, prepend=0, append=0))
         return [
-            Word(first / RATE, last / RATE, self._written(samples[first] - LOUD), 0.9)
+            HeardWord(first / RATE, last / RATE, self._written(samples[first] - LOUD), 0.9)
             for first, last in pairwise(edges.tolist())
             if samples[first] >= LOUD and last - first >= WORD * WINDOW / 2
         ]
@@ -68,7 +68,7 @@ class Speaker:
         return "".join(self._written(number) for number in range(len(self.words))).strip()
 
 
-def transcript(words: list[Word], language: str = "en") -> Transcript:
+def transcript(words: list[HeardWord], language: str = "en") -> Transcript:
     text = "".join(word.word for word in words).strip()
     segments = (TranscriptSegment(words[0].start, words[-1].end, text, -0.2, 0.0, 1.0),) if words else ()
     return Transcript(text, language, None, segments, tuple(words))

@@ -6,10 +6,11 @@ from typing import Any
 
 import httpx
 
+from transcription.breaker import Breaker
 from transcription.client import WhisperClient
 from transcription.gate import Gate
 from transcription.limit import FixedLimit
-from transcription.pool import Breaker, Pool, Server, endpoint
+from transcription.pool import Pool, Server, endpoint
 
 
 class VirtualServer(httpx.AsyncBaseTransport):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Self, TypeVar
 
-from transcription.client import SILENCE
+from transcription.request import SILENCE
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.captioning import Answer, Call, Loudness, Speaker, Stage, silence, transcript, written
 from tests.support.virtual_time import in_virtual_time
-from transcription.answer import Transcript, Word
+from transcription.answer import HeardWord, Transcript
 from transcription.captions import Pace, listening
 from transcription.errors import DeadlineExceeded, Rejected, Superseded, Unreachable
 
@@ -40,7 +40,7 @@ def unsteady(speaker: Speaker, chance: Random, *, honest: bool) -> Answer:
         await asyncio.sleep(chance.choice([0, 0.1, 0.5, 1, 4]))
         if not call.final and chance.random() < 0.3:
             raise chance.choice([DeadlineExceeded("late"), Superseded("newer"), Unreachable("gone")])
-        words = [Word(word.start, word.end, word.word, chance.random()) for word in speaker.words_in(call.samples)]
+        words = [HeardWord(word.start, word.end, word.word, chance.random()) for word in speaker.words_in(call.samples)]
         if honest:
             return transcript(words) if chance.random() < 0.7 else written(transcript(words).text)
         if chance.random() < 0.1:
@@ -50,13 +50,13 @@ def unsteady(speaker: Speaker, chance: Random, *, honest: bool) -> Answer:
     return answer
 
 
-def wild(words: list[Word], chance: Random) -> Transcript:
+def wild(words: list[HeardWord], chance: Random) -> Transcript:
     """What was said, less some, with some more, other case, other times, or nothing of it."""
     heard = [word for word in words if chance.random() < 0.9]
     for _ in range(chance.choice([0, 0, 1, 3])):
         at = chance.uniform(-1, 30)
         said = chance.choice([" Word1", " you", " 你好", "…", " - ", " it's.", " ", " WORD2?!"])
-        heard.insert(chance.randint(0, len(heard)), Word(at, at + chance.uniform(-1, 1), said, None))
+        heard.insert(chance.randint(0, len(heard)), HeardWord(at, at + chance.uniform(-1, 1), said, None))
     if chance.random() < 0.1:
         heard = heard[:2] * 9
     answer = transcript(heard if chance.random() < 0.9 else [])

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.captioning import written
-from transcription.answer import Transcript, TranscriptSegment, Word
+from transcription.answer import HeardWord, Transcript, TranscriptSegment
 from transcription.captions.tokens import Token, agreed, continued, fixed, joined, tokens_of, without_loops
 
 alphabet = st.sampled_from("ab B.,!?-…'  你好。、ก้é%7")
@@ -77,7 +77,12 @@ def test_texts_that_have_nothing_in_common_are_put_together_by_their_times() -> 
 
 
 def test_the_servers_words_lend_their_times_also_without_punctuation_and_to_each_character() -> None:
-    words = (Word(0.5, 1.0, "Hello", 0.9), Word(1.0, 2.0, "世界", 0.5), Word(3.0, 3.2, "lost"), Word(40.0, 41.0, "end"))
+    words = (
+        HeardWord(0.5, 1.0, "Hello", 0.9),
+        HeardWord(1.0, 2.0, "世界", 0.5),
+        HeardWord(3.0, 3.2, "lost"),
+        HeardWord(40.0, 41.0, "end"),
+    )
     found = tokens_of(Transcript("Hello, 世界。 the end", "en", None, (), words), 10.0, 20.0)
     assert [(token.text, token.start, token.end, token.probability) for token in found] == [
         ("Hello,", 10.5, 11.0, 0.9),

@@ -9,8 +9,8 @@ import pytest
 from tests.support.calls import caller, client, request
 from tests.support.waiting import until
 from tests.support.whisper_stub import OUT_OF_MEMORY, Reply, WhisperStub, http, raw, reset, said
-from transcription.client import SILENCE
 from transcription.line import LANES
+from transcription.request import SILENCE
 
 BUSY = http(503, {"error": "queue is full"}, Retry_After="0.01")
 

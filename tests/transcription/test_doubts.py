@@ -2,17 +2,17 @@
 
 import pytest
 
-from transcription.answer import Transcript, TranscriptSegment, Word
+from transcription.answer import HeardWord, Transcript, TranscriptSegment
 from transcription.doubts import without_inventions
 
 
-def transcript(*segments: TranscriptSegment, words: tuple[Word, ...] = ()) -> Transcript:
+def transcript(*segments: TranscriptSegment, words: tuple[HeardWord, ...] = ()) -> Transcript:
     return Transcript(" ".join(segment.text for segment in segments), "en", 30.0, segments, words)
 
 
-def repeated(word: str, times: int, seconds: float, start: float = 0.0) -> tuple[Word, ...]:
+def repeated(word: str, times: int, seconds: float, start: float = 0.0) -> tuple[HeardWord, ...]:
     """The word so many times, each taking so long."""
-    return tuple(Word(start + n * seconds, start + (n + 1) * seconds, word) for n in range(times))
+    return tuple(HeardWord(start + n * seconds, start + (n + 1) * seconds, word) for n in range(times))
 
 
 def test_a_slogan_that_people_shout_again_and_again_stays() -> None:

@@ -14,13 +14,14 @@ import pytest
 from tests.support.calls import caller, request
 from tests.support.waiting import until
 from transcription.answer import Transcript
+from transcription.breaker import Breaker
 from transcription.client import WhisperClient
 from transcription.engine import process as engine_module
 from transcription.engine.process import EmbeddedEngine
 from transcription.errors import BrokenOff, Poison, Unreachable
 from transcription.gate import Gate
 from transcription.limit import FixedLimit
-from transcription.pool import Breaker, Pool, Server, endpoint
+from transcription.pool import Pool, Server, endpoint
 
 # Answers /health when it has loaded for the seconds of its first argument, and each call after those of its second. A
 # prompt of `poison` makes it do to itself what its third argument says.

@@ -82,7 +82,7 @@ SERVERS: dict[str, tuple[Callable[[], Standin], str, str, Dialect, int]] = {
 def asking(server: Standin, path: str = "/v1", model: str = "", **options: Any) -> WhisperClient:
     """A client of this server that has not asked it yet."""
     whisper = client(f"{server.url}{path}", model=model, **options)
-    whisper.pool.servers[0].known.doubt()
+    whisper.pool.servers[0].profile.doubt()
     return whisper
 
 
@@ -97,7 +97,7 @@ async def test_the_first_call_is_made_as_the_server_wants_it(
     with served(server := make()):
         whisper = asking(server, path, model)
         heard = await transcript(whisper)
-        known = whisper.pool.servers[0].known
+        known = whisper.pool.servers[0].profile
         assert replace(known.dialect, url=known.dialect.url.removeprefix(server.url)) == dialect
         assert heard.text in ("Hello there.", "Guten Tag.")
         assert len(heard.words) == words
@@ -157,16 +157,16 @@ async def test_a_recording_waits_until_the_administrator_has_mended_it_and_no_re
     with served(server := Speaches("small", "large")):
         whisper = asking(server)
         waiting = [asyncio.create_task(whisper.call_remote_asr_api(request(), caller(durable=True))) for _ in range(5)]
-        await until(lambda: whisper.pool.servers[0].known.fault is not None)
+        await until(lambda: whisper.pool.servers[0].profile.fault is not None)
         await asyncio.sleep(0)
         assert not any(call.done() for call in waiting)
         assert len(server.forms) == 1  # one silence; the recordings were not sent
-        snapshot = whisper.snapshot().servers[0].known
+        snapshot = whisper.snapshot().servers[0].profile
         assert (snapshot.fault, snapshot.models) == (True, ("small", "large"))
         assert "is not installed locally" in (snapshot.said or "")
         server.models = server.models[:1] if server.models else []  # now there is no choice
         assert [heard.text for heard in await asyncio.gather(*waiting)] == ["Hello there."] * 5
-        assert not whisper.snapshot().servers[0].known.fault
+        assert not whisper.snapshot().servers[0].profile.fault
         await whisper.aclose()
 
 
@@ -193,7 +193,7 @@ async def test_another_software_behind_the_address_is_noticed() -> None:
     with served(server := Speaches("small")):
         whisper = asking(server)
         await transcript(whisper)
-        known = whisper.pool.servers[0].known
+        known = whisper.pool.servers[0].profile
         for other in (WhisperCpp(), Vllm(times=False), Speaches("large")):
             known._asked_at -= 60  # a while later
             server.handle = other.handle  # type: ignore[method-assign]
@@ -223,7 +223,7 @@ async def test_a_model_that_the_caller_names_is_the_callers_affair() -> None:
         with pytest.raises(UnknownModel):
             await transcript(whisper, model="nova")
         assert (await transcript(whisper)).text == "Hello there."
-        assert not whisper.snapshot().servers[0].known.fault
+        assert not whisper.snapshot().servers[0].profile.fault
         await whisper.aclose()
 
 
@@ -233,7 +233,7 @@ async def test_a_server_that_does_not_translate_refuses_that_and_goes_on() -> No
         with pytest.raises(Rejected, match="does not translate"):
             await transcript(whisper, translate=True)
         assert (await transcript(whisper)).text == "Hello there."
-        assert not whisper.snapshot().servers[0].known.fault
+        assert not whisper.snapshot().servers[0].profile.fault
         await whisper.aclose()
 
 
@@ -244,7 +244,7 @@ async def test_servers_are_asked_at_the_start_without_a_recording_and_once_by_ma
         assert len(server.forms) == 8 + 1
         keeping = asyncio.create_task(whisper.keep_acquainted())
         await until(lambda: len(server.forms) == 8 + 2)
-        await until(lambda: not whisper.pool.servers[0].known.doubtful)
+        await until(lambda: not whisper.pool.servers[0].profile.doubtful)
         keeping.cancel()
         await asyncio.wait({keeping})
         await whisper.aclose()

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from transcription.answer import Transcript, TranscriptSegment, Word
+from transcription.answer import HeardWord, Transcript, TranscriptSegment
 from transcription.audio import RATE, Samples, Stretch
 from transcription.errors import Rejected, Withdrawn
-from transcription.second_hearing import DOUBTFUL, FIRST_CREDIT, Listener
+from transcription.second_hearing import DOUBTFUL, FIRST_CREDIT, SecondHearing
 
 Said = tuple[str, float, float]  # a word, when its middle is, how probable it is
 
@@ -22,7 +22,7 @@ def stretch(utterances: tuple[tuple[float, float], ...] = FIVE_UTTERANCES) -> St
 
 
 def heard(*words: Said, language: str = "en", text: str | None = None) -> Transcript:
-    spoken = tuple(Word(at - 0.2, at + 0.2, f" {word}", chance) for word, at, chance in words)
+    spoken = tuple(HeardWord(at - 0.2, at + 0.2, f" {word}", chance) for word, at, chance in words)
     return Transcript(text if text is not None else " ".join(word for word, *_ in words), language, None, (), spoken)
 
 
@@ -47,13 +47,13 @@ class Whisper:
 
 async def test_what_is_understood_is_heard_once() -> None:
     whisper = Whisper(heard(*ALL))
-    assert await Listener(whisper, any_language=True)(stretch()) == heard(*ALL)
+    assert await SecondHearing(whisper, any_language=True)(stretch()) == heard(*ALL)
 
 
 async def test_what_is_said_in_another_language_is_kept_in_it_at_its_place_and_time() -> None:
     pinyin = [*ALL[:2], ("Ni", 4.3, 0.3), ("Hao", 4.7, 0.5), *ALL[3:]]
     whisper = Whisper(heard(*pinyin), heard(("你", 0.4, 0.6), ("好", 0.8, 0.8), language="zh", text="你好"))
-    mended = await Listener(whisper, any_language=True)(stretch())
+    mended = await SecondHearing(whisper, any_language=True)(stretch())
     assert mended.text == "One Two 你好 Four Five."
     assert [(word.word.strip(), round(word.start, 3)) for word in mended.words] == [
         *(("One", 0.3), ("Two", 2.3)),
@@ -72,17 +72,17 @@ async def test_speech_that_was_left_out_is_heard_by_itself(any_language: bool) -
         heard(("Three", 0.5, 0.6)),
         heard(("One", 0.5, 0.6)),
     )
-    assert (await Listener(whisper, any_language=any_language)(stretch())).text == "One Two Three Four Five."
+    assert (await SecondHearing(whisper, any_language=any_language)(stretch())).text == "One Two Three Four Five."
 
 
 async def test_of_a_stretch_that_was_all_left_out_every_utterance_is_heard() -> None:
     whisper = Whisper(heard(), *[heard(word) for word in reversed(ALL)])
-    assert (await Listener(whisper, any_language=True)(stretch())).text == "One Two Three Four Five."
+    assert (await SecondHearing(whisper, any_language=True)(stretch())).text == "One Two Three Four Five."
 
 
 async def test_where_the_language_is_known_improbable_words_stay_as_they_are() -> None:
     whisper = Whisper(heard(*without("Five."), ("Fife.", 8.5, 0.2)))
-    assert (await Listener(whisper, any_language=False)(stretch())).text == "One Two Three Four Fife."
+    assert (await SecondHearing(whisper, any_language=False)(stretch())).text == "One Two Three Four Fife."
 
 
 @pytest.mark.parametrize(
@@ -99,19 +99,19 @@ async def test_where_the_language_is_known_improbable_words_stay_as_they_are() -
 async def test_what_is_not_better_changes_nothing(again: Transcript | Exception) -> None:
     first = heard(*without("Five."), ("Fife.", 8.5, 0.4))
     whisper = Whisper(first, again)
-    assert await Listener(whisper, any_language=True)(stretch()) == first
+    assert await SecondHearing(whisper, any_language=True)(stretch()) == first
     assert not whisper.answers
 
 
 @pytest.mark.parametrize("again", [heard(("You", 0.5, 0.1)), heard(("...", 0.5, 0.9)), heard()])
 async def test_of_noise_nothing_is_made(again: Transcript) -> None:
     first = heard(*without("Five."))
-    assert await Listener(Whisper(first, again), any_language=True)(stretch()) == first
+    assert await SecondHearing(Whisper(first, again), any_language=True)(stretch()) == first
 
 
 @pytest.mark.parametrize("first", [heard(text="No times."), heard(("Other", 0.5, 0.1), text="What is written.")])
 async def test_where_words_and_text_cannot_be_told_apart_it_is_heard_once(first: Transcript) -> None:
-    assert await Listener(Whisper(first), any_language=True)(stretch()) == first
+    assert await SecondHearing(Whisper(first), any_language=True)(stretch()) == first
 
 
 def untold(transcript: Transcript, logprob: float | None = None) -> Transcript:
@@ -126,28 +126,28 @@ async def test_what_a_server_does_not_tell_is_not_sure_so_nothing_takes_the_plac
     again: Transcript,
 ) -> None:
     left_out = untold(heard(*without("Three")))
-    assert await Listener(Whisper(left_out, untold(again)), any_language=True)(stretch()) == left_out
+    assert await SecondHearing(Whisper(left_out, untold(again)), any_language=True)(stretch()) == left_out
 
 
 async def test_a_server_that_tells_no_probability_at_all_is_not_asked_twice_about_words() -> None:
     first = untold(heard(*ALL))
-    assert await Listener(Whisper(first), any_language=True)(stretch()) == first
+    assert await SecondHearing(Whisper(first), any_language=True)(stretch()) == first
 
 
 async def test_the_probability_of_a_segments_tokens_stands_for_that_of_its_words() -> None:
     pinyin = untold(heard(*ALL[:2], ("San", 4.5, 0.9), *ALL[3:]), math.log(0.4))
     chinese = untold(heard(("三", 0.5, 0.9), language="zh", text="三"), math.log(0.7))
     unsure = untold(heard(("三", 0.5, 0.9), language="zh", text="三"), math.log(0.45))
-    whisper = Whisper(pinyin, unsure, unsure, chinese, unsure, unsure)
-    assert (await Listener(whisper, any_language=True)(stretch())).text == "One Two San Four Five."  # credit for two
+    whisper = Whisper(pinyin, unsure, unsure, chinese, unsure, unsure)  # credit for two
+    assert (await SecondHearing(whisper, any_language=True)(stretch())).text == "One Two San Four Five."
     whisper = Whisper(untold(heard(*without("Three")), math.log(0.9)), chinese)
-    assert (await Listener(whisper, any_language=True)(stretch())).text == "One Two 三 Four Five."
+    assert (await SecondHearing(whisper, any_language=True)(stretch())).text == "One Two 三 Four Five."
 
 
 async def test_one_utterance_is_not_sent_twice_nor_one_too_short_to_tell_its_language() -> None:
     doubtful = heard(("Hm", 0.5, 0.1))
-    assert await Listener(Whisper(doubtful), any_language=True)(stretch(((0.0, 1.6),))) == doubtful
-    assert await Listener(Whisper(doubtful), any_language=True)(stretch(((0.0, 0.7), (2.0, 2.7)))) == doubtful
+    assert await SecondHearing(Whisper(doubtful), any_language=True)(stretch(((0.0, 1.6),))) == doubtful
+    assert await SecondHearing(Whisper(doubtful), any_language=True)(stretch(((0.0, 0.7), (2.0, 2.7)))) == doubtful
 
 
 async def test_where_it_comes_to_nothing_it_is_given_up() -> None:
@@ -160,7 +160,7 @@ async def test_where_it_comes_to_nothing_it_is_given_up() -> None:
         calls += 1
         return poor
 
-    listener = Listener(hear, any_language=True)
+    listener = SecondHearing(hear, any_language=True)
     for _ in range(100):
         assert await listener(stretch()) == poor
     assert 100 + FIRST_CREDIT <= calls <= 1.1 * 100 + FIRST_CREDIT
@@ -170,11 +170,11 @@ async def test_where_it_is_worth_it_it_goes_on() -> None:
     async def hear(samples: Samples) -> Transcript:
         return heard(*without("Two", "Four")) if len(samples) == 10 * RATE else heard(("Again", 0.5, 0.9))
 
-    listener = Listener(hear, any_language=True)
+    listener = SecondHearing(hear, any_language=True)
     for _ in range(20):
         assert (await listener(stretch())).text == "One Again Three Again Five."
 
 
 async def test_who_has_no_use_for_it_any_more_is_not_given_half_of_it() -> None:
     with pytest.raises(Withdrawn):
-        await Listener(Whisper(heard(*without("Five.")), Withdrawn()), any_language=True)(stretch())
+        await SecondHearing(Whisper(heard(*without("Five.")), Withdrawn()), any_language=True)(stretch())

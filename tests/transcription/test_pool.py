@@ -8,8 +8,9 @@ from tests.support.calls import caller, client, request
 from tests.support.virtual_server import VirtualServer, virtual_client
 from tests.support.virtual_time import in_virtual_time
 from tests.support.whisper_stub import OUT_OF_MEMORY, WhisperStub, said
+from transcription.breaker import Breaker
 from transcription.client import WhisperClient
-from transcription.pool import Breaker, Pool, endpoint
+from transcription.pool import Pool, endpoint
 
 
 async def work(whisper: WhisperClient, calls: int, workers: int) -> float:

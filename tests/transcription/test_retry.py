@@ -1,8 +1,6 @@
-"""Retries, their budget, the breaker, and an outage of ten minutes."""
+"""Retries, their budget, and an outage of ten minutes."""
 
 import asyncio
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
@@ -12,9 +10,9 @@ from tests.support.virtual_server import VirtualServer, virtual_client
 from tests.support.virtual_time import VirtualLoop, in_virtual_time
 from tests.support.waiting import until
 from tests.support.whisper_stub import OUT_OF_MEMORY, WhisperStub, http, said
+from transcription.breaker import FAILURES_TO_OPEN, FIRST_PAUSE, LONGEST_PAUSE
 from transcription.client import WhisperClient
-from transcription.errors import DeadlineExceeded, Evicted, QueueFull, ServerError, Unreachable
-from transcription.pool import FAILURES_TO_OPEN, FIRST_PAUSE, LONGEST_PAUSE, Breaker
+from transcription.errors import DeadlineExceeded, QueueFull, ServerError, Unreachable
 
 BROKEN = http(500, {"error": "broken"})
 
@@ -95,9 +93,9 @@ async def test_ten_minutes_without_the_server_fail_no_durable_call_and_end_witho
 
     await asyncio.sleep(540)
     assert not any(call.done() and call.exception() for call in calls)
-    assert server.most_attempts <= 2  # before the breaker opened; then one probe at a time
-    probes = server.attempts[-10:]
-    assert all(later - earlier >= 1 for earlier, later in pairwise(probes))
+    assert server.most_attempts <= 2  # before the breaker opened; then one trial at a time
+    trials = server.attempts[-10:]
+    assert all(later - earlier >= 1 for earlier, later in pairwise(trials))
     assert len(server.attempts) <= 18
 
     server.up, back = True, loop.time()
@@ -137,11 +135,12 @@ async def test_a_call_may_be_cancelled_at_every_step_of_its_way_and_leaves_nothi
 
 
 @in_virtual_time
-async def test_a_probe_that_never_got_its_permit_leaves_its_turn_to_the_next_call() -> None:
+async def test_a_trial_that_never_got_its_permit_leaves_its_turn_to_the_next_call() -> None:
     whisper = virtual_client([VirtualServer(seconds=1.0)])
     server = whisper.pool.servers[0]
     permit = await server.gate.acquire("batch", "someone")
-    lost(server.breaker)
+    for _ in range(FAILURES_TO_OPEN):
+        server.breaker.finish(server.breaker.start(), reached=False)
     await asyncio.sleep(FIRST_PAUSE)
     with pytest.raises(DeadlineExceeded):
         await whisper.call_remote_asr_api(request(), caller("live", deadline=FIRST_PAUSE + 2))
@@ -149,86 +148,3 @@ async def test_a_probe_that_never_got_its_permit_leaves_its_turn_to_the_next_cal
     permit.release()
     await whisper.call_remote_asr_api(request(), caller("live"))
     assert server.breaker.state == "closed"
-
-
-# --- the breaker -------------------------------------------------------------------------------
-
-
-class Hand:
-    """A clock that is set by hand."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def lost(breaker: Breaker, failures: int = FAILURES_TO_OPEN) -> None:
-    for _ in range(failures):
-        breaker.finish(breaker.start(), reached=False)
-
-
-def test_the_breaker_opens_after_failures_in_a_row_only() -> None:
-    breaker = Breaker(Hand())
-    for _ in range(5):
-        lost(breaker, FAILURES_TO_OPEN - 1)
-        breaker.finish(breaker.start(), reached=True)
-    assert breaker.state == "closed"
-    lost(breaker)
-    assert (breaker.state, breaker.open_since, breaker.retry_at) == ("open", 100.0, 100.0 + FIRST_PAUSE)
-
-
-def test_the_breaker_lets_one_probe_through_after_each_pause_and_pauses_ever_longer() -> None:
-    clock = Hand()
-    breaker = Breaker(clock)
-    lost(breaker)
-    pauses = []
-    for _ in range(9):
-        pauses.append(breaker.retry_at - clock.now)
-        clock.now = breaker.retry_at - 0.001
-        assert not breaker.allows()
-        clock.now = breaker.retry_at
-        assert breaker.start() is True
-        assert (breaker.state, breaker.allows()) == ("half-open", False)
-        with pytest.raises(Evicted):
-            breaker.start()
-        breaker.finish(True, reached=False)
-    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
-    clock.now = breaker.retry_at
-    breaker.finish(breaker.start(), reached=True)
-    assert (breaker.state, breaker.open_since) == ("closed", None)
-
-
-def test_calls_under_way_when_the_breaker_opens_do_not_lengthen_its_pause() -> None:
-    breaker = Breaker(Hand())
-    under_way = [breaker.start() for _ in range(20)]
-    opened = [breaker.finish(probe, reached=False) for probe in under_way]
-    assert opened.count(True) == 1
-    assert breaker.retry_at == 100.0 + FIRST_PAUSE
-
-
-def test_a_probe_that_never_tried_leaves_its_turn_to_the_next() -> None:
-    clock = Hand()
-    breaker = Breaker(clock)
-    lost(breaker)
-    clock.now = breaker.retry_at
-    breaker.finish(breaker.start(), reached=None)
-    assert (breaker.state, breaker.allows()) == ("open", True)
-
-
-def test_of_many_threads_that_would_probe_at_once_one_does() -> None:
-    clock = Hand()
-    breaker = Breaker(clock)
-    lost(breaker)
-    clock.now = breaker.retry_at
-    together = threading.Barrier(8)
-
-    def probe(_: int) -> bool:
-        together.wait()
-        try:
-            return breaker.start()
-        except Evicted:
-            return False
-
-    with ThreadPoolExecutor(8) as threads:
-        assert sorted(threads.map(probe, range(8))) == [False] * 7 + [True]

@@ -25,7 +25,7 @@ from typing import Protocol
 
 import numpy as np
 
-from transcription.answer import Transcript, Word
+from transcription.answer import HeardWord, Transcript
 from transcription.audio.vad import RATE
 from transcription.captions.drafts import Draft
 from transcription.captions.listening import (
@@ -84,7 +84,7 @@ class Caption:
     final: bool
     stable: int
     language: str
-    words: tuple[Word, ...]
+    words: tuple[HeardWord, ...]
 
 
 @dataclass(eq=False)

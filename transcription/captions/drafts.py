@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from transcription.answer import Word
+from transcription.answer import HeardWord
 from transcription.captions.tokens import Token, agreed, continued, fixed, joined
 
 SENTENCE = 1.0  # seconds that a sentence lasts at least, to become a caption of its own
@@ -88,10 +88,10 @@ class Draft:
         self.told = None
         return head
 
-    def words(self) -> tuple[Word, ...]:
+    def words(self) -> tuple[HeardWord, ...]:
         """With their times, if the server told those of all."""
         words = [
-            Word(token.start, token.end, token.text, token.probability)
+            HeardWord(token.start, token.end, token.text, token.probability)
             for token in self.tokens
             if token.start is not None and token.end is not None
         ]

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import regex
 
-from transcription.answer import Transcript, TranscriptSegment, Word
+from transcription.answer import HeardWord, Transcript, TranscriptSegment
 from transcription.writing import CJK, CJK_PUNCTUATION, CLUSTER, SOUTHEAST
 
 _UNSPACED = CJK + CJK_PUNCTUATION + SOUTHEAST
@@ -94,7 +94,7 @@ def tokens_of(transcript: Transcript, offset: float, end: float) -> list[Token]:
     return found
 
 
-def _timed(words: Sequence[Word], text: str) -> Iterator[tuple[int, Word]]:
+def _timed(words: Sequence[HeardWord], text: str) -> Iterator[tuple[int, HeardWord]]:
     """For each character of the text the server's word that it is in, with the character's part of the word's time.
 
     Some servers' words have no punctuation, or are others than the text's; what is not found there is left out.

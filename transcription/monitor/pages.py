@@ -34,7 +34,7 @@ def monitor_history(request: HttpRequest) -> HttpResponse:
 def _findings() -> list[tuple[str, str, str]]:
     """Of each server: its name, what was found of it, with what to do, and its own words where it does not fit."""
     servers = service.snapshot().servers
-    return [(each.gate.name, each.known.finding.translated(gettext), each.known.said or "") for each in servers]
+    return [(each.gate.name, each.profile.finding.translated(gettext), each.profile.said or "") for each in servers]
 
 
 @require_POST

@@ -30,7 +30,7 @@ async def gate() -> list[str]:
     finally:
         for task in attempts:
             task.cancel()
-    found = [server.known for server in servers]
+    found = [server.profile for server in servers]
     words = [str(known.finding) for known in found]
     if all(known.fault for known in found):
         raise NotReady(" ".join(words))

@@ -13,14 +13,12 @@ import json
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from transcription.errors import AnswerError, Misconfigured, Rejected, ServerError
+from transcription.request import AsrRequest
 from transcription.sentence import Sentence, _
-
-if TYPE_CHECKING:
-    from transcription.client import AsrRequest
 
 ENDPOINT = "/audio/transcriptions"
 DEFAULT_MODEL = "whisper-1"  # OpenAI's name, which servers with one model take for theirs
@@ -49,11 +47,11 @@ class Dialect:
     whisper_cpp: bool = False
     models: tuple[str, ...] = ()
 
-    def address(self, request: "AsrRequest") -> str:
+    def address(self, request: AsrRequest) -> str:
         translations = request.translate and not self.whisper_cpp
         return f"{self.url.removesuffix('transcriptions')}translations" if translations else self.url
 
-    def fields(self, request: "AsrRequest") -> dict[str, str | list[str]]:
+    def fields(self, request: AsrRequest) -> dict[str, str | list[str]]:
         """The fields of the form beside the file."""
         times = self.response_format == "verbose_json" and (bool(request.language) or not self.wants_language)
         fields: dict[str, str | list[str]] = {

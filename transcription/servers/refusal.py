@@ -80,7 +80,7 @@ FINDINGS: dict[Fault, Sentence] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class RefusalBody:
     """What the body of a failed answer says: the server's own words on one line, and the fields beside them."""
 
     words: str
@@ -120,7 +120,7 @@ def failure(status: int, headers: dict[str, str], body: bytes) -> AnswerError:
     return _refusal(status, replace(said, words=words))
 
 
-def _refusal(status: int, said: Said) -> Rejected | Misconfigured:
+def _refusal(status: int, said: RefusalBody) -> Rejected | Misconfigured:
     """The meaning of a status from 300 to 499 that does not pass by itself."""
     if status < 400:
         finding = _("The Whisper server redirects elsewhere, which is not followed. Check ASR_API_URL.")
@@ -134,7 +134,7 @@ def _refusal(status: int, said: Said) -> Rejected | Misconfigured:
     return Misconfigured(f"{finding} (HTTP {status}): {said.words}", finding, what)
 
 
-def _named_by_fields(said: Said) -> Fault | None:
+def _named_by_fields(said: RefusalBody) -> Fault | None:
     """What `code`, `param` and `type` say that the fault lies in; None where they say nothing."""
     if said.names_model:
         return "model"
@@ -148,7 +148,7 @@ def _named_by_fields(said: Said) -> Fault | None:
     return "field" if said.param in ("temperature", "stream", "include") else None
 
 
-def _named_by_words(status: int, said: Said) -> Fault | None:
+def _named_by_words(status: int, said: RefusalBody) -> Fault | None:
     if UNKNOWN_MODEL.search(said.words):
         return "model"
     if status in (400, 422):
@@ -159,12 +159,12 @@ def _named_by_words(status: int, said: Said) -> Fault | None:
     return None
 
 
-def read(body: bytes) -> Said:
+def read(body: bytes) -> RefusalBody:
     """The words and fields of an error in OpenAI's, FastAPI's, vLLM's or any similar form; else all that was said."""
     try:
         answer = json.loads(body, parse_int=float)
     except (ValueError, RecursionError):
-        return Said(_line(body.decode(errors="replace")))
+        return RefusalBody(_line(body.decode(errors="replace")))
     objects = list(_objects(answer))
     if isinstance(answer, str):
         words = answer
@@ -173,7 +173,7 @@ def read(body: bytes) -> Said:
             filter(None, (_field(objects, name, lower=False) for name in MESSAGES)), body.decode(errors="replace")
         )
     code, param, kind = _field(objects, "code", "error_code"), _field(objects, "param", "loc"), _field(objects, "type")
-    return Said(_line(words), code, param, kind, _status(objects))
+    return RefusalBody(_line(words), code, param, kind, _status(objects))
 
 
 def _objects(answer: Any) -> Iterator[dict[str, Any]]:

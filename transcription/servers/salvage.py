@@ -37,7 +37,7 @@ Span = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class HeardWord:
     """Times are seconds from the start of the audio that was sent; probability is 0 to 1 where the server tells it."""
 
     start: float
@@ -212,15 +212,15 @@ def _filled(found: Sequence[Item], seconds: float, longest: float) -> list[tuple
 UNSPACED = re.compile(f"[{CJK}{CJK_PUNCTUATION}{SOUTHEAST}]")
 
 
-def whole_words(pieces: Iterable[Word], text: str) -> list[Word]:
+def whole_words(pieces: Iterable[HeardWord], text: str) -> list[HeardWord]:
     """The pieces with those joined that the text writes as one word.
 
     whisper.cpp gives tokens (" cr", "isp"), where other servers give words. Two pieces are of one word where nothing
     stands between them in the text; punctuation goes to the word before it. A piece that the text does not have stays
     as it is.
     """
-    words: list[Word] = []
-    parts: list[list[Word]] = []
+    words: list[HeardWord] = []
+    parts: list[list[HeardWord]] = []
     at = end = 0
     for piece in pieces:
         spelt = piece.word.strip()
@@ -244,7 +244,7 @@ def _belongs(before: str, spelt: str) -> bool:
     return not UNSPACED.match(before[-1]) and not UNSPACED.match(spelt[0])
 
 
-def _joined(parts: Sequence[Word]) -> Word:
+def _joined(parts: Sequence[HeardWord]) -> HeardWord:
     told = [part.probability for part in parts if part.probability is not None]
     mean = sum(told) / len(told) if told else None
     spelt = parts[0].word + "".join(part.word.strip() for part in parts[1:])

@@ -8,13 +8,13 @@ from concurrent.futures import Future
 from transcription.errors import Misconfigured
 from transcription.sentence import _
 from transcription.servers.dialect import Dialect
-from transcription.snapshot import KnownSnapshot
+from transcription.snapshot import ProfileSnapshot
 
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 60.0  # seconds until a server that does not fit is asked again; doubled each time
 RENEWAL = 30.0  # seconds for which what a probe found stands, whatever a single call says
 
 
-class Acquaintance:
+class ServerProfile:
     """The dialect of a server, as far as it is known; or why no request can be made that fits.
 
     doubtful: the next call shall ask the server first. So it is at the start, after the server was away, and when an
@@ -48,9 +48,9 @@ class Acquaintance:
         """Whether the latest probe, and a good one, was a moment ago."""
         return not self.doubtful and self._clock() - self._asked_at < RENEWAL
 
-    def snapshot(self) -> KnownSnapshot:
+    def snapshot(self) -> ProfileSnapshot:
         finding = self.fault.finding if self.fault else self.dialect.finding if self.asked else self.unasked
-        return KnownSnapshot(
+        return ProfileSnapshot(
             finding,
             fault=self.fault is not None,
             said=str(self.fault) if self.fault else None,
