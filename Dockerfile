@@ -9,7 +9,7 @@ ENV PIP_NO_CACHE_DIR=1
 RUN make .venv/installed
 COPY . .
 # The settings make a secret key in DATA_DIR: not in the image.
-RUN DATA_DIR=/tmp/data make install && .venv/bin/python -m compileall -q accounts asrsite recordings transcription web web
+RUN DATA_DIR=/tmp/data make install && .venv/bin/python -m compileall -q accounts asrsite recordings transcription web
 
 FROM python:3.13-slim
 RUN useradd --uid 10001 --no-create-home stile && install --directory --owner stile /data

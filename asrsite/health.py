@@ -10,6 +10,7 @@ would leave nobody served. So /readyz then answers 200 with the status `degraded
 same at `decoder`, with `NetworkOpen`, where the processes that decode people's files cannot be kept from the network.
 """
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -48,7 +49,9 @@ async def readyz(request: HttpRequest) -> HttpResponse:
     parts = await readiness.parts()
     away = {name for name, part in parts.items() if not part["ok"]}
     status = "down" if away - INFORMATIVE else "degraded" if away else "ok"
-    return JsonResponse({"status": status, "parts": parts}, status=503 if status == "down" else 200)
+    return JsonResponse(
+        {"status": status, "version": settings.VERSION, "parts": parts}, status=503 if status == "down" else 200
+    )
 
 
 @require_safe

@@ -3,6 +3,7 @@
 import os
 import secrets
 import sys
+import tomllib
 from pathlib import Path
 
 import django_stubs_ext
@@ -14,6 +15,7 @@ from web.private import keep_to_oneself, private_folder
 django_stubs_ext.monkeypatch()  # lets classes such as ModelAdmin be written with their type arguments
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 
 env = environ.Env()
 env.read_env(BASE_DIR / ".env")
@@ -134,6 +136,7 @@ TEMPLATES = [
                 "django.template.context_processors.i18n",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "asrsite.context.version",
             ],
         },
     }

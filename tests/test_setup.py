@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -121,3 +122,9 @@ def test_the_image_is_made_by_the_same_targets_and_runs_without_root() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert "make install" in dockerfile
     assert re.search(r"(?m)^USER stile$", dockerfile.rpartition("FROM ")[2])
+
+
+def test_the_image_gets_every_package_and_the_file_with_the_version() -> None:
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert {"pyproject.toml", *project["tool"]["importlinter"]["root_packages"]} <= let_in

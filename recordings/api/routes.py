@@ -6,6 +6,7 @@ from functools import wraps
 from http import HTTPStatus
 from typing import Any, Literal, cast
 
+from django.conf import settings
 from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -124,7 +125,8 @@ def _in_shape(view: Callable[..., Awaitable[HttpResponseBase]]) -> Callable[...,
 
 api = JsonApi(
     title="Stile 听序",
-    version="1",
+    version=settings.VERSION,
+    urls_namespace="api-1",
     description="Recordings in, text out, through one gate that never overloads the Whisper server.\n\n"
     "Send `Authorization: Bearer <token>`; `manage.py create_token NAME` makes one. Errors are always "
     '`{"error": {"code", "message"}}`.\n\n'

@@ -85,6 +85,7 @@ class Command(BaseCommand):
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_per_message_deflate=False,  # sound does not get smaller, and each viewer would cost its own window
         )
+        log.info("Stile %s starts", settings.VERSION)
         apart.start()
         async with service.running(), asyncio.TaskGroup() as tasks:
             tasks.create_task(runner.run(in_line, run_transcription, service.total_limit))
