@@ -1,4 +1,4 @@
-"""Tokens and sign-in in the stock admin."""
+"""Tokens and the sign-in form in Django's admin."""
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -12,8 +12,8 @@ admin.site.site_header = admin.site.site_title = "Stile 听序"
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # takes none at run time
-    """A token can be looked at and revoked. It is never made here: its secret could not be shown."""
+class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # ModelAdmin takes no type arguments at run time
+    """Tokens can be seen and revoked here, but not made, since the admin cannot show the secret once."""
 
     list_display = ("name", "user", "ends_with", "may", "last_used_at", "expires_at", "revoked_at")
     list_select_related = ("user",)

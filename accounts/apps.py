@@ -7,6 +7,6 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Accounts")
 
     def ready(self) -> None:
-        from accounts import rights  # noqa: PLC0415  its models exist from now on
+        from accounts import rights  # noqa: PLC0415  its models exist only from here on
 
         rights.watch()

@@ -1,4 +1,4 @@
-"""Who is calling: a person with a session (CSRF-protected), or a program with a token and its scopes."""
+"""The caller of a request: a person with a session (CSRF-protected), or a program with a token and its scopes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,12 +19,12 @@ from web.problems import Problem, not_signed_in
 from web.throttle import BAD_TOKENS, CALLS
 
 Scope = ApiToken.Scope
-COUNTED = "stile.counted"  # in a request's scope: it has been counted
+COUNTED = "stile.counted"  # key in a request's scope, once the throttle CALLS has counted it
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`token` is None for a person signed in by session, who may do everything that is theirs."""
+    """A user, and the token of a program. `token` is None for a session, which may do everything of its user."""
 
     user: User
     token: ApiToken | None = None
@@ -41,13 +41,13 @@ class Caller:
 
 
 class ApiRequest(HttpRequest):
-    """A request that has passed `needs(…)`."""
+    """A request that has passed `needs(…)`, with its caller in `auth`."""
 
     auth: Caller
 
 
 async def identify(request: HttpRequest) -> Caller:
-    """The caller, and one call of theirs counted, however often the request is looked at. Raises Problem 401 or 429."""
+    """The caller of the request, whose call is counted once for each request. Raises Problem 401 or 429."""
     caller = await who(request)
     scope = getattr(request, "scope", request.META)
     if COUNTED not in scope:
@@ -57,7 +57,7 @@ async def identify(request: HttpRequest) -> Caller:
 
 
 async def who(request: HttpRequest) -> Caller:
-    """The caller, by token or session; a token decides, even beside a good session. Raises Problem 401 or 429."""
+    """The caller by token, or without a token by session. Raises Problem 401 or 429."""
     secret = bearer_secret(request)
     if secret is not None:
         token = await ApiToken.authenticate(secret)
@@ -72,7 +72,7 @@ async def who(request: HttpRequest) -> Caller:
 
 
 async def read_form(request: HttpRequest) -> None:
-    """Parse an uploaded form in a thread: else `request.POST` would do it on the event loop."""
+    """Parse an uploaded form in a thread; later, `request.POST` would parse it on the event loop."""
     if request.content_type == "multipart/form-data":
         # Django takes a form without a length (sent in chunks) for empty; any number but 0 makes it read.
         request.META.setdefault("CONTENT_LENGTH", "1")
@@ -80,6 +80,8 @@ async def read_form(request: HttpRequest) -> None:
 
 
 class BearerToken(AuthBase):
+    """ninja's authentication by a token with one of the scopes; None leaves a request without a token to the next."""
+
     openapi_type = "http"
     openapi_scheme = "bearer"
 
@@ -104,10 +106,12 @@ class _CsrfCheck(CsrfViewMiddleware):
 
 
 class SessionCookie(AuthBase):
+    """ninja's authentication by a session, with Django's check of the CSRF token."""
+
     openapi_type = "apiKey"
     openapi_in = "cookie"
     openapi_name = settings.SESSION_COOKIE_NAME
-    csrf = True  # so that the docs page sends the token along
+    csrf = True  # makes the page of the API docs send the CSRF token
 
     async def __call__(self, request: HttpRequest) -> Caller:
         caller = await identify(request)
@@ -120,5 +124,5 @@ class SessionCookie(AuthBase):
 
 
 def needs(*scopes: str) -> list[Any]:
-    """What a route asks for: a session, or a token with one of these scopes."""
+    """Authentication of a route: a session, or a token with one of these scopes."""
     return [BearerToken(*scopes), SessionCookie()]

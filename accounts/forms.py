@@ -1,4 +1,4 @@
-"""Sign-in forms that slow down whoever guesses, on the product's page and in the admin alike."""
+"""Sign-in forms, throttled against guesses of passwords, for the product's page and for the admin."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import digest
 from web.throttle import Allowance
 
-TRIES_PER_PERSON = Allowance("sign-in-as", 5, 300)  # failures of one address at one name
-TRIES_PER_ADDRESS = Allowance("sign-in-from", 50, 300)  # failures at any names; an office may share one address
+TRIES_PER_PERSON = Allowance("sign-in-as", 5, 300)  # failed tries of one address with one name
+TRIES_PER_ADDRESS = Allowance("sign-in-from", 50, 300)  # failed tries with any names; an office may share one address
 
 
 class ThrottledSignIn(AuthenticationForm):
-    """Counts a try before it looks at the password, so that a burst of guesses cannot slip past the count."""
+    """Sign-in form that counts a try before it checks the password, so that a burst cannot slip past the count."""
 
     def clean(self) -> dict[str, Any]:
         address = self.request.META.get("REMOTE_ADDR", "") if self.request else ""

@@ -1,12 +1,12 @@
-"""`Idempotency-Key` on POST: a request that is sent again gives the answer that the first one gave.
+"""`Idempotency-Key` on POST: a request that is sent again gets the answer of the first one.
 
-As the IETF's draft has it (draft-ietf-httpapi-idempotency-key-header). The first request claims its key in the
-database, so that one that comes at the same time, here or in another process, waits for its answer. Only a success is
-kept: what failed has made nothing, and may be tried again. A claim lapses with the process that held it. The request
-that takes the claim over finds in `request.begun_at` when the work began, because the work may be done already.
+The rules are those of the IETF's draft (draft-ietf-httpapi-idempotency-key-header). The first request claims its key in
+the database; a second one at the same time, here or in another process, waits for the answer. Only a success is kept,
+since a failed request has made nothing and may be tried again. A claim lapses with the process that held it. The
+request that takes a lapsed claim over finds in `request.begun_at` when the work began, because it may be done already.
 
-What is kept of an answer is small and holds none of people's words: `Memory` takes the words out, and reads them anew
-for the answer that is given again. So words that were corrected or deleted since are gone here, too.
+An answer is kept without people's words: `Memory` takes the words out, and reads them anew for the repeated answer. So
+words that were corrected or deleted since are gone from it, too.
 """
 
 import asyncio
@@ -35,35 +35,35 @@ log = logging.getLogger(__name__)
 
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 KEPT = timedelta(days=1)
-# Answers of one person, and of all: the oldest are forgotten first. A client that sends again does so within minutes,
-# and one person starts at most 600 uploads an hour. A row takes about 1 KB, so all of them take some 50 MB at most.
+# Kept answers of one person, and of all people; the oldest are deleted first. A client repeats within minutes, and one
+# person starts at most 600 uploads an hour. A row takes about 1 KB, so all of them take some 50 MB at most.
 MOST_OF_ONE = 2_000
 MOST_OF_ALL = 50_000
-BATCH = 100  # rows forgotten at once; one call makes only one
-LAPSES = timedelta(seconds=30)  # a claim of which nothing was heard for so long is nobody's
-BEAT = 10.0  # seconds between two signs of life
+BATCH = 100  # rows deleted at once; one request makes only one
+LAPSES = timedelta(seconds=30)  # after its last heartbeat, a claim may be taken over
+BEAT = 10.0  # seconds between two heartbeats of a claim
 WAIT = 10.0  # seconds that a second request waits for the first
-LOOK_AGAIN = 0.1  # seconds
+LOOK_AGAIN = 0.1  # seconds between two looks for its answer
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Memory(Protocol):
-    """Which answers are kept, and what of them. Bodies are JSON objects."""
+    """Chooses the answers to keep, and their parts. Bodies are JSON objects."""
 
     def keep(self, body: dict[str, Any]) -> dict[str, Any] | None:
-        """What to keep of an answer's body: little, and no words of people. None: the answer is not kept."""
+        """The part of an answer's body to keep, small and without people's words. None: the answer is not kept."""
 
     async def recall(self, caller: Caller, kept: dict[str, Any]) -> dict[str, Any]:
-        """The whole body again. Raises Problem 404 where what it tells of was deleted since."""
+        """The whole body again, from the kept part. Raises Problem 404 where its object was deleted since."""
 
 
 async def first_answer(
     request: HttpRequest, run: Callable[[], Awaitable[HttpResponseBase]], memory: Memory
 ) -> HttpResponseBase:
-    """The answer of `run()`, or the one that it gave before to the same request of the same caller.
+    """The answer of `run()`, or the kept answer to the same request of the same caller.
 
-    Raises Problem 401 for nobody, 400 for a bad key, 422 for the key of another request, 404 where what the first
-    request made was deleted since, and 409 while the first request takes long.
+    Raises Problem 401 without a caller, 400 for a malformed key, 422 for the key of another request, 404 where the
+    object that the first request made was deleted since, and 409 while the first request is still at work after WAIT.
     """
     key = request.headers.get("Idempotency-Key")
     if request.method != "POST" or key is None:
@@ -80,7 +80,7 @@ async def first_answer(
 
 
 async def _fingerprint(request: HttpRequest, caller: Caller) -> str:
-    """What makes a request another one. A form's parts are parted by other words each time, so those do not count."""
+    """Hash of what identifies a request. Multipart boundaries are random, so they are left out."""
     said: list[object] = [request.path, request.GET.urlencode(), caller.token and caller.token.pk]
     if request.content_type == "multipart/form-data":
         await read_form(request)
@@ -92,7 +92,7 @@ async def _fingerprint(request: HttpRequest, caller: Caller) -> str:
 
 
 async def _claim(caller: Caller, key: str, fingerprint: str) -> FirstAnswer:
-    """The row of the key, with an answer, or without one: then it is the caller's to find. Raises Problem 422, 409."""
+    """The row of the key: with a kept answer, or without one, claimed for this request. Raises Problem 422, 409."""
     await _forget_oldest(caller)
     waited = 0.0
     while True:
@@ -114,7 +114,7 @@ async def _claim(caller: Caller, key: str, fingerprint: str) -> FirstAnswer:
 
 
 async def _forget_oldest(caller: Caller) -> None:
-    """Make room for one more answer. Work under way keeps its claim: the same request may come again."""
+    """Delete the oldest answers, to make room for one more. Claims of work under way stay."""
     now = timezone.now()
     answers = FirstAnswer.objects.order_by("-begun_at", "-pk")
     await answers.filter(begun_at__lt=now - KEPT).adelete()
@@ -125,7 +125,7 @@ async def _forget_oldest(caller: Caller) -> None:
 
 
 async def _took_over(row: FirstAnswer, now: datetime) -> bool:
-    """Whether the claim had lapsed and is ours now: of two who see it, one gets it."""
+    """Take a lapsed claim over. Returns whether this request has it now; of two that try, one gets it."""
     lapsed = row.claimed_at < now - LAPSES
     same = FirstAnswer.objects.filter(pk=row.pk, status=None, claimed_at=row.claimed_at)
     return lapsed and await same.aupdate(claimed_at=now) == 1
@@ -136,12 +136,12 @@ async def _first(row: FirstAnswer, run: Callable[[], Awaitable[HttpResponseBase]
     beating = asyncio.create_task(_beat(row.pk))
     try:
         response = await run()
-    except BaseException:  # canceled by a client that hung up, for one: it may be done or not
+    except BaseException:  # for example canceled, as the client hung up: the work may be done or not
         await asyncio.shield(asyncio.ensure_future(rows.aupdate(claimed_at=NEVER)))
         raise
     finally:
         beating.cancel()
-    with suppress(DatabaseError, InterfaceError):  # the claim lapses by itself; this answer is good
+    with suppress(DatabaseError, InterfaceError):  # the claim lapses by itself, and this answer is valid
         if kept := _kept(response, memory):
             location = response.headers.get("Location", "")
             await rows.aupdate(status=response.status_code, body=json.dumps(kept), location=location)
@@ -158,7 +158,7 @@ async def _beat(pk: int) -> None:
         try:
             await FirstAnswer.objects.filter(pk=pk).aupdate(claimed_at=timezone.now())
         except (DatabaseError, InterfaceError) as failure:
-            log.warning("A sign of life could not be written: %r", failure)
+            log.warning("A heartbeat could not be written: %r", failure)
 
 
 def _kept(response: HttpResponseBase, memory: Memory) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The link that signs the first administrator in: printed in a terminal, and for scripts in a file in DATA_DIR."""
+"""The link that signs the first administrator in: printed in a terminal, and kept in DATA_DIR for scripts."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from accounts.models import SignInLink
 
 
 def new_link(address: str) -> str:
-    """A link to the server at this address. Every earlier link ends."""
+    """Make the link to the server at this address. Every earlier link stops working."""
     link = f"{address}{reverse('accounts:setup')}?token={SignInLink.issue()}"
     path = _file()
     path.unlink(missing_ok=True)
@@ -20,12 +20,12 @@ def new_link(address: str) -> str:
 
 
 def forget_file() -> None:
-    """The link in the file has been used, or its time is over."""
+    """Delete the file, once its link has been used or has expired."""
     _file().unlink(missing_ok=True)
 
 
 def local_address(host: str, port: int) -> str:
-    """What a browser on this machine opens, of a server that listens there."""
+    """Address at which a browser on this machine reaches a server that listens on `host` and `port`."""
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
     return f"http://{shown}:{port}"
 

@@ -1,4 +1,6 @@
-"""API tokens and one-time sign-in links. Both are kept as digests: a stolen database opens nothing."""
+"""API tokens, socket tickets and sign-in links, kept as digests, so that a stolen database opens nothing. And the
+answers that `idempotency` keeps.
+"""
 
 import hashlib
 import secrets
@@ -15,12 +17,12 @@ from django.utils.translation import gettext_lazy as _
 
 
 def digest(secret: str) -> str:
-    """SHA-256 is enough for a secret of 256 random bits: nothing can be guessed, so nothing needs slowing down."""
+    """SHA-256 of a secret, in hex. A slow hash is not needed: 256 random bits cannot be guessed."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 class ApiToken(models.Model):
-    """A bearer token for programs. The secret itself is shown once, when it is made."""
+    """Bearer token of a program. Its secret is shown once, when it is made."""
 
     class Scope(models.TextChoices):
         READ = "read", _("read")
@@ -50,7 +52,7 @@ class ApiToken(models.Model):
 
     @classmethod
     def issue(cls, user: AbstractBaseUser, name: str, *, scopes: list[str], days: float | None) -> tuple[Self, str]:
-        """Make a token; returns the row and the secret, which is nowhere else. `days`: life, None for ever."""
+        """Make a token that works for `days` (None: for ever). Returns its row and its secret, kept nowhere."""
         secret = f"asr_{secrets.token_urlsafe(32)}"
         expires_at = timezone.now() + timedelta(days=days) if days is not None else None
         token = cls.objects.create(
@@ -65,26 +67,26 @@ class ApiToken(models.Model):
 
     @classmethod
     def living(cls) -> QuerySet[Self]:
-        """Those that open, with their users."""
+        """Tokens that work now, with their users."""
         unexpired = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
         return cls.objects.select_related("user").filter(unexpired, revoked_at=None, user__is_active=True)
 
     @classmethod
     async def authenticate(cls, secret: str) -> Self | None:
-        """The living token with this secret, its use noted at most once a minute; None if there is none.
+        """The working token with this secret; None if there is none. Its use is noted at most once a minute.
 
-        Looked up by digest, so the time taken tells nothing about the secrets that exist.
+        The lookup is by digest, so its duration tells nothing about existing secrets.
         """
         now = timezone.now()
         token = await cls.living().filter(digest=digest(secret)).afirst()
         if token and (token.last_used_at is None or now - token.last_used_at > cls.LAST_USE_RESOLUTION):
-            with suppress(DatabaseError):  # a full disk, for one: the note is not worth the request
+            with suppress(DatabaseError):  # for example a full disk: the request matters more than the note
                 await cls.objects.filter(pk=token.pk).aupdate(last_used_at=now)
         return token
 
 
 class SocketTicket(models.Model):
-    """Opens one WebSocket with the rights of the token or the session that asked for it: neither fits into a URL."""
+    """Ticket that opens one WebSocket with the rights of its token or session, neither of which may stand in a URL."""
 
     LIFE = timedelta(seconds=30)
 
@@ -98,7 +100,7 @@ class SocketTicket(models.Model):
 
     @classmethod
     async def issue(cls, token: ApiToken | None, session: str) -> str:
-        """Make a ticket's secret; those that nobody used in time are forgotten."""
+        """Make a ticket and return its secret. Deletes expired tickets."""
         secret, now = secrets.token_urlsafe(32), timezone.now()
         await cls.objects.filter(expires_at__lte=now).adelete()
         await cls.objects.acreate(digest=digest(secret), token=token, session=session, expires_at=now + cls.LIFE)
@@ -106,15 +108,16 @@ class SocketTicket(models.Model):
 
     @classmethod
     async def redeem(cls, secret: str) -> Self | None:
-        """The ticket, for the first caller only, whoever else tries at the same moment."""
+        """The ticket with this secret, used up; None for every later caller, also at the same moment."""
         ticket = await cls.objects.filter(digest=digest(secret), expires_at__gt=timezone.now()).afirst()
         used = ticket and (await cls.objects.filter(pk=ticket.pk).adelete())[0]
         return ticket if used else None
 
 
 class SignInLink(models.Model):
-    """A link that signs the first administrator in, once. It ends with its use, its hour, a newer link or the next
-    start of the server."""
+    """Link that signs the first administrator in, once. It stops working after its use, after an hour, with a newer
+    link, and with the next start of the server.
+    """
 
     LIFE = timedelta(hours=1)
 
@@ -126,7 +129,7 @@ class SignInLink(models.Model):
 
     @classmethod
     def issue(cls) -> str:
-        """Make a new link's secret; earlier links that were not used stop working."""
+        """Make a link and return its secret. Earlier links stop working."""
         secret = secrets.token_urlsafe(32)
         cls.objects.all().delete()
         cls.objects.create(digest=digest(secret))
@@ -134,13 +137,13 @@ class SignInLink(models.Model):
 
     @classmethod
     def redeem(cls, secret: str) -> bool:
-        """True for the first caller only, whoever else tries at the same moment."""
+        """Use the link up. Returns whether it worked: only for the first caller, also at the same moment."""
         living = cls.objects.filter(created_at__gt=timezone.now() - cls.LIFE)
         return living.filter(digest=digest(secret)).delete()[0] == 1
 
 
 class FirstAnswer(models.Model):
-    """The answer to a request with an `Idempotency-Key`, for when the request comes again; see `idempotency`."""
+    """Answer to a request with an `Idempotency-Key`, kept for the same request again; see `idempotency`."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
     key = models.CharField(max_length=255)

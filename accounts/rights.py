@@ -1,6 +1,6 @@
-"""Telling the open sockets of a person that their rights may have changed, whoever changed them and wherever.
+"""Notices to the open sockets of a person that their rights may have changed, from every place that changes them.
 
-Where one process runs without Redis, a command in another process cannot tell it: sockets look for themselves, too.
+Without Redis, a command in another process cannot tell the server. So sockets also check their rights themselves.
 """
 
 from functools import partial
@@ -20,11 +20,12 @@ RIGHTS_CHANGED = "rights.changed"
 
 
 def rights_group(user_id: int) -> str:
+    """Channel-layer group of all open sockets of the user."""
     return f"accounts.user.{user_id}"
 
 
 def watch() -> None:
-    """From now on, every change of a token, a user or a session is told."""
+    """Connect the signals, so that every change of a token, a user or a session is told."""
     for signal in (post_save, post_delete):
         signal.connect(_token_changed, ApiToken)
         signal.connect(_user_changed, User)
@@ -37,7 +38,7 @@ def _token_changed(instance: ApiToken, created: bool = False, **_: Any) -> None:
 
 
 def _user_changed(instance: User, created: bool = False, update_fields: Any = None, **_: Any) -> None:
-    if not created and update_fields != {"last_login"}:  # which a sign-in writes
+    if not created and update_fields != {"last_login"}:  # a sign-in writes that
         _tell(instance.pk)
 
 
@@ -47,7 +48,7 @@ def _session_ended(instance: Session, **_: Any) -> None:
 
 
 def _tell(user_id: int) -> None:
-    """When the change can be seen. Never raises: it has been made, and sockets look again by themselves."""
+    """Tell the user's sockets after the commit. Never raises, since sockets check again by themselves."""
     layer = get_channel_layer()
     send = partial(async_to_sync(layer.group_send), rights_group(user_id), {"type": RIGHTS_CHANGED})
     transaction.on_commit(send, robust=True)

@@ -1,6 +1,6 @@
-"""Django's sessions in the database, under digests: the rows of a stolen database open no session.
+"""Django's sessions in the database, with digests in place of keys: a stolen database opens no session.
 
-The cookie holds the session's key. The database holds a digest of the key, in the column for the key.
+The cookie holds the key of the session. The column for the key holds a digest of it.
 """
 
 from typing import Any
@@ -13,16 +13,16 @@ from django.utils import timezone
 
 from accounts.models import digest
 
-COLUMN = 40  # characters that Django's column takes: 160 bits of the digest, which nobody can search through
+COLUMN = 40  # characters of Django's column: 160 bits of the digest, too many to search
 
 
 def kept_as(key: str) -> str:
-    """The name of the session's row, from the key in the cookie."""
+    """Name of the session's row (its primary key), from the key in the cookie."""
     return digest(key)[:COLUMN]
 
 
 class SessionStore(DatabaseStore):
-    """A session by the key in its cookie."""
+    """Session found by the key in its cookie."""
 
     key_salt = "django.contrib.sessions.SessionStore"  # Django's, so that older sessions can still be read
 
@@ -68,7 +68,7 @@ class SessionStore(DatabaseStore):
 
 
 class StoredSession(SessionStore):
-    """A session by the name of its row, for code that never sees the cookie again: a socket, or its ticket."""
+    """Session found by the name of its row, for code that has no cookie: a socket, or its ticket."""
 
     def _row_name(self, key: str) -> str:
         return key

@@ -1,4 +1,4 @@
-"""First run, sign-in, password, theme."""
+"""Pages of the first run, sign-in, password and theme."""
 
 from typing import Any
 
@@ -26,9 +26,9 @@ THEME_COOKIE_AGE = 365 * 24 * 3600  # seconds
 
 
 @never_cache
-@require_GET  # and not HEAD: a link checker must not use the link up
+@require_GET  # not HEAD, so that a link checker does not use the link up
 def setup(request: HttpRequest) -> HttpResponse:
-    """The link that `make run` and `manage.py sign_in_link` print: signs the first administrator in, once."""
+    """Sign the first administrator in, once, by the link that `make run` and `manage.py sign_in_link` print."""
     with transaction.atomic():
         if not SignInLink.redeem(request.GET.get("token", "")):
             return render(request, "accounts/used_link.html", status=404)
@@ -39,7 +39,7 @@ def setup(request: HttpRequest) -> HttpResponse:
 
 
 def first_administrator() -> User:
-    """The oldest superuser; where there is none, `admin` becomes one, with no password that anyone knows."""
+    """The oldest superuser; without one, the user `admin` becomes one, with no usable password."""
     users = get_user_model().objects
     if superuser := users.filter(is_superuser=True, is_active=True).order_by("pk").first():
         return superuser
@@ -52,6 +52,8 @@ def first_administrator() -> User:
 
 
 class SignIn(LoginView):
+    """Sign-in page; a throttled try gets a 429 with a Retry-After."""
+
     form_class = ThrottledSignIn
     template_name = "accounts/login.html"
     redirect_authenticated_user = True
@@ -66,13 +68,15 @@ class SignIn(LoginView):
 
 
 class Password(PasswordChangeView):
-    """Who has no password yet (signed in by the link) is not asked for the old one. Other sessions end."""
+    """Password page. A person without a password, signed in by the link, is not asked for the old one. A new password
+    ends all other sessions.
+    """
 
     template_name = "accounts/password.html"
     success_url = reverse_lazy("recordings:library")
 
     def get_form_class(self) -> type[Any]:
-        assert isinstance(self.request.user, User)  # noqa: S101  the view asks for somebody signed in
+        assert isinstance(self.request.user, User)  # noqa: S101  the view requires a signed-in user
         return PasswordChangeForm if self.request.user.has_usable_password() else SetPasswordForm
 
     def form_valid(self, form: Any) -> HttpResponse:
@@ -82,7 +86,7 @@ class Password(PasswordChangeView):
 
 @require_POST
 def theme(request: HttpRequest) -> HttpResponseBase:
-    """Keeps `light` or `dark` in a cookie, so that the first paint is right; anything else follows the system."""
+    """Keep `light` or `dark` in a cookie, so that the first paint is right. Any other value follows the system."""
     target = request.POST.get("next", "")
     if not url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure()):
         target = "/"

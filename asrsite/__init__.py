@@ -1,0 +1,1 @@
+"""The wiring: settings, URLs, the ASGI application, checks. No behaviour of the product is here."""

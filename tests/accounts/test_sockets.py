@@ -23,6 +23,7 @@ from websockets.typing import Subprotocol
 from accounts import sockets
 from accounts.models import ApiToken, SocketTicket
 from tests.support.site import Site
+from web.origins import is_own_page
 
 OWN = "/ws/recordings"
 PASSWORD = "correct horse battery"
@@ -172,7 +173,7 @@ def test_an_origin_is_ours_by_scheme_host_and_port(
     settings.CSRF_TRUSTED_ORIGINS = ["https://stile.example", "https://*.many.example:8443"]
     settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
     scope = {"type": "websocket", "path": OWN, "scheme": scheme, "headers": [(b"host", host.encode())]}
-    assert sockets._ours(scope, origin) is ours
+    assert is_own_page(scope, origin or "") is ours
 
 
 def test_behind_tls_the_scheme_is_what_the_proxy_says(settings: LazySettings) -> None:
@@ -180,8 +181,8 @@ def test_behind_tls_the_scheme_is_what_the_proxy_says(settings: LazySettings) ->
     settings.ALLOWED_HOSTS = ["stile.example"]
     headers = [(b"host", b"stile.example"), (b"x-forwarded-proto", b"https")]
     scope = {"type": "websocket", "path": OWN, "scheme": "ws", "headers": headers}
-    assert sockets._ours(scope, "https://stile.example")
-    assert not sockets._ours(scope, "http://stile.example")
+    assert is_own_page(scope, "https://stile.example")
+    assert not is_own_page(scope, "http://stile.example")
 
 
 def test_a_page_on_another_port_of_this_host_opens_nothing(site: Site) -> None:

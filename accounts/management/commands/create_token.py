@@ -1,4 +1,4 @@
-"""Make an API token for a user, for scripts: standard output carries the secret and nothing else."""
+"""`manage.py create_token`: make an API token. Standard output carries the secret and nothing else, for scripts."""
 
 import sys
 from argparse import ArgumentTypeError
@@ -14,7 +14,7 @@ from accounts.models import ApiToken
 
 
 def days(text: str) -> float:
-    """A life a token can have; 36,500 days are a century, and `datetime` ends at the year 9999."""
+    """A token's life in days. The bound, a century, keeps the expiry before the year 9999, where `datetime` ends."""
     try:
         number = float(text)
     except ValueError:
@@ -26,7 +26,7 @@ def days(text: str) -> float:
 
 class Command(BaseCommand):
     help = "Make an API token of a user and print it, and nothing else."
-    requires_system_checks = []  # the server has made them; here they would take a second
+    requires_system_checks = []  # the server runs them; here they would take a second
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("user", metavar="NAME", help="whose token it is")
@@ -54,7 +54,7 @@ class Command(BaseCommand):
             if user is None:
                 self._agree_to_make(options["user"], options["create"])
                 user = users.objects.create(username=options["user"], password=make_password(None))
-        except DatabaseError as error:  # of another DATA_DIR, or of a product that was never started
+        except DatabaseError as error:  # another DATA_DIR, or a product that was never started
             raise CommandError(f"The database is not ready ({error}). Start the product once: make run") from error
         if not user.is_active:
             raise CommandError(f"The user {user.username} is deactivated: no token of theirs would work.")
@@ -63,7 +63,7 @@ class Command(BaseCommand):
         self.stdout.write(secret)
 
     def _agree_to_make(self, name: str, told: bool) -> None:
-        """A name that is spelt wrong makes no user: a person is asked, a script must say `--create`."""
+        """Confirm that a new user is meant, and no misspelt one: a person is asked, a script needs `--create`."""
         if told:
             return
         if not sys.stdin.isatty():

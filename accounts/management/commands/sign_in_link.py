@@ -1,4 +1,4 @@
-"""Print a link that signs the administrator in, once: standard output carries the link and nothing else."""
+"""`manage.py sign_in_link`: standard output carries the link and nothing else, for scripts."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from accounts.links import local_address, new_link
 
 class Command(BaseCommand):
     help = "Print a link that signs the administrator in, once, within the hour. Earlier links end."
-    requires_system_checks = []  # the server has made them; here they would take a second
+    requires_system_checks = []  # the server runs them; here they would take a second
 
     def add_arguments(self, parser: CommandParser) -> None:
         here = local_address(settings.HOST, settings.PORT)
@@ -20,5 +20,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, url: str, **options: Any) -> None:
         try:
             self.stdout.write(new_link(url.rstrip("/")))
-        except DatabaseError as error:  # of another DATA_DIR, or of a product that was never started
+        except DatabaseError as error:  # another DATA_DIR, or a product that was never started
             raise CommandError(f"The database is not ready ({error}). Start the product once: make run") from error
