@@ -276,7 +276,7 @@ def _server(command: list[str], port: int, **environment: str) -> Iterator[psuti
             return any(found.laddr.port == port for found in psutil.Process(process.pid).net_connections("tcp"))
 
         try:
-            wait_for(listens, READY, "the server", every=0.5)
+            wait_for(listens, "the server", seconds=READY, every=0.5)
             yield psutil.Process(process.pid)
         finally:
             process.terminate()

@@ -66,7 +66,7 @@ def engine() -> Iterator[str]:
         return False
 
     try:
-        wait_for(ready, 60, "the engine")
+        wait_for(ready, "the engine")
         yield f"{url}/v1"
     finally:
         process.terminate()

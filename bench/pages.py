@@ -41,7 +41,7 @@ def work(api: httpx.Client, uploads: int) -> None:
     for _ in range(uploads):
         upload(api, librivox()[0].path)
     jobs = "/api/recordings/stats/asr-concurrency"
-    wait_for(lambda: not any(api.get(jobs).json()["jobs"].values()), 300, "the end of all jobs", every=0.5)
+    wait_for(lambda: not any(api.get(jobs).json()["jobs"].values()), "the end of all jobs", seconds=300, every=0.5)
 
 
 async def measure(product: Product, sockets: int, uploads: int) -> None:

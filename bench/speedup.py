@@ -68,7 +68,7 @@ def memory(folder: Path, hours: float) -> None:
         hours, segments = finished["duration"] / 3600, finished["transcription"]["segments_total"]
         print(f"memory: {over:.0f} MiB over {idle:.0f} for {hours:.1f} hours, {segments} segments, in {seconds:.0f} s")
         path = f"/api/recordings/{finished['id']}/audio"
-        wait_for(lambda: api.head(path).headers["Content-Type"] == "audio/webm", 3600, "the copy", every=1)
+        wait_for(lambda: api.head(path).headers["Content-Type"] == "audio/webm", "the copy", seconds=3600, every=1)
         seconds = time.perf_counter() - started
         over = mebibytes(process, "VmHWM") - idle
         size = int(api.head(path).headers["Content-Length"]) / 1024**2
@@ -98,7 +98,7 @@ def wait(folder: Path) -> None:
         product.client() as api,
     ):
         long = upload(api, folder / "two-hours.wav")["id"]
-        wait_for(lambda: len(stub.received) > 2, 60, "the long recording under way")
+        wait_for(lambda: len(stub.received) > 2, "the long recording under way")
         took = []
         for clip in librivox():
             before = len(stub.received)

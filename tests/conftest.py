@@ -86,7 +86,7 @@ def own_sessions(site: Site, settings: LazySettings, tmp_path: Path) -> Iterator
     yield
     for task in list(live._tasks):
         task.get_loop().call_soon_threadsafe(task.cancel)
-    wait_for(lambda: not live._tasks, 10, "the end of all sessions")
+    wait_for(lambda: not live._tasks, "the end of all sessions")
 
 
 @pytest.fixture(scope="session")

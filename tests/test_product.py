@@ -120,7 +120,7 @@ def test_killed_in_the_midst_of_a_transcription_it_finishes_by_itself_after_the_
     with Product(tmp_path / "data") as product, product.client() as api:
         pk = upload(api, long)["id"]
         transcript = f"/api/recordings/{pk}/transcript"
-        wait_for(lambda: len(api.get(transcript).json().get("segments", ())) >= 1, 60, "a first segment")
+        wait_for(lambda: len(api.get(transcript).json().get("segments", ())) >= 1, "a first segment")
         before = api.get(transcript).json()["segments"]
         family = psutil.Process(product.process.pid).children(recursive=True)
         product.kill()

@@ -114,7 +114,7 @@ def house(folder: Path, *, prefix: str, stack: ExitStack) -> House:
     made = House(product, urls)
     for name in PROXIES:
         with made.client(name) as client:
-            wait_for(lambda client=client: answers(client), 30, f"{name} answers")  # type: ignore[misc]
+            wait_for(lambda client=client: answers(client), f"{name} answers")  # type: ignore[misc]
     return made
 
 

@@ -115,7 +115,7 @@ def test_a_file_becomes_a_row_is_heard_and_follows_a_click_on_a_word(
     browser.until("[...document.querySelectorAll('#rows h2 a')].find((one) => one.text === 'phone')").click()
     pk = recording(browser)
     transcribed(api, pk)
-    wait_for(lambda: "webm" in api.head(f"/api/recordings/{pk}/audio").headers["Content-Type"], 20, "the copy")
+    wait_for(lambda: "webm" in api.head(f"/api/recordings/{pk}/audio").headers["Content-Type"], "the copy")
     browser.open(f"/recordings/{pk}")
     browser.until("audio.duration > 7 && audio.duration < 7.5")
     assert_plays(browser)
@@ -214,4 +214,4 @@ def test_webkit_outlives_microphones_closed_amid_a_block(tmp_path: Path, room: E
     with served(page) as url, WebKit.at(url, tmp_path, room) as browser:
         browser.open("/index.html")
         browser.see("button").click()
-        browser.until(f"window.closed_ === {microphones}", 90)
+        browser.until(f"window.closed_ === {microphones}")

@@ -26,7 +26,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         with running.client() as api:
             for clip in librivox()[:2]:
                 upload(api, clip.path)
-        wait_for(lambda: stub.received, 20, "a call")
+        wait_for(lambda: stub.received, "a call")
         yield running
         running.kill()  # it would wait for the call
 

@@ -108,7 +108,7 @@ def test_each_of_ten_backups_made_in_a_storm_is_whole_and_restores(tmp_path: Pat
                     rows = database.execute("SELECT original FROM recordings_recording").fetchall()
                 return stored - {Path(row[0]).name for row in rows}
 
-            wait_for(lambda: not left_behind(), 30, "the removal of what was deleted during backups")
+            wait_for(lambda: not left_behind(), "the removal of what was deleted during backups")
             assert not (product.data_dir / "backing-up").exists()
             token = product._tokens["mei"]
 
@@ -162,10 +162,10 @@ def test_backups_of_postgresql_made_in_a_storm_are_whole_and_restore_into_an_emp
             execute(busy, "CREATE ROLE reader; GRANT SELECT ON recordings_recording TO reader")
             person = threading.Thread(target=storm, args=(product, stop, made))
             person.start()
-            wait_for(lambda: made, 60, "the storm")
+            wait_for(lambda: made, "the storm")
             back_up(product, files[:2])
             seen = made[-1]
-            wait_for(lambda: made[-1] > seen, 60, "more of the storm")
+            wait_for(lambda: made[-1] > seen, "more of the storm")
             back_up(product, files[2:])
             stop.set()
             person.join()
@@ -253,7 +253,7 @@ def test_a_damaged_database_is_seen_and_a_newer_or_half_restored_one_is_refused(
                 answer = httpx.get(f"{product.url}/readyz")
                 return answer.status_code == 503 and not answer.json()["parts"]["database"]["ok"]
 
-            wait_for(seen, 30, "the damage", every=0.2)
+            wait_for(seen, "the damage", every=0.2)
         assert "The database cannot be used" in serve(product)
 
 

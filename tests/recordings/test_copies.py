@@ -38,7 +38,7 @@ def test_a_copy_is_made_beside_the_job_and_both_are_served_and_deleted(amr: Path
     with WhisperStub() as stub, Product(tmp_path / "data", ASR_API_URL=stub.url) as product, product.client() as api:
         pk = upload(api, amr)["id"]
         path = f"/api/recordings/{pk}/audio"
-        wait_for(lambda: api.head(path).headers["Content-Type"] == "audio/webm", 30, "the copy", every=0.25)
+        wait_for(lambda: api.head(path).headers["Content-Type"] == "audio/webm", "the copy", every=0.25)
         assert transcribed(api, pk)["media_type"] == "audio/amr"
         copy, original = api.get(path), api.get(path, params={"original": "true"})
         assert original.content == amr.read_bytes()
@@ -61,12 +61,12 @@ def test_a_copy_that_a_killed_server_had_begun_is_made_by_the_next(long: Path, t
         product.start()
         with product.client() as api:
             pk = upload(api, long)["id"]
-            wait_for(lambda: list((product.data_dir / "incoming").iterdir()), 10, "the copy begun")
+            wait_for(lambda: list((product.data_dir / "incoming").iterdir()), "the copy begun")
             product.kill()
             assert query(product.data_dir, "SELECT playable FROM recordings_recording") == [("",)]
             with product:
                 path = f"/api/recordings/{pk}/audio"
-                wait_for(lambda: api.head(path).headers["Content-Type"] == "audio/webm", 60, "the copy", every=0.25)
+                wait_for(lambda: api.head(path).headers["Content-Type"] == "audio/webm", "the copy", every=0.25)
                 assert probe(BytesIO(api.get(path).content), max_hours=1).duration == pytest.approx(177.5, abs=0.1)
         assert files(product.data_dir) == ["originals", "playable"]
         assert query(product.data_dir, "SELECT name FROM recordings_loosefile") == []

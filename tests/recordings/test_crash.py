@@ -32,7 +32,7 @@ def test_a_killed_server_does_not_forget_what_whisper_computes_and_a_stopped_one
                 return int(stats["abandoned"])
 
             pk = upload(api, five)["id"]
-            wait_for(lambda: stub.computing == 1, 20, "the first segment")
+            wait_for(lambda: stub.computing == 1, "the first segment")
             product.kill()
             stub.answer(said(), seconds=0.01)
             product.start()

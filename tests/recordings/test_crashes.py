@@ -220,7 +220,7 @@ def test_a_job_during_which_the_server_is_killed_three_times_is_left_alone_by_th
     ):
         pk = upload(api, tmp_path / "a.wav")["id"]
         for attempts in (1, 2, 3):
-            wait_for(partial(_begun, product.data_dir, attempts), 60, "the job at work")
+            wait_for(partial(_begun, product.data_dir, attempts), "the job at work")
             product.kill()
             product.start()
         recording = transcribed(api, pk)

@@ -31,7 +31,7 @@ def test_an_engine_that_cannot_start_fails_no_job_and_everybody_is_told_why(tmp_
         pk = upload(api, librivox()[0].path)["id"]
         why = "The embedded Whisper server ended with exit code 1."
         [server] = wait_for(
-            lambda: [each for each in api.get(STATS).json()["servers"] if each["trouble"] == why], 60, "the reason"
+            lambda: [each for each in api.get(STATS).json()["servers"] if each["trouble"] == why], "the reason"
         )
         assert f"The Whisper model folder {folder} has no model.bin in it." in server["said"]
         assert server["retry_in_seconds"] > 0
@@ -58,8 +58,8 @@ def test_an_engine_that_is_killed_again_and_again_fails_no_job(tmp_path: Path) -
         assert asked(api).status_code in (200, 503)  # it may load still
         pk = upload(api, five)["id"]
         for _ in range(3):
-            wait_for(engine, 60, "a call at the engine").kill()
-            wait_for(lambda: api.get("/readyz").json()["status"] == "degraded", 10, "it is known")
+            wait_for(engine, "a call at the engine").kill()
+            wait_for(lambda: api.get("/readyz").json()["status"] == "degraded", "it is known")
         recording = transcribed(api, pk)
         assert recording["status"] == "done"
         assert len(api.get(f"/api/recordings/{pk}/transcript").json()["segments"]) == CLIPS

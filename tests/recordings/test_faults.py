@@ -42,7 +42,7 @@ def test_a_server_that_is_stopped_takes_no_new_work_and_loses_none(five: Path, t
         product.start()
         with product.client() as api:
             ids = [upload(api, five)["id"] for _ in range(4)]
-            wait_for(lambda: stub.finished > 2, 20, "some segments")
+            wait_for(lambda: stub.finished > 2, "some segments")
             started = time.monotonic()
             product.stop()
             assert time.monotonic() - started < 8  # not the grace; to end any process takes 5 s on a busy machine
@@ -61,12 +61,12 @@ def test_a_server_stops_and_a_job_is_canceled_at_once_in_the_middle_of_an_hour_o
         product.start()
         with product.client() as api:
             pk = upload(api, tmp_path / "silence.wav")["id"]
-            wait_for(lambda: api.get(f"/api/recordings/{pk}").json()["status"] == "transcribing", 10, "start")
+            wait_for(lambda: api.get(f"/api/recordings/{pk}").json()["status"] == "transcribing", "start")
             started = time.monotonic()
             assert api.post(f"/api/recordings/{pk}/cancel").json()["status"] == "canceled"
             assert time.monotonic() - started < 3
             api.post(f"/api/recordings/{pk}/transcribe")
-            wait_for(lambda: api.get(f"/api/recordings/{pk}").json()["status"] == "transcribing", 10, "start")
+            wait_for(lambda: api.get(f"/api/recordings/{pk}").json()["status"] == "transcribing", "start")
             started = time.monotonic()
             product.stop()
             assert time.monotonic() - started < 8  # not the grace, which is for exchanges
@@ -79,7 +79,7 @@ def test_a_full_disk_is_told_to_the_person_and_waited_out_by_the_job(five: Path,
         product.client() as api,
     ):
         pk = upload(api, five)["id"]
-        wait_for(lambda: stub.finished, 20, "the first segment")
+        wait_for(lambda: stub.finished, "the first segment")
         fill(small_disk / "ballast")
         with five.open("rb") as file:
             refused = api.post("/api/recordings", files={"file": ("five.wav", file)})
@@ -97,7 +97,7 @@ def test_a_locked_database_is_waited_out(five: Path, tmp_path: Path) -> None:
     with WhisperStub(seconds=0.1) as stub, Product(tmp_path / "data", ASR_API_URL=stub.url) as product:  # noqa: SIM117
         with product.client() as api, closing(sqlite3.connect(product.data_dir / "stile.sqlite3")) as other:
             pk = upload(api, five)["id"]
-            wait_for(lambda: stub.finished, 20, "the first segment")
+            wait_for(lambda: stub.finished, "the first segment")
             other.execute("BEGIN IMMEDIATE")
             locked = time.monotonic()
             assert api.get(f"/api/recordings/{pk}").status_code == 200  # reading goes on
@@ -160,7 +160,7 @@ async def test_a_cancel_in_the_midst_of_decoding_speech_is_over_within_three_sec
         async with jobs_running() as runner:
             made = await recording(await someone(), wav_header(len(speech)) + speech)
             job = await queue_transcription(made)
-            await until(lambda: len(stub.received) >= segments, 20)
+            await until(lambda: len(stub.received) >= segments)
             assert made.original.path in open_files()
             started = time.monotonic()
             await cancel_transcription(made)

@@ -207,7 +207,7 @@ def test_nothing_is_lost_when_the_server_is_killed_and_comes_back(sound: Samples
         with started(product, "-", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert process.stdin
             process.stdin.write(sound.tobytes()[:half])
-            wait_for(lambda: stub.finished, 20, "the first caption")
+            wait_for(lambda: stub.finished, "the first caption")
             product.kill()
             product.start()
             out, err = process.communicate(sound.tobytes()[half:], timeout=60)

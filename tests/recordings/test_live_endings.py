@@ -238,7 +238,7 @@ async def test_deleting_a_person_ends_their_sessions_and_leaves_no_file(
             assert files(folder)
             await User.objects.all().adelete()
             assert await speaker.closed() in (4401, 4404)
-        await until(lambda: not files(folder), 10)
+        await until(lambda: not files(folder))
 
 
 async def test_a_start_removes_the_files_of_sessions_that_are_gone_and_prune_says_them(

@@ -70,9 +70,9 @@ def captioned(product: Product, session: str) -> str:
     return " ".join(text for (text,) in rows)
 
 
-async def until(look: Callable[[], Any], seconds: float, what: str) -> None:
+async def until(look: Callable[[], Any], what: str) -> None:
     """As `wait_for`, while sockets go on."""
-    await asyncio.to_thread(wait_for, look, seconds, what)
+    await asyncio.to_thread(wait_for, look, what)
 
 
 def acknowledged(speaker: Stubborn) -> int:
@@ -84,11 +84,11 @@ async def test_a_server_that_is_stopped_acknowledges_and_the_next_one_goes_on(
 ) -> None:
     speaker = Stubborn(api, sound, pace=3)
     done = asyncio.create_task(speaker.run())
-    await until(lambda: acknowledged(speaker) > 20, 10, "an acknowledgement")
+    await until(lambda: acknowledged(speaker) > 20, "an acknowledgement")
     before = acknowledged(speaker)
-    await until(lambda: speaker.sent > before + 10, 10, "frames that wait for the next one")
+    await until(lambda: speaker.sent > before + 10, "frames that wait for the next one")
     await asyncio.to_thread(product.stop)
-    await until(lambda: speaker.close_codes, 5, "the end of the socket")
+    await until(lambda: speaker.close_codes, "the end of the socket")
     assert speaker.close_codes[0] == 1012
     assert (last := acknowledged(speaker)) > before
     await asyncio.to_thread(product.start)
@@ -108,7 +108,7 @@ async def test_twenty_cuts_and_five_kills_lose_no_sample_and_no_word(tmp_path: P
             speaker.may_stop.clear()
             done = asyncio.create_task(speaker.run())
             for event in chance.sample(["cut"] * 20 + ["kill"] * 5, 25):
-                await until(lambda: speaker.connected, 30, "a connection")
+                await until(lambda: speaker.connected, "a connection")
                 await asyncio.sleep(chance.uniform(0.3, 1.2))
                 if event == "cut":
                     speaker.cut()
@@ -134,12 +134,12 @@ async def test_while_whisper_is_away_sound_is_kept_and_captions_catch_up(
     speaker = Stubborn(api, sound, pace=2)
     speaker.may_stop.clear()
     done = asyncio.create_task(speaker.run())
-    await until(lambda: acknowledged(speaker) > 10, 10, "an acknowledgement")
+    await until(lambda: acknowledged(speaker) > 10, "an acknowledgement")
     whisper.stop()
-    await until(lambda: status(speaker)["behind_seconds"] > 4, 10, "being behind")
+    await until(lambda: status(speaker)["behind_seconds"] > 4, "being behind")
     assert status(speaker)["state"] == "waiting"
     whisper.start()
-    await until(lambda: status(speaker)["state"] == "live", 30, "captions that have caught up")
+    await until(lambda: status(speaker)["state"] == "live", "captions that have caught up")
     speaker.may_stop.set()
     check(product, (await done)["recording"], sound)
 
@@ -149,7 +149,7 @@ async def test_a_stop_while_whisper_is_away_gives_the_recording_at_once_and_a_jo
 ) -> None:
     speaker = Stubborn(api, sound, pace=4)
     done = asyncio.create_task(speaker.run())
-    await until(lambda: speaker.session and captioned(product, speaker.session), 10, "a caption")
+    await until(lambda: speaker.session and captioned(product, speaker.session), "a caption")
     whisper.stop()
     pk = (await asyncio.wait_for(done, 15))["recording"]
     recording = (await asyncio.to_thread(api.get, f"/api/recordings/{pk}")).json()
@@ -174,11 +174,11 @@ async def test_a_full_disk_is_told_and_the_session_goes_on_by_itself(
     with product, product.client() as api:
         speaker = Stubborn(api, sound, pace=2)
         done = asyncio.create_task(speaker.run())
-        await until(lambda: acknowledged(speaker) > 10, 10, "an acknowledgement")
+        await until(lambda: acknowledged(speaker) > 10, "an acknowledgement")
         await asyncio.to_thread(fill, small_disk / "ballast")
-        await until(lambda: errors(speaker), 10, "an error")
+        await until(lambda: errors(speaker), "an error")
         before, sent = acknowledged(speaker), speaker.sent
-        await until(lambda: speaker.sent > sent + 60, 10, "three seconds more of sound")
+        await until(lambda: speaker.sent > sent + 60, "three seconds more of sound")
         assert errors(speaker) == ["disk_full"]
         assert acknowledged(speaker) <= before + 10
         (small_disk / "ballast").unlink()
@@ -214,9 +214,9 @@ async def test_who_does_not_come_back_has_a_recording_all_the_same(
             await speaker.start()
             await speaker.say(sound)
             await speaker.acknowledged(len(sound) // 1600)
-        await until(lambda: query(product.data_dir, "SELECT id FROM recordings_recording"), 15, "the recording")
+        await until(lambda: query(product.data_dir, "SELECT id FROM recordings_recording"), "the recording")
         ((pk,),) = query(product.data_dir, "SELECT id FROM recordings_recording")
-        await until(lambda: not list((product.data_dir / "live").iterdir()), 5, "the end")
+        await until(lambda: not list((product.data_dir / "live").iterdir()), "the end")
         check(product, pk, sound)
 
 
@@ -232,7 +232,6 @@ async def test_what_was_killed_while_it_became_a_recording_becomes_one_once(
             speaking = asyncio.create_task(speaker.run())
             await until(
                 lambda: query(product.data_dir, "SELECT 1 FROM recordings_livesession WHERE ended_at IS NOT NULL"),
-                20,
                 "the stop",
             )
             await asyncio.to_thread(product.kill)

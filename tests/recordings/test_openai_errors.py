@@ -182,7 +182,7 @@ def test_a_full_queue_is_a_503_that_the_client_obeys(site: Site, speech: Speech)
         first, second = (
             pool.submit(client.audio.transcriptions.create, model="whisper-1", file=speech) for client in clients[:2]
         )
-        wait_for(lambda: service.snapshot().servers[0].gate.queued, 3, "a call in line", every=0.01)
+        wait_for(lambda: service.snapshot().servers[0].gate.queued, "a call in line", every=0.01)
         with pytest.raises(openai.InternalServerError) as raised:
             clients[2].audio.transcriptions.create(model="whisper-1", file=speech)
         assert fault(raised.value.response)[:2] == (503, "queue_full")

@@ -145,7 +145,7 @@ def test_ctrl_c_in_a_terminal_leaves_the_line_as_it_is(product: Product, stub: W
         )
         os.close(theirs)
         # Its first piece, and not the second of silence by which the server is got to know.
-        wait_for(lambda: any(call.audio_seconds > 1.5 for call in stub.received[-1:]), 30, "the first call")
+        wait_for(lambda: any(call.audio_seconds > 1.5 for call in stub.received[-1:]), "the first call")
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
         with os.fdopen(terminal, "rb", buffering=0) as screen:

@@ -163,7 +163,7 @@ def test_what_had_come_when_the_connection_broke_is_kept(site: Site, clip: bytes
     head += f"Authorization: {api.headers['Authorization']}\r\n\r\n"
     with socket.create_connection(site.address) as connection:
         connection.sendall(head.encode() + sound[:come])
-    wait_for(lambda: offset(api, url) == come, 30, "the bytes that were sent")
+    wait_for(lambda: offset(api, url) == come, "the bytes that were sent")
     assert send(api, url, come, sound[come:]).status_code == 204
     assert Recording.objects.get().sha256 == hashlib.sha256(sound).hexdigest()
 
@@ -346,7 +346,7 @@ def test_a_client_that_leaves_before_the_answer_finds_its_recording(
     assert entered.is_set()
     assert offset(api, url) == len(clip)
     assert code(api.get(url)) == (423, "upload_busy")
-    found = wait_for(lambda: api.head(url, headers=TUS).headers.get("Stile-Recording"), 5, "the recording")
+    found = wait_for(lambda: api.head(url, headers=TUS).headers.get("Stile-Recording"), "the recording")
     assert found == str(Recording.objects.get().pk)
     assert len(site.files()) == 1
 

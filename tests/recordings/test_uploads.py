@@ -204,7 +204,7 @@ def test_an_upload_whose_client_hangs_up_leaves_nothing(site: Site, clip: bytes,
         connection.sendall(head.encode() + body[: int(len(body) * part)])
         time.sleep(0.02)
     time.sleep(0.5)
-    wait_for(lambda: len(site.files()) == Recording.objects.count(), 20, "an end of the upload")
+    wait_for(lambda: len(site.files()) == Recording.objects.count(), "an end of the upload")
     assert not site.files() or part == 1.0
 
 

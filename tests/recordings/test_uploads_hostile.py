@@ -48,7 +48,7 @@ def test_the_death_of_the_process_that_reads_an_upload_is_an_answer(
     apart.start()
     with ThreadPoolExecutor(1) as thread:
         answer = thread.submit(program.post, "/api/recordings", files=files)
-        (child,) = wait_for(decoders, 30, "the process that reads it", every=0.01)
+        (child,) = wait_for(decoders, "the process that reads it", every=0.01)
         child.kill()
         assert (answer.result().status_code, answer.result().json()["error"]["code"]) == (422, "crashed_decoder")
     assert site.files() == []
@@ -64,7 +64,7 @@ def test_a_hang_up_ends_the_work(site: Site, monkeypatch: pytest.MonkeyPatch) ->
     apart.start()
     with socket.create_connection(site.address) as connection:
         connection.sendall(head.encode() + body)
-        wait_for(decoders, 30, "the process that reads it", every=0.01)
-    wait_for(lambda: not decoders(), 5, "its end")
+        wait_for(decoders, "the process that reads it", every=0.01)
+    wait_for(lambda: not decoders(), "its end")
     assert site.files() == []
     assert not Recording.objects.exists()

@@ -54,7 +54,7 @@ class Site:
     def finish(self) -> None:
         self.stub.answer(said(), 0.0)
         self.stub.let_go()
-        wait_for(lambda: self.stats()["jobs"] == {"queued": 0, "transcribing": 0}, 60, "the end of all jobs", every=0.3)
+        wait_for(lambda: self.stats()["jobs"] == {"queued": 0, "transcribing": 0}, "the end of all jobs", every=0.3)
 
 
 class PatientStub(WhisperStub):
@@ -82,7 +82,7 @@ def test_every_recording_that_waits_is_counted_and_told_in_the_log(site: Site, r
     limit, waiting = site.limit, max(0, recordings - site.limit)
     stats = site.stats()
     assert stats["jobs"]["queued"] + stats["jobs"]["transcribing"] == recordings
-    wait_for(lambda: site.stub.computing == min(limit, recordings), 30, "the calls that fit")
+    wait_for(lambda: site.stub.computing == min(limit, recordings), "the calls that fit")
     stats = site.stats()
     assert (stats["active_tasks"], stats["limit"]) == (min(limit, recordings), limit)
     assert (stats["queued_tasks"], stats["queued_calls"], stats["jobs"]["queued"]) == (waiting, 0, waiting)
@@ -90,7 +90,7 @@ def test_every_recording_that_waits_is_counted_and_told_in_the_log(site: Site, r
     assert (seen["calls"], seen["jobs"]) == (0, waiting)
     shown = site.product.manage("asr_stats")
     assert f"waiting   {waiting}: 0 calls · {waiting} recordings" in shown
-    wait_for(lambda: len(site.arrivals()) - before == recordings, 10, "the arrivals in the log")
+    wait_for(lambda: len(site.arrivals()) - before == recordings, "the arrivals in the log")
     told = [re.sub(r"task_id=asr_job\d+ ", "", line) for line in site.arrivals()[before:]]
     assert told[limit:] == [f"active={limit}/{limit} queued={number}" for number in range(1, waiting + 1)]
     assert told[:limit] == [f"active={number}/{limit} queued=0" for number in range(1, limit + 1)]

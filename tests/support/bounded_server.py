@@ -83,8 +83,8 @@ class Running:
         with self.connect() as connection:
             return talk(connection, sent)
 
-    def empty(self, seconds: float = 20.0) -> None:
-        wait_for(lambda: len(self) == 0, seconds, "the end of all connections")
+    def empty(self) -> None:
+        wait_for(lambda: len(self) == 0, "the end of all connections")
 
 
 def answer(connection: socket.socket) -> bytes:
@@ -114,7 +114,7 @@ def running(bounds: Bounds = QUICK, **options: Any) -> Iterator[Running]:
         address = listener.getsockname()
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
         thread.start()
-        wait_for(lambda: server.started, 10, "the server", every=0.01)
+        wait_for(lambda: server.started, "the server", every=0.01)
         yield Running(server, told, address)
         server.should_exit = True
         thread.join()

@@ -24,7 +24,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.webkitgtk.service import Service
 
 from tests.support.speaking import Talk
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE, wait_for
 
 Environment = dict[str, str]
 
@@ -48,7 +48,7 @@ def running(*command: str, environment: Environment, log: Path, pass_fds: tuple[
         yield
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE)
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def sound(folder: Path) -> Iterator[Environment]:
     command = ["pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1"]
     command += [f"--load={module}" for module in modules]
     with running(*command, environment=environment, log=folder / "log"):
-        wait_for((folder / "socket").exists, 10, "the sound server")
+        wait_for((folder / "socket").exists, "the sound server")
         yield environment
 
 
@@ -80,14 +80,14 @@ class Browser(ABC):
     def run(self, script: str) -> Any:
         return self.driver.execute_script(script)
 
-    def until(self, expression: str, seconds: float = 20.0) -> Any:
+    def until(self, expression: str) -> Any:
         """What the expression gives on the page, as soon as it is something true."""
-        return wait_for(lambda: self.run(f"return {expression}"), seconds, expression)
+        return wait_for(lambda: self.run(f"return {expression}"), expression)
 
-    def see(self, selector: str, seconds: float = 20.0) -> WebElement:
+    def see(self, selector: str) -> WebElement:
         """The first of these elements that is shown, as soon as one is."""
         shown = f"[...document.querySelectorAll({json.dumps(selector)})].find((one) => one.checkVisibility())"
-        element: WebElement = self.until(shown, seconds)
+        element: WebElement = self.until(shown)
         return element
 
     def texts(self, selector: str) -> list[str]:
@@ -115,7 +115,7 @@ class Firefox(Browser):
         command += ["--profile", str(folder)]
         port = folder / "MarionetteActivePort"
         with running(*command, environment=environment, log=folder / "log"):
-            wait_for(lambda: port.exists() and port.read_text(), 60, "Firefox")
+            wait_for(lambda: port.exists() and port.read_text(), "Firefox")
             firefox = Marionette(int(port.read_text()))
             with Remote(firefox, options=FirefoxOptions(), file_detector=UselessFileDetector()) as driver:
                 yield cls(driver, url)

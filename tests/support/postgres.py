@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 
 from tests.support.product import free_port
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE, wait_for
 
 # Debian keeps the server's programs out of the path, by version; elsewhere they are in it.
 PROGRAMS = os.pathsep.join([*map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"))), os.environ["PATH"]])
@@ -59,7 +59,7 @@ class Postgres:
         command = [self._program("postgres"), "-D", str(self._folder), "-p", str(self.port), *FAST]
         with (self._folder / "log").open("a") as log:
             self.process = subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log, **self._user)  # type: ignore[call-overload]
-        wait_for(self._answers, 30, "PostgreSQL")
+        wait_for(self._answers, "PostgreSQL")
 
     def _answers(self) -> bool:
         try:
@@ -70,7 +70,7 @@ class Postgres:
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGINT)  # which ends its sessions, too
-        self.process.wait(30)
+        self.process.wait(PATIENCE)
 
     def execute(self, statement: str) -> None:
         with psycopg.connect(**self.parameters, autocommit=True) as connection:

@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 import httpx
 from django.conf import settings
 
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE, wait_for
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class Product:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self, ready_within: float = 30.0) -> None:
+    def start(self) -> None:
         """Start, and wait until it is ready."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         if not any(self.data_dir.iterdir()):
@@ -65,7 +65,7 @@ class Product:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        wait_for(self._is_ready, ready_within, "the start")
+        wait_for(self._is_ready, "the start")
 
     def _fill_folder(self) -> None:
         folder, self._tokens["mei"] = _after_first_start()
@@ -82,12 +82,12 @@ class Product:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(PATIENCE)
 
     def kill(self) -> None:
         """As the kernel does when memory runs out."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
 
     def manage(self, *arguments: str) -> str:
         """What `manage.py …` prints on standard output."""
@@ -136,14 +136,14 @@ def upload(api: httpx.Client, path: Path, **fields: str) -> dict[str, Any]:
     return dict(response.json())
 
 
-def transcribed(api: httpx.Client, pk: int, seconds: float = 120.0) -> dict[str, Any]:
+def transcribed(api: httpx.Client, pk: int, seconds: float = PATIENCE) -> dict[str, Any]:
     """The recording when its transcription is finished."""
 
     def look() -> dict[str, Any] | None:
         recording = dict(api.get(f"/api/recordings/{pk}").json())
         return recording if recording["status"] in ("done", "failed", "canceled") else None
 
-    return wait_for(look, seconds, f"recording {pk} finished", every=0.25)
+    return wait_for(look, f"recording {pk} finished", seconds=seconds, every=0.25)
 
 
 def query(folder: Path, sql: str, *parameters: object) -> list[Any]:

@@ -19,7 +19,6 @@ from tests.support.waiting import wait_for
 from tests.support.whisper_stub import Received, WhisperStub, said
 
 FINISHED = ("done", "failed", "canceled")
-CALM = 120.0  # seconds for what is left in line after the last kill
 
 
 # Each answer says which call it answers, so that a segment tells which request it came from.
@@ -99,7 +98,7 @@ def storm(folder: Path, rounds: int, seed: int) -> Counter[str]:
             finally:
                 people.stop.set()
                 worker.join()
-            wait_for(lambda: not _unfinished(folder), CALM, "all jobs finished")
+            wait_for(lambda: not _unfinished(folder), "all jobs finished")
             stats = api.get("/api/recordings/stats/asr-concurrency").json()
         product.stop()
         assert not people.faults, people.faults

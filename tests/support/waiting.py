@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+PATIENCE = 120.0  # seconds that a test waits for what takes a moment: a busy machine may be many times slower
 
-def wait_for(look: Callable[[], T | None], seconds: float, what: str, every: float = 0.05) -> T:
+
+def wait_for(look: Callable[[], T | None], what: str, *, seconds: float = PATIENCE, every: float = 0.05) -> T:
     """What `look` finds, as soon as it is something true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -18,17 +20,16 @@ def wait_for(look: Callable[[], T | None], seconds: float, what: str, every: flo
     raise AssertionError(f"{what}: not within {seconds} s")
 
 
-async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that happens in another thread or task."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 another thread sets no event of this loop
             await asyncio.sleep(0.005)
 
 
 async def until_it_is(look: Callable[[], Awaitable[Any]], wanted: Any) -> None:
     """Wait until `look` finds what is wanted: of what a page sends as it is left, the browser tells nothing."""
-    for _ in range(600):
-        if (found := await look()) == wanted:
-            return
+    end = time.monotonic() + PATIENCE
+    while (found := await look()) != wanted:
+        assert time.monotonic() < end, found
         await asyncio.sleep(0.05)
-    raise AssertionError(found)

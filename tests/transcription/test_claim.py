@@ -161,9 +161,9 @@ def test_a_lock_that_is_lost_is_not_held_from_then_on_and_taken_again(
         database.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
     else:
         database.stop()
-        wait_for(lambda: not lock.held, 2, "the loss")
+        wait_for(lambda: not lock.held, "the loss")
         database.start()
-    wait_for(lambda: another(database).taken() and lock.held, 10, "the lock again")
+    wait_for(lambda: another(database).taken() and lock.held, "the lock again")
 
 
 def test_a_lock_that_another_took_meanwhile_comes_back_when_that_one_has_ended(
@@ -171,7 +171,7 @@ def test_a_lock_that_another_took_meanwhile_comes_back_when_that_one_has_ended(
 ) -> None:
     assert lock.take()
     database.stop()
-    wait_for(lambda: not lock.held, 2, "the loss")
+    wait_for(lambda: not lock.held, "the loss")
     other = another(database)
     lock._parameters = lambda: database.parameters | {"port": 1}  # our way to it is cut a little longer
     database.start()
@@ -180,7 +180,7 @@ def test_a_lock_that_another_took_meanwhile_comes_back_when_that_one_has_ended(
     time.sleep(1)
     assert (lock.held, other.held) == (False, True)
     other.release()
-    wait_for(lambda: lock.held, 10, "the lock again")
+    wait_for(lambda: lock.held, "the lock again")
 
 
 def test_a_lock_is_not_held_on_the_word_of_a_database_that_gives_no_answer(
@@ -192,11 +192,11 @@ def test_a_lock_is_not_held_on_the_word_of_a_database_that_gives_no_answer(
     try:
         for backend in backends:
             backend.send_signal(signal.SIGSTOP)
-        wait_for(lambda: not lock.held, 5, "the end of the lease")
+        wait_for(lambda: not lock.held, "the end of the lease")
     finally:
         for backend in backends:
             backend.send_signal(signal.SIGCONT)
-    wait_for(lambda: lock.held, 10, "an answer")
+    wait_for(lambda: lock.held, "an answer")
 
 
 def test_a_database_that_is_away_at_the_start_is_waited_for(database: Postgres, lock: PostgresLock) -> None:
@@ -204,7 +204,7 @@ def test_a_database_that_is_away_at_the_start_is_waited_for(database: Postgres, 
     assert lock.take()
     assert not lock.held
     database.start()
-    wait_for(lambda: lock.held, 10, "the lock")
+    wait_for(lambda: lock.held, "the lock")
 
 
 async def test_nothing_is_sent_while_the_lock_is_not_held_and_what_waits_goes_on_when_it_is(
@@ -219,7 +219,7 @@ async def test_nothing_is_sent_while_the_lock_is_not_held_and_what_waits_goes_on
         waiting = [asyncio.create_task(whisper.call_remote_asr_api(request(), caller(durable=True))) for _ in range(8)]
         await waiting[0]
         await asyncio.to_thread(database.stop)
-        await asyncio.to_thread(wait_for, lambda: not lock.held, 2, "the loss")
+        await asyncio.to_thread(wait_for, lambda: not lock.held, "the loss")
         await asyncio.sleep(0.2)  # the exchange under way ends
         sent = len(stub.received)
         assert sent < 8

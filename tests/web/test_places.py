@@ -157,7 +157,7 @@ def test_silent_connections_make_way_for_one_that_asks(full: Running) -> None:
 
 def test_connections_that_work_do_not_make_way_and_more_are_refused_at_once(full: Running) -> None:
     working = [full.connect(POLL) for _ in range(20)]
-    wait_for(lambda: len(full.server.server_state.tasks) == 20, 10, "all requests")
+    wait_for(lambda: len(full.server.server_state.tasks) == 20, "all requests")
     for _ in range(30):
         with full.connect() as connection:
             assert talk(connection, GET).startswith(b"HTTP/1.1 503 ")
@@ -212,8 +212,8 @@ def test_readers_of_sound_that_do_not_read_leave_no_file_open(cramped: Product, 
     readers = [socket.create_connection(("127.0.0.1", cramped.port)) for _ in range(20)]
     for reader in readers:
         reader.sendall(head.encode())
-    wait_for(lambda: files(cramped, ".wav") >= 20, 60, "the sound, open for each")
-    wait_for(lambda: files(cramped, ".wav") == 0, 60, "the end of all readers")
+    wait_for(lambda: files(cramped, ".wav") >= 20, "the sound, open for each")
+    wait_for(lambda: files(cramped, ".wav") == 0, "the end of all readers")
     assert httpx.get(f"{cramped.url}/healthz", timeout=20).status_code == 200
     for reader in readers:
         reader.close()

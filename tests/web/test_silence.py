@@ -94,7 +94,7 @@ def test_a_client_that_does_not_get_on_is_dropped(site: Running, sent: bytes, dr
 )
 def test_clients_that_do_not_read_are_dropped(site: Running, sent: bytes) -> None:
     connections = [site.connect(sent) for _ in range(20)]
-    wait_for(lambda: len(site) >= 20, 10, "the connections")
+    wait_for(lambda: len(site) >= 20, "the connections")
     site.empty()
     for connection in connections:
         connection.close()

@@ -62,7 +62,7 @@ def test_a_client_that_waits_before_its_body_is_told_to_go_on(site: Running, off
 def test_a_client_that_offered_and_leaves_is_noticed(site: Running) -> None:
     with site.connect(b"POST /poll HTTP/1.1\r\n" + H2C + b"Content-Length: 2\r\n\r\n{}"):
         pass
-    wait_for(lambda: "/poll" in site.told.left, 2, "the news that the client left")
+    wait_for(lambda: "/poll" in site.told.left, "the news that the client left")
 
 
 def test_curl_offers_http2_and_loses_nothing(site: Running) -> None:
