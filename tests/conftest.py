@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.conf import LazySettings, settings
 from django.utils import timezone, translation
@@ -17,6 +18,10 @@ from tests.support.waiting import wait_for
 from transcription import service
 from transcription.claim import Claim, FileLock
 from transcription.unanswered import Unanswered
+
+# Without Hypothesis' own time limits: a busy machine makes an example take many times as long.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # tests in the background: what they start shall hear Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)

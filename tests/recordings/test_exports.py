@@ -281,7 +281,7 @@ pieces = st.sampled_from([*CHINESE, *ENGLISH.split(), *" ,.!“”()<>&{}\\-\n0"
 texts = st.lists(st.one_of(pieces, pieces, pieces, st.characters()), max_size=150).map("".join)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(texts, texts, st.floats(0.01, 3))
 def test_any_text_makes_cues_that_fit_and_files_that_parse(said: str, typed: str, pace: float) -> None:
     source = segment(said, pace=pace, correction=typed)

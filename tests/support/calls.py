@@ -10,6 +10,9 @@ from transcription.limit import FixedLimit, Limit
 from transcription.pool import Pool, Server, endpoint
 from transcription.request import AsrRequest, CallOptions
 
+# Seconds: a time-out that is waited for, yet long enough for the request to be sent on a busy machine.
+SENT_WITHIN = 2.0
+
 WAV = (
     struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 38, b"WAVE", b"fmt ", 16, 1, 1, 16000, 32000, 2, 16, b"data", 2)
     + b"\0\0"

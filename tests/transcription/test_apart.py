@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -19,8 +18,8 @@ import pytest
 from django.conf import settings
 
 from tests.support.audio_files import clip, encode
-from tests.support.processes import decoders, mother
-from tests.support.waiting import until
+from tests.support.processes import decoders, lives, mother
+from tests.support.waiting import PATIENCE, until, wait_for
 from transcription.audio import SpeechReader, Stretch, apart, probe, write_playable
 from transcription.audio.apart import Speech
 from transcription.errors import BadAudio, CrashedDecoder
@@ -100,11 +99,12 @@ async def test_a_process_that_hangs_is_given_up(file: BinaryIO, monkeypatch: pyt
     monkeypatch.setattr(apart, "_PATIENCE", 0.5)
     monkeypatch.setattr(apart, "_SLOW", 0)
     async with aclosing(aiter(speech(file))) as stretches:
-        await anext(stretches)
+        reading = asyncio.create_task(rest(stretches))
+        await until(lambda: bool(decoders()) or reading.done())
         for child in decoders():
             child.suspend()
         with pytest.raises(CrashedDecoder, match="silent"):
-            await rest(stretches)
+            await reading
     await until(lambda: not decoders())
 
 
@@ -170,10 +170,7 @@ def test_what_was_started_goes_with_the_process_that_started_it(tmp_path: Path) 
         both = [started, *started.children()]
         assert len(both) == 2
         process.kill()
-    end = time.monotonic() + 10
-    while any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in both):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_for(lambda: not any(lives(one) for one in both), "the end of both")
 
 
 # --- Limits ------------------------------------------------------------------------------------
@@ -241,14 +238,14 @@ async def test_one_persons_files_never_hold_up_anothers() -> None:
     mei = [await room.enter("mei") for _ in range(2)]
     more = [asyncio.ensure_future(room.enter("mei")) for _ in range(50)]
     await asyncio.sleep(0)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         jonas = [await room.enter("jonas") for _ in range(2)]
     full = asyncio.ensure_future(room.enter("ada"))
     await asyncio.sleep(0)
     assert not full.done()
     more[0].cancel()
     mei[0].close()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         (await full).close()  # before the fifty that came earlier
         (await more[1]).close()
     for task in more:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.calls import caller, client, request
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from tests.support.whisper_stub import WhisperStub
 from transcription import client as client_module
 from transcription.errors import BypassRefused, NestedPermit
@@ -29,7 +29,11 @@ async def test_the_server_sees_as_many_calls_at_once_as_the_limit_says_and_all_s
     with WhisperStub(seconds=0.05) as stub:
         whisper = client(stub.url, limit=limit)
         names = [f"call {number}" for number in range(calls)]
-        transcripts = await asyncio.gather(*(whisper.call_remote_asr_api(request(name), caller()) for name in names))
+        stub.hold()
+        asked = [asyncio.create_task(whisper.call_remote_asr_api(request(name), caller())) for name in names]
+        await until(lambda: stub.computing == min(limit, calls))
+        stub.let_go()
+        transcripts = await asyncio.gather(*asked)
         await whisper.aclose()
     assert [transcript.text for transcript in transcripts] == ["hello"] * calls
     assert stub.peak == min(limit, calls)
@@ -81,7 +85,7 @@ async def test_one_semaphore_around_nested_wrappers_deadlocks_where_the_gate_doe
         assert stub.received == []  # it waited for itself, and nothing was ever sent
 
         whisper = client(stub.url, limit=1)
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(PATIENCE):
             await whisper.call_remote_asr_api(request(), caller())
         assert len(stub.received) == 1
 
@@ -90,8 +94,11 @@ async def test_a_semaphore_for_each_wrapper_lets_two_calls_meet_where_the_gate_d
     with WhisperStub() as stub:
         uploads = Wrapped(stub.url, asyncio.Semaphore(1), asyncio.Semaphore(1))
         captions = Wrapped(stub.url, asyncio.Semaphore(1), asyncio.Semaphore(1))
-        await asyncio.gather(uploads.transcribe_file(), captions.transcribe_file())
-        assert stub.peak == 2
+        stub.hold()
+        both = asyncio.gather(uploads.transcribe_file(), captions.transcribe_file())
+        await until(lambda: stub.computing == 2)
+        stub.let_go()
+        await both
 
     with WhisperStub() as stub:
         whisper = client(stub.url, limit=1)
@@ -105,7 +112,7 @@ async def test_a_call_made_from_within_a_call_is_refused_at_once() -> None:
         permit = await whisper.pool.servers[0].gate.acquire("batch", "someone")
         with permit.held(), pytest.raises(NestedPermit):
             # Also through `wait_for`, which runs what it is given in a task of its own.
-            await asyncio.wait_for(whisper.call_remote_asr_api(request(), caller()), 1)
+            await asyncio.wait_for(whisper.call_remote_asr_api(request(), caller()), PATIENCE)
         permit.release()
         await whisper.call_remote_asr_api(request(), caller())
 
@@ -141,16 +148,19 @@ def test_only_the_client_sends_anything_to_a_whisper_server() -> None:
 
 
 async def test_skipping_the_gate_is_refused_unless_it_is_allowed(caplog: pytest.LogCaptureFixture) -> None:
-    with WhisperStub(seconds=0.2) as stub:
+    with WhisperStub() as stub:
         with pytest.raises(BypassRefused, match="ASR_ALLOW_BYPASS"):
             await client(stub.url).call_remote_asr_api(request(), caller(), use_concurrency_control=False)
         assert stub.received == []
 
         whisper = client(stub.url, allow_bypass=True)
-        await asyncio.gather(
+        stub.hold()
+        asked = asyncio.gather(
             *(whisper.call_remote_asr_api(request(), caller(), use_concurrency_control=False) for _ in range(3))
         )
-        assert stub.peak == 3
+        await until(lambda: stub.computing == 3)
+        stub.let_go()
+        await asked
         assert whisper.snapshot().calls.bypassed == 3
         assert [record.levelname for record in caplog.records if "跳过并发控制" in record.message] == ["WARNING"] * 3
 

@@ -75,7 +75,7 @@ def staged(speaker: Speaker, chance: Random, *, honest: bool) -> Stage:
     return Stage(unsteady(speaker, chance, honest=honest), pace, telling=chance.choice([0, 0.2, 2]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(speeches, st.integers(0, 2**32))
 def test_whatever_a_server_says_what_people_saw_as_settled_stays(speech: list[tuple[int, float]], seed: int) -> None:
     @in_virtual_time
@@ -86,7 +86,7 @@ def test_whatever_a_server_says_what_people_saw_as_settled_stays(speech: list[tu
     run()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(speeches, st.integers(0, 2**32))
 def test_of_a_server_that_hears_well_every_word_comes_out_once_and_in_order(
     speech: list[tuple[int, float]], seed: int
@@ -102,7 +102,7 @@ def test_of_a_server_that_hears_well_every_word_comes_out_once_and_in_order(
     run()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(speeches, st.integers(0, 2**32), st.floats(0, 60))
 def test_given_up_at_any_moment_nothing_goes_on(speech: list[tuple[int, float]], seed: int, after: float) -> None:
     @in_virtual_time

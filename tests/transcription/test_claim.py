@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.calls import caller, client, request
 from tests.support.postgres import Postgres, postgres
-from tests.support.waiting import wait_for
+from tests.support.waiting import until, wait_for
 from tests.support.whisper_stub import WhisperStub
 from transcription import claim as claim_module
 from transcription import postgres_lock
@@ -218,9 +218,11 @@ async def test_nothing_is_sent_while_the_lock_is_not_held_and_what_waits_goes_on
             server.barred = lambda: None if claim.held else Bar(Sentence("The lock is lost."), 0.1)
         waiting = [asyncio.create_task(whisper.call_remote_asr_api(request(), caller(durable=True))) for _ in range(8)]
         await waiting[0]
+        stub.hold()
         await asyncio.to_thread(database.stop)
         await asyncio.to_thread(wait_for, lambda: not lock.held, "the loss")
-        await asyncio.sleep(0.2)  # the exchange under way ends
+        stub.let_go()
+        await until(lambda: not whisper.snapshot().servers[0].gate.active)
         sent = len(stub.received)
         assert sent < 8
         with pytest.raises(Unreachable, match=r"^The lock is lost\.$"):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.calls import caller, client, request
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from tests.support.whisper_stub import OUT_OF_MEMORY, Reply, WhisperStub, http, raw, reset, said
 from transcription.line import LANES
 from transcription.request import SILENCE
@@ -72,6 +72,6 @@ async def test_snapshot_tells_the_load_and_the_latest_times(count: int) -> None:
         gate = whisper.snapshot().servers[0].gate
         assert len(gate.waits) == len(gate.services) == count
         assert gate.audio == (7.0,) * count
-        assert all(0.02 <= seconds < 1 for seconds in gate.services)
+        assert all(0.02 <= seconds < PATIENCE for seconds in gate.services)
         assert sorted(gate.waits) == list(gate.waits)
         await whisper.aclose()

@@ -133,7 +133,7 @@ async def test_a_call_that_cannot_wait_has_two_attempts() -> None:
 
 async def test_over_real_http_a_server_that_hangs_is_waited_out_within_its_limit() -> None:
     with WhisperStub(seconds=3600) as stub:
-        whisper = client(stub.url, limit=2, request_timeout=0.15, abandoned_grace=0.05)
+        whisper = client(stub.url, limit=2, request_timeout=0.5, abandoned_grace=0.05)
         calls = [asyncio.create_task(ask(whisper)) for _ in range(6)]
         await until(lambda: len(stub.received) >= 12)  # twice as many time-outs as calls
         assert not any(call.done() for call in calls)

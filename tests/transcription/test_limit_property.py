@@ -19,7 +19,7 @@ finished_calls = st.tuples(
 ceilings = st.one_of(st.none(), st.integers(FLOOR, 20))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ceiling=ceilings, script=st.lists(st.one_of(finished_calls, ceilings), max_size=60))
 def test_it_stays_within_its_bounds_and_tells_each_change(
     ceiling: int | None, script: list[tuple[Outcome, float, float, int, int] | int | None]

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from transcription.answer import Transcript, read_answer
@@ -243,7 +243,6 @@ JSON = st.recursive(
 ITEM = st.fixed_dictionaries({}, optional=dict.fromkeys(("text", "word", "start", "end", "words", "timestamp"), JSON))
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # other tests may run at the same time
 @given(
     text=st.text(min_size=1).filter(str.strip),
     extras=st.dictionaries(st.sampled_from(["words", "segments", "chunks", "language", "duration", "error", "usage"]), JSON | st.lists(ITEM, max_size=6)),

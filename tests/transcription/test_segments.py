@@ -106,7 +106,7 @@ def recordings(draw: st.DrawFn) -> Probabilities:
     return windows(*parts) if parts else windows((0, 0))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(recordings(), st.integers(1, 2000), st.sampled_from([5.0, 12.0, 30.0]))
 def test_every_recording_is_cut_without_loss_overlap_or_chance(
     speech: Probabilities, piece: int, max_seconds: float

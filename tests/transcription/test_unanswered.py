@@ -5,15 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.calls import caller, client, request
-from tests.support.waiting import until
+from tests.support.calls import SENT_WITHIN, caller, client, request
+from tests.support.waiting import until, wait_for
 from tests.support.whisper_stub import OUT_OF_MEMORY, Reply, WhisperStub, http, reset, said
 from transcription.client import WhisperClient
 from transcription.errors import TranscriptionError
@@ -25,7 +24,7 @@ URL = "http://gpu:8000/v1/audio/transcriptions"
 CALLS = """
 import asyncio, sys
 from pathlib import Path
-from tests.transcription.calls import caller, client, request
+from tests.support.calls import caller, client, request
 from transcription.unanswered import Unanswered
 path, url, limit, calls, seconds = sys.argv[1:]
 async def main():
@@ -44,9 +43,7 @@ def killed(path: Path, stub: WhisperStub, limit: int, calls: int, seconds: float
     """A process calls the stub and is killed while as many calls are computed as may be."""
     arguments = [str(path), stub.url, str(limit), str(calls), str(seconds)]
     process = subprocess.Popen([sys.executable, "-c", CALLS, *arguments], cwd=ROOT)
-    end = time.monotonic() + 30
-    while stub.computing < min(limit, calls) and time.monotonic() < end:
-        time.sleep(0.01)
+    wait_for(lambda: stub.computing == min(limit, calls), "the calls", every=0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
 
@@ -55,12 +52,13 @@ def killed(path: Path, stub: WhisperStub, limit: int, calls: int, seconds: float
 async def test_a_server_that_computes_on_never_sees_more_than_the_limit_when_its_caller_was_killed(
     before: int, after: int, tmp_path: Path
 ) -> None:
-    with WhisperStub(seconds=2.0) as stub:
-        await asyncio.to_thread(killed, tmp_path / "notes", stub, before, 2 * before, 5.0)
+    with WhisperStub(seconds=0.02) as stub:
+        stub.hold()
+        await asyncio.to_thread(killed, tmp_path / "notes", stub, before, 2 * before, 8.0)
         assert stub.computing == before
-        stub.answer(said(), seconds=0.02)
-        whisper = client(stub.url, limit=after, unanswered=Unanswered(tmp_path / "notes", 5.0))
+        whisper = client(stub.url, limit=after, unanswered=Unanswered(tmp_path / "notes", 8.0))
         assert counts(whisper) == (0, 0, before)
+        asyncio.get_running_loop().call_later(1, stub.let_go)
         seen = []
 
         async def call() -> None:
@@ -101,15 +99,17 @@ async def test_nothing_is_left_when_the_server_has_answered_whatever_it_said(rep
 
 
 async def test_after_a_stop_that_let_the_exchanges_end_nothing_is_left_and_what_was_cut_off_is(tmp_path: Path) -> None:
-    with WhisperStub(seconds=0.2) as stub:
+    with WhisperStub() as stub:
+        stub.hold()
         whisper = client(stub.url, unanswered=Unanswered(tmp_path / "notes", 300))
         call = asyncio.create_task(whisper.call_remote_asr_api(request(), caller()))
         await until(lambda: stub.computing == 1)
         assert left(tmp_path / "notes") == 1
+        stub.let_go()
         await call
         assert left(tmp_path / "notes") == 0
 
-        stub.answer(said(), seconds=30)
+        stub.hold()
         gone = asyncio.create_task(whisper.call_remote_asr_api(request(), caller()))
         await until(lambda: stub.computing == 1)
         gone.cancel()
@@ -121,7 +121,7 @@ async def test_after_a_stop_that_let_the_exchanges_end_nothing_is_left_and_what_
 async def test_an_exchange_that_never_ends_is_given_up_and_forgotten_with_its_permit(tmp_path: Path) -> None:
     with WhisperStub(seconds=3600) as stub:
         notes = Unanswered(tmp_path / "notes", 0.4)
-        whisper = client(stub.url, request_timeout=0.1, abandoned_grace=1.5, max_attempts=1, unanswered=notes)
+        whisper = client(stub.url, request_timeout=SENT_WITHIN, abandoned_grace=1.5, max_attempts=1, unanswered=notes)
         with pytest.raises(TranscriptionError):
             await whisper.call_remote_asr_api(request(), caller())
         assert left(tmp_path / "notes") == 1
@@ -149,18 +149,17 @@ def left(path: Path) -> int:
     return sum(content[at] for at in range(0, len(content), SLOT.size))
 
 
+NOW = moment()
+
+
 def later(seconds: float, **changes: Any) -> Callable[[], Moment]:
-    """The clock that a process reads so long after now, changed as said."""
-
-    def then() -> Moment:
-        now = moment()
-        return Moment(now.boot, now.since_boot + seconds, now.wall + seconds)._replace(**changes)
-
-    return then
+    """The clock that a process reads so long after NOW, changed as said."""
+    then = Moment(NOW.boot, NOW.since_boot + seconds, NOW.wall + seconds)._replace(**changes)
+    return lambda: then
 
 
 def test_each_server_is_told_of_its_own_and_once(tmp_path: Path) -> None:
-    notes = Unanswered(tmp_path / "notes", 300)
+    notes = Unanswered(tmp_path / "notes", 300, lambda: NOW)
     for url in (URL, URL, "http://other:8000/v1/audio/transcriptions"):
         notes.note(url)
     again = Unanswered(tmp_path / "notes", 300, later(100))
@@ -200,9 +199,9 @@ def test_there_is_room_for_any_number_and_slots_are_used_again(number: int, tmp_
 def test_what_is_left_is_counted_from_when_it_was_sent(
     after: Callable[[], Moment], seconds: float | None, tmp_path: Path
 ) -> None:
-    Unanswered(tmp_path / "notes", 300).note(URL)
+    Unanswered(tmp_path / "notes", 300, lambda: NOW).note(URL)
     found = [leftover.seconds for leftover in Unanswered(tmp_path / "notes", 300, after).leftovers(URL)]
-    assert found == ([] if seconds is None else [pytest.approx(seconds, abs=0.3)])
+    assert found == ([] if seconds is None else [pytest.approx(seconds, abs=0.001)])
 
 
 def test_it_holds_as_long_as_the_process_that_sent_it_would_have_waited(tmp_path: Path) -> None:
