@@ -412,7 +412,7 @@ class Session:
         if isinstance(error, Unreachable | TimedOut | Misconfigured):
             self._away.set()
 
-    async def _tell(self, caption: captions.Caption) -> None:
+    async def _tell(self, caption: captions.CaptionState) -> None:
         """A final caption is committed before anyone sees it."""
         message = caption_message(caption)
         if caption.final:
@@ -477,7 +477,7 @@ async def on_disk(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         raise
 
 
-def _commit(session: str, caption: captions.Caption) -> None:
+def _commit(session: str, caption: captions.CaptionState) -> None:
     """May be called again where an earlier call failed: it may have been committed all the same."""
     Caption.objects.get_or_create(
         session_id=session,

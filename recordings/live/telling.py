@@ -23,7 +23,7 @@ def speaker_group(session: str) -> str:
     return f"live.{session}.speaker"
 
 
-def caption_message(caption: Caption | captions.Caption) -> Message:
+def caption_message(caption: Caption | captions.CaptionState) -> Message:
     final = isinstance(caption, Caption) or caption.final
     return {
         "type": "caption",

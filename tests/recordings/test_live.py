@@ -599,7 +599,7 @@ async def test_no_kind_of_message_comes_before_ready(tmp_path: Path, settings: L
     told = Told()
     coming = asyncio.create_task(session.attach(told))
     await asyncio.sleep(0)
-    final = captions.Caption(0, 0.0, 1.0, "One.", final=True, stable=4, language="en", words=())
+    final = captions.CaptionState(0, 0.0, 1.0, "One.", final=True, stable=4, language="en", words=())
     session._tell_speaker({"type": "ack", "seq": 1})
     await session._tell(replace(final, final=False))
     await session._tell(final)

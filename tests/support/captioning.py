@@ -1,8 +1,8 @@
-"""A stage for live captions on virtual time: speakers whose sound says what they say, and servers that hear it.
+"""Live captions in virtual time, with simulated speakers and servers.
 
-A word is 0.32 s of sound whose loudness is its number in the text that is spoken (the last 32 ms are quiet), so that
-whoever gets a piece of the sound can tell the words in it and their times, as Whisper does; the voice activity stands
-in for Silero, which would hear no speech in this. Chinese is spoken by characters.
+A word is 0.32 s of sound. Its loudness is the number of the word in the text, and its last 32 ms are quiet. So a
+simulated server can tell the words in a piece of sound, and their times, as Whisper does. `Loudness` takes the place of
+Silero, which would find no speech in such sound. In Chinese each character is a word.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from transcription.answer import HeardWord, Transcript, TranscriptSegment
 from transcription.audio.vad import RATE, WINDOW
-from transcription.captions import Caption, Captioner, Pace
+from transcription.captions import Captioner, CaptionState, Pace
 from transcription.errors import Rejected
 
 Samples = npt.NDArray[np.int16]
@@ -26,7 +26,7 @@ PIECE = 1600  # samples that are pushed at a time, 100 ms
 
 
 class Loudness:
-    """In place of `VoiceActivity`: what is loud is speech."""
+    """Takes the place of `VoiceActivity`: loud sound is speech."""
 
     def __call__(self, samples: Samples) -> npt.NDArray[np.float32]:
         return np.where(samples.reshape(-1, WINDOW).max(axis=1) >= LOUD, np.float32(1), np.float32(0))
@@ -37,7 +37,7 @@ def silence(seconds: float) -> Samples:
 
 
 class Speaker:
-    """Speaks a text: `say` makes the sound of the next words, `words_in` tells the words in a piece of it."""
+    """Speaks a text. `say` makes the sound of the next words; `words_in` tells the words in a piece of sound."""
 
     def __init__(self) -> None:
         self.words: list[str] = []
@@ -51,7 +51,7 @@ class Speaker:
         return sound.reshape(-1)
 
     def words_in(self, samples: Samples) -> list[HeardWord]:
-        """Those of which at least half is there."""
+        """The words that lie in the samples by at least half."""
         edges = np.flatnonzero(np.diff(samples, prepend=0, append=0))
         return [
             HeardWord(first / RATE, last / RATE, self._written(samples[first] - LOUD), 0.9)
@@ -75,7 +75,7 @@ def transcript(words: list[HeardWord], language: str = "en") -> Transcript:
 
 
 def written(text: str) -> Transcript:
-    """What a server says that tells no times."""
+    """The answer of a server that tells no times."""
     return Transcript(text, "en", None, (), ())
 
 
@@ -97,7 +97,7 @@ Answer = Callable[[Call], Awaitable[Transcript]]
 
 @dataclass(eq=False)
 class Stage:
-    """A session in which everything that happens is written down, and checked as it happens."""
+    """One captioned session. All calls and captions are noted, and checked when they happen."""
 
     answer: Answer
     pace: Pace
@@ -105,10 +105,10 @@ class Stage:
     start: float = 0.0
     prompt: str = ""
     calls: list[Call] = field(default_factory=list)
-    told: list[tuple[float, Caption]] = field(default_factory=list)
-    shown: dict[int, Caption] = field(default_factory=dict)
+    told: list[tuple[float, CaptionState]] = field(default_factory=list)
+    shown: dict[int, CaptionState] = field(default_factory=dict)
     telling: float = 0.0  # seconds that it takes to tell a final
-    broken: Exception | None = None  # what telling raises
+    broken: Exception | None = None  # `tell` raises it
 
     def __post_init__(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -135,7 +135,7 @@ class Stage:
         finally:
             call.ended = self.clock()
 
-    async def tell(self, caption: Caption) -> None:
+    async def tell(self, caption: CaptionState) -> None:
         if self.broken:
             raise self.broken
         self.check(caption)
@@ -146,7 +146,7 @@ class Stage:
             await asyncio.sleep(self.telling)
             assert self.captioner.settled == settled <= caption.start, "settled before it was told"
 
-    def check(self, caption: Caption) -> None:
+    def check(self, caption: CaptionState) -> None:
         before = self.shown.get(caption.index)
         if before:
             assert not before.final, "a final changed"
@@ -181,7 +181,7 @@ class Stage:
         assert self.captioner.behind == 0
 
     @property
-    def finals(self) -> list[Caption]:
+    def finals(self) -> list[CaptionState]:
         return [caption for _, caption in self.told if caption.final]
 
     @property
@@ -194,7 +194,7 @@ class Stage:
 
 
 def hearing(speaker: Speaker, service: float = 0.3) -> Answer:
-    """A server that hears exactly what was said, one call after the other."""
+    """A server that makes no mistakes and serves one call at a time."""
     gate = asyncio.Lock()
 
     async def answer(call: Call) -> Transcript:
@@ -206,7 +206,7 @@ def hearing(speaker: Speaker, service: float = 0.3) -> Answer:
 
 
 def refusing(answer: Answer, refused: Callable[[Call], bool]) -> Answer:
-    """A server that will not have some of the calls."""
+    """A server that refuses some of the calls."""
 
     async def answer_or_refuse(call: Call) -> Transcript:
         if refused(call):

@@ -22,7 +22,7 @@ from tests.support.captioning import (
 from tests.support.virtual_time import in_virtual_time
 from transcription.answer import Transcript
 from transcription.audio.vad import RATE, VoiceActivity
-from transcription.captions import Caption, Captioner, Pace, listening
+from transcription.captions import Captioner, CaptionState, Pace, utterances
 from transcription.errors import DeadlineExceeded, Rejected, Superseded, Unreachable
 
 TEXT = "she sells small sea shells by the shore and the shells that she sells are shore shells"
@@ -30,7 +30,7 @@ TEXT = "she sells small sea shells by the shore and the shells that she sells ar
 
 @pytest.fixture(autouse=True)
 def _loudness(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "VoiceActivity", Loudness)
+    monkeypatch.setattr(utterances, "VoiceActivity", Loudness)
 
 
 def pace(limit: int = 1) -> Pace:
@@ -481,16 +481,16 @@ async def test_chinese_settles_by_characters() -> None:
 
 @in_virtual_time
 async def test_real_speech_is_found_and_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "VoiceActivity", VoiceActivity)
+    monkeypatch.setattr(utterances, "VoiceActivity", VoiceActivity)
     lengths = []
 
     async def recognize(samples: Samples, *, prompt: str, final: bool) -> Transcript:
         lengths.append(len(samples) / RATE)
         return written("And Mister John Dashwood")
 
-    told: list[Caption] = []
+    told: list[CaptionState] = []
 
-    async def tell(caption: Caption) -> None:
+    async def tell(caption: CaptionState) -> None:
         told.append(caption)
 
     clock = asyncio.get_running_loop().time

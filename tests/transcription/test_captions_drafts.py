@@ -1,15 +1,15 @@
-"""When a word of a caption settles, and where a caption may end while its speaker goes on."""
+"""When a word of a caption becomes stable, and where a caption may end while its speaker goes on."""
 
 import pytest
 
 from transcription.captions.drafts import Draft
-from transcription.captions.tokens import Token
+from transcription.captions.words import CaptionWord
 
 
-def said(*words: str, probability: float | None = 0.7, starts: float = 0.0) -> list[Token]:
+def said(*words: str, probability: float | None = 0.7, starts: float = 0.0) -> list[CaptionWord]:
     """Words of half a second each."""
     return [
-        Token(f" {word}" if number else word, starts + number / 2, starts + number / 2 + 0.5, probability)
+        CaptionWord(f" {word}" if number else word, starts + number / 2, starts + number / 2 + 0.5, probability)
         for number, word in enumerate(words)
     ]
 
@@ -52,7 +52,7 @@ def test_a_word_that_the_sound_may_have_ended_in_is_shown_when_it_is_heard_again
 def test_where_the_server_tells_no_times_all_that_is_heard_is_shown_less_the_punctuation_at_its_end() -> None:
     draft = Draft()
     assert draft.likely(0.0) == ""
-    draft.hear([Token("had"), Token(" he,"), Token(" merry.")], 0, 1.6)
+    draft.hear([CaptionWord("had"), CaptionWord(" he,"), CaptionWord(" merry.")], 0, 1.6)
     assert draft.likely(1.6) == "had he, merry"
 
 
@@ -100,6 +100,6 @@ def test_no_caption_ends_inside_of_what_people_saw_settled_in_it() -> None:
 def test_where_the_server_tells_no_times_no_caption_ends_before_its_speaker() -> None:
     draft = Draft()
     for _ in range(2):
-        draft.hear([Token("It"), Token(" is"), Token(" large."), Token(" And")], 0, 10.0)
+        draft.hear([CaptionWord("It"), CaptionWord(" is"), CaptionWord(" large."), CaptionWord(" And")], 0, 10.0)
     assert draft.settled == "It is large. And"
     assert draft.boundary(0.0, 0) is None

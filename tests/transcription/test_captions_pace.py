@@ -1,4 +1,4 @@
-"""The economy of live captions: partials as often as the gate has room for, finals always."""
+"""The pace of live captions: partials as often as the gate has room for, finals always."""
 
 import asyncio
 from contextlib import suppress
@@ -9,13 +9,13 @@ import pytest
 from tests.support.captioning import Answer, Call, Loudness, Speaker, Stage, silence, transcript
 from tests.support.virtual_time import in_virtual_time
 from transcription.answer import Transcript
-from transcription.captions import Pace, listening
+from transcription.captions import Pace, utterances
 from transcription.errors import DeadlineExceeded
 
 
 @pytest.fixture(autouse=True)
 def _loudness(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "VoiceActivity", Loudness)
+    monkeypatch.setattr(utterances, "VoiceActivity", Loudness)
 
 
 class Clock:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support.captioning import Answer, Call, Loudness, Speaker, Stage, silence, transcript, written
 from tests.support.virtual_time import in_virtual_time
 from transcription.answer import HeardWord, Transcript
-from transcription.captions import Pace, listening
+from transcription.captions import Pace, utterances
 from transcription.errors import DeadlineExceeded, Rejected, Superseded, Unreachable
 
 # Speech as (words, seconds of silence after them); a word that ends a sentence comes now and then.
@@ -24,7 +24,7 @@ speeches = st.lists(st.tuples(st.integers(1, 60), st.floats(0.05, 3)), min_size=
 @pytest.fixture(autouse=True, scope="module")
 def _loudness() -> object:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(listening, "VoiceActivity", Loudness)
+        patch.setattr(utterances, "VoiceActivity", Loudness)
         yield
 
 

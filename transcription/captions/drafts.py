@@ -1,77 +1,83 @@
-"""The caption that is being worked on: what was heard of it, and how much of that two recognitions agree on."""
+"""The text of a caption that is not final, and how much of it is stable."""
 
 from dataclasses import dataclass, field, replace
 
 from transcription.answer import HeardWord
-from transcription.captions.tokens import Token, agreed, continued, fixed, joined
+from transcription.captions.words import CaptionWord, agreed, continued, fixed, joined
 
-SENTENCE = 1.0  # seconds that a sentence lasts at least, to become a caption of its own
-CLAUSE = 6.0  # seconds after which the end of a clause is good enough
+SENTENCE = 1.0  # seconds of the shortest sentence that becomes a caption of its own
+CLAUSE = 6.0  # seconds after which a caption may also end behind a clause
 
-DOUBTED, LATER = 0.5, 2.5  # probability below which a token waits for so many seconds of sound behind it
-SURE, SOON = 0.85, 0.5  # probability from which one vote is enough, with so many seconds of sound behind it
-NEWEST = 0.25  # seconds of sound behind a word; with less, the sound may have ended in it
+DOUBTED, LATER = 0.5, 2.5  # a word of a lower probability waits for so many seconds of sound behind it
+SURE, SOON = 0.85, 0.5  # a word of this probability needs one vote only, with so many seconds of sound behind it
+NEWEST = 0.25  # seconds of sound; if there is less behind a word, the sound may have ended inside of it
 
 
 @dataclass(eq=False)
 class Draft:
-    """`tokens` begin with `stable` ones, which stay.
+    """The words of one caption. The first `stable` of them do not change any more.
 
-    A token becomes stable when two recognitions in a row agree on it (LocalAgreement-2; Macháček, Dabre and Bojar
-    2023). Where the server tells how probable words are, that is refined: one that it doubts waits until more was
-    heard, and one that it is sure of, and that is not at the very end, needs no second vote.
+    A word becomes stable when two recognitions in a row agree on it (LocalAgreement-2; Macháček, Dabre and Bojar
+    2023). Where the server tells probabilities, there are two exceptions: a doubted word waits for more sound behind
+    it, and a sure word that is not at the very end needs no second vote.
     """
 
-    tokens: list[Token] = field(default_factory=list)
-    votes: list[int] = field(default_factory=list)  # how many recognitions in a row had this token
+    words: list[CaptionWord] = field(default_factory=list)
+    votes: list[int] = field(default_factory=list)  # for each word: recognitions in a row that had it
     stable: int = 0
-    heard: int = 0  # place up to which the sound was heard for it
-    heard_before: int = 0  # the same, one recognition earlier: what is stable lies before it
-    told: tuple[str, int] | None = None  # text and length of its stable part, as people saw them
+    heard: int = 0  # the place up to which the last recognition heard the sound
+    heard_before: int = 0  # the same of the recognition before; stable words end before this place
+    told: tuple[str, int] | None = None  # text and length of its stable part, as last shown to people
     language: str = ""
 
     @property
     def text(self) -> str:
-        return joined(self.tokens)
+        return joined(self.words)
 
     @property
     def settled(self) -> str:
-        """The characters that stay."""
-        return fixed(self.tokens[: self.stable])
+        """The leading characters that do not change any more."""
+        return fixed(self.words[: self.stable])
 
     def likely(self, second: float) -> str:
-        """What is worth showing while its speaker goes on, heard up to this second: not the newest words, until they
-        are heard again, nor the punctuation at its end. Both are guesses, which the next word refutes."""
-        count = len(self.tokens)
-        while count > self.stable and self.votes[count - 1] < 2 and _newest(self.tokens[count - 1], second):
-            count -= 1
-        return fixed(self.tokens[:count])
+        """The text to show while the speaker goes on, heard up to this second of the session.
 
-    def hear(self, tokens: list[Token], place: int, second: float) -> None:
-        """Another recognition of the same speech, up to a place, which is that second."""
-        tokens = continued(self.tokens[: self.stable], tokens)
-        same = agreed(self.tokens, tokens)
-        self.votes = [*(votes + 1 for votes in self.votes[:same]), *[1] * (len(tokens) - same)]
-        self.tokens = tokens
+        The newest words are left out until a second recognition has them, and so is the punctuation at the end: both
+        are guesses, and the next words often refute them.
+        """
+        count = len(self.words)
+        while count > self.stable and self.votes[count - 1] < 2 and _newest(self.words[count - 1], second):
+            count -= 1
+        return fixed(self.words[:count])
+
+    def hear(self, words: list[CaptionWord], place: int, second: float) -> None:
+        """Add a recognition of the same speech. It heard the sound up to `place`, which is at `second`."""
+        words = continued(self.words[: self.stable], words)
+        same = agreed(self.words, words)
+        self.votes = [*(votes + 1 for votes in self.votes[:same]), *[1] * (len(words) - same)]
+        self.words = words
         self.heard_before, self.heard = self.heard, place
-        while self.stable < len(tokens) and _settles(tokens[self.stable], self.votes[self.stable], second):
+        while self.stable < len(words) and _settles(words[self.stable], self.votes[self.stable], second):
             self.stable += 1
 
-    def settle(self, tokens: list[Token]) -> None:
-        """The last recognition: no more will come."""
-        self.tokens = continued(self.tokens[: self.stable], tokens)
-        self.stable = len(self.tokens)
+    def settle(self, words: list[CaptionWord]) -> None:
+        """Add the last recognition: all words are stable now."""
+        self.words = continued(self.words[: self.stable], words)
+        self.stable = len(self.words)
 
     def cut_short(self) -> None:
-        """It ends before what was heard last: only what is stable is sure to lie in it."""
-        del self.tokens[self.stable :], self.votes[self.stable :]
+        """The caption ends before the last recognition did. Keep stable words only: they surely lie before the cut."""
+        del self.words[self.stable :], self.votes[self.stable :]
         self.heard = self.heard_before = 0
 
     def boundary(self, start: float, stable_before: int) -> tuple[int, float, float] | None:
-        """After how many of its tokens a caption that begins at second `start` may end for good, and the seconds
-        between which it does. Not inside of what was stable before this: people saw that in one caption."""
+        """Where a caption that begins at second `start` may end while the speaker goes on, or None.
+
+        The number of its words, the second at which the last of them ends, and the one at which the next word begins.
+        Never inside of the first `stable_before` words: people saw them as stable in one caption.
+        """
         for count in range(self.stable - 1, max(stable_before, 1) - 1, -1):
-            last, following = self.tokens[count - 1], self.tokens[count]
+            last, following = self.words[count - 1], self.words[count]
             if last.end is None or following.start is None:
                 continue
             length = last.end - start
@@ -80,32 +86,32 @@ class Draft:
         return None
 
     def split(self, count: int) -> "Draft":
-        """Cut its first tokens off, as a draft of their own."""
-        head = replace(self, tokens=self.tokens[:count], votes=self.votes[:count], stable=count)
-        self.tokens, self.votes = self.tokens[count:], self.votes[count:]
-        self.tokens[0] = replace(self.tokens[0], text=self.tokens[0].text.lstrip())
+        """Cut off the first `count` words and return them as a draft of their own."""
+        head = replace(self, words=self.words[:count], votes=self.votes[:count], stable=count)
+        self.words, self.votes = self.words[count:], self.votes[count:]
+        self.words[0] = replace(self.words[0], text=self.words[0].text.lstrip())
         self.stable -= count
         self.told = None
         return head
 
-    def words(self) -> tuple[HeardWord, ...]:
-        """With their times, if the server told those of all."""
+    def timed_words(self) -> tuple[HeardWord, ...]:
+        """All words with their times; empty where the server did not tell the times of all of them."""
         words = [
-            HeardWord(token.start, token.end, token.text, token.probability)
-            for token in self.tokens
-            if token.start is not None and token.end is not None
+            HeardWord(word.start, word.end, word.text, word.probability)
+            for word in self.words
+            if word.start is not None and word.end is not None
         ]
-        return tuple(words) if len(words) == len(self.tokens) else ()
+        return tuple(words) if len(words) == len(self.words) else ()
 
 
-def _newest(token: Token, second: float) -> bool:
-    return token.end is not None and second - token.end < NEWEST
+def _newest(word: CaptionWord, second: float) -> bool:
+    return word.end is not None and second - word.end < NEWEST
 
 
-def _settles(token: Token, votes: int, second: float) -> bool:
-    if token.probability is None or token.end is None:
+def _settles(word: CaptionWord, votes: int, second: float) -> bool:
+    if word.probability is None or word.end is None:
         return votes >= 2
-    behind = second - token.end
-    if token.probability < DOUBTED:
+    behind = second - word.end
+    if word.probability < DOUBTED:
         return votes >= 2 and behind >= LATER
-    return votes >= 2 or (token.probability >= SURE and behind >= SOON)
+    return votes >= 2 or (word.probability >= SURE and behind >= SOON)

@@ -1,7 +1,8 @@
-"""From sound to utterances, while it comes in: where someone begins to speak, pauses, and has ended.
+"""Find the utterances in sound while it comes in: where speech begins, pauses and ends.
 
-A place in the stream is a number of windows (32 ms) since the listener began. Speech is told from silence by the rules
-of `audio.segmenter`; but here what can be known is told at once, and half a second of silence ends an utterance.
+A *place* in the stream is a number of windows (32 ms) since its beginning. Speech and silence are told apart by the
+rules of `audio.segmenter`, with two differences: a result is there as soon as it can be known, and half a second of
+silence ends an utterance.
 """
 
 from dataclasses import dataclass, field, replace
@@ -12,8 +13,8 @@ import numpy.typing as npt
 from transcription.audio.vad import RATE, WINDOW, VoiceActivity
 
 Samples = npt.NDArray[np.int16]
-BYTES = WINDOW * 2
-BLOCK = 32 * WINDOW  # samples judged at a time, 1 s
+BYTES = WINDOW * 2  # of a window
+BLOCK = 32 * WINDOW  # samples that are judged at a time, 1 s
 
 
 def windows(seconds: float) -> int:
@@ -24,37 +25,38 @@ def seconds(place: int) -> float:
     return place * WINDOW / RATE
 
 
-SPEECH, MAYBE = 0.5, 0.35  # Silero's own defaults
-SHORTEST = windows(0.1)  # a shorter run is no speech
-PADDING = windows(0.2)  # Whisper loses a first word that begins at once
+SPEECH, MAYBE = 0.5, 0.35  # probabilities; Silero's own defaults
+SHORTEST = windows(0.1)  # a shorter run of windows is not speech
+PADDING = windows(0.2)  # kept around speech: Whisper loses a first word that begins at once
 SILENCE = windows(0.5)  # ends an utterance
-DOUBT = windows(1.0)  # of sound that may yet turn out to be speech, no more is kept
-LONGEST = windows(15.0)  # an utterance that grows to this is cut
-EARLIEST = windows(5.0)  # no pause before this is a place to cut it
-ENOUGH = windows(0.6)  # a longer pause is no better
-EAGERNESS = 0.03  # seconds of pause that a second nearer to the end is worth
+DOUBT = windows(1.0)  # the longest sound kept because it may turn out to be speech
+LONGEST = windows(15.0)  # an utterance that grows to this length is cut
+EARLIEST = windows(5.0)  # an utterance is not cut at a pause before this
+ENOUGH = windows(0.6)  # a longer pause is not a better place to cut
+EAGERNESS = 0.03  # seconds of pause that each second nearer to the end is worth
 
 
 @dataclass(eq=False)
 class Utterance:
-    """Speech between two silences, or between two cuts: its sound, `first` window to `last` (exclusive)."""
+    """Speech between two silences or cuts. Its sound reaches from place `first` to place `last` (exclusive)."""
 
     first: int
-    begins: int  # where speech begins, which is a little later
+    begins: int  # where speech begins, up to PADDING after `first`
     ends: int  # where speech ends, so far
     sound: bytearray
     pauses: list[tuple[int, int]] = field(default_factory=list)
-    continues: bool = False  # it was cut off from speech before it
+    continues: bool = False  # the speech before it was cut off
 
     @property
     def last(self) -> int:
         return self.first + len(self.sound) // BYTES
 
     def samples(self, last: int) -> Samples:
+        """The sound from the beginning to a place."""
         return np.frombuffer(bytes(self.sound[: (last - self.first) * BYTES]), np.int16)
 
     def drop(self, place: int) -> None:
-        """Forget what lies before a place."""
+        """Drop the sound before a place."""
         del self.sound[: (place - self.first) * BYTES]
         self.first = place
         self.begins = max(self.begins, place)
@@ -63,7 +65,7 @@ class Utterance:
         self.continues = True
 
     def split(self, place: int) -> "Utterance":
-        """Cut off what lies behind a place, as an utterance of its own."""
+        """Cut off the sound behind a place and return it as an utterance of its own."""
         tail = replace(self, sound=self.sound[:])
         tail.drop(place)
         self.ends = min(self.ends, place)
@@ -71,13 +73,13 @@ class Utterance:
         return tail
 
     def join(self, later: "Utterance") -> None:
-        """Take over a later utterance, with silence for what lies between."""
+        """Add a later utterance, with silence in the place of the time between."""
         self.sound += bytes((later.first - self.last) * BYTES)
         self.sound += later.sound
         self.ends = later.ends
 
     def best_cut(self, earliest: int) -> int:
-        """Where to end it: in its best pause, a longer one or a later one; else where it is quietest."""
+        """The place to end it: the best pause (long, and late); without a pause, the quietest place near the end."""
         earliest = max(earliest, self.first + 1)
         late = [pause for pause in self.pauses if pause[0] >= max(earliest, self.first + EARLIEST)]
         if late:
@@ -88,7 +90,7 @@ class Utterance:
         return self.quietest(max(earliest, self.last - EARLIEST), self.last)
 
     def quietest(self, first: int, last: int) -> int:
-        """The place between two where a cut hurts least."""
+        """The quietest place between two: there, a cut does least harm."""
         first, last = max(first, self.first + 1), min(last, self.last - 1)
         if last <= first:
             return max(self.first, min(first, self.last))
@@ -98,30 +100,34 @@ class Utterance:
         return first + int(np.argmin(energy[:-1] + energy[1:]))
 
 
-class Listener:
-    """Hears one stream. `current` is the utterance that someone is speaking now."""
+class UtteranceFinder:
+    """Finds the utterances of one stream.
+
+    current  the utterance that is being spoken now
+    place    the place up to which the stream was judged
+    """
 
     def __init__(self) -> None:
         self._activity = VoiceActivity()
         self._rest: Samples = np.empty(0, np.int16)  # less than a window
-        self._silence = bytearray()  # the newest of it: the room before the next utterance
-        self._run: int | None = None  # where the row of windows began that are, or may become, speech
-        self._peak = 0.0
+        self._silence = bytearray()  # the newest part of it, which goes before the next utterance
+        self._run: int | None = None  # the place where windows began that may be speech
+        self._peak = 0.0  # the highest probability of speech among them
         self.place = 0
         self.current: Utterance | None = None
 
     @property
     def silent_until(self) -> int:
-        """Before this place, nothing belongs to the current or a coming utterance."""
+        """The current and all coming utterances begin at this place or later."""
         return self.current.first if self.current else self.place - len(self._silence) // BYTES
 
     @property
     def pausing(self) -> int:
-        """How many windows it has been silent for."""
+        """The number of silent windows up to now."""
         return self.place - self.current.ends if self.current else self.place
 
     def hear(self, samples: Samples, *, last: bool = False) -> list[Utterance]:
-        """Take the next sound; returns the utterances that ended in it. `last`: with it the current one ends, too."""
+        """Take the next sound and return the utterances that end in it. `last`: the stream ends with this sound."""
         sound = np.concatenate((self._rest, samples))
         if last:
             sound = np.concatenate((sound, np.zeros(-len(sound) % WINDOW, np.int16)))
@@ -138,7 +144,7 @@ class Listener:
         return ended
 
     def cut(self, current: Utterance, place: int) -> Utterance:
-        """End the current utterance at a place; what is behind that becomes the current one."""
+        """End the current utterance at a place and return it. The sound behind the place becomes the current one."""
         self.current = current.split(place)
         return current
 
@@ -170,7 +176,7 @@ class Listener:
         return self.place - current.ends >= SILENCE and not undecided
 
     def _end(self, current: Utterance) -> Utterance:
-        """The current utterance, less the silence behind it, which is kept for the next one."""
+        """End the current utterance and return it. The silence behind it is kept for the next one."""
         after = min(current.ends + PADDING, self.place)
         self._silence = current.sound[(after - current.first) * BYTES :]
         del current.sound[(after - current.first) * BYTES :]
