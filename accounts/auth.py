@@ -40,6 +40,12 @@ class Caller:
             raise Problem(403, "missing_scope", message)
 
 
+class PageRequest(HttpRequest):
+    """From a person who is signed in."""
+
+    user: User
+
+
 class ApiRequest(HttpRequest):
     """A request that has passed `needs(…)`, with its caller in `auth`."""
 

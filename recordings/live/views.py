@@ -18,30 +18,29 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.auth import PageRequest
 from recordings.intake.space import room_of
 from recordings.live.journal import HEADER, SECOND
 from recordings.live.session import longest
 from recordings.live.telling import tell_changed
 from recordings.models import LiveSession
-from recordings.pages.views import Request
+
 from recordings.templatetags.reading import language_names
 
 SHOWN = 50  # past sessions; the older ones are in the library, as recordings
 
-
 @require_safe
 @login_required
-def record(request: Request) -> HttpResponse:
+def record(request: PageRequest) -> HttpResponse:
     """Without captions: what is recorded stays in the browser until it is sent, as files are."""
     most = min(longest(), settings.MAX_UPLOAD_BYTES - HEADER, room_of(request.user.pk) - HEADER)
     context = {"spoken_languages": language_names(), "longest": max(0, int(most / SECOND))}
     return render(request, "live/record.html", context)
 
-
 @never_cache  # going back to the page must not show sessions that have ended since
 @require_safe
 @login_required
-def speaker(request: Request) -> HttpResponse:
+def speaker(request: PageRequest) -> HttpResponse:
     own = LiveSession.objects.filter(owner=request.user).order_by("-created_at")
     context = {
         "spoken_languages": language_names(),
@@ -49,7 +48,6 @@ def speaker(request: Request) -> HttpResponse:
         "past": own.filter(recording__isnull=False).select_related("recording")[:SHOWN],
     }
     return render(request, "live/speaker.html", context)
-
 
 def watched(view: Callable[[HttpRequest, LiveSession], HttpResponse]) -> Callable[[HttpRequest, str], HttpResponse]:
     """For the owner, and for anyone who has the link while the session is public. To others there is none."""
@@ -63,16 +61,13 @@ def watched(view: Callable[[HttpRequest, LiveSession], HttpResponse]) -> Callabl
 
     return checked
 
-
 @watched
 def viewer(request: HttpRequest, session: LiveSession) -> HttpResponse:
     return render(request, "live/viewer.html", {"session": session})
 
-
 @watched
 def overlay(request: HttpRequest, session: LiveSession) -> HttpResponse:
     return render(request, "live/overlay.html", {"session": session})
-
 
 @watched
 def qr(request: HttpRequest, session: LiveSession) -> HttpResponse:
@@ -82,10 +77,9 @@ def qr(request: HttpRequest, session: LiveSession) -> HttpResponse:
     segno.make(link, micro=False).save(picture, kind="svg", scale=6, light="#fff", svgclass=None, lineclass=None)
     return HttpResponse(picture.getvalue(), content_type="image/svg+xml")
 
-
 @require_POST
 @login_required
-def publish(request: Request, session: str) -> HttpResponse:
+def publish(request: PageRequest, session: str) -> HttpResponse:
     """Let anyone who has the link watch, or nobody else any more: who watches is asked again at once."""
     found = LiveSession.objects.filter(pk=session, owner=request.user)
     if not found.update(public=request.POST.get("public") == "on"):

@@ -8,9 +8,8 @@ from urllib.parse import quote, urlencode
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import User
 from django.db import IntegrityError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
@@ -19,6 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
 from pydantic import ValidationError
 
+from accounts.auth import PageRequest as Request
 from recordings.api.schemas import TranscribeIn
 from recordings.failures import invalid_request, said
 from recordings.library import listing as shelf
@@ -41,12 +41,6 @@ BEFORE = 60  # characters that are shown of what was said before a hit
 DRAWN = 12  # cells or dots on the rail; more than that is told in numbers only
 
 Status = Transcription.Status
-
-
-class Request(HttpRequest):
-    """From somebody signed in."""
-
-    user: User
 
 
 @dataclass(frozen=True)
