@@ -24,7 +24,6 @@ from recordings.live.journal import HEADER, SECOND
 from recordings.live.session import longest
 from recordings.live.telling import tell_changed
 from recordings.models import LiveSession
-
 from recordings.templatetags.reading import language_names
 
 SHOWN = 50  # past sessions; the older ones are in the library, as recordings

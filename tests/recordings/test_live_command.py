@@ -1,4 +1,4 @@
-"""`manage.py live`, as a person at a terminal and as a program in a pipe use it."""
+"""`manage.py live`, for a person at a terminal and for programs in a pipe."""
 
 import asyncio
 import io
@@ -24,7 +24,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from recordings.live.client import FRAME, SECOND
-from recordings.live.pieces import frames, from_pipe
+from recordings.live.client.frames import frames, from_pipe
 from tests.support.oracle import Oracle, Samples, speech
 from tests.support.product import Product, free_port
 from tests.support.waiting import wait_for
@@ -39,7 +39,7 @@ def sound() -> Samples:
 
 @pytest.fixture(scope="module")
 def product(sound: Samples, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """Runs, with one user, mei."""
+    """A running product with one user, mei."""
     environment = {"LIVE_SECOND_PASS": "0", "MAX_AUDIO_HOURS": str(20 / 3600)}
     with (
         WhisperStub(hear=Oracle(sound)) as stub,
@@ -56,7 +56,7 @@ def started(product: Product, *arguments: str, **options: object) -> subprocess.
 
 
 def live(product: Product, *arguments: str, sent: bytes = b"", **environment: str) -> tuple[int, str, str]:
-    """Run to its end: exit code, what it printed, what it said beside."""
+    """Run the command to its end: its exit code, standard output and standard error."""
     env = product.environment | environment
     with started(product, *arguments, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         out, err = process.communicate(sent, timeout=60)
@@ -74,7 +74,7 @@ def wav(sound: Samples, rate: int = 16000, channels: int = 1) -> bytes:
 
 
 def recorded(api: httpx.Client, told: str) -> Samples:
-    """The sound of the recording that was told."""
+    """The sound of the recording whose address is in this text."""
     found = re.search(r"Recording: http://[\d.:]+/recordings/(\d+)", told)
     assert found, told
     original = api.get(f"/api/recordings/{found[1]}/audio").raise_for_status().content
@@ -143,7 +143,7 @@ def test_who_has_read_enough_ends_the_session(product: Product, sound: Samples) 
         assert process.stdout
         assert process.stderr
         process.stdin.write(sound.tobytes())
-        # It stays open: whoever speaks does not know that nobody reads.
+        # Standard input stays open: the program that speaks does not know that nobody reads the output.
         process.stdout.readline()
         process.stdout.close()
         with product.client() as api:
@@ -169,7 +169,7 @@ def test_in_a_terminal_text_settles_in_its_place_and_ctrl_c_leaves_a_recording(
         speaking = threading.Thread(target=speak, args=(process.stdin, sound))
         speaking.start()
         shown, enough = b"", False
-        with open(terminal, "rb", buffering=0) as screen, suppress(OSError):  # how Linux says that it is closed
+        with open(terminal, "rb", buffering=0) as screen, suppress(OSError):  # raised when the terminal is closed
             while part := screen.read(10_000):
                 shown += part
                 if not enough and b"w3" in shown and b"\x1b[2m" in shown:
@@ -178,14 +178,14 @@ def test_in_a_terminal_text_settles_in_its_place_and_ctrl_c_leaves_a_recording(
         assert process.wait(10) == 0
         speaking.join()
     text = shown.decode()
-    assert enough  # something was dim: not settled yet
-    assert "\x1b[2K" in text  # the line is written anew
+    assert enough  # dim text: it was not stable yet
+    assert "\x1b[2K" in text  # clears the line
     with product.client() as api:
         assert 0 < len(recorded(api, text)) < len(sound)
 
 
 def speak(pipe: IO[bytes], sound: Samples) -> None:
-    """As fast as one speaks, for as long as somebody hears it."""
+    """Sound at the pace of speech, until nobody reads it."""
     with suppress(BrokenPipeError):
         for first in range(0, len(sound), FRAME // 2):
             pipe.write(sound[first : first + FRAME // 2].tobytes())
@@ -199,7 +199,7 @@ def test_nothing_is_lost_when_the_server_is_killed_and_comes_back(sound: Samples
         Product(
             tmp_path / "data",
             ASR_API_URL=stub.url,
-            ASR_REQUEST_TIMEOUT="5",  # what was in flight when it was killed is waited for
+            ASR_REQUEST_TIMEOUT="5",  # the time for exchanges that were in flight at the kill
             ASR_ABANDONED_GRACE="1",
             LIVE_SECOND_PASS="0",
         ) as product,
@@ -236,7 +236,7 @@ def test_a_pipe_may_carry_raw_sound_or_a_file_of_any_rate() -> None:
     assert piped(wav(second)) == second.tobytes()
     stereo = wav(np.repeat(second, 2), 8000, channels=2)
     assert len(piped(stereo)) == pytest.approx(2 * 16000, abs=100)
-    assert len(piped(stereo[:4] + b"\xff\xff\xff\x7f" + stereo[8:])) > 31_000  # as from a recorder that has not ended
+    assert len(piped(stereo[:4] + b"\xff\xff\xff\x7f" + stereo[8:])) > 31_000  # as of an unfinished file
     flac = io.BytesIO()
     with av.open(flac, "w", format="flac") as out:
         stream = out.add_stream("flac", rate=16000, layout="mono", format="s16")

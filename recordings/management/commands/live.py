@@ -3,8 +3,8 @@
     manage.py live talk.mp3
     arecord -f S16_LE -r 16000 -c 1 -t raw | manage.py live -
 
-It is a client like any other, over the socket. A server elsewhere wants its address and a token; for the one on this
-machine a token is made, for as long as it takes.
+It is a client like any other, over the socket. For a server elsewhere it needs an address and a token. For the server
+on this machine it makes a token, which is revoked at the end.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ from rich.live import Live
 from rich.text import Text
 
 from accounts.models import ApiToken
-from recordings.live.client import Away, LiveClient, Message, Refused
-from recordings.live.pieces import frames, from_file, from_pipe
+from recordings.live.client import Away, LiveClient, Message, SessionRefused
+from recordings.live.client.frames import frames, from_file, from_pipe
 from recordings.management.server import PATIENCE, TOKEN, here, token_for
 from transcription.errors import BadAudio
 
@@ -40,7 +40,7 @@ TROUBLES = {
 
 class Command(BaseCommand):
     help = "Stream a file or standard input to a running server, and print the captions as they come."
-    requires_system_checks = []  # the server has made them; here they would take a second
+    requires_system_checks = []  # the server has run them; here they would take a second
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -62,9 +62,9 @@ class Command(BaseCommand):
         try:
             with token_for(url, user, ApiToken.Scope.TRANSCRIBE) as token, _screen(self.stdout, self.stderr) as screen:
                 sound = frames(pieces, pace=file != "-" and not fast)
-                if asyncio.run(_Speech(url, token, screen).run(sound, start)) is None:
+                if asyncio.run(_LiveRun(url, token, screen).run(sound, start)) is None:
                     screen.note("There was no sound, so there is no recording.")
-        except (Refused, BadAudio) as error:
+        except (SessionRefused, BadAudio) as error:
             raise CommandError(str(error)) from None
         except OSError as error:
             raise CommandError(f"{error.filename or file} cannot be read: {error.strerror}.") from None
@@ -72,7 +72,9 @@ class Command(BaseCommand):
             sys.exit(INTERRUPTED)
 
 
-class _Speech:
+class _LiveRun:
+    """One run of the command: the client, the screen and Ctrl-C."""
+
     def __init__(self, url: str, token: str, screen: "Screen") -> None:
         self._url = url
         self._token = token
@@ -80,7 +82,7 @@ class _Speech:
         self._stopping = False
 
     async def run(self, sound: AsyncIterator[bytes], start: dict[str, str]) -> int | None:
-        """Ctrl-C ends the sound, a second one everything; what was acknowledged becomes a recording then, too."""
+        """Send the sound. Ctrl-C ends the sound, a second one the command; acknowledged sound becomes a recording."""
         self._client = LiveClient(self._address, self._tell, **start)
         self._work = asyncio.current_task()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -102,7 +104,7 @@ class _Speech:
             self._screen.tell(message)
             if message["type"] == "done" and message["recording"] is not None:
                 self._screen.note(f"Recording: {self._url}/recordings/{message['recording']}")
-        except BrokenPipeError:  # whoever reads has seen enough
+        except BrokenPipeError:  # the reader of the pipe has left
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             self._client.stop()
 
@@ -114,14 +116,16 @@ class _Speech:
         except httpx.TransportError as error:
             raise Away from error
         if response.status_code in (401, 403):
-            raise Refused(f"{self._url} does not take this token: it needs a living one with the scope “transcribe”.")
+            raise SessionRefused(
+                f"{self._url} does not take this token: it needs a living one with the scope “transcribe”."
+            )
         if response.is_error:
             raise Away
         return f"{self._url.replace('http', 'ws', 1)}/ws/live?ticket={response.json()['ticket']}"
 
 
 class Screen:
-    """Where captions go that are read by a program: final ones, a line each. What people are told goes beside it."""
+    """The output for programs: each final caption on a line of its own. Notes for people go to `notes`."""
 
     def __init__(self, captions: OutputWrapper, notes: OutputWrapper) -> None:
         self._captions = captions
@@ -152,14 +156,14 @@ class Screen:
         self._captions.flush()
 
     def tentative(self, text: str, stable: int) -> None:
-        """Not for programs: it would change under their hands."""
+        """Shown only on terminals: programs cannot handle text that changes."""
 
     def note(self, text: str) -> None:
         self._notes.write(text)
 
 
 class Terminal(Screen):
-    """Where people read: what is tentative stands in its place until it is final."""
+    """The output for people: the tentative caption stands on the last line until it is final."""
 
     def __init__(self, live: Live, captions: OutputWrapper, notes: OutputWrapper) -> None:
         super().__init__(captions, notes)

@@ -1,4 +1,4 @@
-"""A client of `stile.live.1` that loses nothing: what is not acknowledged is kept, and sent again on a new socket."""
+"""A client of `stile.live.1` that loses no sound. Frames that are not acknowledged are sent again on a new socket."""
 
 import asyncio
 import json
@@ -20,25 +20,25 @@ Message = dict[str, Any]
 PROTOCOL = Subprotocol("stile.live.1")
 FRAME = 3200  # bytes of sound in a frame: 100 ms
 SECOND = 32_000  # bytes of sound
-MOST_KEPT = 36_000  # frames that are not acknowledged, an hour: then no more sound is taken until the server is back
-TRY_AGAIN = (0.5, 1.0, 2.0, 4.0)  # seconds before each try to come back; then always the last
-COME_BACK = frozenset({1001, 1006, 1011, 1012, 1013})  # close codes after which it may go on
+MOST_KEPT = 36_000  # frames that are not acknowledged, an hour of sound; then no more is read until the server is back
+TRY_AGAIN = (0.5, 1.0, 2.0, 4.0)  # seconds before each new socket; the last one is used again and again
+COME_BACK = frozenset({1001, 1006, 1011, 1012, 1013})  # close codes after which the session may go on
 
 
-class Refused(Exception):
-    """The server will not have this session; the message is its own sentence."""
+class SessionRefused(Exception):
+    """The server refuses this session. The message is the server's sentence."""
 
 
 class Away(Exception):
-    """The server cannot be reached just now."""
+    """The server cannot be reached now."""
 
 
 class LiveClient:
     """One live session, over as many sockets as it takes.
 
-    address   a fresh URL for each socket, since a ticket opens only one; raises Away where there is none just now
-    tell      is given each message of the server, and {"type": "lost"} when the connection is
-    start     what the first message says besides its type
+    address  returns a new URL for each socket, because a ticket opens only one; raises Away if there is none now
+    tell     gets each message of the server, and {"type": "lost"} when the connection is lost
+    start    the fields of the first message, besides its type
     """
 
     def __init__(self, address: Callable[[], Awaitable[str]], tell: Callable[[Message], None], **start: Any) -> None:
@@ -47,25 +47,25 @@ class LiveClient:
         self._start = start
         self._session: str | None = None
         self._last_final = -1
-        self._kept: deque[bytes] = deque()  # the frames that are not acknowledged
+        self._kept: deque[bytes] = deque()  # frames that are not acknowledged
         self._first = 0  # the number of the first of them
         self._next = 0  # the number of the frame that is sent next
         self._complete = False  # no more sound comes
-        self._ready = False  # whether the server has taken the session up on this socket
-        self._fault = ""  # what the server said last was wrong
+        self._ready = False  # the server has sent `ready` on this socket
+        self._fault = ""  # the last error, as the server told it
         self._too_long = False
         self._reading: asyncio.Task[None] | None = None
         self._news, self._room = asyncio.Event(), asyncio.Event()
 
     @property
     def unacknowledged(self) -> float:
-        """Seconds of sound of which the server has not said that it is on disk."""
+        """Seconds of sound that the server has not acknowledged."""
         return len(self._kept) * FRAME / SECOND
 
     async def run(self, sound: AsyncIterator[bytes]) -> int | None:
-        """Send all the sound, in pieces of FRAME bytes; the recording that it became, if there was any.
+        """Send all the sound, in pieces of FRAME bytes. Returns the id of the recording; None if there was no sound.
 
-        Raises Refused, and what `sound` raises, when that which came before is a recording.
+        Raises SessionRefused. If `sound` raises, the sound before becomes a recording, then this raises the same.
         """
         self._reading = asyncio.create_task(self._read(sound))
         try:
@@ -78,7 +78,7 @@ class LiveClient:
         return recording
 
     def stop(self) -> None:
-        """Take no more sound: `run` returns when what came is a recording."""
+        """Read no more sound. `run` returns when all sound before is a recording."""
         if self._reading:
             self._reading.cancel()
 
@@ -95,7 +95,7 @@ class LiveClient:
             self._news.set()
 
     async def _speak(self) -> int | None:
-        await self._news.wait()  # who never says anything leaves no session behind
+        await self._news.wait()  # without sound there shall be no session
         failures = 0
         while self._kept or self._session:
             try:
@@ -105,7 +105,7 @@ class LiveClient:
             except ConnectionClosed as closed:
                 code = closed.rcvd.code if closed.rcvd else 1006
                 if code not in COME_BACK and not self._too_long:
-                    raise Refused(self._fault or f"The server closed the connection ({code}).") from None
+                    raise SessionRefused(self._fault or f"The server closed the connection ({code}).") from None
             except (Away, OSError, InvalidHandshake) as error:
                 log.debug("No connection: %r", error)
             failures = 0 if self._ready else failures + 1
@@ -115,7 +115,7 @@ class LiveClient:
         return None
 
     async def _converse(self, socket: ClientConnection) -> int | None:
-        """Over one socket, until the recording is there; raises ConnectionClosed."""
+        """Speak over one socket until the recording exists. Raises ConnectionClosed."""
         await socket.send(json.dumps({"type": "start"} | self._opening()))
         sending: asyncio.Task[None] | None = None
         try:
@@ -137,7 +137,7 @@ class LiveClient:
                         self._last_final = message["index"]
                     case "error":
                         self._fault = message["message"]
-                        if message["code"] == "too_long":  # what came before is a recording: come back for it
+                        if message["code"] == "too_long":  # the sound before becomes a recording: come back for its id
                             self._too_long = True
                             self.stop()
                             self._kept.clear()
@@ -152,7 +152,7 @@ class LiveClient:
         return {"session": self._session, "resume": True, "after": self._last_final}
 
     async def _send(self, socket: ClientConnection) -> None:
-        with suppress(ConnectionClosed):  # which whoever receives is told as well
+        with suppress(ConnectionClosed):  # `_converse` gets it, too
             while True:
                 self._news.clear()
                 while self._next < self._first + len(self._kept):

@@ -1,4 +1,4 @@
-"""Sound for a live session, from a file or a pipe, in frames as the protocol has them."""
+"""Sound for a live session, from a file or a pipe, in pieces of the size of a frame."""
 
 import asyncio
 import os
@@ -11,21 +11,21 @@ import av
 from av.audio.resampler import AudioResampler
 from django.conf import settings
 
-from recordings.live.client import FRAME, SECOND
+from recordings.live.client.client import FRAME, SECOND
 from transcription.audio import RATE
 from transcription.audio.media import opened
 from transcription.audio.sound import Sound
 from transcription.audio.waveform import Downmix
 from transcription.errors import BadAudio
 
-READ = 4096  # bytes that are asked for at once: an eighth of a second of raw sound
-AHEAD = 10  # frames that are read before they are sent
-# How what is not raw sound begins, and what FFmpeg calls it.
+READ = 4096  # bytes that are read at once: an eighth of a second of raw sound
+AHEAD = 10  # frames that are read before they are sent, at most
+# The first bytes of each container that can be read from a pipe, and its name in FFmpeg.
 CONTAINERS = {b"RIFF": "wav", b"fLaC": "flac", b"OggS": "ogg", b"ID3\x03": "mp3", b"\x1aE\xdf\xa3": "matroska"}
 
 
 def from_file(path: str) -> Iterator[bytes]:
-    """16-bit mono samples at 16 kHz. Raises BadAudio and OSError."""
+    """The sound as 16-bit mono samples at 16 kHz. Raises BadAudio and OSError."""
     downmix = Downmix()
     with open(path, "rb") as file, opened(file) as media:
         for piece in Sound(media, rate=RATE, max_hours=settings.MAX_AUDIO_HOURS):
@@ -33,7 +33,7 @@ def from_file(path: str) -> Iterator[bytes]:
 
 
 def from_pipe(pipe: int) -> Iterator[bytes]:
-    """The same from a descriptor that is read but once: raw sound, or a container that can be read as it comes."""
+    """The same from a file descriptor that cannot seek: raw sound, or one of CONTAINERS."""
     head = b""
     while len(head) < 4 and (data := os.read(pipe, 4 - len(head))):
         head += data
@@ -46,7 +46,7 @@ def from_pipe(pipe: int) -> Iterator[bytes]:
 
 
 class _Rest:
-    """A pipe from its very beginning, though that was read already. FFmpeg sees that it cannot seek."""
+    """A pipe as a file for FFmpeg. `head`: bytes that were read from it before."""
 
     def __init__(self, head: bytes, pipe: int) -> None:
         self._head = head
@@ -71,15 +71,15 @@ def _decoded(rest: _Rest, container: str) -> Iterator[bytes]:
 
 
 async def frames(pieces: Iterator[bytes], *, pace: bool) -> AsyncGenerator[bytes, None]:
-    """The sound in pieces of FRAME bytes, read in a thread; pace: no faster than it is spoken.
+    """The sound in pieces of FRAME bytes, read in a thread. pace=True: no faster than it is spoken.
 
-    The thread may be left behind where nothing comes through the pipe any more: it does not keep the process.
+    If nothing comes through the pipe any more, the thread waits for ever. It does not keep the process from ending.
     """
     loop, line = asyncio.get_running_loop(), asyncio.Queue[bytes | Exception | None]()
     room, given_up = threading.Semaphore(AHEAD), threading.Event()
 
     def put(what: bytes | Exception | None) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
+        with suppress(RuntimeError):  # the loop is closed, so nobody waits for it
             loop.call_soon_threadsafe(line.put_nowait, what)
 
     def read() -> None:
@@ -102,7 +102,7 @@ async def frames(pieces: Iterator[bytes], *, pace: bool) -> AsyncGenerator[bytes
                 raise what
             room.release()
             if pace:
-                due += len(what) / SECOND  # when its last sample is spoken
+                due += len(what) / SECOND  # the moment when its last sample is spoken
                 await asyncio.sleep(due - time.monotonic())
             yield what
     finally:
