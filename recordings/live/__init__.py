@@ -1,13 +1,16 @@
 """Live captions: sound comes in over a socket, captions go out, and in the end there is a recording.
 
-consumers    the sockets of who speaks and who watches: the protocol `stile.live.1`
-refusals     what they say no to, and how
-sessions     the sessions of this process: sound to the journal, captions from it, told to all who watch
-journal      the sound on disk, and how far it is acknowledged
-telling      the messages, and how they reach who watches
-finishing    a session that has ended becomes a recording
+sessions     the live sessions of this process
+session      one of them, in one `state` at a time
+sound        frames on their way to the `journal` on `disk`
+captioning   captions from the journal
+speaker      the socket that speaks for a session now
+consumers    the sockets of speakers and viewers: the protocol `stile.live.1`
+messages     what the server says, and the way to viewers in all processes; refusals: its errors
+audience     the number of viewers
+finishing    an ended session becomes a recording
 second_pass  a better text of it, when there is nothing else to do
 views        the pages
-metrics      how many there are, and how late
-client       the other end of the socket, for `manage.py live`; pieces: what it sends
+metrics      the number of sessions, and how late they are
+client       the other end of the socket, for `manage.py live`
 """

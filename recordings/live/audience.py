@@ -1,21 +1,23 @@
-"""How many watch a live session. Each process counts its own and says so while anybody watches there; the process in
-which somebody speaks adds them up. So the number is true again a moment after viewers, or whole processes, are gone.
+"""The number of viewers of a live session.
+
+Each process counts its own viewers and tells the number once a second, while there are any. The process of the speaker
+adds the numbers up. So the sum is right again soon after viewers, or whole processes, are gone.
 """
 
 import asyncio
 import time
 from secrets import token_hex
 
-from recordings.live.telling import tell_count
+from recordings.live.messages import tell_count
 
-OFTEN = 1.0  # seconds between two tellings
-SILENT = 5.0  # seconds after which nobody watches any more in a process that says nothing
+OFTEN = 1.0  # seconds from one message to the next
+SILENT = 5.0  # seconds after which a process without messages counts as gone
 
 PROCESS = token_hex(8)
 
 
 class Viewers:
-    """Those of this process, by session."""
+    """The viewers in this process, by session."""
 
     def __init__(self) -> None:
         self._there: dict[str, set[object]] = {}
@@ -27,7 +29,7 @@ class Viewers:
             self._telling[session] = asyncio.create_task(self._tell(session))
 
     def go(self, session: str, viewer: object) -> None:
-        """May be called for one that never came."""
+        """May be called for a viewer that never came."""
         self._there.get(session, set()).discard(viewer)
 
     async def _tell(self, session: str) -> None:
@@ -42,10 +44,10 @@ class Viewers:
 
 
 class Audience:
-    """Of one session, as its processes tell it."""
+    """The viewers of one session in all processes."""
 
     def __init__(self) -> None:
-        self._told: dict[str, tuple[float, int]] = {}  # process -> when, how many
+        self._told: dict[str, tuple[float, int]] = {}  # process -> time and number of its last message
 
     def note(self, process: str, count: int) -> None:
         self._told[process] = (time.monotonic(), count)

@@ -25,8 +25,8 @@ BLOCK = 1024 * 1024  # bytes in memory
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
-    """What a recording tells of its file."""
+class SealedSound:
+    """The WAV file of a session that has ended, and what its recording says about it."""
 
     path: Path
     bytes: int
@@ -35,8 +35,8 @@ class Sound:
     peaks: list[float]
 
 
-def seal(journal: Journal) -> Sound | None:
-    """Make a proper file of the sound, and read through it once. None where there is no sound. Blocks."""
+def seal(journal: Journal) -> SealedSound | None:
+    """Make a proper WAV file of the sound, and read it once. None if there is no sound. Blocks."""
     if not journal.size:
         return None
     journal.seal()
@@ -46,14 +46,13 @@ def seal(journal: Journal) -> Sound | None:
         while block := file.read(BLOCK):
             digest.update(block)
             peaks.add(np.frombuffer(block, "<i2"))
-        return Sound(journal.path, file.tell(), journal.seconds, digest.hexdigest(), peaks.values())
+        return SealedSound(journal.path, file.tell(), journal.seconds, digest.hexdigest(), peaks.values())
 
 
-async def make_recording(session: str, sound: Sound | None, *, all_captioned: bool) -> int | None:
-    """The id of the recording; None where there was no sound. Called again after a crash, it makes no second one.
+async def make_recording(session: str, sound: SealedSound | None, *, all_captioned: bool) -> int | None:
+    """Make the recording and return its id; None if there is no sound. A second call, after a crash, makes no other.
 
-    Where captions are missing at the end, a job transcribes it all; until it is done, those that are there are the
-    transcript.
+    If the last captions are missing, a job transcribes the recording. Until then the captions are the transcript.
     """
     if sound is None:
         return None
@@ -64,7 +63,7 @@ async def make_recording(session: str, sound: Sound | None, *, all_captioned: bo
     return recording.pk
 
 
-def _make(session: str, sound: Sound, all_captioned: bool) -> tuple[Recording, bool]:
+def _make(session: str, sound: SealedSound, all_captioned: bool) -> tuple[Recording, bool]:
     """The rows in one transaction. The storage gets a second name of the file, so that the first is there until then.
 
     Raises LiveSession.DoesNotExist where its owner is gone.
@@ -91,7 +90,7 @@ def _make(session: str, sound: Sound, all_captioned: bool) -> tuple[Recording, b
     return recording, True
 
 
-def _recording(row: LiveSession, sound: Sound) -> Recording:
+def _recording(row: LiveSession, sound: SealedSound) -> Recording:
     began = timezone.localtime(row.created_at)
     title = row.title or _("Live %(date)s") % {"date": f"{began:%Y-%m-%d %H:%M}"}
     return Recording(
@@ -110,7 +109,7 @@ def _recording(row: LiveSession, sound: Sound) -> Recording:
 
 
 def _transcript(row: LiveSession, recording: Recording) -> None:
-    """The captions as a transcription that is done. One that turned out to be nothing is no segment."""
+    """Make a finished transcription of the captions. Those without text turned out to be silence and are left out."""
     captions = [caption for caption in row.captions.all() if caption.text]
     transcription = Transcription.objects.create(
         recording=recording,
@@ -141,7 +140,7 @@ def _transcript(row: LiveSession, recording: Recording) -> None:
 
 
 class _Given(File):  # type: ignore[type-arg]  # takes none at run time
-    """A file that the storage may move away: a second name of one that stays."""
+    """A second name of a file, for the storage to move away. The file stays under its first name."""
 
     def __init__(self, path: Path) -> None:
         self._given = path.with_suffix(".given")

@@ -1,7 +1,7 @@
-"""The sound of a live session on disk: a WAV file that grows, and beside it how far it is acknowledged.
+"""The sound of a live session on disk: a WAV file that grows, and a file of acknowledgements beside it.
 
-What is acknowledged is on disk whatever happens next. After a crash the last acknowledgement that the sound reaches
-counts; what lies behind it is cut off, since who speaks sends it again.
+Acknowledged sound is on disk whatever happens next. After a crash, the last acknowledgement counts that the sound on
+disk reaches. Sound behind it is cut off, because the speaker sends it again.
 """
 
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from django.conf import settings
 
 from transcription.audio import RATE, wav_header
 
@@ -22,13 +23,13 @@ _ACK = struct.Struct("<IQ")  # the number of the last frame, and the bytes of so
 
 
 class Journal:
-    """Blocks, so it belongs into a thread: one that writes, while another may read.
+    """All methods block, so they belong into threads: one writes, while another may read.
 
-    Every method may raise OSError; nothing is changed then, and it can be called again.
+    Each may raise OSError. Nothing is changed then, and it can be called again.
 
-    size     bytes of sound written
-    last     number of the last frame written; -1: none
-    acked    number of the last frame that is on disk for sure; -1: none
+    size   bytes of sound written
+    last   the number of the last frame written; -1: none
+    acked  the number of the last frame that is surely on disk; -1: none
     """
 
     def __init__(self, folder: Path, session: str) -> None:
@@ -39,8 +40,8 @@ class Journal:
         self.last = self.acked = -1
 
     def open(self) -> None:
-        """Begin it, or go on with it."""
-        self.close()  # where it failed half-way before
+        """Begin the files, or go on with them."""
+        self.close()  # an earlier call may have failed half-way
         self.path.parent.mkdir(exist_ok=True)
         self._sound = _opened(self.path)
         self._acks = _opened(self._acks_path)
@@ -69,7 +70,7 @@ class Journal:
         self.last = last
 
     def sync(self) -> int:
-        """Make sure of all that was written; the number of its last frame, which may be acknowledged now."""
+        """Force what was written onto the disk. Returns the number of the last frame, which may be acknowledged now."""
         last, size = self.last, self.size
         os.fdatasync(self._sound)
         _write(self._acks, _ACK.pack(last, size), self._acks_size)
@@ -79,12 +80,12 @@ class Journal:
         return last
 
     def read(self, start: int, most: int) -> npt.NDArray[np.int16]:
-        """The sound from a byte on, at most so many bytes of what is written."""
+        """The sound from byte `start` on, at most `most` bytes."""
         sound = os.pread(self._sound, max(0, min(most, self.size - start)), HEADER + start)
         return np.frombuffer(sound, "<i2")
 
     def seal(self) -> None:
-        """No more sound comes: from now on it is a proper WAV file."""
+        """No more sound comes. Make a proper WAV file of it: with its length in the header."""
         _write(self._sound, wav_header(self.size), 0)
         os.fdatasync(self._sound)
 
@@ -95,13 +96,17 @@ class Journal:
         self._sound = self._acks = -1
 
     def remove(self) -> None:
-        """The sound is a recording now, or nobody's. The acknowledgements go last: they say nothing without it."""
+        """Remove the files, the acknowledgements last: without sound they mean nothing."""
         self.path.unlink(missing_ok=True)
         self._acks_path.unlink(missing_ok=True)
 
 
+def live_folder() -> Path:
+    return Path(settings.LIVE_ROOT)
+
+
 def sessions_on_disk(folder: Path) -> dict[str, list[Path]]:
-    """The files of each session that has some here."""
+    """The files of each session in the folder, by the id of the session."""
     found: dict[str, list[Path]] = {}
     for path in folder.glob("*.*"):
         found.setdefault(path.name.partition(".")[0], []).append(path)
@@ -113,7 +118,7 @@ def _opened(path: Path) -> int:
 
 
 def _write(file: int, content: bytes, offset: int) -> None:
-    """All of it: a disk that fills up may take a part first, which is written over the next time."""
+    """Write all of it. If the disk fills up half-way, the next try writes over the first half."""
     while content:
         written = os.pwrite(file, content, offset)
         content, offset = content[written:], offset + written

@@ -1,4 +1,4 @@
-"""What a client is told when it cannot go on: a code that never changes, a sentence, and how the socket is closed."""
+"""The errors of the protocol: for each code the close code of the socket (None: it stays open) and a sentence."""
 
 from django.conf import settings
 from django.utils.functional import Promise
@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from recordings.intake.space import size_words
 from recordings.messages import ERRORS
 
-BAD_REQUEST = 4400  # the client breaks the protocol: coming back the same way would fail again
+BAD_REQUEST = 4400  # close code: the client breaks the protocol, and would fail again in the same way
 
 REFUSALS: dict[str, tuple[int | None, str | Promise]] = {
     "not_signed_in": (4401, _("Sign in first.")),
@@ -35,15 +35,14 @@ REFUSALS: dict[str, tuple[int | None, str | Promise]] = {
     "slow_client": (1013, _("You read more slowly than captions come. Come back and resume.")),
     "database_unavailable": (1013, _("The database is not answering. Try again.")),
     "internal_error": (1011, ERRORS["nested_permit"]),
-    # the socket stays open
     "stopped": (None, _("The session was stopped: no more sound is taken.")),
     "disk_full": (None, _("The server’s disk is full. Nothing is lost: it goes on as soon as there is room.")),
     "storage_failed": (None, _("The server cannot write to its disk. Nothing is lost: it is tried again.")),
 }
 
 
-class Refused(Exception):
-    """`words`: in place of the code's sentence, where there is more to say."""
+class LiveRefused(Exception):
+    """A client cannot have what it asks for. `words`: a sentence in the place of the one that its code has."""
 
     def __init__(self, code: str, words: str = "") -> None:
         super().__init__(code)
@@ -52,6 +51,6 @@ class Refused(Exception):
 
 
 def refusal(code: str, words: str = "") -> dict[str, str]:
-    """The message, in the active language."""
+    """The error message, in the active language."""
     words = words or str(REFUSALS[code][1]).replace("{most}", str(size_words(settings.USER_MAX_BYTES)))
     return {"type": "error", "code": code, "message": words}

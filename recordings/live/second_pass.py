@@ -1,4 +1,4 @@
-"""A second, better pass over what was captioned live: a job like any other, while there is nothing else to do."""
+"""The second pass: a job that transcribes a live session again, better, when there is nothing else to do."""
 
 import asyncio
 import logging
@@ -17,11 +17,11 @@ from web.patience import patiently
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN = 5.0  # seconds
-FORGOTTEN = timedelta(days=1)  # after which nobody waits for a better text: who still wants one asks for it
+FORGOTTEN = timedelta(days=1)  # since the end; after it nobody waits for a better text, but people can ask for one
 
 
 async def make_second_passes() -> None:
-    """Put one in line whenever the gate is idle, until canceled."""
+    """Queue a second pass whenever the gate is idle. Until canceled."""
     while settings.LIVE_SECOND_PASS:
         await asyncio.sleep(LOOK_AGAIN)
         if _idle() and (recording := await patiently(sync_to_async(_next))):
@@ -37,7 +37,7 @@ def _idle() -> bool:
 
 
 def _next() -> Recording | None:
-    """The newest that has its captions only, while nobody else's work is in line."""
+    """The newest recording that has only its captions; None while there are unfinished jobs."""
     if Transcription.objects.filter(status__in=Transcription.UNFINISHED).exists():
         return None
     recent = Recording.objects.filter(live_session__ended_at__gt=timezone.now() - FORGOTTEN)

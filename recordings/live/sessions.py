@@ -12,22 +12,24 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from recordings.intake.space import room_of
-from recordings.live.journal import sessions_on_disk
-from recordings.live.refusals import Refused
-from recordings.live.session import Session, live_folder, on_disk
+from recordings.live.disk import on_disk
+from recordings.live.journal import live_folder, sessions_on_disk
+from recordings.live.refusals import LiveRefused
+from recordings.live.session import Session
 from recordings.models import LiveSession
-from transcription import captions, service
+from transcription import service
+from transcription.captions import Pace
 
-LETTING_GO = 5.0  # seconds for the sound under way when the process stops
+LETTING_GO = 5.0  # seconds that sessions get when the process stops
 
 
 class Sessions:
-    """Those of this process. One that is not finished, and that a socket asks for, is taken up from the disk."""
+    """The live sessions of this process. An unfinished one is taken up from the disk when a socket asks for it."""
 
     def __init__(self) -> None:
         self._running: dict[str, Session] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._pace = captions.Pace(service.total_limit)
+        self._pace = Pace(service.total_limit)
         self._suspended = False
 
     def __iter__(self) -> Iterator[Session]:
@@ -37,20 +39,20 @@ class Sessions:
         return self._running.get(session)
 
     async def begin(self, owner: User, **options: Any) -> Session:
-        """A new one. Raises Refused where the owner has USER_MAX_LIVE open, or no room left."""
+        """Begin a new session. Raises LiveRefused if the owner has USER_MAX_LIVE open, or no room left."""
         return self._take_up(await sync_to_async(_begin)(owner.pk, options))
 
     async def find(self, owner: User, session: str) -> Session | LiveSession:
-        """One of the owner's, as it runs; or the row of one that is a recording. Raises Refused."""
+        """A session of this owner: as it runs, or its row if it is a recording already. Raises LiveRefused."""
         row = await LiveSession.objects.filter(pk=session, owner=owner).afirst()
         if row is None:
-            raise Refused("not_found")
+            raise LiveRefused("not_found")
         if session in self._running or _unfinished(row, await on_disk(sessions_on_disk, live_folder())):
             return self._take_up(row)
         return row
 
     async def take_up_all(self) -> None:
-        """What an earlier process left goes on; files that no session has any more are removed."""
+        """Go on with the sessions that an earlier process left, and remove files without a session."""
         files = await on_disk(sessions_on_disk, live_folder())
         rows = {row.pk: row async for row in LiveSession.objects.filter(pk__in=list(files))}
         open_rows = LiveSession.objects.filter(ended_at=None, recording=None)
@@ -63,7 +65,7 @@ class Sessions:
                     path.unlink(missing_ok=True)
 
     async def suspend(self) -> None:
-        """The process stops: everything is put on disk, and who speaks is told to come back."""
+        """The process stops: put all sound on disk, and tell the speakers to come back."""
         self._suspended = True
         for session in self:
             session.suspend()
@@ -75,7 +77,7 @@ class Sessions:
 
     def _take_up(self, row: LiveSession) -> Session:
         if self._suspended:
-            raise Refused("restarting")
+            raise LiveRefused("restarting")
         if running := self._running.get(row.pk):
             return running
         session = self._running[row.pk] = Session(row, self._pace)
@@ -95,11 +97,11 @@ def _unfinished(row: LiveSession, files: dict[str, list[Path]]) -> bool:
 
 @transaction.atomic
 def _begin(owner_id: int, options: dict[str, Any]) -> LiveSession:
-    User.objects.select_for_update().filter(pk=owner_id).first()  # one at a time per owner, so that the count holds
+    User.objects.select_for_update().filter(pk=owner_id).first()  # one at a time per owner, so that the count is right
     if LiveSession.objects.filter(owner=owner_id, ended_at=None).count() >= settings.USER_MAX_LIVE:
-        raise Refused("too_many_sessions")
+        raise LiveRefused("too_many_sessions")
     if room_of(owner_id) <= 0:
-        raise Refused("quota_exceeded")
+        raise LiveRefused("quota_exceeded")
     return LiveSession.objects.create(owner_id=owner_id, **options)
 
 

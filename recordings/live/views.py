@@ -1,6 +1,6 @@
-"""The pages that listen: the recorder, and live captions: who speaks, who watches, the overlay for streaming software.
+"""The pages with a microphone and with live captions: recorder, speaker, viewer, and overlay for streaming software.
 
-What happens on the latter comes over the sockets of `consumers`; here are only their frames.
+Captions come to these pages over the sockets in `consumers`.
 """
 
 import io
@@ -21,20 +21,22 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.auth import PageRequest
 from recordings.intake.space import room_of
 from recordings.live.journal import HEADER, SECOND
-from recordings.live.session import longest
-from recordings.live.telling import tell_changed
+from recordings.live.messages import tell_changed
+from recordings.live.sound import longest
 from recordings.models import LiveSession
 from recordings.templatetags.reading import language_names
 
-SHOWN = 50  # past sessions; the older ones are in the library, as recordings
+SHOWN = 50  # past sessions; older ones are in the library, as recordings
+
 
 @require_safe
 @login_required
 def record(request: PageRequest) -> HttpResponse:
-    """Without captions: what is recorded stays in the browser until it is sent, as files are."""
+    """The recorder, without captions. The recording stays in the browser until it is uploaded as a file."""
     most = min(longest(), settings.MAX_UPLOAD_BYTES - HEADER, room_of(request.user.pk) - HEADER)
     context = {"spoken_languages": language_names(), "longest": max(0, int(most / SECOND))}
     return render(request, "live/record.html", context)
+
 
 @never_cache  # going back to the page must not show sessions that have ended since
 @require_safe
@@ -48,8 +50,9 @@ def speaker(request: PageRequest) -> HttpResponse:
     }
     return render(request, "live/speaker.html", context)
 
+
 def watched(view: Callable[[HttpRequest, LiveSession], HttpResponse]) -> Callable[[HttpRequest, str], HttpResponse]:
-    """For the owner, and for anyone who has the link while the session is public. To others there is none."""
+    """Wrap a view for the owner, and for anyone who has the link while the session is public. For others: 404."""
 
     @never_cache
     @require_safe
@@ -60,26 +63,30 @@ def watched(view: Callable[[HttpRequest, LiveSession], HttpResponse]) -> Callabl
 
     return checked
 
+
 @watched
 def viewer(request: HttpRequest, session: LiveSession) -> HttpResponse:
     return render(request, "live/viewer.html", {"session": session})
+
 
 @watched
 def overlay(request: HttpRequest, session: LiveSession) -> HttpResponse:
     return render(request, "live/overlay.html", {"session": session})
 
+
 @watched
 def qr(request: HttpRequest, session: LiveSession) -> HttpResponse:
-    """The viewers' link as a picture. Black on white in dark pages too: many scanners read no other."""
+    """The viewers' link as a picture. Black on white in dark pages too: many scanners read only that."""
     link = request.build_absolute_uri(reverse("recordings:viewer", args=[session.pk]))
     picture = io.BytesIO()
     segno.make(link, micro=False).save(picture, kind="svg", scale=6, light="#fff", svgclass=None, lineclass=None)
     return HttpResponse(picture.getvalue(), content_type="image/svg+xml")
 
+
 @require_POST
 @login_required
 def publish(request: PageRequest, session: str) -> HttpResponse:
-    """Let anyone who has the link watch, or nobody else any more: who watches is asked again at once."""
+    """Let anyone who has the link watch, or only the owner again. Viewers who may not watch any more are sent away."""
     found = LiveSession.objects.filter(pk=session, owner=request.user)
     if not found.update(public=request.POST.get("public") == "on"):
         return HttpResponse(status=404)

@@ -1,4 +1,4 @@
-"""The frames of the live pages: who may open them, what they list, and that they hold together."""
+"""The live pages without their sockets: rights, lists, and resampling."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 from playwright.async_api import Page, expect
 
-from recordings.live.telling import group
+from recordings.live.messages import group
 from recordings.models import LiveSession
 from tests.support.page_server import Server
 from tests.support.rows import Status, make_recording, make_transcription
@@ -101,7 +101,7 @@ def test_the_list_asks_the_database_the_same_however_long_it_is(
 
 
 async def test_the_qr_code_is_the_link(page: Page, mei: User, server: Server) -> None:
-    """Read module by module from the picture that the browser draws, against one made for the link."""
+    """Compare the picture in the browser, module by module, with a code that is made for the link."""
     session = await sync_to_async(make_session)(mei)
     link = f"{server.url}/live/{session.pk}"
     await page.goto(f"/live/{session.pk}")
@@ -168,7 +168,7 @@ RESAMPLED = """async ([module, from, frequencies]) => {
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000, 96000])
 async def test_sound_of_any_device_becomes_16_khz(page: Page, rate: int) -> None:
-    """What can be heard at both rates comes through as it is and in time; what 16 kHz cannot hold is gone."""
+    """Tones that 16 kHz can hold stay as they are, and in time. Higher ones are gone."""
     await page.goto("/live")
     module = staticfiles_storage.url("js/live/resampler.js")
     passed = [f for f in (80, 1000, 3500, 7000) if f <= 0.44 * rate]

@@ -1,4 +1,4 @@
-"""Live captions as `stile.live.1` has them, over the real socket."""
+"""The protocol `stile.live.1` over real sockets."""
 
 import asyncio
 import json
@@ -23,11 +23,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from accounts.models import ApiToken
-from recordings.live import audience, consumers
+from recordings.live import audience
+from recordings.live.consumers import speaker as speaker_socket
 from recordings.live.journal import Journal
+from recordings.live.messages import Message, tell_count, tell_viewers
 from recordings.live.session import Session
 from recordings.live.sessions import live
-from recordings.live.telling import Message, tell_count, tell_viewers
 from recordings.models import Caption, LiveSession, Recording, Transcription
 from recordings.routing import websocket_urlpatterns
 from tests.support.jobs import whisper_at
@@ -66,13 +67,13 @@ def jonas(site: Site) -> httpx.Client:
 
 @pytest_asyncio.fixture
 async def speaker(api: httpx.Client, whisper: WhisperStub) -> AsyncIterator[Client]:
-    """Mei's socket, before she has sent anything."""
+    """Mei's socket, before its first message."""
     async with speaking(api) as socket:
         yield socket
 
 
 async def stopped(speaker: Client, seconds: float = 40) -> Recording | None:
-    """Send `stop`; the recording that the server tells of before it closes."""
+    """Send `stop` and return the recording that the server tells before it closes the socket."""
     await speaker.send("stop")
     done = await speaker.told_of("done", seconds=seconds)
     assert await speaker.closed() == 1000
@@ -173,7 +174,7 @@ async def test_a_pause_makes_what_was_said_final(speaker: Client, sound: Samples
     middle = 2 * 16000  # in the midst of a sentence
     await speaker.say(sound[:middle], pace=3)
     await speaker.send("pause")
-    async with asyncio.timeout(4):  # without it, only five seconds without sound would
+    async with asyncio.timeout(4):  # less than the 5 s without sound that would do the same
         while (await speaker.told_of("caption"))["state"] != "final":
             pass
     assert speaker.finals()[0].startswith("w0 w1")
@@ -289,7 +290,7 @@ async def test_sound_after_the_stop_is_refused_and_the_recording_comes_all_the_s
 async def test_another_subprotocol_is_refused(api: httpx.Client) -> None:
     address = f"{str(api.base_url).replace('http', 'ws', 1)}/ws/live?ticket={ticket(api)}"
     with pytest.raises(ConnectionClosed) as closed:  # noqa: PT012
-        async with connect(address) as plain:  # none asked for: this one is spoken
+        async with connect(address) as plain:  # without a subprotocol: the server speaks this one
             await plain.send(START)
             assert json.loads(await plain.recv())["type"] == "ready"
         address = address.partition("=")[0] + "=" + ticket(api)
@@ -355,7 +356,7 @@ async def test_a_window_that_takes_over_is_told_where_the_sound_stands_at_that_m
         await older.say(sound[: 5 * 1600])
         running = live.get(session)
         assert running
-        await until(lambda: running.next_seq == 5)  # taken, but not acknowledged yet
+        await until(lambda: running.sound.next_seq == 5)  # taken, but not acknowledged yet
         assert (await newer.start(session=session, resume=True))["next_seq"] == 5
         await newer.say(sound, first=5)
         recording = await stopped(newer)
@@ -396,7 +397,7 @@ async def test_a_session_that_gets_too_long_ends_with_what_there_is(
 async def test_a_folder_that_cannot_be_written_is_told_and_waited_for(
     site: Site, speaker: Client, sound: Samples, whisper: WhisperStub
 ) -> None:
-    """As when the disk that belongs there is not mounted."""
+    """Like a disk that is not mounted."""
     in_its_place = site.folder / "live"
     in_its_place.touch()
     assert (await speaker.start())["code"] == "storage_failed"
@@ -480,7 +481,7 @@ async def test_a_latecomer_gets_the_last_fifty_lines_and_who_comes_back_what_is_
 
 
 async def test_what_was_lost_on_the_way_is_read_again_and_nothing_comes_twice(mei: User) -> None:
-    """As when a viewer's line is full: captions are in the database, and no message told of them."""
+    """Like a viewer's full queue: captions are in the database, but no message told them."""
     session = await LiveSession.objects.acreate(owner=mei)
     socket = WebsocketCommunicator(URLRouter(websocket_urlpatterns), f"/ws/live/{session.pk}")
     socket.scope["user"] = mei
@@ -569,8 +570,8 @@ class Told:
 async def test_ready_comes_first_however_often_one_comes_back_while_sound_is_kept(
     api: httpx.Client, whisper: WhisperStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sound is on its way to a slow disk, captions are made, and viewers are counted all the time."""
-    monkeypatch.setattr(consumers, "OFTEN", 0.01)
+    """Meanwhile the disk is slow, captions are made, and viewers are counted all the time."""
+    monkeypatch.setattr(speaker_socket, "OFTEN", 0.01)
     sync = Journal.sync
 
     def slowly(journal: Journal) -> int:
@@ -600,16 +601,16 @@ async def test_no_kind_of_message_comes_before_ready(tmp_path: Path, settings: L
     coming = asyncio.create_task(session.attach(told))
     await asyncio.sleep(0)
     final = captions.CaptionState(0, 0.0, 1.0, "One.", final=True, stable=4, language="en", words=())
-    session._tell_speaker({"type": "ack", "seq": 1})
-    await session._tell(replace(final, final=False))
-    await session._tell(final)
-    await session._broadcast(session.status())
+    session._tell_acknowledged(1)
+    await session.captioning._tell(replace(final, final=False))
+    await session.captioning._tell(final)
+    await session.broadcast(session.captioning.status())
     assert told.kinds == []
     await session._open()
-    session._trouble = "disk_full"  # it goes on while one comes back
+    session._disk.trouble = "disk_full"  # the trouble still goes on when the speaker comes back
     await coming
     assert told.kinds == ["ready", "status", "disk_full"]
-    session._tell_speaker({"type": "ack", "seq": 1})
-    await session._broadcast(session.status())
+    session._tell_acknowledged(1)
+    await session.broadcast(session.captioning.status())
     assert told.kinds[3:] == ["ack", "status"]
     session.journal.close()

@@ -1,4 +1,4 @@
-"""docs/live.md tells the truth: its client works as it stands, and what it lists is what there is."""
+"""docs/live.md is true: its client works, and its lists are complete."""
 
 import os
 import re
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from django.conf import LazySettings, settings
 
-from recordings.live.consumers import Start
+from recordings.live.consumers.speaker import Start
+from recordings.live.messages import MAX_FRAME_BYTES
 from recordings.live.refusals import REFUSALS
-from recordings.live.session import MAX_FRAME_BYTES
 from recordings.models import Recording
 from tests.support.jobs import whisper_at
 from tests.support.oracle import Oracle, speech

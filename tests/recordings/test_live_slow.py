@@ -1,4 +1,4 @@
-"""Who does not read what the server says is dropped, not waited for, and nobody else notices."""
+"""A client that does not read is dropped, and no other client waits for it."""
 
 import asyncio
 import socket
@@ -10,9 +10,10 @@ import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from recordings.live import consumers
+from recordings.live.consumers import viewer
+from recordings.live.consumers.outbox import MOST_UNTOLD
+from recordings.live.messages import tell_viewers
 from recordings.live.sessions import live
-from recordings.live.telling import tell_viewers
 from tests.support.jobs import whisper_at
 from tests.support.live_client import PROTOCOL, Client, client, in_its_process, speaking, ticket, watching
 from tests.support.oracle import Oracle, speech
@@ -20,7 +21,7 @@ from tests.support.site import Site, serving
 from tests.support.waiting import until
 from tests.support.whisper_stub import WhisperStub
 
-LONG = "long " * 20_000  # 100 KB: soon more than all buffers on the way, which hold some MB
+LONG = "long " * 20_000  # 100 KB: a few dozen fill all buffers on the way
 
 
 pytestmark = pytest.mark.usefixtures("own_sessions")
@@ -34,7 +35,7 @@ def whisper() -> Iterator[WhisperStub]:
 
 @pytest.fixture
 def impatient(site: Site) -> Iterator[str]:
-    """A server that asks every client each half second whether it is there; the product's asks each 20 s."""
+    """A server that pings its clients every half second, not every 20 s."""
     with serving(ws_ping_interval=0.5, ws_ping_timeout=0.5) as address:
         yield address
 
@@ -46,7 +47,7 @@ def api(site: Site) -> httpx.Client:
 
 @asynccontextmanager
 async def deaf(url: str, path: str, secret: str) -> AsyncIterator[ClientConnection]:
-    """A client that does not read any more once it has been sent a little, and does not answer to pings either."""
+    """A client that stops reading after a few messages, and answers no pings then."""
     plain = socket.socket()
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     plain.setblocking(False)
@@ -69,7 +70,7 @@ async def test_a_viewer_whose_connection_is_dead_is_counted_no_more(impatient: s
         session = (await speaker.start())["session"]
         async with deaf(impatient, f"/ws/live/{session}", ticket(api)):
             await speaker.counted(1)
-            for index in range(5):  # then it reads nothing, pings neither
+            for index in range(5):  # after these it reads nothing, not even pings
                 await flood(session, index, "short")
             await speaker.counted(0)
 
@@ -77,7 +78,7 @@ async def test_a_viewer_whose_connection_is_dead_is_counted_no_more(impatient: s
 async def test_a_viewer_that_does_not_read_is_dropped_and_the_others_read_on(
     site: Site, api: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "UNREAD", 1.0)
+    monkeypatch.setattr(viewer, "UNREAD", 1.0)
     async with speaking(api) as speaker:
         session = (await speaker.start())["session"]
         async with deaf(site.url, f"/ws/live/{session}", ticket(api)), watching(api, session) as other:
@@ -103,10 +104,10 @@ async def test_a_speaker_that_does_not_read_is_dropped_and_comes_back_to_all_of_
         await speaker.say(sound)
         running = live.get(session)
         assert running
-        await until(lambda: running.journal.acked + 1 == running.next_seq == len(sound) // 1600)
-        for _ in range(consumers.MOST_UNTOLD + 100):
-            await in_its_process(running._broadcast({"type": "status", "state": LONG, "behind_seconds": 0}))
-        assert running._speaker is None
+        await until(lambda: running.journal.acked + 1 == running.sound.next_seq == len(sound) // 1600)
+        for _ in range(MOST_UNTOLD + 100):
+            await in_its_process(running.broadcast({"type": "status", "state": LONG, "behind_seconds": 0}))
+        assert running.speaker.socket is None
         assert await speaker.closed(20) == 1013
         assert speaker.errors == ["slow_client"]
     async with speaking(api) as again:

@@ -1,4 +1,4 @@
-"""The messages of the protocol, and how they reach everyone who watches."""
+"""The server's messages of the protocol `stile.live.1`, and the way to viewers and speakers in all processes."""
 
 import json
 import logging
@@ -6,6 +6,7 @@ from typing import Any
 
 from channels.layers import get_channel_layer
 
+from recordings.live.journal import SECOND
 from recordings.models import Caption
 from transcription import captions
 
@@ -13,13 +14,16 @@ log = logging.getLogger(__name__)
 
 Message = dict[str, Any]
 
+MAX_FRAME_BYTES = 4 + SECOND // 2  # a number, and half a second of sound
+
 
 def group(session: str) -> str:
-    """Who watches."""
+    """Channel-layer group of all viewers of this session."""
     return f"live.{session}"
 
 
 def speaker_group(session: str) -> str:
+    """Channel-layer group of the speaker of this session."""
     return f"live.{session}.speaker"
 
 
@@ -41,18 +45,18 @@ def encoded(message: Message) -> str:
 
 
 async def tell_viewers(session: str, message: Message) -> None:
-    """Never raises, and waits for nobody: a viewer that misses a caption finds out by its index."""
+    """Never raises and never waits for a viewer. A viewer that misses a final caption notices it by the index."""
     index = message["index"] if message.get("state") == "final" else None
     await _send(group(session), {"type": "live.told", "text": encoded(message), "index": index})
 
 
 async def tell_changed(session: str) -> None:
-    """Who watches looks whether they still may, and whether it has ended."""
+    """Let all viewers look whether the session has ended, and whether they may still watch it."""
     await _send(group(session), {"type": "live.look"})
 
 
 async def tell_count(session: str, process: str, count: int) -> None:
-    """Who speaks learns how many watch in this process."""
+    """Tell the speaker the number of viewers in one process."""
     await _send(speaker_group(session), {"type": "live.watched", "process": process, "count": count})
 
 
