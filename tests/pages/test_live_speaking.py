@@ -1,4 +1,4 @@
-"""Live captions as people have them: real speech into Chromium's microphone, the real product, a second browser."""
+"""Live captions from end to end: real speech into Chromium's microphone, the real product, a second browser."""
 
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -51,14 +51,14 @@ async def speakers(talk: Talk) -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="module")
 def whisper() -> Iterator[WhisperStub]:
-    """Each answer is another one, so that a caption that came twice or never is seen."""
+    """Each answer is different, so that a test sees captions that come twice or never."""
     with WhisperStub(seconds=0.1, replies=[said(sentence) for sentence in SENTENCES]) as stub:
         yield stub
 
 
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory, whisper: WhisperStub) -> Iterator[Product]:
-    """Whose captions stay the transcript: no second pass takes their place while a test still looks at them."""
+    """A product without second passes, so that the captions stay the transcript."""
     folder = tmp_path_factory.mktemp("live")
     with Product(folder, ASR_API_URL=whisper.url, ASR_MAX_CONCURRENT="1", LIVE_SECOND_PASS="off") as product:
         yield product
@@ -86,7 +86,7 @@ def api(product: Product) -> Iterator[httpx.Client]:
 
 
 async def start(page: Page, title: str = "") -> str:
-    """Press Start; the viewers' link, once there is a session."""
+    """Press Start and return the viewers' link, when there is a session."""
     await page.goto("/live")
     await page.get_by_label("Title").fill(title)
     await page.get_by_role("button", name="Start captions").click()
@@ -95,14 +95,14 @@ async def start(page: Page, title: str = "") -> str:
 
 
 async def stop(page: Page) -> int:
-    """Press Stop; the id of the recording that the page leads to."""
+    """Press Stop and return the id of the recording that the page goes to."""
     await page.get_by_role("button", name="Stop", exact=True).click()
     await page.wait_for_url("**/recordings/*", timeout=30_000)
     return int(page.url.rpartition("/")[2])
 
 
 async def listen_to_log(page: Page) -> None:
-    """Note what a screen reader hears of the log: what is added to it, while it is on the page."""
+    """Note the text that a screen reader speaks: all that is added to the log."""
     await page.add_init_script("""
         window.heard = []; // { node, at }
         addEventListener("DOMContentLoaded", () => {
@@ -137,7 +137,7 @@ async def assert_told_soon(page: Page, whisper: WhisperStub) -> None:
 
 
 def assert_all_heard_in_time(talk: Talk, recording: Samples) -> None:
-    """Every sentence of the talk is in the recording, as far from the next one as it was spoken."""
+    """Assert that the recording has every sentence of the talk, with the same time between them."""
     found = [place_in(recording, sound(clip.path)) for clip in talk.clips]
     assert all(alike > 0.8 for _, alike in found), found
     for (spoken, heard), (next_spoken, next_heard) in pairwise(zip(talk.starts, (at for at, _ in found), strict=True)):
@@ -145,7 +145,7 @@ def assert_all_heard_in_time(talk: Talk, recording: Samples) -> None:
 
 
 def assert_all_captioned(talk: Talk, recording: Samples, captions: list[dict[str, Any]]) -> None:
-    """Amid each sentence of the talk there is a caption: its own, or one shared with what was caught up with."""
+    """Assert that the middle of each sentence has a caption. After a break, sentences may share one."""
     for clip in talk.clips:
         spoken = sound(clip.path)
         amid = place_in(recording, spoken)[0] + len(spoken) / 16000 / 2
@@ -198,7 +198,7 @@ async def test_others_read_what_is_said_and_the_session_becomes_a_recording(
         recording = await stop(speaker)
         await expect(speaker.get_by_role("heading", name="Stand-up")).to_be_visible()
         await expect(viewer.get_by_text("The session has ended.")).to_be_visible()
-        await expect(viewer.get_by_role("link", name="Read the transcript")).to_be_hidden()  # it is not theirs
+        await expect(viewer.get_by_role("link", name="Read the transcript")).to_be_hidden()  # it belongs to the owner
         read, heard = await lines(viewer), await read_aloud(viewer)
         stranger.forgive(*BROKEN)
     assert read == heard == transcript(api, recording)

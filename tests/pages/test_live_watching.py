@@ -1,4 +1,4 @@
-"""What the pages make of what the server says: the viewer, the overlay and the speaker's notices, the server played."""
+"""The viewer's page, the overlay and the speaker's notices, with a simulated server."""
 
 import asyncio
 import json
@@ -20,8 +20,10 @@ STARTS = {"/live": "Start captions", "/record": "Start recording"}  # the pages 
 
 
 class Stage:
-    """The server's side of a page's sockets, the newest of which is spoken to. Of each: `paths`, where it asked to;
-    `told`, what it said in words; `heard`, the numbers of its frames of sound."""
+    """The server's side of a page's sockets. Messages go to the newest one.
+
+    For each socket: `paths`, its path; `told`, its messages; `heard`, the numbers of its frames.
+    """
 
     def __init__(self) -> None:
         self.paths: list[str] = []
@@ -83,7 +85,7 @@ def session(mei: User) -> LiveSession:
 async def opened(page: Page, stage: Stage, path: str) -> None:
     await page.route_web_socket("**/ws/live**", stage.take)
     await page.goto(path)
-    if path not in STARTS:  # there, somebody has to press a button first
+    if path not in STARTS:  # on those, the button comes first
         await stage.opened(1)
 
 
@@ -99,9 +101,9 @@ async def test_a_viewer_waits_then_reads_and_is_led_to_the_transcript(
     await expect(page.locator("#tentative b")).to_have_text("Good morning")
     await expect(page.get_by_text("Captions will appear here")).to_be_hidden()
     stage.final(0, "Good morning, everyone.")
-    stage.caption(1, "𝄞大家早上好 let us", stable=6)  # counted in characters, of which the first is two in UTF-16
+    stage.caption(1, "𝄞大家早上好 let us", stable=6)  # characters; the first one is two in UTF-16
     await expect(page.locator("#tentative b")).to_have_text("𝄞大家早上好")
-    stage.final(1, "")  # it turned out to be nothing
+    stage.final(1, "")  # it turned out to be silence
     await expect(page.locator("#tentative")).to_be_empty()
     stage.final(2, "大家早上好。")
     await expect(page.locator("#log p:lang(zh)")).to_have_text("大家早上好。")
@@ -326,7 +328,7 @@ async def test_the_microphone_needs_a_safe_origin(server: Server, mei: User, set
             await expect(page.get_by_text("https://")).to_be_visible()
             for button in (start, "Test the microphone", "Continue here"):
                 await expect(page.get_by_role("button", name=button)).to_be_hidden()
-        assert [fault for fault in faults if "Cross-Origin-Opener-Policy" not in fault] == []  # it needs one, too
+        assert [fault for fault in faults if "Cross-Origin-Opener-Policy" not in fault] == []  # needs HTTPS, too
         await browser.close()
 
 
@@ -392,7 +394,7 @@ async def test_a_session_that_ended_while_its_speaker_was_away_goes_on_as_anothe
 
 
 async def test_frames_that_this_browser_has_lost_are_sent_as_silence(page: Page, stage: Stage, mei: User) -> None:
-    """So that what follows stays in time, and the server is not asked for what nobody has."""
+    """So later sound stays in time, and the page does not wait for frames that nobody has."""
     await page.add_init_script(SILENT)
     await opened(page, stage, "/live")
     await page.get_by_role("button", name="Start captions").click()

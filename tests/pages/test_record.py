@@ -1,4 +1,4 @@
-"""A recording without captions: kept in the browser while it is made, then sent as files are."""
+"""A recording without captions: the browser keeps it while it is made, and then uploads it as a file."""
 
 import asyncio
 import filecmp
@@ -35,7 +35,7 @@ OFFLINE = "The server cannot be reached. The recording is safe in this browser, 
 
 @pytest.fixture(scope="module")
 def talk(tmp_path_factory: pytest.TempPathFactory) -> Talk:
-    """One sentence, after a second in which Start is pressed."""
+    """One sentence. Start is pressed in the second before it."""
     return make_talk(tmp_path_factory.mktemp("talk") / "talk.wav", [1], lead=1.0)
 
 
@@ -66,7 +66,7 @@ async def record(page: Page, seconds: float, title: str = "") -> None:
 
 
 async def save(page: Page) -> Recording:
-    """Press Save; the recording that the page leads to."""
+    """Press Save and return the recording that the page goes to."""
     await page.get_by_role("button", name="Save", exact=True).click()
     return await saved(page)
 
@@ -259,7 +259,7 @@ async def test_a_take_as_long_as_the_server_takes_any_is_saved_by_itself(page: P
 
 
 async def test_a_take_without_sound_is_told_and_leaves_nothing(page: Page) -> None:
-    await page.add_init_script("AudioWorkletNode = class extends AudioWorkletNode { port = {}; };")  # it never speaks
+    await page.add_init_script("AudioWorkletNode = class extends AudioWorkletNode { port = {}; };")  # sends nothing
     await page.goto("/record")
     await page.get_by_role("button", name="Start recording").click()
     await expect(page.get_by_role("button", name="Pause")).to_be_visible()

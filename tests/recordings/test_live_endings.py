@@ -1,4 +1,4 @@
-"""What becomes of live sessions: their recording, its second pass, and what is left when somebody deletes things."""
+"""The ends of live sessions: their recording, its second pass, and deletions."""
 
 import asyncio
 import hashlib
@@ -43,7 +43,7 @@ def folder(settings: LazySettings, tmp_path: Path) -> Path:
 
 
 def journal(folder: Path, session: LiveSession) -> Journal:
-    """All of the sound, acknowledged."""
+    """A journal with SOUND, all of it acknowledged."""
     kept = Journal(folder, session.pk)
     kept.open()
     kept.write(SOUND.tobytes(), 9)
@@ -56,7 +56,7 @@ def files(folder: Path) -> list[str]:
 
 
 async def recorded(folder: Path, text: str = "as it was heard live") -> Recording:
-    """The recording of a session in which one sentence was said."""
+    """The recording of a session with one caption."""
     session = await LiveSession.objects.acreate(owner=await someone(), ended_at=None)
     await Caption.objects.acreate(session=session, index=0, start=0.5, end=2.0, text=text)
     await make_recording(session.pk, seal(journal(folder, session)), all_captioned=True)
@@ -116,7 +116,7 @@ async def test_what_was_told_and_turned_out_to_be_nothing_is_no_segment(folder: 
 
 
 async def test_captions_do_not_reach_beyond_the_sound(folder: Path) -> None:
-    """The caption was committed, and then the end of the sound was lost with the machine's power."""
+    """The power failed: the caption was committed, but the end of the sound was lost."""
     session = await LiveSession.objects.acreate(owner=await someone())
     await Caption.objects.acreate(session=session, index=0, start=1.0, end=500.0, text="said")
     pk = await make_recording(session.pk, seal(journal(folder, session)), all_captioned=True)
@@ -177,7 +177,7 @@ async def test_a_text_that_somebody_asked_for_is_shown(folder: Path, monkeypatch
     made = await recorded(folder)
     await Segment.objects.aupdate(correction="as it was meant")
     automatic = await queue_transcription(made, automatic=True)
-    assert await queue_transcription(made) == automatic  # the same job, and now it is wanted
+    assert await queue_transcription(made) == automatic  # the same job, which is not automatic any more
     async with second_passes(monkeypatch):
         await second(made)
     await made.arefresh_from_db()

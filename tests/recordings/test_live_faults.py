@@ -1,5 +1,5 @@
-"""What happens to live sessions: to their network, the process, Whisper, the disk. Nothing that was acknowledged is
-lost, every word is captioned, and none twice."""
+"""Live sessions while network, process, Whisper or disk fail: no acknowledged sound is lost, and each word is captioned
+once."""
 
 import asyncio
 import random
@@ -41,7 +41,7 @@ def product_at(folder: Path, whisper: WhisperStub, **options: str) -> Product:
 
 @pytest.fixture(scope="module")
 def product(whisper: WhisperStub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """For tests that leave nothing behind."""
+    """A running product, for tests that leave nothing behind."""
     with product_at(tmp_path_factory.mktemp("live"), whisper) as running:
         yield running
 
@@ -53,7 +53,7 @@ def api(product: Product) -> Iterator[httpx.Client]:
 
 
 def check(product: Product, recording: int, sound: Samples) -> None:
-    """The recording has every sample, and the words of its transcript are those that were spoken, each once."""
+    """Assert that the recording has every sample, and its captions every spoken word once."""
     ((name, live),) = query(
         product.data_dir,
         "SELECT r.original, s.id FROM recordings_recording r JOIN recordings_livesession s ON s.recording_id = r.id"
@@ -71,7 +71,7 @@ def captioned(product: Product, session: str) -> str:
 
 
 async def until(look: Callable[[], Any], what: str) -> None:
-    """As `wait_for`, while sockets go on."""
+    """`wait_for` in a thread, while sockets go on."""
     await asyncio.to_thread(wait_for, look, what)
 
 
@@ -170,7 +170,7 @@ async def test_a_full_disk_is_told_and_the_session_goes_on_by_itself(
     whisper: WhisperStub,
 ) -> None:
     product = product_at(small_disk, whisper)
-    product.log = tmp_path / "server.log"  # it tells what failed
+    product.log = tmp_path / "server.log"  # outside of the full disk
     with product, product.client() as api:
         speaker = Stubborn(api, sound, pace=2)
         done = asyncio.create_task(speaker.run())
@@ -186,7 +186,7 @@ async def test_a_full_disk_is_told_and_the_session_goes_on_by_itself(
 
 
 async def test_a_locked_database_holds_up_who_begins_and_not_who_speaks(product: Product, api: httpx.Client) -> None:
-    silence = np.zeros(22 * 16000, "<i2")  # a connection waits for the lock for 20 s by itself
+    silence = np.zeros(22 * 16000, "<i2")  # longer than the 20 s that a connection waits for a lock
     with closing(sqlite3.connect(product.data_dir / "stile.sqlite3")) as other:
         async with speaking(api) as speaker, speaking(api) as late:
             await speaker.start()
@@ -223,7 +223,7 @@ async def test_who_does_not_come_back_has_a_recording_all_the_same(
 async def test_what_was_killed_while_it_became_a_recording_becomes_one_once(
     tmp_path: Path, sound: Samples, whisper: WhisperStub
 ) -> None:
-    # What a killed process had sent keeps its permit for so long (R15).
+    # The times for which an exchange of a killed process keeps its permit (R15).
     product = product_at(tmp_path / "data", whisper, ASR_REQUEST_TIMEOUT="2", ASR_ABANDONED_GRACE="0.5")
     product.start()
     with product.client() as api:
@@ -258,7 +258,7 @@ async def test_live_waits_for_one_exchange_at_most_while_batch_work_takes_all_th
                 began = asyncio.get_running_loop().time()
                 await speaker.send("stop")
                 await speaker.told_of("done", seconds=20)
-                assert asyncio.get_running_loop().time() - began < 3 * seconds  # batch's, the last words', and a bit
+                assert asyncio.get_running_loop().time() - began < 3 * seconds  # batch's, the last words', patience
             assert whisper.peak == 1
             left = query(product.data_dir, "SELECT count(*) FROM recordings_transcription WHERE status = 'queued'")
-            assert left[0][0] > 0  # there was batch work all the time
+            assert left[0][0] > 0  # batch work waited all the time

@@ -1,4 +1,4 @@
-"""A client of the protocol `stile.live.1`, as small as one can be, that keeps what it was told."""
+"""Small clients of the protocol `stile.live.1` that keep all messages."""
 
 import asyncio
 import json
@@ -23,14 +23,14 @@ Message = dict[str, Any]
 
 
 def frames(sound: npt.NDArray[np.int16], first: int = 0, size: int = FRAME) -> Iterator[bytes]:
-    """Sound as the protocol has it, from frame `first` on."""
+    """The frames of some sound, from number `first` on."""
     for number, start in enumerate(range(0, len(sound), size)):
         if number >= first:
             yield struct.pack("<I", number) + sound[start : start + size].tobytes()
 
 
 class Client:
-    """One socket. `told`: all messages so far."""
+    """One socket. `told`: all its messages so far."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
@@ -40,12 +40,12 @@ class Client:
         await self.socket.send(json.dumps({"type": kind} | fields))
 
     async def start(self, **fields: Any) -> Message:
-        """Begin a session, or go on with one: `ready`, or whatever comes instead."""
+        """Begin a session, or go on with one. Returns `ready`, or the message that comes in its place."""
         await self.send("start", **{"session": None, "sample_rate": 16000} | fields)
         return await self.told_of("ready", "error", "done")
 
     async def counted(self, viewers: int) -> None:
-        """Wait until it is told that so many watch."""
+        """Wait for the message that there are so many viewers."""
         async with asyncio.timeout(30):
             while (await self.told_of("viewers"))["count"] != viewers:
                 pass
@@ -72,7 +72,7 @@ class Client:
                 await asyncio.sleep(size / 16000 / pace)
 
     async def closed(self, seconds: float = 30.0) -> int | None:
-        """Hear everything until the socket is closed; the code."""
+        """Read all messages until the socket is closed, and return the close code."""
         async with asyncio.timeout(seconds):
             try:
                 while True:
@@ -92,7 +92,7 @@ class Client:
 
 
 def captions(told: list[Message]) -> dict[int, Message]:
-    """What is on the screen, by index. Asserts what every client relies on."""
+    """The captions on the screen, by index. Asserts that finals never change, and stable text neither."""
     shown: dict[int, Message] = {}
     for message in told:
         if message["type"] == "caption":
@@ -109,7 +109,7 @@ def finals(told: list[Message]) -> list[str]:
 
 @asynccontextmanager
 async def client(url: str, path: str = "/ws/live", **query: object) -> AsyncIterator[Client]:
-    """A socket to the product at this HTTP address: a program's with a ticket, else a page's."""
+    """A socket to the product at this HTTP address: with a ticket that of a program, else that of a page."""
     parameters = urlencode({name: value for name, value in query.items() if value is not None})
     address = f"{url.replace('http', 'ws', 1)}{path}?{parameters}"
     origin = None if "ticket" in query else Origin(url)
@@ -130,16 +130,16 @@ def watching(api: httpx.Client, session: str, after: int | None = None) -> Abstr
 
 
 async def in_its_process(work: Coroutine[Any, Any, None]) -> None:
-    """Run `work` where the live sessions run: on the server's own loop."""
+    """Run `work` in the event loop of the live sessions: the server's."""
     loop = next(iter(live._tasks)).get_loop()
     await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
 
 class Stubborn:
-    """Speaks until all is acknowledged, whatever breaks: comes back, resumes, and sends again what was not.
+    """A speaker that comes back and resumes, whatever breaks, until all its sound is acknowledged.
 
-    `told`: by all its sockets; `sent`: frames over all of them. `cut()` breaks the connection as a network does,
-    without a word; `connected` says whether there is one. All sound is sent, but no stop, until `may_stop` is set.
+    `told`: the messages of all its sockets. `sent`: the number of frames over all of them. `cut()` breaks a connection
+    without a close code, as a network does. The stop is not sent before `may_stop` is set.
     """
 
     def __init__(self, api: httpx.Client, sound: npt.NDArray[np.int16], pace: float) -> None:
@@ -162,7 +162,7 @@ class Stubborn:
         return self._current is not None
 
     async def run(self) -> Message:
-        """Until the server says that it is done."""
+        """Returns the `done` of the server."""
         while True:
             try:
                 async with speaking(self._api) as client:
@@ -195,7 +195,7 @@ class Stubborn:
             await asyncio.gather(sending, return_exceptions=True)
 
     async def _send(self, client: Client) -> None:
-        """What was spoken while away goes at once, the rest at its pace."""
+        """Send the sound that was spoken meanwhile at once, and the rest at its pace."""
         loop = asyncio.get_running_loop()
         self._began = self._began or loop.time()
         for number, frame in enumerate(frames(self._sound, self.next_seq), self.next_seq):

@@ -1,4 +1,4 @@
-"""Live captions, rule by rule: what is recognised when, what people see of it, and what never changes again."""
+"""The rules of live captions: what is recognised and when, what people see, and what never changes."""
 
 import asyncio
 from itertools import pairwise
@@ -57,7 +57,7 @@ async def test_what_is_said_comes_out_while_it_is_said_and_settles_before_it_end
     await stage.push(silence(1))
     await stage.push(speaker.say(TEXT))
     first, _ = stage.told[0]
-    assert first < 1 + 0.8 + 0.3 + 0.2  # silence, the least that is listened to, service, unsteadiness
+    assert first < 1 + 0.8 + 0.3 + 0.2  # silence, the first 0.8 s of speech, service, and some patience
     assert stage.told[-1][1].stable > len(TEXT) / 2
     assert not stage.finals
     await stage.push(silence(2))
@@ -383,7 +383,7 @@ async def test_sound_that_comes_faster_than_it_is_spoken_gets_no_partials() -> N
             await stage.captioner.push(sound[at : at + 1600])
     await stage.finish()
     assert " ".join(stage.texts) == speaker.text
-    assert len(stage.partials) <= 1  # before there was any hurry to see
+    assert len(stage.partials) <= 1  # one before it was clear that old sound comes
 
 
 @in_virtual_time

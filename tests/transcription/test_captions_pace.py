@@ -111,7 +111,7 @@ def test_when_finals_fill_the_gate_there_are_no_partials_until_they_do_no_more()
 
 
 async def talk(stage: Stage, speaker: Speaker, chance: Random) -> float:
-    """Someone speaks on and off for two minutes; returns how far the captions were behind at worst."""
+    """One person speaks on and off for two minutes. Returns the longest delay of the captions, in seconds."""
     worst = 0.0
     while stage.captioner.heard < 120:
         first = len(speaker.words)

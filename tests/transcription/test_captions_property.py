@@ -1,7 +1,7 @@
-"""Live captions under random speech, random servers and random ends: what is promised holds every time.
+"""The promises of live captions, with random speech, random servers and random ends.
 
-`Stage` checks each message and each call as it comes: finals never change, `stable` never lies, indexes have no gaps,
-times never run back, one partial at a time and none while a final waits, nothing recognised in silence.
+`Stage` checks each caption and call: finals never change, stable text neither, indexes have no gaps, times never run
+back, there is one partial at a time and none while a final waits, and nothing is recognised in silence.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ def text_of(count: int, chance: Random, first: int) -> str:
 
 
 def unsteady(speaker: Speaker, chance: Random, *, honest: bool) -> Answer:
-    """Takes its time, fails at will; an honest one hears what was said, another anything."""
+    """A server that is slow and fails at random. honest=False: its texts are wrong at random, too."""
 
     async def answer(call: Call) -> Transcript:
         await asyncio.sleep(chance.choice([0, 0.1, 0.5, 1, 4]))
@@ -51,7 +51,7 @@ def unsteady(speaker: Speaker, chance: Random, *, honest: bool) -> Answer:
 
 
 def wild(words: list[HeardWord], chance: Random) -> Transcript:
-    """What was said, less some, with some more, other case, other times, or nothing of it."""
+    """A wrong transcript: words are missing, added, or have another case or other times; or all are gone."""
     heard = [word for word in words if chance.random() < 0.9]
     for _ in range(chance.choice([0, 0, 1, 3])):
         at = chance.uniform(-1, 30)
