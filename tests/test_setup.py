@@ -10,10 +10,11 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = settings.BASE_DIR
 PYTHONS = ("3.11.2", "3.12.0", "3.13.0", "3.14.0")  # 3.11.2 is Debian 12's
 REQUIREMENTS = ("requirements.txt", "requirements-dev.txt", "requirements-npm.txt")
 

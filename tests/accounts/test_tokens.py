@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import ApiToken, digest
 
-ROOT = Path(__file__).parents[2]
+ROOT = settings.BASE_DIR
 pytestmark = pytest.mark.django_db(transaction=True)
 
 

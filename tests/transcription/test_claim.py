@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from django.conf import settings
 
 from tests.support.calls import caller, client, request
 from tests.support.postgres import Postgres, postgres
@@ -25,7 +26,7 @@ from transcription.pool import Bar
 from transcription.postgres_lock import PostgresLock
 from transcription.sentence import Sentence
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = settings.BASE_DIR
 HOLDER = """
 import sys, time
 from pathlib import Path

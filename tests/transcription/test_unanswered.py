@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from tests.support.calls import SENT_WITHIN, caller, client, request
 from tests.support.waiting import until, wait_for
@@ -18,7 +19,7 @@ from transcription.client import WhisperClient
 from transcription.errors import TranscriptionError
 from transcription.unanswered import PREPARED, SLOT, Moment, Unanswered, elapsed, moment
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = settings.BASE_DIR
 URL = "http://gpu:8000/v1/audio/transcriptions"
 # A process with a gate of its own, which sends as many calls as its limit is and is killed before they are answered.
 CALLS = """

@@ -1,7 +1,7 @@
 """What an HTTP answer without a transcript means: one of the errors that say what to do next.
 
 Status and the fields that name the fault (`code`, `param`, `type`) decide first. Only where they say nothing, the
-wording does: every server has its own. `tests/transcription/test_refusals.py` has their answers.
+wording does: every server has its own. `tests/transcription/servers/test_refusals.py` has their answers.
 """
 
 import json

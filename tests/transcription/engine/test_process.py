@@ -7,18 +7,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import httpx
 import psutil
 import pytest
+from django.conf import settings
 
 from tests.support.speech import librivox
 from tests.support.waiting import PATIENCE, until
 from transcription.engine import process as engine_module
 from transcription.engine.process import EmbeddedEngine
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = settings.BASE_DIR
 WHISPER = [sys.executable, str(ROOT / "manage.py"), "whisper_server", "--model", "base"]
 # Answers each request with its process id, as soon as it has been alive for as long as its argument says.
 STAND_IN = """

