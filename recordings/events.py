@@ -1,8 +1,11 @@
-"""Telling open pages that something changed.
+"""Notices: messages that tell open pages that a recording changed.
 
-A message carries ids and no content: the page then asks for the rest as the person it belongs to, in their
-language and with their rights. A change is told at once, and those that follow together, about once a second:
-twenty uploads before five hundred pages cost 60,000 messages when each change was one.
+A notice has ids and no content. The page then asks for the rest, as the person that it belongs to, in the language and
+with the rights of that person. The first change is told at once. Those that follow are told together, about once a
+second: twenty uploads before five hundred pages cost 60,000 messages when each change was one.
+
+The functions here are called where rows change, inside the transaction. A notice goes out once, after the commit; a
+transaction that is rolled back tells nobody.
 """
 
 import asyncio
@@ -10,21 +13,38 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextvars import Context
+from functools import partial
 from weakref import WeakKeyDictionary
 
+from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
-
-from recordings.models import Recording
+from django.db import transaction
 
 logger = logging.getLogger(__name__)
 
-QUEUE_GROUP = "recordings.queue"  # everyone with a page open: positions in line may have moved
-# Seconds between two messages; `events.js` asks for a recording every second at most, for the line every four.
+QUEUE_GROUP = "recordings.queue"  # channel-layer group of every open page: positions in line may have moved
+# Seconds between two messages. `events.js` asks for a recording every second at most, for the line every four.
 EVERY, LINE_EVERY = 1.0, 2.0
 
 
 def owner_group(owner_id: int) -> str:
+    """Channel-layer group of the pages that one person has open."""
     return f"recordings.owner.{owner_id}"
+
+
+def recording_changed(recording_id: int, owner_id: int) -> None:
+    """After the commit, tell the owner's pages that this recording changed, and all pages that the line moved."""
+    _after_commit(recording_id, owner_id, line=True)
+
+
+def recording_gone(recording_id: int, owner_id: int) -> None:
+    """After the commit, tell the owner's pages that this recording was deleted, and all pages that the line moved."""
+    _after_commit(recording_id, owner_id, gone=True, line=True)
+
+
+def text_changed(recording_id: int, owner_id: int) -> None:
+    """After the commit, tell the owner's pages that this recording changed. The line did not move."""
+    _after_commit(recording_id, owner_id)
 
 
 class Paced:
@@ -45,7 +65,7 @@ class Paced:
         if loop in self._news:
             self._news[loop] = True
         else:
-            await asyncio.shield(self._start(loop))  # a job that is canceled here has changed all the same
+            await asyncio.shield(self._start(loop))  # a caller that is canceled here has changed something all the same
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
         self._news[loop] = False
@@ -66,38 +86,54 @@ class Paced:
             self._start(loop)
 
 
-_changed = set[tuple[int, int]]()  # owners and recordings, since they were last told; added to and popped by any thread
+# (owner, recording). Any thread adds; the loop that tells removes. A deleted recording is in both.
+_changed, _gone = set[tuple[int, int]](), set[tuple[int, int]]()
 
 
-async def recording_changed(recording_id: int, owner_id: int) -> None:
-    """Tell the owner's pages that this recording changed or is gone, and everyone's that the line moved.
+_loop: asyncio.AbstractEventLoop | None = None  # in which pages listen: the channel layer in memory works in no other
 
-    Never raises: a page that misses a message finds out by polling, and no job may fail over it.
+
+def listen() -> None:
+    """Send the notices of this process from the running event loop from now on. A page calls this when it connects."""
+    global _loop
+    _loop = asyncio.get_running_loop()
+
+
+def _after_commit(recording_id: int, owner_id: int, *, gone: bool = False, line: bool = False) -> None:
+    """Never fails the change: a page that misses a notice finds out by polling."""
+    transaction.on_commit(partial(_note, (owner_id, recording_id), gone, line), robust=True)
+
+
+def _note(changed: tuple[int, int], gone: bool, line: bool) -> None:
+    """Hand a notice over to the loop that tells, without waiting for it: the thread may hold what the loop waits for.
+
+    Where no page has listened, this is a command beside the server, which reaches the pages through Redis alone.
     """
-    await text_changed(recording_id, owner_id)
-    await _line.note()
+    if gone:
+        _gone.add(changed)
+    _changed.add(changed)
+    if _loop and not _loop.is_closed():
+        asyncio.run_coroutine_threadsafe(_tell(line), _loop)
+    else:
+        async_to_sync(_tell)(line)
 
 
-async def text_changed(recording_id: int, owner_id: int) -> None:
-    """As `recording_changed`, of what does not move the line."""
-    _changed.add((owner_id, recording_id))
+async def _tell(line: bool) -> None:
     await _own.note()
+    if line:
+        await _line.note()
 
 
 async def _tell_owners() -> None:
-    changed = defaultdict[int, set[int]](set)
+    changes = defaultdict[int, dict[int, bool]](dict)
     while _changed:
         owner_id, recording_id = _changed.pop()
-        changed[owner_id].add(recording_id)
-    ids = set().union(*changed.values())
-    try:
-        there = {pk async for pk in Recording.objects.filter(pk__in=ids).values_list("pk", flat=True)}
-    except Exception:
-        logger.exception("pages could not be told that recordings changed: %s", sorted(ids))
-        return
-    for owner_id, recordings in changed.items():
-        changes = [{"recording": pk, "gone": pk not in there} for pk in sorted(recordings)]
-        await _send(owner_group(owner_id), {"type": "recordings.changed", "changes": changes})
+        gone = (owner_id, recording_id) in _gone
+        _gone.discard((owner_id, recording_id))
+        changes[owner_id][recording_id] = gone
+    for owner_id, recordings in changes.items():
+        told = [{"recording": pk, "gone": gone} for pk, gone in sorted(recordings.items())]
+        await _send(owner_group(owner_id), {"type": "recordings.changed", "changes": told})
 
 
 async def _tell_line() -> None:

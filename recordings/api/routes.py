@@ -10,7 +10,6 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.utils import timezone
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext_lazy as _
 from ninja import File, Form, NinjaAPI, P, QueryEx, Status, UploadedFile
@@ -49,15 +48,15 @@ from recordings.api.shapes import (
     one_segment,
     transcript_of,
 )
-from recordings.events import recording_changed
 from recordings.failures import answer, on_failure
 from recordings.intake.uploads import ReceivedFile, accept_upload
-from recordings.library.listing import find, page
+from recordings.library.listing import afind, apage
+from recordings.library.organising import achange_recording
 from recordings.models import Recording
 from recordings.text import download_name
-from recordings.transcripts.corrections import EditConflict, correct, restore
+from recordings.transcripts.corrections import EditConflict, acorrect, arestore
 from recordings.transcripts.exports import FORMATS
-from recordings.work.jobs import cancel_transcription, delete_recording, job_counts, queue_transcription
+from recordings.work.jobs import acancel_transcription, adelete_recording, aqueue_transcription, job_counts
 from transcription.monitor import stats as monitor
 from web.problems import Problem, not_found
 from web.throttle import UPLOADS
@@ -209,7 +208,7 @@ async def list_recordings(
     limit: QueryEx[int, P(ge=1, le=100)] = 50,
     cursor: QueryEx[str | None, P(pattern=r"^[0-9]{1,18}$", description="The `next_cursor` of a page.")] = None,
 ) -> dict[str, Any]:
-    entries, more = await page(
+    entries, more = await apage(
         request.auth.user.pk,
         query=q.replace("\0", "").strip(),  # PostgreSQL takes no NUL
         status=status,
@@ -238,13 +237,12 @@ async def get_recording(request: ApiRequest, id: int) -> dict[str, Any]:
 )
 async def patch_recording(request: ApiRequest, id: int, patch: RecordingPatch) -> dict[str, Any]:
     """The language is a hint for transcriptions to come."""
-    recording = (await find(request.auth.user.pk, id)).recording
+    recording = (await afind(request.auth.user.pk, id)).recording
     changes = patch.model_dump(exclude_none=True)
     if changes.get("title") == "":
         raise Problem(422, "invalid_request", _("title: A recording needs a title."))
     if changes:
-        await Recording.objects.filter(pk=id).aupdate(**changes, updated_at=timezone.now())
-        await recording_changed(recording.pk, recording.owner_id)
+        await achange_recording(recording, **changes)
     return await one_recording(request.auth, id)
 
 
@@ -256,7 +254,7 @@ async def patch_recording(request: ApiRequest, id: int, patch: RecordingPatch) -
     tags=["recordings"],
 )
 async def remove_recording(request: ApiRequest, id: int) -> Any:
-    await delete_recording((await find(request.auth.user.pk, id)).recording)
+    await adelete_recording((await afind(request.auth.user.pk, id)).recording)
     return Status(204, None)
 
 
@@ -286,10 +284,10 @@ async def socket_ticket(request: ApiRequest) -> dict[str, Any]:
 )
 async def transcribe(request: ApiRequest, response: HttpResponse, id: int, options: TranscribeIn | None = None) -> Any:
     """While one is queued or running, a second request answers with that same one."""
-    recording = (await find(request.auth.user.pk, id)).recording
+    recording = (await afind(request.auth.user.pk, id)).recording
     asked = options.model_dump() if options else {}
     try:
-        await queue_transcription(recording, **asked)
+        await aqueue_transcription(recording, **asked)
     except IntegrityError:  # deleted in this very moment
         raise not_found() from None
     response["Location"] = request.path.removesuffix("/transcribe")
@@ -305,7 +303,7 @@ async def transcribe(request: ApiRequest, response: HttpResponse, id: int, optio
 )
 async def cancel(request: ApiRequest, id: int) -> dict[str, Any]:
     """The audio and what was transcribed so far stay. Where nothing is queued or running, nothing changes."""
-    await cancel_transcription((await find(request.auth.user.pk, id)).recording)
+    await acancel_transcription((await afind(request.auth.user.pk, id)).recording)
     return await one_recording(request.auth, id)
 
 
@@ -316,7 +314,7 @@ async def cancel(request: ApiRequest, id: int) -> dict[str, Any]:
     tags=["transcriptions"],
 )
 async def list_transcriptions(request: ApiRequest, id: int) -> dict[str, Any]:
-    return {"items": await listed_transcriptions(await find(request.auth.user.pk, id))}
+    return {"items": await listed_transcriptions(await afind(request.auth.user.pk, id))}
 
 
 @api.post(
@@ -328,7 +326,8 @@ async def list_transcriptions(request: ApiRequest, id: int) -> dict[str, Any]:
 )
 async def restore_transcription(request: ApiRequest, id: int, transcription: int) -> dict[str, Any]:
     """Its text is the recording’s from now on, until a newer transcription is done. All are kept."""
-    await restore(await find(request.auth.user.pk, id, transcription))
+    entry = await afind(request.auth.user.pk, id, transcription)
+    await arestore(entry.recording, entry.shown)
     return await one_recording(request.auth, id)
 
 
@@ -355,7 +354,7 @@ async def transcript(
 ) -> HttpResponse:
     """Of the transcription restored last, else of the newest that is done; before there is one, json gives what is
     there so far."""
-    found = await transcript_of(await find(request.auth.user.pk, id, transcription))
+    found = await transcript_of(await afind(request.auth.user.pk, id, transcription))
     if format != "json" and not found.transcription.finished:
         raise Problem(
             409, "not_finished", _("The transcription is not finished. The json format shows the text so far.")
@@ -380,9 +379,11 @@ async def transcript(
 async def correct_segment(request: ApiRequest, id: int, index: int, patch: SegmentPatch) -> Any:
     """The machine’s text is kept beside the correction. Send the `transcription` and the `version` that you read, and
     no change of somebody else’s is lost."""
-    entry = await find(request.auth.user.pk, id, patch.transcription)
+    entry = await afind(request.auth.user.pk, id, patch.transcription)
     try:
-        return await one_segment(request.auth, await correct(entry, index, patch.text, patch.version))
+        return await one_segment(
+            request.auth, await acorrect(entry.recording, entry.shown, index, patch.text, patch.version)
+        )
     except EditConflict as conflict:
         return Status(409, conflict.body() | {"segment": await one_segment(request.auth, conflict.segment)})
 
@@ -403,7 +404,7 @@ async def audio(
 ) -> HttpResponseBase:
     """As it was uploaded, or where browsers cannot play that, a copy in WebM as soon as there is one. `Range` (one
     range), `If-Range` and `If-None-Match` are obeyed."""
-    recording = (await find(request.auth.user.pk, id)).recording
+    recording = (await afind(request.auth.user.pk, id)).recording
     return await audio_response(request, recording, original=original, download=download)
 
 

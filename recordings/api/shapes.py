@@ -8,11 +8,11 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.auth import Caller, Scope
 from recordings.api.schemas import RecordingStatus
-from recordings.library.listing import Entry, beginnings, find, transcriptions
+from recordings.library.listing import Entry, abeginnings, afind, transcriptions
 from recordings.messages import error_words
 from recordings.models import Segment, Transcription
 from recordings.transcripts.exports import Transcript, segment_json
-from recordings.work.jobs import Place, places
+from recordings.work.jobs import Place, aplaces
 from web.problems import Problem
 
 STATUS = frozenset(RecordingStatus.model_fields)
@@ -21,13 +21,13 @@ STATUS = frozenset(RecordingStatus.model_fields)
 async def one_recording(caller: Caller, recording_id: int) -> dict[str, Any]:
     """The recording with all of its text (`RecordingOut`), or for a token without the scope `read` its status only
     (`RecordingStatus`). Raises Problem 404 as `find` does."""
-    entry = await find(caller.user.pk, recording_id)
+    entry = await afind(caller.user.pk, recording_id)
     if not caller.holds(Scope.READ):
-        return {name: value for name, value in _recording(entry, await places(), None).items() if name in STATUS}
+        return {name: value for name, value in _recording(entry, await aplaces(), None).items() if name in STATUS}
     text = None
     if entry.shown and entry.shown.status == Transcription.Status.DONE:
         text = (await transcript_of(entry, words=False)).text
-    return _recording(entry, await places(), text)
+    return _recording(entry, await aplaces(), text)
 
 
 class RecordingMemory:
@@ -49,7 +49,7 @@ async def one_segment(caller: Caller, segment: Segment) -> dict[str, Any]:
 
 async def listed_recordings(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """With the beginning of each finished text."""
-    texts, line = await beginnings(entries), await places()
+    texts, line = await abeginnings(entries), await aplaces()
     return [
         _recording(entry, line, texts.get(entry.shown.pk, "") if entry.shown and entry.shown.status == "done" else None)
         for entry in entries

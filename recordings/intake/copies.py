@@ -128,9 +128,7 @@ async def _make(recording: Recording) -> bool:
                 if not await Recording.objects.filter(pk=recording.pk).aexists():
                     return False
         await _to_its_end(lambda: _store(recording, copy))
-    if given := await patiently(lambda: _give(recording)):
-        await recording_changed(recording.pk, recording.owner_id)
-    return given
+    return await patiently(lambda: sync_to_async(_give)(recording))
 
 
 async def _to_its_end(work: Callable[[], T]) -> T:
@@ -151,13 +149,13 @@ def _store(recording: Recording, copy: TemporaryUploadedFile) -> None:
     default_storage.save(copy_name(recording.pk), copy)
 
 
-@sync_to_async
 def _give(recording: Recording) -> bool:
     with transaction.atomic():
         name = copy_name(recording.pk)
         given = Recording.objects.filter(pk=recording.pk).update(playable=name)
         if given:
             LooseFile.objects.filter(name=name).delete()
+            recording_changed(recording.pk, recording.owner_id)
     if not given:
         LooseFile.discard(name)
     return bool(given)

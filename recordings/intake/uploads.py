@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, Literal, cast
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import TooManyFieldsSent, TooManyFilesSent
@@ -35,8 +35,7 @@ from recordings.intake import space as room
 from recordings.messages import error_words
 from recordings.models import LooseFile, Recording, Upload, kept_spans, kept_tracks, want_copy
 from recordings.text import filename_fault, one_line
-from recordings.work.jobs import delete_recording, queue_transcription
-from recordings.work.runner import runner
+from recordings.work.jobs import adelete_recording, queue_transcription
 from transcription.audio import AudioInfo, apart
 from transcription.errors import BadAudio
 from transcription.writing import head
@@ -253,13 +252,9 @@ async def _make(
 ) -> tuple[Recording, bool]:
     """Runs to its end, whoever cancels: the thread that it waits for cannot be stopped, and needs the file."""
     try:
-        kept, created = await sync_to_async(_keep)(recording, file, plays, transcribe, duplicate, upload)
+        return await sync_to_async(_keep)(recording, file, plays, transcribe, duplicate, upload)
     finally:
         file.close()
-    # The job was put in line inside the transaction: whoever looked for it then could not see it yet.
-    runner.wake()
-    await recording_changed(kept.pk, kept.owner_id)
-    return kept, created
 
 
 async def _take_back(making: asyncio.Future[tuple[Recording, bool]]) -> None:
@@ -268,7 +263,7 @@ async def _take_back(making: asyncio.Future[tuple[Recording, bool]]) -> None:
     except Exception:
         return  # nothing was made
     if created:
-        await delete_recording(kept)
+        await adelete_recording(kept)
 
 
 def _title(name: str) -> str:
@@ -312,7 +307,9 @@ def _keep(
             if upload:
                 Upload.objects.filter(pk=upload.pk).update(recording=recording)
             if transcribe:
-                async_to_sync(queue_transcription)(recording)
+                queue_transcription(recording)
+            else:
+                recording_changed(recording.pk, recording.owner_id)
     except BaseException:
         LooseFile.discard(name)
         raise

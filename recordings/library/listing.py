@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypedDict
 
+from asgiref.sync import sync_to_async
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
@@ -55,19 +56,22 @@ def library(owner_id: int) -> "QuerySet[WithAnnotations[Recording, Ids]]":
     )
 
 
-async def find(owner_id: int, recording_id: int, transcription_id: int | None = None) -> Entry:
+def find(owner_id: int, recording_id: int, transcription_id: int | None = None) -> Entry:
     """With `transcription_id`, that one's text is the one shown. Raises Problem 404 for an id that is nobody's, or
     somebody else's, or another recording's."""
-    recording = await library(owner_id).filter(pk=recording_id).afirst()
+    recording = library(owner_id).filter(pk=recording_id).first()
     if recording is None:
         raise not_found()
-    entry = (await _entries([recording]))[0]
+    entry = _entries([recording])[0]
     if transcription_id is None:
         return entry
-    run = await recording.transcriptions.filter(pk=transcription_id).afirst()
+    run = recording.transcriptions.filter(pk=transcription_id).first()
     if run is None:
         raise not_found()
     return replace(entry, shown=run)
+
+
+afind = sync_to_async(find)
 
 
 def transcriptions(recording: Recording) -> "QuerySet[WithAnnotations[Transcription, Corrections]]":
@@ -76,18 +80,18 @@ def transcriptions(recording: Recording) -> "QuerySet[WithAnnotations[Transcript
     return recording.transcriptions.annotate(corrections=corrected).order_by("-id")
 
 
-async def several(owner_id: int, ids: Iterable[int]) -> list[Entry]:
+def several(owner_id: int, ids: Iterable[int]) -> list[Entry]:
     """Those of the ids that are the owner's, in no order."""
-    return await _entries([row async for row in library(owner_id).filter(pk__in=ids)])
+    return _entries(list(library(owner_id).filter(pk__in=ids)))
 
 
-async def newer(owner_id: int, than: int, limit: int) -> list[Entry]:
+def newer(owner_id: int, than: int, limit: int) -> list[Entry]:
     """The newest `limit` of the owner's recordings with ids over `than`, the newest first."""
     rows = library(owner_id).filter(pk__gt=than).order_by("-id")
-    return await _entries([row async for row in rows[:limit]])
+    return _entries(list(rows[:limit]))
 
 
-async def page(
+def page(
     owner_id: int, *, query: str, status: str | None, before: int | None, limit: int
 ) -> tuple[list[Entry], int | None]:
     """The newest `limit` recordings with ids under `before`, and the id to go on from if there are more."""
@@ -101,13 +105,16 @@ async def page(
     if query:
         said = _saying(query).filter(transcription_id=OuterRef("text_id"))
         rows = rows.filter(Q(title__icontains=query) | Exists(said))
-    found = [row async for row in rows[: limit + 1]]
-    return await _entries(found[:limit]), found[limit - 1].pk if len(found) > limit else None
+    found = list(rows[: limit + 1])
+    return _entries(found[:limit]), found[limit - 1].pk if len(found) > limit else None
 
 
-async def _entries(recordings: "Sequence[WithAnnotations[Recording, Ids]]") -> list[Entry]:
+apage = sync_to_async(page)
+
+
+def _entries(recordings: "Sequence[WithAnnotations[Recording, Ids]]") -> list[Entry]:
     ids = {pk for row in recordings for pk in (row.newest_id, row.text_id) if pk}
-    runs = await Transcription.objects.ain_bulk(ids)
+    runs = Transcription.objects.in_bulk(ids)
     return [Entry(row, runs.get(row.newest_id), runs.get(row.text_id)) for row in recordings]
 
 
@@ -115,25 +122,28 @@ def _saying(query: str) -> QuerySet[Segment]:
     return Segment.objects.filter(Q(correction__icontains=query) | Q(correction=None, text__icontains=query))
 
 
-async def hits(entries: Iterable[Entry], query: str) -> dict[int, Segment]:
+def hits(entries: Iterable[Entry], query: str) -> dict[int, Segment]:
     """The first segment that says it in each shown text, by the id of its transcription: one query for all."""
     shown = [entry.shown.pk for entry in entries if entry.shown]
     said = _saying(query)
     first = said.filter(transcription_id=OuterRef("transcription_id")).order_by("index").values("pk")[:1]
     found = said.filter(transcription_id__in=shown, pk=Subquery(first))
-    return {segment.transcription_id: segment async for segment in found}
+    return {segment.transcription_id: segment for segment in found}
 
 
-async def beginnings(entries: Iterable[Entry]) -> dict[int, str]:
+def beginnings(entries: Iterable[Entry]) -> dict[int, str]:
     """The first words of each text that has some, also of an unfinished one, by the id of its transcription: one query
     for all."""
     pieces = defaultdict[int, list[str]](list)
     shown = [entry.shown.pk for entry in entries if entry.shown]
     # Three segments of up to 30 s have said more than is shown.
     first = Segment.objects.filter(transcription_id__in=shown, index__lt=3).order_by("transcription_id", "index")
-    async for segment in first:
+    for segment in first:
         pieces[segment.transcription_id].append(shown_text(segment))
     return {pk: _cut(join(texts)) for pk, texts in pieces.items()}
+
+
+abeginnings = sync_to_async(beginnings)
 
 
 def _cut(text: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import sync_to_async
 from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import transaction
@@ -18,7 +18,6 @@ from recordings.live.journal import Journal
 from recordings.models import LiveSession, LooseFile, Recording, Segment, Transcription
 from recordings.text import download_name
 from recordings.work.jobs import queue_transcription
-from recordings.work.runner import runner
 from transcription.audio.waveform import Peaks
 
 BLOCK = 1024 * 1024  # bytes in memory
@@ -56,21 +55,17 @@ async def make_recording(session: str, sound: SealedSound | None, *, all_caption
     """
     if sound is None:
         return None
-    recording, made = await sync_to_async(_make)(session, sound, all_captioned)
-    if made:
-        runner.wake()  # a job was put in line inside the transaction: whoever looked for it then could not see it yet
-        await recording_changed(recording.pk, recording.owner_id)
-    return recording.pk
+    return await sync_to_async(_make)(session, sound, all_captioned)
 
 
-def _make(session: str, sound: SealedSound, all_captioned: bool) -> tuple[Recording, bool]:
+def _make(session: str, sound: SealedSound, all_captioned: bool) -> int:
     """The rows in one transaction. The storage gets a second name of the file, so that the first is there until then.
 
     Raises LiveSession.DoesNotExist where its owner is gone.
     """
     row = LiveSession.objects.select_related("recording").get(pk=session)
     if row.recording:
-        return row.recording, False
+        return row.recording.pk
     recording = _recording(row, sound)
     name = recording.original.field.generate_filename(recording, recording.original_name)
     LooseFile.objects.create(name=name)
@@ -82,12 +77,14 @@ def _make(session: str, sound: SealedSound, all_captioned: bool) -> tuple[Record
             LooseFile.objects.filter(name=name).delete()
             _transcript(row, recording)
             if not all_captioned:
-                async_to_sync(queue_transcription)(recording, limited=False, automatic=True)
+                queue_transcription(recording, limited=False, automatic=True)
+            else:
+                recording_changed(recording.pk, recording.owner_id)
             LiveSession.objects.filter(pk=session).update(recording=recording)
     except BaseException:
         LooseFile.discard(name)
         raise
-    return recording, True
+    return recording.pk
 
 
 def _recording(row: LiveSession, sound: SealedSound) -> Recording:

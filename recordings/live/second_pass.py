@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from recordings.live.sessions import live
 from recordings.models import Recording, Transcription
-from recordings.work.jobs import queue_transcription
+from recordings.work.jobs import aqueue_transcription
 from transcription import service
 from web.patience import patiently
 
@@ -26,7 +26,7 @@ async def make_second_passes() -> None:
         await asyncio.sleep(LOOK_AGAIN)
         if _idle() and (recording := await patiently(sync_to_async(_next))):
             try:
-                await queue_transcription(recording, limited=False, automatic=True)
+                await aqueue_transcription(recording, limited=False, automatic=True)
             except Exception:
                 log.exception("Recording %d gets no second pass", recording.pk)
 

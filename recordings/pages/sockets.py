@@ -9,7 +9,7 @@ from django.utils import translation
 
 from accounts.models import ApiToken
 from accounts.sockets import NOT_ALLOWED, Rightful, language_of
-from recordings.events import QUEUE_GROUP, owner_group
+from recordings.events import QUEUE_GROUP, listen, owner_group
 from transcription.monitor import stats as monitor
 
 MONITOR_INTERVAL = 1.0  # seconds between two snapshots on the monitor
@@ -44,6 +44,7 @@ class RecordingsConsumer(Telling):
             await self.accept()
             await self.turn_away(code)
             return
+        listen()
         self.joined = (owner_group(self.scope["user"].pk), QUEUE_GROUP)
         for group in self.joined:
             await self.channel_layer.group_add(group, self.channel_name)

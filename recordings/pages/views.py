@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.db import IntegrityError
@@ -124,8 +123,8 @@ class Row:
 
 def rows_of(entries: Sequence[shelf.Entry], places: Mapping[int, Place], query: str = "") -> list[Row]:
     """With a query or two, however many they are."""
-    beginnings = async_to_sync(shelf.beginnings)(entries)
-    hits = async_to_sync(shelf.hits)(entries, query) if query else {}
+    beginnings = shelf.beginnings(entries)
+    hits = shelf.hits(entries, query) if query else {}
     rows = []
     for entry in entries:
         place = places.get(entry.newest.pk) if entry.newest else None
@@ -137,13 +136,13 @@ def rows_of(entries: Sequence[shelf.Entry], places: Mapping[int, Place], query: 
 
 def line() -> Mapping[int, Place]:
     """Everyone's place: transcription id to where it stands."""
-    return async_to_sync(jobs.places)()
+    return jobs.places()
 
 
 def own(request: Request, pk: int, transcription: int | None = None) -> shelf.Entry:
     """Somebody else's recording looks like none at all."""
     try:
-        return async_to_sync(shelf.find)(request.user.pk, pk, transcription)
+        return shelf.find(request.user.pk, pk, transcription)
     except Problem as problem:
         raise Http404 from problem
 
@@ -207,9 +206,7 @@ def library(request: Request) -> HttpResponse:
     before = request.GET.get("before", "")
     query = request.GET.get("q", "").strip()
     with one_moment():
-        entries, older = async_to_sync(shelf.page)(
-            request.user.pk, query=query, status=None, before=number(before), limit=PAGE
-        )
+        entries, older = shelf.page(request.user.pk, query=query, status=None, before=number(before), limit=PAGE)
         places = line()
         rows, rail = rows_of(entries, places, query), rail_of(request, places)
     context = {
@@ -234,8 +231,8 @@ def rail(request: Request) -> HttpResponse:
     ids, newest = {int(pk) for pk in asked}, number(request.GET.get("newest", ""))
     with one_moment():
         places = line()
-        moved = rows_of(async_to_sync(shelf.several)(request.user.pk, ids), places) if ids else []
-        entries = [] if newest is None else async_to_sync(shelf.newer)(request.user.pk, newest, PAGE)
+        moved = rows_of(shelf.several(request.user.pk, ids), places) if ids else []
+        entries = [] if newest is None else shelf.newer(request.user.pk, newest, PAGE)
         context = {
             "rail": rail_of(request, places),
             "moved": moved,
@@ -307,8 +304,9 @@ def transcriptions(request: Request, pk: int) -> HttpResponse:
 @require_POST
 @login_required
 def restore(request: Request, pk: int, transcription: int) -> HttpResponse:
+    entry = own(request, pk, transcription)
     try:
-        async_to_sync(editing.restore)(own(request, pk, transcription))
+        editing.restore(entry.recording, entry.shown)
     except Problem as problem:
         return said(problem)
     return redirect("recordings:recording", pk)
@@ -325,7 +323,7 @@ def transcribe(request: Request, pk: int) -> HttpResponse:
     """As the recording says, or as a form says that sends language, model and prompt."""
     try:
         options = TranscribeIn.model_validate(request.POST.dict())
-        async_to_sync(jobs.queue_transcription)(own(request, pk).recording, **options.model_dump())
+        jobs.queue_transcription(own(request, pk).recording, **options.model_dump())
     except ValidationError as error:
         return said(invalid_request(error))
     except Problem as problem:
@@ -338,7 +336,7 @@ def transcribe(request: Request, pk: int) -> HttpResponse:
 @require_POST
 @login_required
 def cancel(request: Request, pk: int) -> HttpResponse:
-    async_to_sync(jobs.cancel_transcription)(own(request, pk).recording)
+    jobs.cancel_transcription(own(request, pk).recording)
     return changed()
 
 
@@ -346,7 +344,7 @@ def cancel(request: Request, pk: int) -> HttpResponse:
 @login_required
 def delete(request: Request, pk: int) -> HttpResponse:
     """Afterwards a row goes away by itself; the recording's own page gives way to the library."""
-    async_to_sync(jobs.delete_recording)(own(request, pk).recording)
+    jobs.delete_recording(own(request, pk).recording)
     if request.headers.get("HX-Target") == "text":
         return HttpResponseClientRedirect(reverse("recordings:library"))
     return HttpResponse()

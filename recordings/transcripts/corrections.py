@@ -1,11 +1,11 @@
 """What people do to a text: correct it beside the machine's, and go back to an earlier one."""
 
+from asgiref.sync import sync_to_async
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from recordings.events import text_changed
-from recordings.library.listing import Entry
 from recordings.models import Recording, Segment, Transcription
 from web.problems import Problem, not_found
 
@@ -18,32 +18,43 @@ class EditConflict(Problem):
         self.segment = segment
 
 
-async def correct(entry: Entry, index: int, text: str | None, version: int | None) -> Segment:
-    """Put a person's text beside the machine's in `entry.shown`; None takes it away.
+def correct(
+    recording: Recording, shown: Transcription | None, index: int, text: str | None, version: int | None
+) -> Segment:
+    """Put a person's text beside the machine's in the transcription `shown`; None takes it away.
 
     With the `version` that was read, a change made since raises EditConflict, unless it is the very same: then this
     is an earlier try of it, whose answer was lost. The database decides which of two at once is first. Raises
     Problem 404 where there is no such segment.
     """
-    rows = Segment.objects.filter(transcription=entry.shown, index=index)
-    segment = await rows.afirst()
+    rows = Segment.objects.filter(transcription=shown, index=index)
+    segment = rows.first()
     if segment is None:
         raise not_found()
     correction = None if text == segment.text else text
     unchanged = rows if version is None else rows.filter(version=version)
-    changed = await unchanged.aupdate(correction=correction, version=F("version") + 1)
-    segment = await rows.afirst()
+    changed = unchanged.update(correction=correction, version=F("version") + 1)
+    segment = rows.first()
     if segment is None:  # deleted in this very moment
         raise not_found()
     if not changed and segment.correction != correction:
         raise EditConflict(segment)
-    await text_changed(entry.recording.pk, entry.recording.owner_id)
+    text_changed(recording.pk, recording.owner_id)
     return segment
 
 
-async def restore(entry: Entry) -> None:
-    """Show the text of `entry.shown` from now on, until a newer transcription is done. Raises Problem 409."""
-    if entry.shown is None or entry.shown.status != Transcription.Status.DONE:
+acorrect = sync_to_async(correct)
+
+
+def restore(recording: Recording, shown: Transcription | None) -> None:
+    """Show the text of the transcription `shown` from now on, until a newer transcription is done.
+
+    Raises Problem 409 where it is not done.
+    """
+    if shown is None or shown.status != Transcription.Status.DONE:
         raise Problem(409, "not_done", _("Only a transcription that is done can be restored."))
-    await Recording.objects.filter(pk=entry.recording.pk).aupdate(shown=entry.shown, updated_at=timezone.now())
-    await text_changed(entry.recording.pk, entry.recording.owner_id)
+    Recording.objects.filter(pk=recording.pk).update(shown=shown, updated_at=timezone.now())
+    text_changed(recording.pk, recording.owner_id)
+
+
+arestore = sync_to_async(restore)

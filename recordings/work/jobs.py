@@ -1,12 +1,12 @@
 """Transcriptions as jobs: put in line, canceled, asked where they stand. The `Transcription` row is the job; see
 `transcribing` for what a run of it does, and `runner` for who runs it."""
 
-import asyncio
 import math
 from bisect import bisect
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from heapq import heappop, heappush
 from itertools import accumulate, chain, count
 from typing import cast
@@ -21,7 +21,7 @@ from django.utils import timezone
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from recordings.events import recording_changed
+from recordings.events import recording_changed, recording_gone
 from recordings.intake import space as room
 from recordings.messages import error_words
 from recordings.models import LooseFile, Recording, Transcription, copy_name, want_copy
@@ -39,7 +39,7 @@ SHORT_SECONDS = 60.0
 COME_BACK = 60  # seconds, where nobody knows yet how fast the servers are
 
 
-async def queue_transcription(
+def queue_transcription(
     recording: Recording,
     *,
     language: str | None = None,
@@ -54,7 +54,7 @@ async def queue_transcription(
     automatic: nobody asked for it and nobody waits for it.
     track: the number of the one sound track to hear, 0 for all that belong together; the recording keeps it.
     Raises Problem 422 `no_such_track`, and 429 where the owner has USER_MAX_QUEUED unfinished ones already, unless
-    not `limited`.
+    not `limited`. The runner and the pages are told after the commit of the transaction under way.
     """
     require_track(track, len(recording.tracks))
     job = Transcription(
@@ -67,13 +67,13 @@ async def queue_transcription(
         track=recording.track if track is None else track,
     )
     most = settings.USER_MAX_QUEUED if limited else None
-    transcription = await sync_to_async(_put_in_line)(job, most)
+    transcription = _put_in_line(job, most)
     if transcription is None:
-        raise await _line_full(recording.owner_id)
-    if transcription is job:
-        runner.wake()
-        await recording_changed(recording.pk, recording.owner_id)
+        raise _line_full(recording.owner_id)
     return transcription
+
+
+aqueue_transcription = sync_to_async(queue_transcription)
 
 
 @transaction.atomic
@@ -92,6 +92,8 @@ def _put_in_line(job: Transcription, most: int | None) -> Transcription | None:
     if job.track != job.recording.track:
         Recording.objects.filter(pk=job.recording_id).update(track=job.track)
         want_copy(job.recording)
+    transaction.on_commit(runner.wake, robust=True)
+    recording_changed(job.recording_id, owner_id)
     return job
 
 
@@ -101,11 +103,11 @@ def require_track(number: int | None, there: int) -> None:
         raise Problem(422, "no_such_track", error_words("no_such_track", str(there)))
 
 
-async def _line_full(owner_id: int) -> Problem:
+def _line_full(owner_id: int) -> Problem:
     """Told to come back when the first of the owner's jobs will be done."""
-    line = await places()
+    line = places()
     own = Transcription.objects.filter(recording__owner=owner_id, status__in=Transcription.UNFINISHED)
-    etas = [line[pk].eta_seconds async for pk in own.values_list("pk", flat=True) if pk in line]
+    etas = [line[pk].eta_seconds for pk in own.values_list("pk", flat=True) if pk in line]
     known = [eta for eta in etas if eta is not None]
     message = _("You have {most} transcriptions in line. Wait until some are done, then try again.")
     wait = math.ceil(min(known)) if known else COME_BACK
@@ -117,47 +119,53 @@ async def _line_full(owner_id: int) -> Problem:
     )
 
 
-async def cancel_transcription(recording: Recording) -> None:
+@transaction.atomic
+def cancel_transcription(recording: Recording) -> None:
     """End the recording's unfinished job, wherever it is. What was transcribed so far is kept."""
-    await _end_work(recording)
-    await recording_changed(recording.pk, recording.owner_id)
+    if _end_work(recording):
+        recording_changed(recording.pk, recording.owner_id)
 
 
-async def _end_work(recording: Recording) -> None:
+acancel_transcription = sync_to_async(cancel_transcription)
+
+
+def _end_work(recording: Recording) -> bool:
+    """Cancel the recording's unfinished job; whether it had one. To be called in a transaction."""
     unfinished = recording.transcriptions.filter(status__in=Transcription.UNFINISHED)
-    ids = [pk async for pk in unfinished.values_list("pk", flat=True)]
-    await unfinished.aupdate(status=Status.CANCELED, finished_at=timezone.now())
+    ids = list(unfinished.values_list("pk", flat=True))
+    ended = unfinished.update(status=Status.CANCELED, finished_at=timezone.now())
     for pk in ids:
-        runner.cancel(pk)
-    runner.wake()  # fewer wait
+        transaction.on_commit(partial(runner.cancel, pk), robust=True)
+    transaction.on_commit(runner.wake, robust=True)  # fewer wait
+    return bool(ended)
 
 
-async def delete_recording(recording: Recording) -> None:
-    """End its work, remove its rows and its files. Deleting twice does no harm.
+def delete_recording(recording: Recording) -> None:
+    """End its work, remove its rows and its files. Deleting twice does no harm. Not to be called in a transaction.
 
     Told once, when it is gone: pages that were told of the end of its work would ask for what is being removed.
     It works on a full disk, too: the database writes before it frees, so there is a file to give up for that.
     """
     pk = recording.pk
+    names = [str(recording.original.name), copy_name(pk)]
     try:
-        await _delete(recording)
+        _remove(recording, names)
     except (OSError, DatabaseError) as failure:
-        if not (is_disk_full(failure) and await asyncio.to_thread(room.give_up_spare)):
+        if not (is_disk_full(failure) and room.give_up_spare()):
             raise
-        await _delete(recording)
-    await asyncio.to_thread(room.keep_spare)
-    await recording_changed(pk, recording.owner_id)
+        _remove(recording, names)
+    room.keep_spare()
+    recording_gone(pk, recording.owner_id)
 
 
-async def _delete(recording: Recording) -> None:
-    await _end_work(recording)
-    await sync_to_async(_remove)(recording.pk, [str(recording.original.name), copy_name(recording.pk)])
+adelete_recording = sync_to_async(delete_recording)
 
 
-def _remove(pk: int, names: Sequence[str]) -> None:
-    with transaction.atomic():
+def _remove(recording: Recording, names: list[str]) -> None:
+    with transaction.atomic(durable=True):
+        _end_work(recording)
         LooseFile.objects.bulk_create([LooseFile(name=name) for name in names], ignore_conflicts=True)
-        Recording.objects.filter(pk=pk).delete()
+        Recording.objects.filter(pk=recording.pk).delete()
     for name in names:
         LooseFile.discard(name)
 
@@ -213,7 +221,6 @@ async def job_counts() -> Jobs:
     return Jobs(**{status: count async for status, count in counts})
 
 
-@sync_to_async
 def places() -> dict[int, Place]:
     """The place of every unfinished job, by the id of its transcription."""
     line = read_line()  # first: one that starts in between is at work, not lost
@@ -226,6 +233,9 @@ def places() -> dict[int, Place]:
     work = work_until_done([*now, *waiting], service.total_limit())
     positions = chain(((job, None) for job in now), zip(waiting, count(1), strict=False))
     return {job.pk: Place(position, work[job.pk] / rate if rate else None) for job, position in positions}
+
+
+aplaces = sync_to_async(places)
 
 
 def work_until_done(jobs: Iterable[Queued], at_once: int) -> dict[int, float]:

@@ -54,13 +54,9 @@ async def run_transcription(
     again. `at_gate` is called when its first call stands at the gate; without it, the log tells that the job has
     arrived.
     """
-    claimed = await Transcription.objects.filter(pk=pk, status__in=Transcription.UNFINISHED).aupdate(
-        status=Status.TRANSCRIBING, held=True, attempts=F("attempts") + 1, started_at=timezone.now()
-    )
-    if not claimed:
+    job = await sync_to_async(_claim)(pk)
+    if job is None:
         return
-    job = await Transcription.objects.select_related("recording").aget(pk=pk)
-    await recording_changed(job.recording_id, job.recording.owner_id)
     try:
         await _transcribe_again(job, stopping, at_gate)
     except Stopped:
@@ -76,7 +72,19 @@ async def run_transcription(
         await _fail(job, "internal_error", repr(error))
     finally:
         await _let_go(pk)
-    await recording_changed(job.recording_id, job.recording.owner_id)
+
+
+@transaction.atomic
+def _claim(pk: int) -> Transcription | None:
+    """Mark the job as at work in this process. None: it is finished, or gone."""
+    claimed = Transcription.objects.filter(pk=pk, status__in=Transcription.UNFINISHED).update(
+        status=Status.TRANSCRIBING, held=True, attempts=F("attempts") + 1, started_at=timezone.now()
+    )
+    if not claimed:
+        return None
+    job = Transcription.objects.select_related("recording").get(pk=pk)
+    recording_changed(job.recording_id, job.recording.owner_id)
+    return job
 
 
 async def _let_go(pk: int) -> None:
@@ -123,7 +131,7 @@ async def _transcribe(job: Transcription, stopping: Callable[[], bool], at_gate:
                 await room.acquire()
                 tasks.create_task(_segment(job, stretch, listen)).add_done_callback(lambda _: room.release())
     if not stopping():
-        await patiently(lambda: _finish(job, total, speech))
+        await patiently(lambda: sync_to_async(_finish)(job, total, speech))
 
 
 def _listener(job: Transcription, stopping: Callable[[], bool], at_gate: Callable[[], None] | None) -> SecondHearing:
@@ -177,7 +185,6 @@ async def _segment(job: Transcription, stretch: Stretch, listen: SecondHearing) 
         return
     await patiently(lambda: sync_to_async(_commit)(job, stretch, transcript))
     runner.clear(job.pk)
-    await recording_changed(job.recording_id, job.recording.owner_id)
 
 
 @transaction.atomic
@@ -201,6 +208,7 @@ def _commit(job: Transcription, stretch: Stretch, transcript: Transcript) -> Non
     segment = as_segment(stretch, transcript)
     segment.transcription = job
     segment.save(force_insert=True)
+    recording_changed(job.recording_id, job.recording.owner_id)
 
 
 def as_segment(stretch: Stretch, transcript: Transcript) -> Segment:
@@ -222,7 +230,6 @@ def moment(stretch: Stretch, seconds: float) -> float:
     return round(min(stretch.start + max(0.0, seconds), stretch.end), 3)
 
 
-@sync_to_async
 @transaction.atomic
 def _finish(job: Transcription, total: int, speech: apart.Speech) -> None:
     finished = Transcription.objects.filter(pk=job.pk, status=Status.TRANSCRIBING).update(
@@ -240,6 +247,7 @@ def _finish(job: Transcription, total: int, speech: apart.Speech) -> None:
             tracks=kept_tracks(speech.tracks),
             shown=_shown_after(job),
         )
+        recording_changed(job.recording_id, job.recording.owner_id)
 
 
 def _shown_after(job: Transcription) -> int | None:
@@ -253,12 +261,13 @@ def _shown_after(job: Transcription) -> int | None:
 
 async def _fail(job: Transcription, code: str, message: str) -> None:
     log.warning("Transcription %d failed: %s %r", job.pk, code, message)
+    await patiently(lambda: sync_to_async(_mark_failed)(job, code, message))
+
+
+def _mark_failed(job: Transcription, code: str, message: str) -> None:
     running = Transcription.objects.filter(pk=job.pk, status=Status.TRANSCRIBING)
-    await patiently(
-        lambda: running.aupdate(
-            status=Status.FAILED, error_code=code, error_message=message, finished_at=timezone.now()
-        )
-    )
+    if running.update(status=Status.FAILED, error_code=code, error_message=message, finished_at=timezone.now()):
+        recording_changed(job.recording_id, job.recording.owner_id)
 
 
 @contextmanager

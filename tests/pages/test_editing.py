@@ -9,7 +9,7 @@ from playwright.async_api import BrowserContext, Locator, Page, Route, expect
 
 from recordings.events import recording_changed
 from recordings.models import Recording, Segment
-from recordings.work.jobs import delete_recording
+from recordings.work.jobs import adelete_recording
 from tests.support.page_server import Server
 from tests.support.rows import Status, make_recording, make_transcription
 from tests.support.waiting import until_it_is
@@ -40,7 +40,7 @@ async def edit(page: Page, number: int = 0) -> Locator:
 
 async def hear_of_a_change(page: Page, server: Server, recording: Recording) -> None:
     """The time is what the page, once told, lets pass before it asks for the text (see events.js), and some more."""
-    await server.do(recording_changed(recording.pk, recording.owner_id))
+    await server.do(sync_to_async(recording_changed)(recording.pk, recording.owner_id))
     await page.wait_for_timeout(300)
 
 
@@ -224,7 +224,7 @@ async def test_what_was_typed_stays_readable_when_the_recording_is_deleted(
 ) -> None:
     await page.goto(f"/recordings/{standup.pk}")
     await edit(page)
-    await server.do(delete_recording(standup))
+    await server.do(adelete_recording(standup))
     await page.keyboard.press("End")
     await page.keyboard.type(" Mine.")
     await page.keyboard.press("Enter")

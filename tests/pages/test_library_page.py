@@ -130,11 +130,11 @@ async def test_a_row_follows_its_transcription_without_a_reload(page: Page, mei:
     await expect(page.locator(".status")).to_have_text("Next in line")
     await page.evaluate("window.same = true")
     await Transcription.objects.filter(pk=transcription.pk).aupdate(status=Status.TRANSCRIBING, seconds_done=37.2)
-    await server.do(recording_changed(recording.pk, mei.pk))
+    await server.do(sync_to_async(recording_changed)(recording.pk, mei.pk))
     await expect(page.locator(".status")).to_have_text("Transcribing 62%")
     await expect(page.locator("#rows progress")).to_have_attribute("value", "62")
     await finish(transcription, "So the root cause was nesting.")
-    await server.do(recording_changed(recording.pk, mei.pk))
+    await server.do(sync_to_async(recording_changed)(recording.pk, mei.pk))
     await expect(page.locator(".what p")).to_have_text("So the root cause was nesting.")
     assert await page.evaluate("window.same")
 
@@ -145,7 +145,7 @@ async def test_those_behind_move_up_when_one_finishes(page: Page, mei: User, ser
     await open_library(page)
     await expect(page.locator(".status")).to_have_text(["Number 2 in line", "Next in line"])
     await finish(transcription, "Done.")
-    await server.do(recording_changed(first.pk, mei.pk))
+    await server.do(sync_to_async(recording_changed)(first.pk, mei.pk))
     await expect(page.locator(".status")).to_have_text(["Next in line", "Done"])
 
 
@@ -170,12 +170,12 @@ async def test_rail_and_rows_never_contradict_each_other(page: Page, mei: User, 
     await page.evaluate(WATCH)
     for recording, run in made:
         await Transcription.objects.filter(pk=run.pk).aupdate(status=Status.TRANSCRIBING)
-        await server.do(recording_changed(recording.pk, mei.pk))
+        await server.do(sync_to_async(recording_changed)(recording.pk, mei.pk))
         another, _ = await waiting(mei, "Another")
-        await server.do(recording_changed(another.pk, mei.pk))
+        await server.do(sync_to_async(recording_changed)(another.pk, mei.pk))
         await expect(page.locator(f"#recording-{recording.pk} .status")).to_contain_text("Transcribing")
         await finish(run, "Done.")
-        await server.do(recording_changed(recording.pk, mei.pk))
+        await server.do(sync_to_async(recording_changed)(recording.pk, mei.pk))
         await expect(page.locator(f"#recording-{recording.pk} .status")).to_contain_text("Done")
     await page.get_by_label("Actions for Number 0").click()
     await page.locator(".row", has_text="Number 0").get_by_role("button", name="Transcribe again").click()
@@ -195,7 +195,7 @@ async def test_the_tab_counts_what_of_ones_own_is_not_done(page: Page, mei: User
     await open_library(page)
     await expect(page).to_have_title("(2) Library · Stile 听序")
     await finish(first, "Done.")
-    await server.do(recording_changed(recording.pk, mei.pk))
+    await server.do(sync_to_async(recording_changed)(recording.pk, mei.pk))
     await expect(page).to_have_title("(1) Library · Stile 听序")
     await page.get_by_label("Actions for Second").click()
     await page.get_by_role("button", name="Cancel").click()
@@ -205,8 +205,8 @@ async def test_the_tab_counts_what_of_ones_own_is_not_done(page: Page, mei: User
 async def test_a_recording_made_elsewhere_comes_up_by_itself(page: Page, mei: User, server: Server) -> None:
     await open_library(page)
     recording, _ = await waiting(mei, "From a script")
-    await server.do(recording_changed(recording.pk, mei.pk))
-    await server.do(recording_changed(recording.pk, mei.pk))
+    await server.do(sync_to_async(recording_changed)(recording.pk, mei.pk))
+    await server.do(sync_to_async(recording_changed)(recording.pk, mei.pk))
     await expect(page.locator("#rows h2")).to_have_text(["From a script"])
 
 
@@ -225,7 +225,7 @@ async def test_a_session_that_ended_leads_to_the_sign_in(page: Page, mei: User, 
     recording, _ = await waiting(mei, "Standup")
     await open_library(page)
     await Session.objects.all().adelete()
-    await server.do(recording_changed(recording.pk, mei.pk))
+    await server.do(sync_to_async(recording_changed)(recording.pk, mei.pk))
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
@@ -235,7 +235,7 @@ async def test_an_open_menu_is_not_taken_from_under_the_pointer(page: Page, mei:
     row = page.locator("#rows .row")
     await row.get_by_label("Actions for Standup").click()
     await finish(transcription, "Done.")
-    await server.do(recording_changed(recording.pk, mei.pk))
+    await server.do(sync_to_async(recording_changed)(recording.pk, mei.pk))
     await expect(page.locator("#rail")).not_to_contain_text("waiting")  # the message has come
     await expect(row.get_by_role("button", name="Cancel")).to_be_visible()
     await page.keyboard.press("Escape")
@@ -284,7 +284,7 @@ async def test_a_deleted_recording_can_be_had_back_for_ten_seconds(page: Page, m
     await expect(row).to_be_hidden()
     await expect(page.get_by_text("No recordings yet.")).to_be_visible()
     await Transcription.objects.filter(pk=transcription.pk).aupdate(status=Status.TRANSCRIBING)
-    await server.do(recording_changed(recording.pk, mei.pk))  # brings a newer row
+    await server.do(sync_to_async(recording_changed)(recording.pk, mei.pk))  # brings a newer row
     await page.clock.run_for(5_000)
     await expect(row).to_be_hidden()
     await expect(page.locator("#toast")).to_have_text("Deleted “Standup”.Undo")

@@ -83,8 +83,8 @@ async def test_a_socket_tells_of_ones_own_recordings_and_that_the_line_moved(mei
     listener = socket("/ws/recordings", jonas)
     assert (await listener.connect())[0]
     await listener.send_to(text_data="not JSON")
-    await recording_changed(theirs.pk, mei.pk)
-    await recording_changed(own.pk, jonas.pk)
+    await sync_to_async(recording_changed)(theirs.pk, mei.pk)
+    await sync_to_async(recording_changed)(own.pk, jonas.pk)
     told = [await listener.receive_json_from(10) for _ in range(3)]
     assert {"recording": own.pk, "gone": False} in told
     assert told.count({"queue": "changed"}) == 2
@@ -107,4 +107,4 @@ async def test_strangers_are_turned_away_from_the_sockets(mei: User, jonas: User
 
 async def test_telling_never_fails_the_job_that_tells(mei: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recordings.events.get_channel_layer", lambda: None)
-    await recording_changed(1, mei.pk)
+    await sync_to_async(recording_changed)(1, mei.pk)

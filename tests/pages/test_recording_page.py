@@ -129,12 +129,12 @@ async def test_text_appears_as_it_comes_and_a_failure_says_why_and_can_be_retrie
     await sync_to_async(add_segment)(transcription, 0, ENGLISH)
     this = Transcription.objects.filter(pk=transcription.pk)
     await this.aupdate(status=Status.TRANSCRIBING, seconds_done=20)
-    await server.do(recording_changed(recording.pk, mei.pk))
+    await server.do(sync_to_async(recording_changed)(recording.pk, mei.pk))
     await expect(page.locator("#text .segment")).to_contain_text(ENGLISH)
     await expect(status).to_have_text("Transcribing 33%")
 
     await this.aupdate(status=Status.FAILED, error_code="out_of_memory", error_message="CUDA out of memory")
-    await server.do(recording_changed(recording.pk, mei.pk))
+    await server.do(sync_to_async(recording_changed)(recording.pk, mei.pk))
     await expect(page.get_by_text("The Whisper server ran out of GPU memory.")).to_be_visible()
     await expect(page.get_by_text("This is the part that was finished:")).to_be_visible()
     assert "CUDA" not in await page.content()
@@ -155,7 +155,7 @@ async def test_the_waveform_is_drawn_as_soon_as_the_first_transcription_has_ende
     await expect(page.locator(".wave.drawn")).to_have_count(0)
     await this.aupdate(peaks=peaks)
     await Transcription.objects.filter(pk=transcription.pk).aupdate(status=Status.DONE)
-    await server.do(recording_changed(recording.pk, mei.pk))
+    await server.do(sync_to_async(recording_changed)(recording.pk, mei.pk))
     await expect(page.locator(".wave.drawn")).to_have_count(1)
 
 

@@ -1,16 +1,23 @@
 """Pages are told of changes a few times a second at most, and of the last one always."""
 
 import asyncio
+import threading
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from channels.layers import get_channel_layer
 from django.contrib.auth.models import User
+from django.db import connection, transaction
 
 from recordings import events
-from recordings.events import QUEUE_GROUP, Paced, owner_group, recording_changed
+from recordings.events import QUEUE_GROUP, Paced, owner_group, recording_changed, recording_gone, text_changed
+from recordings.intake.uploads import ReceivedFile, accept_upload
 from recordings.models import Recording
+from recordings.work.jobs import queue_transcription
+from recordings.work.runner import runner
 from tests.support.rows import make_recording
 from tests.support.waiting import until
 
@@ -90,15 +97,16 @@ async def test_a_storm_of_changes_is_a_few_messages_for_each_page(
     owner = await User.objects.acreate(username="mei")
     made = [await sync_to_async(make_recording)(owner, f"Number {n}", seconds=0.1) for n in range(20)]
     layer = get_channel_layer()
+    events.listen()
     page = await layer.new_channel()
     for group in (owner_group(owner.pk), QUEUE_GROUP):
         await layer.group_add(group, page)
     began = asyncio.get_running_loop().time()
     for _ in range(10):
         for recording in made:
-            await recording_changed(recording.pk, owner.pk)
+            await sync_to_async(recording_changed)(recording.pk, owner.pk)
     await Recording.objects.filter(pk=made[-1].pk).adelete()
-    await recording_changed(made[-1].pk, owner.pk)
+    await sync_to_async(recording_gone)(made[-1].pk, owner.pk)
     last: dict[int, bool] = {}
     kinds = Counter[str]()
     while len(last) < 20 or not last[made[-1].pk]:
@@ -110,3 +118,115 @@ async def test_a_storm_of_changes_is_a_few_messages_for_each_page(
     assert last == {recording.pk: recording is made[-1] for recording in made}
     assert all(count <= 2 + took / 0.3 for count in kinds.values()), (kinds, took)
     assert sum(kinds.values()) < 40
+
+
+class Page:
+    """A page of one owner that is open: receives every notice."""
+
+    def __init__(self, owner: User) -> None:
+        self.owner = owner
+        self._layer = get_channel_layer()
+
+    async def open(self) -> "Page":
+        self._name = await self._layer.new_channel()
+        for group in (owner_group(self.owner.pk), QUEUE_GROUP):
+            await self._layer.group_add(group, self._name)
+        events.listen()
+        return self
+
+    async def next(self) -> dict[str, Any]:
+        async with asyncio.timeout(60):
+            return dict(await self._layer.receive(self._name))
+
+    async def until_next_change_of(self, recording: Recording) -> list[dict[str, Any]]:
+        """All notices that came, after one more change, up to the notice of that change."""
+        await sync_to_async(text_changed)(recording.pk, self.owner.pk)
+        came: list[dict[str, Any]] = []
+        while {"recording": recording.pk, "gone": False} not in [c for m in came for c in m.get("changes", ())]:
+            came.append(await self.next())
+        return came
+
+
+@pytest.fixture
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Grows each time the runner is woken. Whether a transaction was open then."""
+    calls: list[bool] = []
+    monkeypatch.setattr(runner, "wake", lambda: calls.append(connection.in_atomic_block))
+    return calls
+
+
+@pytest.fixture
+async def page(transactional_db: None, monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> Page:
+    settings.MEDIA_ROOT = tmp_path
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path
+    monkeypatch.setattr(events, "_own", Paced(0.05, events._tell_owners))
+    monkeypatch.setattr(events, "_line", Paced(0.05, events._tell_line))
+    return await Page(await User.objects.acreate(username="mei")).open()
+
+
+def received(content: bytes) -> ReceivedFile:
+    file = ReceivedFile("a.wav", "", len(content), "")
+    file.write(content)
+    file.seek(0)
+    file.sha256 = "0" * 64
+    return file
+
+
+async def test_an_upload_that_is_rolled_back_is_told_to_nobody(
+    page: Page, woken: list[bool], clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def queue_and_fail(recording: Recording) -> None:
+        queue_transcription(recording)
+        raise RuntimeError("the last step of the transaction failed")
+
+    monkeypatch.setattr("recordings.intake.uploads.queue_transcription", queue_and_fail)
+    other = await sync_to_async(make_recording)(page.owner, "Other", seconds=0.1)
+    with pytest.raises(RuntimeError):
+        await accept_upload(page.owner, received(clip), source="upload")
+    assert await Recording.objects.aget() == other
+    assert await page.until_next_change_of(other) == [
+        {"type": "recordings.changed", "changes": [{"recording": other.pk, "gone": False}]}
+    ]
+    assert woken == []
+
+
+async def test_an_upload_is_told_once_after_its_commit(page: Page, woken: list[bool], clip: bytes) -> None:
+    other = await sync_to_async(make_recording)(page.owner, "Other", seconds=0.1)
+    made, _new = await accept_upload(page.owner, received(clip), source="upload")
+    told = await page.until_next_change_of(other)
+    changes = [change for message in told for change in message.get("changes", ())]
+    assert changes == [{"recording": made.pk, "gone": False}, {"recording": other.pk, "gone": False}]
+    assert [message["type"] for message in told].count("queue.changed") == 1
+    assert woken == [False]
+
+
+async def test_two_changes_of_one_transaction_are_told_once_each(page: Page, woken: list[bool]) -> None:
+    one, two, other = [await sync_to_async(make_recording)(page.owner, name, seconds=0.1) for name in ("1", "2", "3")]
+
+    def change_both() -> None:
+        with transaction.atomic():
+            queue_transcription(one)
+            queue_transcription(two)
+            assert woken == []
+
+    await sync_to_async(change_both)()
+    told = await page.until_next_change_of(other)
+    changes = [change["recording"] for message in told for change in message.get("changes", ())]
+    assert sorted(changes) == sorted([one.pk, two.pk, other.pk])
+    assert woken == [False, False]
+
+
+async def test_who_changes_something_does_not_wait_for_the_loop_that_tells(page: Page) -> None:
+    """A thread that holds the loop, as one that the loop waits for, could otherwise never go on."""
+    recording = await sync_to_async(make_recording)(page.owner, "One", seconds=0.1)
+
+    def change() -> None:
+        recording_changed(recording.pk, page.owner.pk)
+        connection.close()
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    await asyncio.sleep(0)
+    changing.join(60)  # the loop stands still meanwhile
+    assert not changing.is_alive()
+    assert (await page.next())["changes"] == [{"recording": recording.pk, "gone": False}]

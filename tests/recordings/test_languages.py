@@ -15,7 +15,7 @@ from django.core.management import CommandError
 from recordings.management.commands.retranscribe import Command
 from recordings.models import LiveSession, Recording, Segment, Transcription
 from recordings.transcripts.sentences import text_language
-from recordings.work.jobs import queue_transcription
+from recordings.work.jobs import aqueue_transcription
 from tests.support.jobs import finished, jobs_running, recording, someone
 from tests.support.live_client import speaking
 from tests.support.openai_clients import Door, open_door
@@ -155,7 +155,7 @@ def test_only_codes_come_out(door: Door, clip: bytes, answered: str, code: str, 
 
     async def transcribed() -> Transcription:
         async with jobs_running():
-            return await finished(await queue_transcription(await recording(await someone(), clip)))
+            return await finished(await aqueue_transcription(await recording(await someone(), clip)))
 
     job = asyncio.run(transcribed())
     assert (job.status, job.detected_language) == ("done", code)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from recordings.models import Transcription
-from recordings.work.jobs import queue_transcription
+from recordings.work.jobs import aqueue_transcription
 from tests.support.calls import caller, client, request
 from tests.support.jobs import CLIPS, finished, jobs_running, recording, someone, whisper_at
 from tests.support.virtual_server import VirtualServer, virtual_client
@@ -147,7 +147,7 @@ async def test_a_server_that_hangs_costs_no_recording() -> None:
     stub = WhisperStub(seconds=3600, knows_silence=False)
     with stub, whisper_at(stub, ASR_REQUEST_TIMEOUT=0.5, ASR_ABANDONED_GRACE=0.1):
         mei = await someone()
-        jobs = [await queue_transcription(await recording(mei)) for _ in range(2)]
+        jobs = [await aqueue_transcription(await recording(mei)) for _ in range(2)]
         async with jobs_running():
             await until(lambda: len(stub.received) >= 6)
             stub.answer(said(), seconds=0.01)

@@ -19,7 +19,7 @@ from rich.progress import Progress
 
 from recordings.models import Recording, Transcription
 from recordings.text import language_code
-from recordings.work.jobs import in_line, queue_transcription
+from recordings.work.jobs import aqueue_transcription, in_line
 from recordings.work.runner import runner
 from recordings.work.transcribing import run_transcription
 from transcription import service
@@ -91,7 +91,7 @@ class Command(BaseCommand):
         jobs = []
         for some in _batches(ids):
             async for recording in Recording.objects.filter(pk__in=some).order_by("pk"):
-                job = await queue_transcription(
+                job = await aqueue_transcription(
                     recording, language=options["language"], model=options["model"], limited=False
                 )
                 jobs.append(job.pk)

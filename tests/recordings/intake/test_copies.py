@@ -13,7 +13,7 @@ from django.core.files.storage import default_storage
 
 from recordings.intake import copies
 from recordings.models import LooseFile, copy_name
-from recordings.work.jobs import delete_recording
+from recordings.work.jobs import adelete_recording
 from tests.support.audio_files import clip, encode
 from tests.support.copies import copies_made, eventually, wanting
 from tests.support.processes import processes
@@ -78,7 +78,7 @@ async def test_a_copy_of_what_was_deleted_meanwhile_is_not_made(long: Path, amr:
     made = await wanting(long)
     async with copies_made(), asyncio.timeout(30):
         await until(lambda: "incoming" in files(stored))
-        await delete_recording(made)
+        await adelete_recording(made)
         await eventually(await wanting(amr))  # what was under way is over
     assert not await LooseFile.objects.aexists()
     assert files(stored) == ["originals", "playable"]

@@ -317,7 +317,7 @@ def test_what_goes_wrong_at_the_end_can_be_tried_again(
     url = create(api, len(clip))
     with monkeypatch.context() as broken:
 
-        async def queue_transcription(recording: Recording) -> None:
+        def queue_transcription(recording: Recording) -> None:
             raise RuntimeError("the database went away")
 
         broken.setattr("recordings.intake.uploads.queue_transcription", queue_transcription)

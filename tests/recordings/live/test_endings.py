@@ -22,7 +22,7 @@ from recordings.live.finishing import make_recording, seal
 from recordings.live.journal import Journal
 from recordings.live.sessions import Sessions, live
 from recordings.models import Caption, LiveSession, Recording, Segment, Transcription
-from recordings.work.jobs import delete_recording, queue_transcription
+from recordings.work.jobs import adelete_recording, aqueue_transcription
 from tests.support.jobs import jobs_running, someone, whisper_at
 from tests.support.live_client import speaking
 from tests.support.oracle import Oracle, speech
@@ -176,8 +176,8 @@ async def test_a_better_text_takes_the_place_of_no_correction(folder: Path, monk
 async def test_a_text_that_somebody_asked_for_is_shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = await recorded(folder)
     await Segment.objects.aupdate(correction="as it was meant")
-    automatic = await queue_transcription(made, automatic=True)
-    assert await queue_transcription(made) == automatic  # the same job, which is not automatic any more
+    automatic = await aqueue_transcription(made, automatic=True)
+    assert await aqueue_transcription(made) == automatic  # the same job, which is not automatic any more
     async with second_passes(monkeypatch):
         await second(made)
     await made.arefresh_from_db()
@@ -220,7 +220,7 @@ async def test_where_captions_fail_the_sound_is_kept_and_a_job_transcribes_it(
 
 
 async def test_deleting_a_recording_takes_its_session_along(folder: Path) -> None:
-    await delete_recording(await recorded(folder))
+    await adelete_recording(await recorded(folder))
     assert not await LiveSession.objects.aexists()
     assert not await Caption.objects.aexists()
 

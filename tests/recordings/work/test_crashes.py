@@ -13,7 +13,7 @@ import pytest
 from django.utils import timezone
 
 from recordings.models import LooseFile, Recording, Transcription, copy_name
-from recordings.work.jobs import cancel_transcription, in_line, queue_transcription
+from recordings.work.jobs import acancel_transcription, aqueue_transcription, in_line
 from recordings.work.runner import Queued, Runner, _put_back, _trust
 from recordings.work.transcribing import run_transcription
 from tests.support.audio_files import RATE
@@ -60,7 +60,7 @@ async def test_a_job_whose_decoder_dies_three_times_fails_with_a_reason_and_is_l
     with WhisperStub() as stub, whisper_at(stub):
         made = await recording(await someone(), noise(3))
         async with decoders_dying() as killed, jobs_running():
-            job = await finished(await queue_transcription(made))
+            job = await finished(await aqueue_transcription(made))
             assert (job.status, job.error_code) == ("failed", "crashed_decoder")
             assert len(killed) == 3
             assert await in_line() == []
@@ -71,7 +71,7 @@ async def test_a_job_whose_decoder_dies_twice_is_done_all_the_same() -> None:
     with WhisperStub() as stub, whisper_at(stub):
         made = await recording(await someone())
         async with decoders_dying(2) as killed, jobs_running():
-            job = await finished(await queue_transcription(made))
+            job = await finished(await aqueue_transcription(made))
     assert (job.status, job.segments_done, job.crashes, len(killed)) == ("done", CLIPS, 0, 2)
 
 
@@ -81,7 +81,7 @@ async def test_who_asks_again_after_such_a_failure_is_answered_anew() -> None:
         made = await recording(await someone())
         await Transcription.objects.acreate(recording=made, status="failed", error_code="crashed_decoder", crashes=3)
         async with jobs_running():
-            assert (await finished(await queue_transcription(made))).status == "done"
+            assert (await finished(await aqueue_transcription(made))).status == "done"
 
 
 def held(made: Recording, crashes: int) -> Transcription:
@@ -107,7 +107,7 @@ def _more_than(stub: WhisperStub, number: int) -> bool:
 @pytest.mark.django_db(transaction=True)
 async def test_a_process_that_stops_cleanly_counts_for_nothing_however_often() -> None:
     with WhisperStub(seconds=0.5) as stub, whisper_at(stub):
-        job = await queue_transcription(await recording(await someone()))
+        job = await aqueue_transcription(await recording(await someone()))
         for number in range(4):
             running = asyncio.create_task(run_transcription(job.pk))
             await until(partial(_more_than, stub, number))
@@ -141,7 +141,7 @@ async def test_a_job_that_gets_further_each_time_is_none_that_ends_processes() -
             await until(lambda: len(stub.received) == 2)
             await job.arefresh_from_db()
             assert job.crashes == 0
-            await cancel_transcription(made)
+            await acancel_transcription(made)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -13,7 +13,7 @@ import pytest
 from django.utils import timezone
 
 from recordings.models import Recording, Transcription
-from recordings.work.jobs import cancel_transcription, queue_transcription
+from recordings.work.jobs import acancel_transcription, aqueue_transcription
 from tests.support.audio_files import silent_wav
 from tests.support.disks import fill
 from tests.support.jobs import CLIPS, finished, jobs_running, recording, someone, speech_with_pauses, whisper_at
@@ -115,11 +115,11 @@ async def test_a_clock_that_is_set_back_changes_no_order_and_no_outcome(monkeypa
     with WhisperStub(seconds=0.1) as stub, whisper_at(stub):
         mei = await someone()
         async with jobs_running():
-            jobs = [await queue_transcription(await recording(mei))]
+            jobs = [await aqueue_transcription(await recording(mei))]
             await until(lambda: stub.finished > 0)
             monkeypatch.setattr(timezone, "now", lambda: past)
             monkeypatch.setattr(time, "time", past.timestamp)
-            jobs.append(await queue_transcription(await recording(mei)))
+            jobs.append(await aqueue_transcription(await recording(mei)))
             for job in jobs:
                 await finished(job)
     assert [job.status async for job in Transcription.objects.order_by("pk")] == ["done", "done"]
@@ -133,21 +133,21 @@ async def test_a_cancel_is_over_at_once_and_its_permit_comes_back(moment: str) -
         jonas, mei = await someone("jonas"), await someone("mei")
         async with jobs_running() as runner:
             if moment != "in the exchange":
-                await queue_transcription(await recording(jonas if moment == "at the gate" else mei))
+                await aqueue_transcription(await recording(jonas if moment == "at the gate" else mei))
                 await until(lambda: stub.computing == 1)
-            job = await queue_transcription(made := await recording(mei))
+            job = await aqueue_transcription(made := await recording(mei))
             if moment == "at the gate":
                 await until(lambda: service.snapshot().servers[0].gate.queued >= 1)
             elif moment == "in the exchange":
                 await until(lambda: stub.computing == 1)
             started = time.monotonic()
-            await cancel_transcription(made)
+            await acancel_transcription(made)
             await job.arefresh_from_db()
             assert job.status == "canceled"
             await until(lambda: job.pk not in runner._tasks)
             assert time.monotonic() - started < 0.5
             for other in [other async for other in Recording.objects.all()]:
-                await cancel_transcription(other)
+                await acancel_transcription(other)
             await until(lambda: service.snapshot().servers[0].gate.active == 0)
     assert stub.peak == 1
 
@@ -159,11 +159,11 @@ async def test_a_cancel_in_the_midst_of_decoding_speech_is_over_within_three_sec
     with WhisperStub(seconds=0) as stub, whisper_at(stub):
         async with jobs_running() as runner:
             made = await recording(await someone(), wav_header(len(speech)) + speech)
-            job = await queue_transcription(made)
+            job = await aqueue_transcription(made)
             await until(lambda: len(stub.received) >= segments)
             assert made.original.path in open_files()
             started = time.monotonic()
-            await cancel_transcription(made)
+            await acancel_transcription(made)
             await until(lambda: job.pk not in runner._tasks and made.original.path not in open_files())
             assert time.monotonic() - started < 3
             await job.arefresh_from_db()

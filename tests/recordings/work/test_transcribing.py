@@ -10,7 +10,7 @@ from django.core.files.storage import default_storage
 
 from bench.segments import sound
 from recordings.models import Recording, Segment, Transcription
-from recordings.work.jobs import cancel_transcription, delete_recording, places, queue_transcription
+from recordings.work.jobs import acancel_transcription, adelete_recording, aplaces, aqueue_transcription
 from recordings.work.runner import LOOK_AGAIN
 from recordings.work.transcribing import _limiters, run_transcription
 from tests.support.audio_files import clip
@@ -34,7 +34,7 @@ async def texts(transcription: Transcription) -> list[tuple[int, str]]:
 async def test_every_segment_passes_the_gate_by_itself_and_is_kept_once_and_in_order() -> None:
     with WhisperStub(replies=[said(f"sentence {number}") for number in range(CLIPS)]) as stub, whisper_at(stub):
         async with jobs_running():
-            job = await finished(await queue_transcription(await recording(await someone())))
+            job = await finished(await aqueue_transcription(await recording(await someone())))
     assert (job.status, job.error_code) == ("done", "")
     assert await texts(job) == [(number, f"sentence {number}") for number in range(CLIPS)]
     assert (job.segments_done, job.segments_total, job.attempts) == (CLIPS, CLIPS, 1)
@@ -48,7 +48,7 @@ async def test_every_segment_passes_the_gate_by_itself_and_is_kept_once_and_in_o
 
 async def test_a_run_that_was_killed_goes_on_after_the_segments_that_are_committed() -> None:
     with WhisperStub(seconds=0.2, replies=[said(f"sentence {n}") for n in range(2 * CLIPS)]) as stub, whisper_at(stub):
-        job = await queue_transcription(await recording(await someone()))
+        job = await aqueue_transcription(await recording(await someone()))
         first = asyncio.create_task(run_transcription(job.pk))
         async with asyncio.timeout(30):
             while await job.segments.acount() < 2 or len(stub.received) < 3:  # noqa: ASYNC110 it happens in a database
@@ -70,7 +70,7 @@ async def test_a_run_that_was_killed_goes_on_after_the_segments_that_are_committ
 
 async def test_two_requests_at_once_make_one_job() -> None:
     made = await recording(await someone())
-    first, second = await asyncio.gather(queue_transcription(made), queue_transcription(made))
+    first, second = await asyncio.gather(aqueue_transcription(made), aqueue_transcription(made))
     assert first.pk == second.pk
     assert await Transcription.objects.acount() == 1
 
@@ -79,7 +79,7 @@ async def test_a_server_that_is_away_fails_nothing_and_the_job_goes_on_when_it_i
     with WhisperStub() as stub, whisper_at(stub):
         stub.stop()
         async with jobs_running():
-            job = await queue_transcription(await recording(await someone()))
+            job = await aqueue_transcription(await recording(await someone()))
             await until(lambda: service.snapshot().servers[0].breaker == "open")
             await job.arefresh_from_db()
             assert job.status == "transcribing"
@@ -92,7 +92,7 @@ async def test_a_server_that_is_busy_fails_nothing() -> None:
     busy = [http(503, {"error": "queue is full"}, Retry_After="0")] * 7
     with WhisperStub(seconds=0.01, replies=[*busy, said()]) as stub, whisper_at(stub):
         async with jobs_running():
-            job = await finished(await queue_transcription(await recording(await someone())))
+            job = await finished(await aqueue_transcription(await recording(await someone())))
     assert job.status == "done"
     assert len(stub.received) == 7 + CLIPS
 
@@ -100,7 +100,7 @@ async def test_a_server_that_is_busy_fails_nothing() -> None:
 async def test_out_of_memory_three_times_fails_with_a_reason_and_keeps_what_was_transcribed() -> None:
     with WhisperStub(replies=[said("kept"), OUT_OF_MEMORY]) as stub, whisper_at(stub, ASR_ADAPTIVE=False):
         async with jobs_running():
-            job = await finished(await queue_transcription(await recording(await someone())))
+            job = await finished(await aqueue_transcription(await recording(await someone())))
     assert (job.status, job.error_code) == ("failed", "out_of_memory")
     assert "CUDA out of memory" in job.error_message
     assert await texts(job) == [(0, "kept")]
@@ -110,7 +110,7 @@ async def test_out_of_memory_three_times_fails_with_a_reason_and_keeps_what_was_
 async def test_a_refusal_fails_at_once_with_the_servers_words() -> None:
     with WhisperStub(replies=http(404, {"error": {"message": "model 'nova' not found"}})) as stub, whisper_at(stub):
         async with jobs_running():
-            job = await finished(await queue_transcription(await recording(await someone()), model="nova"))
+            job = await finished(await aqueue_transcription(await recording(await someone()), model="nova"))
     assert (job.status, job.error_code) == ("failed", "rejected")
     assert "does not know this model" in job.error_message
     assert {request.fields["model"] for request in stub.received} == {"nova"}
@@ -119,7 +119,7 @@ async def test_a_refusal_fails_at_once_with_the_servers_words() -> None:
 async def test_a_connection_that_breaks_off_is_tried_again() -> None:
     with WhisperStub(replies=[reset, said()]) as stub, whisper_at(stub):
         async with jobs_running():
-            job = await finished(await queue_transcription(await recording(await someone())))
+            job = await finished(await aqueue_transcription(await recording(await someone())))
     assert job.status == "done"
     assert len(stub.received) == CLIPS + 1
 
@@ -128,18 +128,18 @@ async def test_a_canceled_job_stops_and_the_next_one_moves_up() -> None:
     with WhisperStub(seconds=0.3) as stub, whisper_at(stub):
         mei = await someone()
         async with jobs_running():
-            running = await queue_transcription(first := await recording(mei))
+            running = await aqueue_transcription(first := await recording(mei))
             await until(lambda: stub.computing == 1)
-            waiting = await queue_transcription(await recording(mei))
-            last = await queue_transcription(third := await recording(mei))
-            assert {pk: place.position for pk, place in (await places()).items()} == {
+            waiting = await aqueue_transcription(await recording(mei))
+            last = await aqueue_transcription(third := await recording(mei))
+            assert {pk: place.position for pk, place in (await aplaces()).items()} == {
                 running.pk: None,
                 waiting.pk: 1,
                 last.pk: 2,
             }
-            await cancel_transcription(third)
+            await acancel_transcription(third)
             assert (await finished(last)).status == "canceled"
-            await cancel_transcription(first)
+            await acancel_transcription(first)
             assert (await finished(running)).status == "canceled"
             assert (await finished(waiting)).status == "done"
     assert stub.peak == 1
@@ -149,14 +149,14 @@ async def test_one_owners_long_work_does_not_keep_another_owner_waiting() -> Non
     with WhisperStub(seconds=0.1) as stub, whisper_at(stub):
         mei, jonas = await someone("mei"), await someone("jonas")
         async with jobs_running():
-            many = [await queue_transcription(await recording(mei)) for _ in range(3)]
+            many = [await aqueue_transcription(await recording(mei)) for _ in range(3)]
             await until(lambda: stub.computing == 1)
-            one = await finished(await queue_transcription(await recording(jonas)))
+            one = await finished(await aqueue_transcription(await recording(jonas)))
             assert one.status == "done"
             await many[-1].arefresh_from_db()
             assert many[-1].status == "queued"
             for job in many:
-                await cancel_transcription(await Recording.objects.aget(transcriptions=job))
+                await acancel_transcription(await Recording.objects.aget(transcriptions=job))
 
 
 async def test_deleting_a_recording_that_is_transcribed_leaves_nothing_behind() -> None:
@@ -164,9 +164,9 @@ async def test_deleting_a_recording_that_is_transcribed_leaves_nothing_behind() 
         async with jobs_running() as runner:
             made = await recording(await someone())
             name = made.original.name
-            await queue_transcription(made)
+            await aqueue_transcription(made)
             await until(lambda: len(stub.received) == 2)
-            await asyncio.gather(delete_recording(made), delete_recording(await Recording.objects.aget(pk=made.pk)))
+            await asyncio.gather(adelete_recording(made), adelete_recording(await Recording.objects.aget(pk=made.pk)))
             await until(lambda: not runner._tasks)
             await until(lambda: service.snapshot().servers[0].gate.active == 0)
     assert not await Recording.objects.aexists()
@@ -187,7 +187,7 @@ async def test_a_recording_without_speech_is_done_with_no_text() -> None:
     )
     with WhisperStub() as stub, whisper_at(stub):
         async with jobs_running():
-            job = await finished(await queue_transcription(await recording(await someone(), silence)))
+            job = await finished(await aqueue_transcription(await recording(await someone(), silence)))
     assert (job.status, job.segments_total) == ("done", 0)
     assert stub.received == []
 
@@ -197,7 +197,7 @@ async def test_a_file_that_is_gone_fails_with_a_reason() -> None:
         made = await recording(await someone())
         default_storage.delete(str(made.original.name))
         async with jobs_running():
-            job = await finished(await queue_transcription(made))
+            job = await finished(await aqueue_transcription(made))
     assert (job.status, job.error_code) == ("failed", "source_missing")
 
 
@@ -212,7 +212,7 @@ async def test_a_job_that_another_process_put_in_line_is_found() -> None:
 async def test_a_process_that_stops_lets_the_segment_under_way_end_and_leaves_the_rest_in_line() -> None:
     with WhisperStub(seconds=0.3) as stub, whisper_at(stub):
         async with jobs_running():
-            job = await queue_transcription(await recording(await someone()))
+            job = await aqueue_transcription(await recording(await someone()))
             await until(lambda: stub.computing == 1)
             await until(lambda: any(places.statistics().tasks_waiting for places in _limiters.values()))
             begun = len(stub.received)
@@ -229,7 +229,7 @@ async def test_a_run_that_is_killed_while_it_hears_a_second_time_commits_the_seg
     content = b"".join(wav(np.concatenate((clip(), PAUSE, clip()))))
     answers = [heard("first"), heard("second")]  # of two sentences the first alone is understood
     with WhisperStub(seconds=0.3, replies=[*answers, *answers]) as stub, whisper_at(stub):
-        job = await queue_transcription(await recording(await someone(), content))
+        job = await aqueue_transcription(await recording(await someone(), content))
         first = asyncio.create_task(run_transcription(job.pk))
         await until(lambda: len(stub.received) == 2)
         first.cancel()
@@ -253,8 +253,8 @@ async def test_a_recording_that_mixes_chinese_and_english_keeps_both(whisper_ser
     with WhisperStub() as stub, whisper_at(stub, ASR_API_URL=whisper_server):  # the stub is not asked
         mei = await someone()
         async with jobs_running():
-            anything = await finished(await queue_transcription(await recording(mei, content)), 60)
-            english = await finished(await queue_transcription(await recording(mei, content), language="en"), 60)
+            anything = await finished(await aqueue_transcription(await recording(mei, content)), 60)
+            english = await finished(await aqueue_transcription(await recording(mei, content), language="en"), 60)
     ((_, mixed),) = await texts(anything)
     assert "young man" in mixed
     assert "天地" in mixed

@@ -15,7 +15,7 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from recordings.work.arrivals import LONGEST_START, Arrivals
-from recordings.work.jobs import queue_transcription
+from recordings.work.jobs import aqueue_transcription
 from tests.support.jobs import jobs_running, recording, someone, whisper_at
 from tests.support.product import Product
 from tests.support.speech import librivox
@@ -114,7 +114,7 @@ async def test_a_call_and_the_recordings_in_line_are_told_apart_everywhere(tmp_p
     with WhisperStub(seconds=3600) as stub, whisper_at(stub, ASR_MAX_CONCURRENT="1", ASR_ADAPTIVE=False):
         async with jobs_running() as runner:
             for _ in range(4):  # each has five segments
-                await queue_transcription(await recording(mei))
+                await aqueue_transcription(await recording(mei))
             await until(lambda: stub.computing == 1)
             call = asyncio.create_task(service.transcribe_audio(b"", seconds=1.0, lane="interactive", owner="other"))
             await until(lambda: service.snapshot().queued_calls == 1)
@@ -138,7 +138,7 @@ async def test_waiting_counts_from_when_the_recording_was_put_in_line(tmp_path: 
     settings.MEDIA_ROOT = tmp_path
     mei = await someone()
     with WhisperStub(seconds=0.0) as stub, whisper_at(stub, ASR_MAX_CONCURRENT="1", ASR_ADAPTIVE=False):
-        job = await queue_transcription(await recording(mei))
+        job = await aqueue_transcription(await recording(mei))
         job.created_at = timezone.now() - timedelta(seconds=100)
         await job.asave()
         async with jobs_running():
@@ -155,7 +155,7 @@ async def test_calls_that_no_server_takes_wait_too(tmp_path: Path, settings: Any
     with WhisperStub() as stub, whisper_at(stub, ASR_MAX_CONCURRENT="1", ASR_ADAPTIVE=False):
         stub.stop()  # nobody listens there
         async with jobs_running():
-            await queue_transcription(await recording(await someone()))
+            await aqueue_transcription(await recording(await someone()))
             await until(lambda: monitor.stats()["queued_calls"] >= 1)
             stub.start()
             await until(lambda: stub.finished >= 5)
