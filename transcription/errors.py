@@ -143,6 +143,10 @@ class Misconfigured(AnswerError):
         self.finding = finding
         self.what = what
 
+    def again(self) -> "Misconfigured":
+        """A copy for another call to raise: an error that is raised twice collects the frames of both."""
+        return Misconfigured(str(self), self.finding, self.what)
+
 
 class BadAudio(TranscriptionError):
     """`code`: not_audio, unknown_codec, empty_file, no_sound, truncated, damaged, too_long or too_complex; the message

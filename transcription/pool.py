@@ -11,9 +11,10 @@ from transcription.servers.profile import ServerProfile
 
 from .answer import Transcript
 from .breaker import Breaker
-from .errors import Evicted
+from .errors import Evicted, Misconfigured, Unreachable
 from .gate import Gate
 from .sentence import Sentence, _
+from .snapshot import ServerSnapshot
 
 
 class Bar(NamedTuple):
@@ -69,6 +70,23 @@ class Server:
         bar = self.barred()
         return max(self.breaker.retry_at - now, self.profile.retry_at - now, bar.seconds if bar else 0.0)
 
+    def snapshot(self, oom_errors: int) -> ServerSnapshot:
+        """The server at this moment. oom_errors: its out-of-memory answers, which others count."""
+        now = self.breaker.clock()
+        trouble, since = self.trouble(), self.breaker.open_since
+        waits = since is not None or self.barred()
+        return ServerSnapshot(
+            url=self.url,
+            gate=self.gate.snapshot(),
+            breaker=self.breaker.state,
+            trouble=trouble.reason if trouble else None,
+            said=trouble.said if trouble else "",
+            unreachable_since=None if since is None else now - since,
+            retry_in=max(0.0, self.retry_in(now)) if waits else None,
+            oom_errors=oom_errors,
+            profile=self.profile.snapshot(),
+        )
+
     def finish(self, trial: bool, reached: bool | None) -> None:
         """Tell the breaker how a call ended. Where that opens it, all waiting calls are sent to look elsewhere, and the
         server is asked again when it is back: it may be another one by then."""
@@ -99,6 +117,13 @@ class Pool:
         """Seconds until the first of the servers that are out may be tried again."""
         now = self._clock()
         return max(0.0, min((server.retry_in(now) for server in self.servers), default=0.0))
+
+    def outage(self) -> Misconfigured | Unreachable:
+        """The error of a call that cannot wait until one of the servers takes calls again."""
+        if fault := next((server.profile.fault for server in self.servers if server.profile.fault), None):
+            return fault.again()
+        bars = [bar.reason for server in self.servers if (bar := server.barred())]
+        return Unreachable(bars[0] if bars else "No Whisper server can be reached.", max(1.0, self.retry_in()))
 
 
 def endpoint(url: str) -> str:

@@ -63,5 +63,5 @@ def virtual_client(servers: Sequence[VirtualServer], limit: int = 1, **options: 
     )
     whisper = WhisperClient(pool, clock=loop.time, **options)
     mounts = dict(zip(urls, servers, strict=True))
-    whisper._http_clients[loop] = httpx.AsyncClient(mounts={url.removesuffix("/v1"): mounts[url] for url in urls})
+    whisper.http.clients[loop] = httpx.AsyncClient(mounts={url.removesuffix("/v1"): mounts[url] for url in urls})
     return whisper

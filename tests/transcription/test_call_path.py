@@ -58,7 +58,7 @@ def test_one_client_serves_event_loops_of_several_threads_under_one_limit_and_fo
                 run.result()
         asyncio.run(calls())
         assert (len(stub.received), stub.peak) == (20, 1)
-        assert len(whisper._http_clients) == 1
+        assert len(whisper.http.clients) == 1
 
 
 class Wrapped:
@@ -132,7 +132,7 @@ def test_there_is_one_place_in_the_product_that_asks_for_a_permit() -> None:
     assert asking == [("client.py", "gate.enter")]
 
 
-def test_only_the_client_sends_anything_to_a_whisper_server() -> None:
+def test_one_module_only_sends_anything_to_a_whisper_server() -> None:
     speaking = {
         path.name: set(
             re.findall(r"\b(?:client|httpx?|_http\(\))\.(get|post|put|stream|request|send)\(", path.read_text())
@@ -144,7 +144,7 @@ def test_only_the_client_sends_anything_to_a_whisper_server() -> None:
             r"^\s*(import|from) (httpx|requests|aiohttp|urllib\.request|http\.client)\b", path.read_text(), re.M
         )
     }
-    assert speaking == {"client.py": {"send"}}
+    assert speaking == {"exchange.py": {"send"}}
 
 
 async def test_skipping_the_gate_is_refused_unless_it_is_allowed(caplog: pytest.LogCaptureFixture) -> None:

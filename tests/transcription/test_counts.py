@@ -35,7 +35,7 @@ async def test_after_hundreds_of_calls_with_faults_the_counts_agree_with_the_ser
             for _ in range(400)
         ]
         results = await asyncio.gather(*calls, return_exceptions=True)
-        await until(lambda: not whisper._exchanges)
+        await until(lambda: not whisper.in_flight.tasks)
         counted, seen = whisper.snapshot(), script[: len(stub.received)]
         silent = [received.file_bytes == len(SILENCE) for received in stub.received]
         answered = [reply for reply, probe in zip(seen, silent, strict=True) if not probe].count(answer)

@@ -15,8 +15,9 @@ from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 from tests.support.whisper_stub import WhisperStub, said
 from transcription.answer import Transcript
-from transcription.client import POISON, WhisperClient
+from transcription.client import WhisperClient
 from transcription.errors import Poison, TimedOut, Unreachable
+from transcription.retry import POISON
 
 GRACE = 400  # seconds: every time-out and grace is over
 

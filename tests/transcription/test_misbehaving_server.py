@@ -16,7 +16,7 @@ from tests.support.calls import SENT_WITHIN, caller, client, request
 from tests.support.waiting import until
 from tests.support.whisper_stub import Reply, WhisperStub, http, raw, reset, said
 from transcription.answer import Transcript, read_answer
-from transcription.client import MAX_ANSWER_BYTES, WhisperClient
+from transcription.client import WhisperClient
 from transcription.errors import (
     AnswerError,
     BrokenOff,
@@ -26,6 +26,7 @@ from transcription.errors import (
     ServerError,
     TimedOut,
 )
+from transcription.exchange import MAX_ANSWER_BYTES
 from transcription.snapshot import Calls
 
 MIB = 1024**2
@@ -115,7 +116,7 @@ async def call(whisper: WhisperClient, name: str = "", **options: Any) -> Transc
 
 async def settled(whisper: WhisperClient) -> Calls:
     """The counts, once nothing is out or in line any more and no task is left."""
-    await until(lambda: not whisper._exchanges)
+    await until(lambda: not whisper.in_flight.tasks)
     for server in whisper.snapshot().servers:
         assert (server.gate.active, server.gate.queued, server.gate.abandoned) == (0, 0, 0)
     await whisper.aclose()

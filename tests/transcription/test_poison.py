@@ -11,8 +11,9 @@ from tests.support.calls import caller, request
 from tests.support.virtual_server import VirtualServer, virtual_client
 from tests.support.virtual_time import in_virtual_time
 from transcription.answer import Transcript
-from transcription.client import POISON, WhisperClient
+from transcription.client import WhisperClient
 from transcription.errors import Poison, Unreachable
+from transcription.retry import POISON
 
 
 class FragileServer(VirtualServer):

@@ -80,7 +80,7 @@ class ServerProfile:
                 self._asking = None
                 mine.set_result(None)
         if self.fault:
-            raise Misconfigured(str(self.fault), self.fault.finding, self.fault.what)
+            raise self.fault.again()
         return mine is not None
 
     def _due(self) -> bool:
