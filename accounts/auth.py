@@ -9,8 +9,6 @@ from django.contrib.auth import aget_user
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from django.middleware.csrf import CsrfViewMiddleware
-from django.utils.text import format_lazy
-from django.utils.translation import gettext_lazy as _
 from ninja.security.base import AuthBase
 
 from accounts.models import ApiToken
@@ -36,8 +34,7 @@ class Caller:
     def require(self, *scopes: str) -> None:
         """Raises Problem 403 unless the caller has one of the scopes."""
         if not self.holds(*scopes):
-            message = format_lazy(_("This token lacks the scope “{scope}”."), scope=scopes[0])
-            raise Problem(403, "missing_scope", message)
+            raise Problem("missing_scope", scope=scopes[0])
 
 
 class PageRequest(HttpRequest):
@@ -125,7 +122,7 @@ class SessionCookie(AuthBase):
         check = _CsrfCheck(lambda _request: HttpResponse())
         check.process_request(request)
         if check.process_view(request, HttpResponse, (), {}):
-            raise Problem(403, "csrf_failed", _("The X-CSRFToken header is missing or wrong."))
+            raise Problem("csrf_failed")
         return caller
 
 

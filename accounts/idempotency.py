@@ -13,7 +13,6 @@ import asyncio
 import hashlib
 import json
 import logging
-import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -25,11 +24,10 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 
 from accounts.auth import Caller, identify, read_form
 from accounts.models import FirstAnswer
-from web.problems import Problem
+from web.problems import Problem, retry_after
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +67,7 @@ async def first_answer(
     if request.method != "POST" or key is None:
         return await run()
     if not KEY.fullmatch(key):
-        message = _("Idempotency-Key must be 1 to 255 characters of plain ASCII, without spaces.")
-        raise Problem(400, "invalid_idempotency_key", message)
+        raise Problem("invalid_idempotency_key")
     caller = await identify(request)
     row = await _claim(caller, key, await _fingerprint(request, caller))
     if row.status is not None:
@@ -101,14 +98,11 @@ async def _claim(caller: Caller, key: str, fingerprint: str) -> FirstAnswer:
             user=caller.user, key=key, defaults={"fingerprint": fingerprint, "begun_at": now, "claimed_at": now}
         )
         if row.fingerprint != fingerprint:
-            message = _("This Idempotency-Key was used for another request. Choose a new one for each.")
-            raise Problem(422, "idempotency_key_reused", message)
+            raise Problem("idempotency_key_reused")
         if created or row.status is not None or await _took_over(row, now):
             return row
         if waited >= WAIT:
-            left = math.ceil((row.claimed_at + LAPSES - now).total_seconds())
-            message = _("The first request with this Idempotency-Key is still being worked on.")
-            raise Problem(409, "still_working", message, {"Retry-After": str(max(1, left))})
+            raise Problem("still_working", headers=retry_after((row.claimed_at + LAPSES - now).total_seconds()))
         await asyncio.sleep(LOOK_AGAIN)
         waited += LOOK_AGAIN
 

@@ -33,13 +33,12 @@ from django.contrib.auth import aget_user
 from django.contrib.auth.models import AnonymousUser, User
 from django.http import HttpRequest
 from django.utils import timezone, translation
-from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
 
 from accounts.auth import Caller, Scope
 from accounts.models import ApiToken, SocketTicket
 from accounts.rights import RIGHTS_CHANGED, rights_group
 from accounts.sessions import StoredSession, kept_as
+from web.codes import CODES
 from web.origins import is_own_page
 
 App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
@@ -47,12 +46,11 @@ App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 NOT_SIGNED_IN = 4401
 NOT_ALLOWED = 4403
 NOT_FOUND = 4404
-# By close code: a code that never changes, and a sentence, which is the reason of the close as well. A reason has 123
-# bytes at most (RFC 6455, section 5.5), in Chinese too.
-REFUSALS: dict[int, tuple[str, str | Promise]] = {
-    NOT_SIGNED_IN: ("not_signed_in", _("Sign in first. A program opens this socket with a ticket.")),
-    NOT_ALLOWED: ("not_allowed", _("Not allowed with this token, or from a page of this address.")),
-    NOT_FOUND: ("not_found", _("There is no socket at this address.")),
+# For each close code, the code of the error and its sentence. The sentence is the reason of the close too, which has at
+# most 123 bytes (RFC 6455, section 5.5), Chinese ones as well.
+REFUSALS = {
+    close: (code, CODES[code].socket or CODES[code].words)
+    for close, code in ((NOT_SIGNED_IN, "not_signed_in"), (NOT_ALLOWED, "not_allowed"), (NOT_FOUND, "not_found"))
 }
 # Changes of rights are told at once, but not from a command beside a single process (see `rights`).
 LOOK_AGAIN = 30.0  # seconds between two checks of a socket's rights

@@ -17,7 +17,6 @@ from django.core.handlers.asgi import ASGIRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils import translation
 from django.utils.functional import lazy
-from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from web.prefix import path_below
@@ -145,12 +144,13 @@ def _counted(receive: Receive, limit: BodyLimit) -> Receive:
 
 def _too_large(limit: BodyLimit) -> Problem:
     message = _("This is larger than the {most} that this server accepts here.")
-    return Problem(413, "too_large", format_lazy(message, most=lazy(filesizeformat, str)(limit.told)))
+    return Problem("too_large", message, most=lazy(filesizeformat, str)(limit.told))
 
 
 async def _refuse(problem: Problem, scope: AsgiScope, receive: Receive, send: Send) -> None:
     with translation.override(translation.get_language_from_request(request_of(scope))):
-        body = json.dumps(problem.body_at(path_below(scope)), ensure_ascii=False).encode()
+        status, content = problem.at(path_below(scope))
+    body = json.dumps(content, ensure_ascii=False).encode()
     headers = {
         "content-type": "application/json",
         "content-length": str(len(body)),
@@ -159,7 +159,7 @@ async def _refuse(problem: Problem, scope: AsgiScope, receive: Receive, send: Se
         **problem.headers,
     }
     encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": problem.status, "headers": encoded})
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
     await send({"type": "http.response.body", "body": body, "more_body": True})
     await linger(receive)
     await send({"type": "http.response.body", "body": b""})

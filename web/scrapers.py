@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from web.bearer import bearer_secret
-from web.problems import Problem
+from web.problems import Problem, not_signed_in
 from web.throttle import BAD_TOKENS
 
 
@@ -23,11 +23,10 @@ def require_scraper(request: HttpRequest) -> None:
     if _is_among(address, settings.METRICS_ALLOWED) and not _is_among(address, settings.TRUSTED_PROXIES):
         return
     if not settings.METRICS_TOKEN:
-        raise Problem(403, "forbidden", _("Set METRICS_TOKEN or METRICS_ALLOWED to read this."))
+        raise Problem("forbidden", _("Set METRICS_TOKEN or METRICS_ALLOWED to read this."))
     if not hmac.compare_digest((bearer_secret(request) or "").encode(), settings.METRICS_TOKEN.encode()):
         BAD_TOKENS.require(address)
-        headers = {"WWW-Authenticate": 'Bearer realm="Stile"'}
-        raise Problem(401, "not_authenticated", _("Send METRICS_TOKEN: “Authorization: Bearer …”."), headers)
+        raise not_signed_in(_("Send METRICS_TOKEN: “Authorization: Bearer …”."))
 
 
 def _is_among(address: str, networks: Iterable[str]) -> bool:

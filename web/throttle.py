@@ -5,9 +5,8 @@ import time
 from dataclasses import dataclass
 
 from django.core.cache import cache
-from django.utils.translation import gettext_lazy as _
 
-from web.problems import Problem
+from web.problems import Problem, retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +60,4 @@ BAD_TOKENS = Allowance("bad-tokens", 50, 300)
 
 def too_many(wait: float) -> Problem:
     """The refusal 429. wait: seconds until the next try may succeed."""
-    message = _("That is too much at once. Try again after the time in the Retry-After header.")
-    return Problem(429, "too_many_requests", message, {"Retry-After": str(max(1, math.ceil(wait)))})
+    return Problem("too_many_requests", headers=retry_after(wait))

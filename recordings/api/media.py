@@ -10,7 +10,6 @@ from django.core.files.storage import default_storage
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header, parse_etags
-from django.utils.translation import gettext_lazy as _
 
 from recordings.models import Recording
 from recordings.text import download_name
@@ -49,7 +48,7 @@ async def audio_response(
     try:
         sound = await asyncio.to_thread(_sound, recording, original, download)
     except FileNotFoundError:
-        raise Problem(404, "source_missing", _("The recording’s audio file is gone.")) from None
+        raise Problem("source_missing") from None
     if {sound.etag, "*"} & set(parse_etags(request.headers.get("If-None-Match", ""))):
         return _described(HttpResponseNotModified(), sound)
     try:

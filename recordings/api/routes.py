@@ -114,8 +114,7 @@ def _in_shape(view: Callable[..., Awaitable[HttpResponseBase]]) -> Callable[...,
             response = on_failure(request, failure)
         if response.status_code == 405:
             allowed = {"Allow": ", ".join(sorted(response.headers["Allow"].split(", ")))}
-            message = _("This address does not take %(method)s requests.") % {"method": request.method}
-            response = answer(Problem(405, "method_not_allowed", message, allowed))
+            response = answer(Problem("method_not_allowed", headers=allowed, method=request.method))
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 
@@ -240,7 +239,7 @@ async def patch_recording(request: ApiRequest, id: int, patch: RecordingPatch) -
     recording = (await afind(request.auth.user.pk, id)).recording
     changes = patch.model_dump(exclude_none=True)
     if changes.get("title") == "":
-        raise Problem(422, "invalid_request", _("title: A recording needs a title."))
+        raise Problem("invalid_request", _("title: A recording needs a title."))
     if changes:
         await achange_recording(recording, **changes)
     return await one_recording(request.auth, id)
@@ -356,9 +355,7 @@ async def transcript(
     there so far."""
     found = await transcript_of(await afind(request.auth.user.pk, id, transcription))
     if format != "json" and not found.transcription.finished:
-        raise Problem(
-            409, "not_finished", _("The transcription is not finished. The json format shows the text so far.")
-        )
+        raise Problem("not_finished")
     media_type, write = FORMATS[format]
     content = await asyncio.to_thread(write, found)
     charset = "; charset=utf-8" if isinstance(content, str) else ""

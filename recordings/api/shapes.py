@@ -4,15 +4,13 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.utils.translation import gettext_lazy as _
-
 from accounts.auth import Caller, Scope
 from recordings.api.schemas import RecordingStatus
 from recordings.library.listing import Entry, abeginnings, afind, transcriptions
-from recordings.messages import error_words
 from recordings.models import Segment, Transcription
 from recordings.transcripts.exports import Transcript, segment_json
 from recordings.work.jobs import Place, aplaces
+from web.codes import error_words
 from web.problems import Problem
 
 STATUS = frozenset(RecordingStatus.model_fields)
@@ -64,7 +62,7 @@ async def transcript_of(entry: Entry, *, words: bool = True) -> Transcript:
         segments = [segment async for segment in (rows if words else rows.defer("words"))]
         if segments or entry.shown.status not in {"failed", "canceled"}:
             return Transcript(entry.recording, entry.shown, segments)
-    raise Problem(404, "no_transcript", _("This recording has no text. Transcribe it first."))
+    raise Problem("no_transcript")
 
 
 async def listed_transcriptions(entry: Entry) -> list[dict[str, Any]]:

@@ -25,29 +25,16 @@ from pydantic import ValidationError
 
 from accounts.auth import ApiRequest, Scope, identify, read_form
 from recordings.api.v1_options import DEFAULT_MODEL, Options, asked_model, read_options, stands_for_default
-from recordings.failures import fault, problem_of
+from recordings.failures import answer_at, fault, problem_of
 from recordings.intake.uploads import ReceivedFile
-from recordings.messages import error_words
 from recordings.models import Recording, Segment, Transcription, kept_tracks
 from recordings.transcripts.exports import Transcript, as_srt, as_vtt
 from recordings.work.transcribing import as_segment, moment, speech_in
 from transcription import answer, service
 from transcription.audio import Stretch, apart, wav
 from transcription.audio.tracks import Track
-from transcription.errors import (
-    AnswerError,
-    BadAudio,
-    Misconfigured,
-    OutOfMemory,
-    QueueFull,
-    Rejected,
-    ServerBusy,
-    TimedOut,
-    UnknownModel,
-    Unreachable,
-)
+from transcription.errors import QueueFull
 from transcription.languages import LANGUAGES
-from transcription.sentence import Sentence
 from transcription.writing import gap
 from web.bearer import bearer_secret
 from web.problems import Problem, not_signed_in
@@ -70,8 +57,7 @@ def _door(method: str | None = None) -> Callable[[View], View]:
                 await _admit(request, method)
                 response = await view(request, **kwargs)
             except Exception as failure:
-                problem = _problem(request, failure)
-                response = _json(problem.openai_body(), status=problem.status, headers=problem.headers)
+                response = answer_at(request.path_info, _problem(request, failure))
             response.headers.setdefault("Cache-Control", "no-store")
             return response
 
@@ -82,7 +68,8 @@ def _door(method: str | None = None) -> Callable[[View], View]:
 
 async def _admit(request: ApiRequest, method: str | None) -> None:
     if method and request.method != method:
-        raise Problem(405, "method_not_allowed", f"This address takes {method} requests.", {"Allow": method})
+        message = f"This address takes {method} requests."
+        raise Problem("method_not_allowed", message, headers={"Allow": method})
     if bearer_secret(request) is None:  # a session would need CSRF's token, which no such program has
         raise not_signed_in()
     request.auth = await identify(request)
@@ -91,34 +78,9 @@ async def _admit(request: ApiRequest, method: str | None) -> None:
 
 
 def _problem(request: HttpRequest, failure: Exception) -> Problem:
-    match failure:
-        case ValidationError():
-            return Problem(400, "invalid_value", fault(failure), param=str(failure.errors()[0]["loc"][0]))
-        case BadAudio(code="no_such_track"):
-            return Problem(400, failure.code, error_words(failure.code, failure.detail), param="track")
-        case BadAudio():
-            return Problem(400, failure.code, error_words(failure.code, failure.detail), param="file")
-        case UnknownModel():
-            return Problem(404, "model_not_found", str(failure), param="model")
-        case Misconfigured():
-            return Problem(502, failure.code, error_words(failure.code))
-        case Rejected():
-            return Problem(400, failure.code, str(failure))
-        case Unreachable():
-            # The network's own words are not told: they name addresses inside.
-            [why] = failure.args
-            words = why if isinstance(why, Sentence) else "The Whisper server cannot be reached."
-            return Problem(503, failure.code, f"{words} Try again.", _later(failure))
-        case ServerBusy() | OutOfMemory():
-            return Problem(503, failure.code, error_words(failure.code), _later(failure))
-        case AnswerError():
-            return Problem(504 if isinstance(failure, TimedOut) else 502, failure.code, error_words(failure.code))
+    if isinstance(failure, ValidationError):
+        return Problem("invalid_value", fault(failure), param=str(failure.errors()[0]["loc"][0]))
     return problem_of(request, failure)
-
-
-def _later(failure: AnswerError) -> dict[str, str]:
-    seconds = settings.ASR_RETRY_DELAY if failure.retry_after is None else failure.retry_after
-    return {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
 def _json(content: Any, **options: Any) -> JsonResponse:
@@ -279,7 +241,7 @@ async def audio(request: ApiRequest, *, translate: bool) -> HttpResponseBase:
     options = read_options(request.POST)
     file = request.FILES.get("file")
     if file is None:
-        raise Problem(400, "missing_file", "The audio must come as the multipart file “file”.", param="file")
+        raise Problem("missing_file", param="file")
     hearing = Hearing(cast(ReceivedFile, file), options, request.auth.user.pk, translate=translate)
     deltas = hearing.deltas()
     if not options.stream:
@@ -303,7 +265,7 @@ async def _events(
             done = {"type": "transcript.text.done", "text": hearing.text, "usage": hearing.usage}
             yield _event(done | hearing.remarks)
         except Exception as failure:
-            yield _event(_problem(request, failure).openai_body())
+            yield _event(_problem(request, failure).at_v1()[1])
 
 
 def _event(content: Mapping[str, Any]) -> str:
@@ -318,7 +280,7 @@ async def models(request: ApiRequest) -> HttpResponse:
 @_door("GET")
 async def model(request: ApiRequest, *, name: str) -> HttpResponse:
     if name not in _models() and not stands_for_default(name):
-        raise Problem(404, "model_not_found", f"There is no model “{name}” here.", param="model")
+        raise Problem("model_not_found", param="model", model=name)
     return _json(_model(name))
 
 
@@ -333,7 +295,7 @@ def _model(name: str) -> dict[str, Any]:
 
 @_door()
 async def nothing_here(request: ApiRequest, *, rest: str) -> HttpResponse:
-    raise Problem(404, "not_found", f"There is nothing at /v1/{rest}.")
+    raise Problem("not_found", f"There is nothing at /v1/{rest}.")
 
 
 urlpatterns = [

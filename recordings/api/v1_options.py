@@ -103,9 +103,9 @@ def _field(name: str, value: str) -> str:
     if (field in FIELDS and not bracket) or field == "chunking_strategy":  # which may be an object: …[type]
         return field
     if field in ELSEWHERE and value.lower() not in ELSEWHERE[field][0]:
-        raise Problem(400, "unsupported_value", f"“{name}” is not done here. {ELSEWHERE[field][1]}", param=name)
+        raise Problem("unsupported_value", param=name, name=name, instead=ELSEWHERE[field][1])
     if field not in TUNING and (meant := _resembled(field)):
-        raise Problem(400, "unknown_parameter", f"There is no field “{name}”. Its name is “{meant}”.", param=name)
+        raise Problem("unknown_parameter", param=name, name=name, meant=meant)
     return field
 
 

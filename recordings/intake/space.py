@@ -15,12 +15,10 @@ from django.conf import settings
 from django.db.models import Sum
 from django.template.defaultfilters import filesizeformat
 from django.utils.functional import lazy
-from django.utils.text import format_lazy
-from django.utils.translation import gettext_lazy as _
 
 from recordings.live.journal import sessions_on_disk
 from recordings.models import LiveSession, Recording, Upload
-from web.problems import Problem, disk_full
+from web.problems import Problem
 
 SHARE = 20  # the reserve is a twentieth of the disk, as most file systems keep for root
 MOST = 256 * 1024**2  # bytes of the reserve: two hours of a live session, or many days of text
@@ -45,7 +43,7 @@ def left() -> int:
 def require_room(more: int = 0) -> None:
     """Raises Problem 507 where `more` bytes would not fit in front of the reserve."""
     if left() < more:
-        raise disk_full()
+        raise Problem("disk_full")
     keep_spare()
 
 
@@ -116,15 +114,7 @@ def require_quota(owner_id: int, more: int, besides: Upload | None = None) -> No
         return
     taken = used(owner_id, besides)
     if taken + more > settings.USER_MAX_BYTES:
-        raise Problem(
-            413,
-            "quota_exceeded",
-            format_lazy(
-                _("You have used {used} of the {most} that one person may store here. Delete recordings to make room."),
-                used=size_words(taken),
-                most=size_words(settings.USER_MAX_BYTES),
-            ),
-        )
+        raise Problem("quota_exceeded", used=size_words(taken), most=size_words(settings.USER_MAX_BYTES))
 
 
 size_words = lazy(filesizeformat, str)  # “1.5 GB”, in the language of the person that reads it

@@ -34,7 +34,6 @@ from recordings.api.schemas import UploadMetadata
 from recordings.failures import invalid_request, on_failure
 from recordings.intake import space as room
 from recordings.intake.uploads import ReceivedFile, accept_upload, too_large
-from recordings.messages import error_words
 from recordings.models import Recording, Upload
 from recordings.text import filename_fault
 from web.parts import decoded
@@ -76,12 +75,10 @@ def _resource(**handlers: Handler) -> Handler:
         if method == "OPTIONS":
             return _abilities()
         if method not in handlers:
-            message = _("This address does not take %(method)s requests.") % {"method": method}
-            raise Problem(405, "method_not_allowed", message, {"Allow": methods})
+            raise Problem("method_not_allowed", headers={"Allow": methods}, method=method)
         caller = await BearerToken(Scope.WRITE)(request) or await SessionCookie()(request)
         if method != "GET" and request.headers.get("Tus-Resumable") != VERSION:  # GET is not the protocol's
-            message = _("The Tus-Resumable header must be %(version)s.") % {"version": VERSION}
-            raise Problem(412, "version_unsupported", message, {"Tus-Version": VERSION})
+            raise Problem("version_unsupported", headers={"Tus-Version": VERSION}, version=VERSION)
         if key is None:
             return await handlers[method](request, caller)
         upload = await _find(caller, key)
@@ -109,13 +106,11 @@ async def _create(request: HttpRequest, caller: Caller) -> HttpResponse:
     """What is wrong with the file's name, size or options is said now, before a byte of it is sent."""
     for header, extension in NOT_DONE.items():
         if header in request.headers:  # taken for an ordinary upload, each part would become a recording
-            message = _("This server does not do the extension “%(extension)s” of the protocol.")
-            problem = Problem(400, "extension_unsupported", message % {"extension": extension})
-            problem.headers["Tus-Extension"] = EXTENSIONS
-            raise problem
+            headers = {"Tus-Extension": EXTENSIONS}
+            raise Problem("extension_unsupported", headers=headers, extension=extension)
     size = _number(request, "Upload-Length")
     if size == 0:
-        raise Problem(400, "empty_file", error_words("empty_file"))
+        raise Problem("empty_file")
     if size > settings.MAX_UPLOAD_BYTES:
         raise too_large()
     metadata = request.headers.get("Upload-Metadata", "")
@@ -176,8 +171,7 @@ async def _shown(upload: Upload, twin: int | None = None) -> HttpResponse:
 
 async def _continue(request: HttpRequest, caller: Caller, upload: Upload) -> HttpResponse:
     if request.content_type != PIECE_TYPE:
-        message = _("The Content-Type must be %(type)s.") % {"type": PIECE_TYPE}
-        raise Problem(415, "wrong_content_type", message)
+        raise Problem("wrong_content_type", type=PIECE_TYPE)
     twin = await _to_its_end(_append(request, caller, upload, _number(request, "Upload-Offset")))
     return HttpResponse(status=204, headers=await _state(upload, twin))
 
@@ -217,7 +211,7 @@ async def _state(upload: Upload, twin: int | None = None) -> dict[str, str]:
 def _number(request: HttpRequest, header: str) -> int:
     value = request.headers.get(header, "")
     if not (value.isascii() and value.isdigit() and len(value) <= 18):
-        raise Problem(400, "bad_request", _("The %(header)s header must be a whole number.") % {"header": header})
+        raise Problem("bad_request", _("The %(header)s header must be a whole number.") % {"header": header})
     return int(value)
 
 
@@ -227,10 +221,10 @@ def _options(metadata: str) -> tuple[str, UploadMetadata]:
         pairs = [pair.strip().partition(" ") for pair in metadata.split(",") if pair.strip()]
         texts = {key: decoded(b64decode(value, validate=True)) for key, _space, value in pairs}
     except ValueError as error:
-        raise Problem(400, "bad_request", _("The Upload-Metadata header cannot be read.")) from error
+        raise Problem("bad_request", _("The Upload-Metadata header cannot be read.")) from error
     name = texts.pop("filename", "")
     if wrong := filename_fault(name):
-        raise Problem(400, "invalid_filename", wrong)
+        raise Problem("invalid_filename", wrong)
     try:
         return name, UploadMetadata.model_validate(texts)
     except ValidationError as error:
@@ -243,17 +237,16 @@ def _checksum(request: HttpRequest, piece: BinaryIO) -> None:
     if header is not None:
         algorithm, _space, digest = header.partition(" ")
         if algorithm not in ALGORITHMS:
-            message = _("The checksum must be one of %(algorithms)s.") % {"algorithms": ", ".join(ALGORITHMS)}
-            raise Problem(400, "checksum_unsupported", message)
+            raise Problem("checksum_unsupported", algorithms=", ".join(ALGORITHMS))
         try:
             expected = b64decode(digest, validate=True)
         except binascii.Error as error:
-            raise Problem(400, "bad_request", _("The Upload-Checksum header cannot be read.")) from error
+            raise Problem("bad_request", _("The Upload-Checksum header cannot be read.")) from error
         found = hashlib.new(algorithm, usedforsecurity=False)
         while block := piece.read(BLOCK):
             found.update(block)
         if found.digest() != expected:
-            raise Problem(460, "checksum_mismatch", _("The piece arrived damaged. Send it again."))
+            raise Problem("checksum_mismatch")
 
 
 # --- The part on disk --------------------------------------------------------------------------
@@ -295,7 +288,7 @@ async def _claim_soon(claim: ExitStack, upload: Upload) -> None:
 
 
 def _busy() -> Problem:
-    return Problem(423, "upload_busy", _("Another request is writing to this upload."))
+    return Problem("upload_busy")
 
 
 async def _why_gone(upload: Upload) -> Problem:
@@ -338,7 +331,7 @@ def _write(part: BinaryIO, offset: int, piece: BinaryIO, most: int) -> int:
     length = piece.seek(0, os.SEEK_END)
     piece.seek(0)
     if size + length > most:
-        raise Problem(413, "too_large", _("This is more than the length that was announced for the upload."))
+        raise Problem("too_large", _("This is more than the length that was announced for the upload."))
     room.require_room(length)
     try:
         while block := piece.read(BLOCK):
@@ -352,7 +345,7 @@ def _write(part: BinaryIO, offset: int, piece: BinaryIO, most: int) -> int:
 
 
 def _elsewhere(size: int) -> Problem:
-    return Problem(409, "wrong_offset", _("The upload continues at byte %(offset)d.") % {"offset": size})
+    return Problem("wrong_offset", offset=size)
 
 
 # --- From a part to a recording ----------------------------------------------------------------

@@ -32,7 +32,6 @@ from django.utils.translation import gettext as _
 
 from recordings.events import recording_changed
 from recordings.intake import space as room
-from recordings.messages import error_words
 from recordings.models import LooseFile, Recording, Upload, kept_spans, kept_tracks, want_copy
 from recordings.text import filename_fault, one_line
 from recordings.work.jobs import adelete_recording, queue_transcription
@@ -68,7 +67,7 @@ class UploadHandler(FileUploadHandler):
         except BaseException as failure:
             receiver.upload_interrupted()
             if isinstance(failure, HeadTooLong):
-                raise Problem(400, "bad_request", _("The headers of a part of the form are too long.")) from failure
+                raise Problem("bad_request", _("The headers of a part of the form are too long.")) from failure
             raise
 
 
@@ -104,7 +103,7 @@ class _Form:
                 self._post.appendlist(head.name, self._value(head, part))
             deque(part, maxlen=0)  # what nobody reads
         if unfinished:
-            raise Problem(400, "cut_off", _("The form ends within the file: its last boundary is missing."))
+            raise Problem("cut_off")
         self._post._mutable = False
         return self._post, self._files
 
@@ -114,7 +113,7 @@ class _Form:
         self._left -= len(raw) + len(head.name)
         if self._left < 0:
             message = _("The field “%(name)s” is too long. If it is the file, give it a file name.")
-            raise Problem(413, "too_large", message % {"name": head.name[:50]}, param=head.name)
+            raise Problem("too_large", message % {"name": head.name[:50]}, param=head.name)
         if head.base64:
             with suppress(binascii.Error):
                 raw = base64.b64decode(raw)
@@ -124,7 +123,7 @@ class _Form:
         if len(self._files) >= settings.DATA_UPLOAD_MAX_NUMBER_FILES:
             raise TooManyFilesSent
         if fault := filename_fault(head.filename):
-            raise Problem(400, "invalid_filename", fault)
+            raise Problem("invalid_filename", fault)
         self._receiver.new_file(head.name, head.filename, head.content_type, None)
         self._size = 0
         for chunk in _unpacked(part) if head.base64 else part:
@@ -195,7 +194,7 @@ def sweep(older_than: float = 24 * 3600) -> None:
 
 
 def too_large() -> Problem:
-    return Problem(413, "too_large", error_words("too_large"))
+    return Problem("too_large")
 
 
 async def accept_upload(
@@ -281,8 +280,7 @@ async def _probe(file: ReceivedFile, owner: User, track: int) -> AudioInfo:
     try:
         return await apart.probe(sound, max_hours=settings.MAX_AUDIO_HOURS, owner=owner.pk, track=track or None)
     except BadAudio as error:
-        status = {"empty_file": 400, "not_audio": 415, "unknown_codec": 415}.get(error.code, 422)
-        raise Problem(status, error.code, error_words(error.code, error.detail)) from error
+        raise Problem(error.code, detail=error.detail or "?") from error
 
 
 def _keep(

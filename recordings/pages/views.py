@@ -21,7 +21,7 @@ from accounts.auth import PageRequest as Request
 from recordings.api.schemas import TranscribeIn
 from recordings.failures import invalid_request, said
 from recordings.library import listing as shelf
-from recordings.messages import Place, about, error_words, place_words, took
+from recordings.messages import Place, about, place_words, took
 from recordings.models import Recording, Segment, Transcription
 from recordings.pages.moment import one_moment
 from recordings.templatetags.reading import language_names
@@ -31,6 +31,7 @@ from recordings.transcripts.transcript import shown_text
 from recordings.work import jobs
 from transcription.monitor import stats as monitor
 from transcription.writing import tail
+from web.codes import error_words
 from web.problems import Problem
 
 DIGITS = 18  # of an id that fits its 64 bits

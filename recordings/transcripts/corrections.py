@@ -3,7 +3,6 @@
 from asgiref.sync import sync_to_async
 from django.db.models import F
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 
 from recordings.events import text_changed
 from recordings.models import Recording, Segment, Transcription
@@ -14,7 +13,7 @@ class EditConflict(Problem):
     """Somebody changed the line since it was read. `segment`: as it stands now."""
 
     def __init__(self, segment: Segment) -> None:
-        super().__init__(409, "edit_conflict", _("This line was changed elsewhere. Keep yours or take theirs?"))
+        super().__init__("edit_conflict")
         self.segment = segment
 
 
@@ -52,7 +51,7 @@ def restore(recording: Recording, shown: Transcription | None) -> None:
     Raises Problem 409 where it is not done.
     """
     if shown is None or shown.status != Transcription.Status.DONE:
-        raise Problem(409, "not_done", _("Only a transcription that is done can be restored."))
+        raise Problem("not_done")
     Recording.objects.filter(pk=recording.pk).update(shown=shown, updated_at=timezone.now())
     text_changed(recording.pk, recording.owner_id)
 

@@ -1,7 +1,6 @@
 """Transcriptions as jobs: put in line, canceled, asked where they stand. The `Transcription` row is the job; see
 `transcribing` for what a run of it does, and `runner` for who runs it."""
 
-import math
 from bisect import bisect
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,19 +17,16 @@ from django.db import DatabaseError, transaction
 from django.db.models import Count, F, Max, Sum
 from django.db.models.functions import Greatest
 from django.utils import timezone
-from django.utils.text import format_lazy
-from django.utils.translation import gettext_lazy as _
 
 from recordings.events import recording_changed, recording_gone
 from recordings.intake import space as room
-from recordings.messages import error_words
 from recordings.models import LooseFile, Recording, Transcription, copy_name, want_copy
 from recordings.work.runner import Queued, runner
 from transcription import service
 from transcription.line import LANES, Lane
 from transcription.monitor import stats as monitor
 from transcription.snapshot import Jobs
-from web.problems import Problem, is_disk_full
+from web.problems import Problem, is_disk_full, retry_after
 
 Status = Transcription.Status
 
@@ -100,7 +96,7 @@ def _put_in_line(job: Transcription, most: int | None) -> Transcription | None:
 def require_track(number: int | None, there: int) -> None:
     """Raises Problem 422 where the recording has tracks, and not this one."""
     if number and there and number > there:
-        raise Problem(422, "no_such_track", error_words("no_such_track", str(there)))
+        raise Problem("no_such_track", detail=there)
 
 
 def _line_full(owner_id: int) -> Problem:
@@ -109,14 +105,8 @@ def _line_full(owner_id: int) -> Problem:
     own = Transcription.objects.filter(recording__owner=owner_id, status__in=Transcription.UNFINISHED)
     etas = [line[pk].eta_seconds for pk in own.values_list("pk", flat=True) if pk in line]
     known = [eta for eta in etas if eta is not None]
-    message = _("You have {most} transcriptions in line. Wait until some are done, then try again.")
-    wait = math.ceil(min(known)) if known else COME_BACK
-    return Problem(
-        429,
-        "too_many_queued",
-        format_lazy(message, most=settings.USER_MAX_QUEUED),
-        {"Retry-After": str(max(1, wait))},
-    )
+    headers = retry_after(min(known, default=COME_BACK))
+    return Problem("too_many_queued", headers=headers, most=settings.USER_MAX_QUEUED)
 
 
 @transaction.atomic

@@ -9,8 +9,8 @@ import pytest
 from django.conf import settings
 from django.utils.translation.template import templatize
 
-from recordings.messages import ERRORS, error_words
 from transcription import errors
+from web.codes import CODES, error_words
 
 CATALOG = settings.BASE_DIR / "locale/zh_Hans/LC_MESSAGES/django.po"
 # What templatize() turns the tags into: gettext('…'), and the first of ngettext(u"…", u"…", count).
@@ -76,7 +76,7 @@ def codes(kind: type[errors.TranscriptionError]) -> set[str]:
 
 @pytest.mark.parametrize("code", sorted(codes(errors.TranscriptionError)))
 def test_every_error_has_a_sentence_of_its_own(code: str) -> None:
-    assert code in ERRORS
+    assert code in CODES
     assert error_words(code)
 
 
