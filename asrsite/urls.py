@@ -1,4 +1,4 @@
-"""Every URL of the product, by the app that answers it."""
+"""Every address of the product, by the package that answers it."""
 
 from django.conf import settings
 from django.contrib import admin
@@ -22,5 +22,6 @@ urlpatterns = [
     path("api/uploads/<uuid:key>", tus.upload),
     path("api/", api.urls),
     path("v1/", include("recordings.api.v1")),
+    path("admin/asr/monitor/", include("transcription.monitor.urls")),  # before the admin's pattern for all the rest
     path("admin/", admin.site.urls),
 ]

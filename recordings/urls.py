@@ -1,10 +1,9 @@
-"""The pages about recordings. `row`, `text` and `rail` are fragments that an open page asks for again."""
+"""Addresses of the pages about recordings. `text` and `rail` are fragments that an open page asks for again."""
 
 from django.urls import path
 
 from recordings.live import views as live
 from recordings.pages import views
-from transcription.monitor.pages import monitor_history, monitor_page, set_limit
 
 app_name = "recordings"
 
@@ -24,7 +23,4 @@ urlpatterns = [
     path("live/<slug:session>/overlay", live.overlay, name="overlay"),
     path("live/<slug:session>/qr", live.qr, name="qr"),
     path("live/<slug:session>/public", live.publish, name="publish"),
-    path("admin/asr/monitor/limit", set_limit, name="set_limit"),
-    path("admin/asr/monitor/history", monitor_history, name="monitor_history"),
-    path("admin/asr/monitor/", monitor_page, name="monitor"),  # before the admin's own pattern for everything
 ]

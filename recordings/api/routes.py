@@ -33,7 +33,6 @@ from recordings.api.schemas import (
     SegmentPatch,
     SegmentStatus,
     SocketTicketOut,
-    Stats,
     TranscribeIn,
     TranscriptionList,
     TranscriptOut,
@@ -57,7 +56,7 @@ from recordings.text import download_name
 from recordings.transcripts.corrections import EditConflict, acorrect, arestore
 from recordings.transcripts.exports import FORMATS
 from recordings.work.jobs import acancel_transcription, adelete_recording, aqueue_transcription, job_counts
-from transcription.monitor import stats as monitor
+from transcription.monitor.stats import Stats, read_stats
 from web.problems import Problem, not_found
 from web.throttle import UPLOADS
 
@@ -147,8 +146,8 @@ for handled in (Exception, Http404, HttpError, ValidationError):  # ninja has it
     summary="What the gate does now, and has done",
     tags=["stats"],
 )
-async def stats(request: ApiRequest) -> dict[str, Any]:
-    return monitor.stats(await job_counts())
+async def stats(request: ApiRequest) -> Stats:
+    return read_stats(await job_counts())
 
 
 @api.post(

@@ -1,36 +1,24 @@
-"""The WebSockets behind the pages. They only tell; nothing is expected from the browser."""
+"""WebSockets of the pages. The server tells; whatever a browser sends is dropped."""
 
-import asyncio
-from contextlib import suppress
 from typing import Any
 
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
-from django.utils import translation
 
 from accounts.models import ApiToken
 from accounts.sockets import NOT_ALLOWED, Rightful, language_of
 from recordings.events import QUEUE_GROUP, listen, owner_group
-from transcription.monitor import stats as monitor
-
-MONITOR_INTERVAL = 1.0  # seconds between two snapshots on the monitor
+from transcription.monitor.socket import MonitorFeed
 
 
-class Telling(Rightful, AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels has no types
-    """Accepts before it refuses: a close code only reaches the browser on an open socket."""
-
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **_: Any) -> None:
-        """Whatever a client sends is dropped."""
-
-
-class RecordingsConsumer(Telling):
-    """Changes of one's own recordings, and that the line has moved. What changed together comes as one message: the
-    last of the changes, with all of them as `recordings`."""
+class RecordingsConsumer(Rightful, AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+    """Notices of changes: of one's own recordings, and of the line. Changes that come together are one message: the
+    last of them, with all of them as `recordings`."""
 
     scopes = frozenset({ApiToken.Scope.READ})
     joined: tuple[str, ...] = ()
 
     async def dispatch(self, message: dict[str, Any]) -> None:
-        """What is only told goes without Channels' look at the database's connections: it takes a thread each time."""
+        """Handle notices without Channels' check of the database connections, which takes a thread each time."""
         if message["type"] == "recordings.changed":
             await self.recordings_changed(message)
         elif message["type"] == "queue.changed":
@@ -39,7 +27,7 @@ class RecordingsConsumer(Telling):
             await super().dispatch(message)
 
     async def connect(self) -> None:
-        """Joins first: a page asks for its pieces once it is accepted, and is told what changes from then on."""
+        """Join the groups before the socket is accepted: the page asks for its pieces then, and may miss no change."""
         if code := self.refusal():
             await self.accept()
             await self.turn_away(code)
@@ -54,6 +42,9 @@ class RecordingsConsumer(Telling):
         for group in self.joined:
             await self.channel_layer.group_discard(group, self.channel_name)
 
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **_: Any) -> None:
+        """A message from the client is dropped."""
+
     async def recordings_changed(self, event: dict[str, Any]) -> None:
         changes = event["changes"]
         await self.send_json(changes[0] if len(changes) == 1 else changes[-1] | {"recordings": changes})
@@ -62,30 +53,18 @@ class RecordingsConsumer(Telling):
         await self.send_json({"queue": "changed"})
 
 
-class MonitorConsumer(Telling):
-    """The gate's numbers once a second, for staff, as long as somebody looks."""
+class MonitorConsumer(Rightful, MonitorFeed):
+    """The stats once a second, for staff."""
 
     scopes = frozenset({ApiToken.Scope.STATS})
-    pushing: asyncio.Task[None] | None = None
 
     def refusal(self) -> int | None:
         return super().refusal() or (None if self.scope["user"].is_staff else NOT_ALLOWED)
 
     async def connect(self) -> None:
-        await self.accept()
+        await self.accept()  # before a refusal: a close code only reaches the browser on an open socket
         if code := self.refusal():
             await self.turn_away(code)
         else:
-            self.pushing = asyncio.create_task(self._push())
-
-    async def disconnect(self, code: int) -> None:
-        if self.pushing:
-            self.pushing.cancel()
-
-    async def _push(self) -> None:
-        with suppress(OSError, RuntimeError):  # the client has left
-            while True:
-                with translation.override(language_of(self.scope)):
-                    stats = monitor.stats()
-                await self.send_json(stats)
-                await asyncio.sleep(MONITOR_INTERVAL)
+            self.language = language_of(self.scope)
+            self.start()

@@ -29,7 +29,7 @@ from recordings.transcripts import corrections as editing
 from recordings.transcripts.sentences import Line, lines, text_language
 from recordings.transcripts.transcript import shown_text
 from recordings.work import jobs
-from transcription.monitor import stats as monitor
+from transcription.monitor.stats import read_stats
 from transcription.writing import tail
 from web.codes import error_words
 from web.problems import Problem
@@ -183,17 +183,17 @@ class Rail:
 
 
 def rail_of(request: Request, places: Mapping[int, Place]) -> Rail:
-    stats = monitor.stats()
-    troubles = [server["trouble"] for server in stats["servers"]]
+    stats = read_stats()
+    troubles = [server.trouble or "" for server in stats.servers]
     waiting = {pk: place for pk, place in places.items() if place.position is not None}
     unfinished = Transcription.objects.filter(recording__owner=request.user.pk, status__in=Transcription.UNFINISHED)
     own_jobs = list(unfinished.values_list("id", flat=True))
     mine = sorted((waiting[pk] for pk in own_jobs if pk in waiting), key=lambda place: place.position or 0)
     return Rail(
-        limit=stats["limit"],
-        busy=max(stats["active_tasks"], min(stats["limit"], len(places) - len(waiting))),
+        limit=stats.limit,
+        busy=max(stats.active_tasks, min(stats.limit, len(places) - len(waiting))),
         trouble=troubles[0] if troubles and all(troubles) else "",
-        calls=stats["queued_calls"],
+        calls=stats.queued_calls,
         in_line=len(waiting),
         unfinished=len(own_jobs),
         mine=frozenset(place.position for place in mine if place.position is not None),

@@ -24,7 +24,7 @@ from recordings.models import LooseFile, Recording, Transcription, copy_name, wa
 from recordings.work.runner import Queued, runner
 from transcription import service
 from transcription.line import LANES, Lane
-from transcription.monitor import stats as monitor
+from transcription.monitor.stats import audio_rate
 from transcription.snapshot import Jobs
 from web.problems import Problem, is_disk_full, retry_after
 
@@ -219,7 +219,7 @@ def places() -> dict[int, Place]:
     now = [Queued(*row) for row in running.values_list("pk", "lane", "recording__owner_id", left)]
     started = {job.pk for job in now}
     waiting = [job for job in line if job.pk not in started]
-    rate = monitor.audio_rate()
+    rate = audio_rate()
     work = work_until_done([*now, *waiting], service.total_limit())
     positions = chain(((job, None) for job in now), zip(waiting, count(1), strict=False))
     return {job.pk: Place(position, work[job.pk] / rate if rate else None) for job, position in positions}

@@ -18,7 +18,7 @@ from tests.support.page_server import Server
 from tests.support.rows import Status, make_recording, make_transcription
 from transcription import service
 from transcription.errors import Misconfigured
-from transcription.monitor import stats as monitor
+from transcription.monitor.stats import monitor_stats
 from transcription.servers.dialect import Dialect
 from transcription.snapshot import Jobs
 
@@ -36,7 +36,7 @@ def test_the_monitor_is_for_staff(mei: User, jonas: User, client: Client) -> Non
 def test_every_number_is_the_one_that_the_stats_give(mei: User, client: Client) -> None:
     client.force_login(mei)
     page = client.get("/admin/asr/monitor/").content.decode()
-    stats = client.get("/api/recordings/stats/asr-concurrency").json() | {"peak": monitor.stats()["peak"]}
+    stats = client.get("/api/recordings/stats/asr-concurrency").json() | {"peak": monitor_stats()["peak"]}
     shown = dict(re.findall(r'data-field="([\w.]+)">([^<]*)<', page.split("<h2>")[0] + page.split("<h2>")[-1]))
     shown.pop("since")  # the same moment, written with more digits
     for field, text in shown.items():
@@ -250,7 +250,7 @@ def test_what_was_found_of_a_server_is_told_in_the_readers_language_with_its_own
         assert client.get("/admin/asr/monitor/history").json()["findings"] == [["gpu:8000", finding, words]]
         library = client.get("/").content.decode()
         assert finding in library
-        (server,) = monitor.stats()["servers"]
+        (server,) = monitor_stats()["servers"]
         assert (server["fits"], server["model"], server["models"]) == (False, "whisper-1", ())
         assert "installed" not in str(server)
     finally:

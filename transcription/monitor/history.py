@@ -1,4 +1,4 @@
-"""What the gates did in the last day, for the monitor's chart: one row for every few seconds, kept in memory."""
+"""The last day of the gates, for the chart of the monitor: one row for every few seconds, kept in memory."""
 
 import asyncio
 import time
@@ -12,29 +12,29 @@ from django.utils.translation import gettext
 from transcription import service
 from transcription.snapshot import Snapshot
 
-LOOK = 1.0  # seconds between two looks at the gates
+LOOK = 1.0  # seconds between two snapshots
 ROW = 5.0  # seconds that a row stands for
 ROWS = 17_280  # a day
 POINTS = 720  # rows at most in one answer: a chart has no more room
 
 
-class Row(NamedTuple):
-    """The most there was in the seconds from `at` (Unix time) on, over all servers."""
+class HistoryRow(NamedTuple):
+    """The highest counts, over all servers, in the ROW seconds from `at` (Unix time) on."""
 
     at: float
     limit: int
     active: int
-    queued: int  # all that waits for Whisper
-    queued_calls: int  # of that, calls; the others are jobs
+    queued: int  # calls and jobs that wait
+    queued_calls: int  # the calls among them
 
 
 class History:
     def __init__(self) -> None:
-        self._rows: deque[Row] = deque(maxlen=ROWS)
+        self._rows: deque[HistoryRow] = deque(maxlen=ROWS)
 
     def note(self, now: float, snapshot: Snapshot) -> None:
         gates = [server.gate for server in snapshot.servers]
-        row = Row(
+        row = HistoryRow(
             now // ROW * ROW,
             sum(gate.limit for gate in gates),
             sum(gate.active + gate.abandoned for gate in gates),
@@ -45,8 +45,8 @@ class History:
             row = _most([self._rows.pop(), row])
         self._rows.append(row)
 
-    def rows(self, since: float) -> list[Row]:
-        """Those from `since` (Unix time) on, several as one where there are more than POINTS."""
+    def rows(self, since: float) -> list[HistoryRow]:
+        """The rows from `since` (Unix time) on. Of more than POINTS, neighbours are put together."""
         rows = [row for row in self._rows if row.at >= since]
         if not rows:
             return []
@@ -54,23 +54,23 @@ class History:
         return [_most(together) for _, together in groupby(rows, lambda row: row.at // step)]
 
 
-def _most(rows: Iterable[Row]) -> Row:
+def _most(rows: Iterable[HistoryRow]) -> HistoryRow:
     first, *others = rows
-    return Row(first.at, *(max(values) for values in zip(*(row[1:] for row in (first, *others)), strict=True)))
+    return HistoryRow(first.at, *(max(values) for values in zip(*(row[1:] for row in (first, *others)), strict=True)))
 
 
 history = History()
 
 
 async def keep_history() -> None:
-    """Until canceled."""
+    """Note a snapshot every LOOK seconds, until canceled."""
     while True:
         history.note(time.time(), service.snapshot())
         await asyncio.sleep(LOOK)
 
 
 def recent(seconds: float) -> dict[str, Any]:
-    """The rows of the last `seconds`, and each change of a limit in them, oldest first, with its reason in words."""
+    """The rows of the last `seconds`, and the changes of limits in them: time, server, limit, reason; oldest first."""
     return {"rows": history.rows(time.time() - seconds), "changes": sorted(_changes(seconds))}
 
 

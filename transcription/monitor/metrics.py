@@ -1,6 +1,7 @@
-"""The gate's snapshot for Prometheus: rendered when it is asked for, counted nowhere twice."""
+"""The snapshot as Prometheus metrics. They are rendered when a scraper asks; nothing is counted a second time."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -15,7 +16,7 @@ OUTCOMES = ("completed", "failed", "rejected", "canceled")
 
 
 class GateCollector(Collector):
-    """Counters since the process started; times in seconds."""
+    """Counters from the start of the process; times in seconds."""
 
     def collect(self) -> Iterator[Metric]:
         snapshot = service.snapshot()
@@ -71,9 +72,9 @@ def _lanes(gates: Iterable[GateSnapshot]) -> Iterator[Metric]:
 
 
 def _quantiles(name: str, words: str, windows: Iterable[Iterable[float]]) -> Metric:
-    """Of the gates' windows. A histogram would need counts that only ever grow, and these look back."""
+    """The percentiles of all windows together: of the latest exchanges. A histogram needs counts that never shrink."""
     family = GaugeMetricFamily(name, words, labels=["quantile"])
-    for percentile, seconds in percentiles(value for window in windows for value in window).items():
+    for percentile, seconds in asdict(percentiles(value for window in windows for value in window)).items():
         if seconds is not None:
             family.add_metric([f"0.{percentile.removeprefix('p')}"], seconds)
     return family

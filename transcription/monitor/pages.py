@@ -1,4 +1,4 @@
-"""The monitor: a page in the admin that shows the gate's snapshot and follows it, and changes the limit."""
+"""The monitor: a page of the admin that shows the stats, follows them, and changes the ceiling of a server."""
 
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -8,7 +8,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from transcription import service
 from transcription.monitor import history
-from transcription.monitor import stats as monitor
+from transcription.monitor.stats import monitor_stats
 from transcription.sentence import _
 
 DAY = 24 * 60  # minutes
@@ -17,22 +17,21 @@ DAY = 24 * 60  # minutes
 @require_safe
 @admin.site.admin_view
 def monitor_page(request: HttpRequest) -> HttpResponse:
-    context = admin.site.each_context(request) | {"title": gettext("Monitor"), "stats": monitor.stats()}
-    context["findings"] = _findings()
-    return render(request, "admin/monitor.html", context)
+    context = {"title": gettext("Monitor"), "stats": monitor_stats(), "findings": _findings()}
+    return render(request, "admin/monitor.html", admin.site.each_context(request) | context)
 
 
 @require_safe
 @admin.site.admin_view
 def monitor_history(request: HttpRequest) -> HttpResponse:
-    """What the chart shows, and what is known of the servers. `?minutes=15`: how far back, at most a day."""
+    """The rows of the chart and the findings of the servers, as JSON. `?minutes=15`: how far back, at most a day."""
     minutes = request.GET.get("minutes", "15")
     shown = history.recent(60 * min(int(minutes), DAY) if minutes.isdecimal() else 0)
     return JsonResponse(shown | {"findings": _findings()})
 
 
 def _findings() -> list[tuple[str, str, str]]:
-    """Of each server: its name, what was found of it, with what to do, and its own words where it does not fit."""
+    """For each server: its name, the finding, and the server's own words where it cannot be used."""
     servers = service.snapshot().servers
     return [(each.gate.name, each.profile.finding.translated(gettext), each.profile.said or "") for each in servers]
 
@@ -51,4 +50,4 @@ def set_limit(request: HttpRequest) -> HttpResponse:
         messages.error(request, gettext("The limit stays as it is. %(reason)s") % {"reason": reason})
     else:
         messages.success(request, gettext("The limit was changed, until the next start."))
-    return redirect("recordings:monitor")
+    return redirect("monitor:page")

@@ -1,88 +1,181 @@
-"""What the snapshot says, in the shape of the stats that the API, the admin page and programs read."""
+"""Stats: the snapshot in the shape that the API, the monitor's page and its socket give.
+
+The classes are the API's schemas as well: their descriptions stand in the OpenAPI document.
+"""
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any
+from typing import Annotated, Any
 
 from django.utils.translation import gettext
+from pydantic import Field
 
 from transcription import service
 from transcription.line import LANES
 from transcription.sentence import Sentence, _
-from transcription.snapshot import Jobs, ServerSnapshot
+from transcription.snapshot import GateSnapshot, Jobs, ServerSnapshot, Snapshot
 
 STARTED = datetime.now(UTC)
 RATE_NEEDS = 3  # exchanges, before a rate is worth showing
 
 
-def stats(jobs: Jobs | None = None) -> dict[str, Any]:
-    """The Stats object of the API: counts of calls, and of jobs where it says so; times in seconds.
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    p50: float | None
+    p95: float | None
+    p99: float | None
 
-    jobs: as they are now, where that is known better than to the runner, which looks every few seconds.
+
+@dataclass(frozen=True, slots=True)
+class LaneStats:
+    active: int
+    queued: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStats:
+    name: str
+    limit: int
+    active: int
+    queued: int
+    abandoned: int
+    breaker: str
+    trouble: Annotated[str | None, Field(description="Why calls wait or fail, where that is profile.")]
+    said: Annotated[str, Field(description="The last words of the embedded engine, where it has ended.")]
+    unreachable_seconds: float | None
+    retry_in_seconds: float | None
+    oom_errors: int
+    fits: Annotated[
+        bool, Field(description="Whether requests can be made that the server takes; while none fits, jobs wait.")
+    ]
+    finding: Annotated[str, Field(description="What is known of the server, and what its administrator should do.")]
+    model: Annotated[str, Field(description="The model that is asked for where nobody names another.")]
+    models: Annotated[list[str], Field(description="The models that the server says it has.")]
+    response_format: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobStats:
+    queued: int
+    transcribing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counts are of calls through the gate since `since`; `jobs` are recordings. `queued_tasks` is all that waits for
+    Whisper: `queued_calls` + `jobs.queued`."""
+
+    max_concurrent: int | None
+    limit: int
+    active_tasks: int
+    queued_tasks: int
+    queued_calls: int
+    max_queue: int
+    abandoned: int
+    total_tasks: int
+    completed_tasks: int
+    failed_tasks: int
+    rejected_tasks: int
+    canceled_tasks: int
+    retries: int
+    oom_errors: int
+    last_oom_at: datetime | None
+    success_rate: Annotated[float | None, Field(description="Percent: completed / (completed + failed).")]
+    bypassed_calls: int
+    wait_seconds: Percentiles
+    service_seconds: Percentiles
+    lanes: dict[str, LaneStats]
+    servers: list[ServerStats]
+    jobs: JobStats
+    since: datetime
+
+
+def read_stats(jobs: Jobs | None = None) -> Stats:
+    """The stats of this moment, their sentences in the active language.
+
+    jobs: counts from the database. The runner's counts, which are used without them, are a few seconds old.
     """
     snapshot = service.snapshot()
     jobs = jobs or snapshot.jobs
-    calls, gates = snapshot.calls, [server.gate for server in snapshot.servers]
+    calls, gates = snapshot.calls, _gates(snapshot)
     judged = calls.completed + calls.failed
-    active: Counter[str] = Counter()
-    queued: Counter[str] = Counter()
+    ceilings = [gate.ceiling for gate in gates]
+    return Stats(
+        max_concurrent=None if None in ceilings else sum(ceiling or 0 for ceiling in ceilings),
+        limit=sum(gate.limit for gate in gates),
+        active_tasks=sum(gate.active for gate in gates),
+        queued_tasks=snapshot.queued_calls + jobs.queued,
+        queued_calls=snapshot.queued_calls,
+        max_queue=sum(gate.max_queue for gate in gates),
+        abandoned=sum(gate.abandoned for gate in gates),
+        total_tasks=calls.total,
+        completed_tasks=calls.completed,
+        failed_tasks=calls.failed,
+        rejected_tasks=calls.rejected,
+        canceled_tasks=calls.canceled,
+        retries=calls.retries,
+        oom_errors=calls.oom_errors,
+        last_oom_at=calls.last_oom_at,
+        success_rate=round(100 * calls.completed / judged, 1) if judged else None,
+        bypassed_calls=calls.bypassed,
+        wait_seconds=percentiles(chain.from_iterable(gate.waits for gate in gates)),
+        service_seconds=percentiles(chain.from_iterable(gate.services for gate in gates)),
+        lanes=_lanes(gates),
+        servers=[_server(server) for server in snapshot.servers],
+        jobs=JobStats(jobs.queued, jobs.transcribing),
+        since=STARTED,
+    )
+
+
+def monitor_stats() -> dict[str, Any]:
+    """The stats as the monitor gets them: JSON, with the peak that proves the ceiling was kept."""
+    peak = sum(gate.peak for gate in _gates(service.snapshot()))
+    return asdict(read_stats(), dict_factory=_json) | {"peak": peak}
+
+
+def _json(fields: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields}
+
+
+def _gates(snapshot: Snapshot) -> list[GateSnapshot]:
+    return [server.gate for server in snapshot.servers]
+
+
+def _lanes(gates: Iterable[GateSnapshot]) -> dict[str, LaneStats]:
+    active, queued = Counter[str](), Counter[str]()
     for gate in gates:
         active.update({lane: count.active for lane, count in gate.lanes.items()})
         queued.update({lane: count.queued for lane, count in gate.lanes.items()})
-    ceilings = [gate.ceiling for gate in gates]
-    return {
-        "max_concurrent": None if None in ceilings else sum(ceiling or 0 for ceiling in ceilings),
-        "limit": sum(gate.limit for gate in gates),
-        "active_tasks": sum(gate.active for gate in gates),
-        "queued_tasks": snapshot.queued_calls + jobs.queued,
-        "queued_calls": snapshot.queued_calls,
-        "max_queue": sum(gate.max_queue for gate in gates),
-        "abandoned": sum(gate.abandoned for gate in gates),
-        "peak": sum(gate.peak for gate in gates),
-        "total_tasks": calls.total,
-        "completed_tasks": calls.completed,
-        "failed_tasks": calls.failed,
-        "rejected_tasks": calls.rejected,
-        "canceled_tasks": calls.canceled,
-        "retries": calls.retries,
-        "oom_errors": calls.oom_errors,
-        "last_oom_at": calls.last_oom_at.isoformat() if calls.last_oom_at else None,
-        "success_rate": round(100 * calls.completed / judged, 1) if judged else None,
-        "bypassed_calls": calls.bypassed,
-        "wait_seconds": percentiles(chain.from_iterable(gate.waits for gate in gates)),
-        "service_seconds": percentiles(chain.from_iterable(gate.services for gate in gates)),
-        "lanes": {lane: {"active": active[lane], "queued": queued[lane]} for lane in LANES},
-        "servers": [
-            {
-                "name": server.gate.name,
-                "limit": server.gate.limit,
-                "active": server.gate.active,
-                "queued": server.gate.queued,
-                "abandoned": server.gate.abandoned,
-                "breaker": server.breaker,
-                "trouble": (trouble := _trouble(server)) and trouble.translated(gettext),
-                "said": server.said,
-                "oom_errors": server.oom_errors,
-                "fits": not server.profile.fault,
-                "finding": server.profile.finding,
-                "model": server.profile.model,
-                "models": server.profile.models,
-                "response_format": server.profile.response_format,
-                "unreachable_seconds": _rounded(server.unreachable_since),
-                "retry_in_seconds": _rounded(server.retry_in),
-            }
-            for server in snapshot.servers
-        ],
-        "jobs": asdict(jobs),
-        "since": STARTED.isoformat(),
-    }
+    return {lane: LaneStats(active[lane], queued[lane]) for lane in LANES}
+
+
+def _server(server: ServerSnapshot) -> ServerStats:
+    gate, profile, trouble = server.gate, server.profile, _trouble(server)
+    return ServerStats(
+        name=gate.name,
+        limit=gate.limit,
+        active=gate.active,
+        queued=gate.queued,
+        abandoned=gate.abandoned,
+        breaker=server.breaker,
+        trouble=trouble and trouble.translated(gettext),
+        said=server.said,
+        unreachable_seconds=_rounded(server.unreachable_since),
+        retry_in_seconds=_rounded(server.retry_in),
+        oom_errors=server.oom_errors,
+        fits=not profile.fault,
+        finding=str(profile.finding),
+        model=profile.model,
+        models=list(profile.models),
+        response_format=profile.response_format,
+    )
 
 
 def _trouble(server: ServerSnapshot) -> Sentence | None:
-    """Why calls wait although nobody's are at work."""
+    """The server's trouble. Abandoned permits are one too: calls wait although no caller has a permit."""
     if not server.trouble and server.gate.abandoned >= server.gate.limit:
         return _("The Whisper server may still compute what was sent for callers that are gone. That is waited for.")
     return server.trouble
@@ -90,18 +183,19 @@ def _trouble(server: ServerSnapshot) -> Sentence | None:
 
 def audio_rate() -> float | None:
     """Seconds of audio that all servers together transcribe in a second; None before enough was measured."""
-    gates = [server.gate for server in service.snapshot().servers]
+    gates = _gates(service.snapshot())
     if sum(len(gate.services) for gate in gates) < RATE_NEEDS:
         return None
     rates = (gate.limit * sum(gate.audio) / sum(gate.services) for gate in gates if sum(gate.services))
     return sum(rates) or None
 
 
-def percentiles(values: Iterable[float]) -> dict[str, float | None]:
-    """Nearest-rank percentiles, None where there are no values."""
+def percentiles(values: Iterable[float]) -> Percentiles:
+    """Nearest-rank percentiles; None where there are no values."""
     ranked = sorted(values)
     last = len(ranked) - 1
-    return {f"p{q}": round(ranked[min(last, int(len(ranked) * q / 100))], 3) if ranked else None for q in (50, 95, 99)}
+    p50, p95, p99 = (round(ranked[min(last, int(len(ranked) * q / 100))], 3) if ranked else None for q in (50, 95, 99))
+    return Percentiles(p50, p95, p99)
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -23,7 +23,7 @@ from tests.support.waiting import until, wait_for
 from tests.support.whisper_stub import WhisperStub, said
 from transcription import service
 from transcription.monitor import history
-from transcription.monitor import stats as monitor
+from transcription.monitor.stats import monitor_stats
 
 STATS = "/api/recordings/stats/asr-concurrency"
 
@@ -119,15 +119,15 @@ async def test_a_call_and_the_recordings_in_line_are_told_apart_everywhere(tmp_p
             call = asyncio.create_task(service.transcribe_audio(b"", seconds=1.0, lane="interactive", owner="other"))
             await until(lambda: service.snapshot().queued_calls == 1)
             await until(lambda: service.snapshot().jobs.queued == 3)
-            stats = monitor.stats()
+            stats = monitor_stats()
             assert (stats["queued_tasks"], stats["queued_calls"]) == (4, 1)
             assert stats["jobs"] == {"queued": 3, "transcribing": 1}
             kept = history.History()
             kept.note(1000.0, service.snapshot())
-            assert kept.rows(0.0) == [history.Row(1000.0, 1, 1, 4, 1)]
+            assert kept.rows(0.0) == [history.HistoryRow(1000.0, 1, 1, 4, 1)]
             call.cancel()
             await asyncio.gather(call, return_exceptions=True)
-            assert monitor.stats()["queued_tasks"] == 3
+            assert monitor_stats()["queued_tasks"] == 3
             runner.stop()
             for task in runner._tasks.values():
                 task.cancel()
@@ -146,7 +146,7 @@ async def test_waiting_counts_from_when_the_recording_was_put_in_line(tmp_path: 
         waits = service.snapshot().servers[0].gate.waits
         assert 100 <= waits[0] < 200
         assert max(waits[1:]) < 50  # asked for when they were cut
-        assert monitor.stats()["wait_seconds"]["p99"] >= 100
+        assert monitor_stats()["wait_seconds"]["p99"] >= 100
 
 
 @pytest.mark.django_db(transaction=True)
@@ -156,10 +156,10 @@ async def test_calls_that_no_server_takes_wait_too(tmp_path: Path, settings: Any
         stub.stop()  # nobody listens there
         async with jobs_running():
             await aqueue_transcription(await recording(await someone()))
-            await until(lambda: monitor.stats()["queued_calls"] >= 1)
+            await until(lambda: monitor_stats()["queued_calls"] >= 1)
             stub.start()
             await until(lambda: stub.finished >= 5)
-        assert monitor.stats()["queued_tasks"] == 0
+        assert monitor_stats()["queued_tasks"] == 0
 
 
 class Told:

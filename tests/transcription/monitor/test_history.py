@@ -9,7 +9,7 @@ from django.utils.translation import override
 
 from transcription import service
 from transcription.monitor import history
-from transcription.monitor.history import POINTS, ROW, ROWS, History, Row, keep_history
+from transcription.monitor.history import POINTS, ROW, ROWS, History, HistoryRow, keep_history
 
 
 @pytest.fixture(autouse=True)
@@ -34,8 +34,8 @@ async def test_a_row_holds_the_most_there_was_in_its_seconds() -> None:
     (await waiting).release()
     kept.note(1004.0, service.snapshot())
     kept.note(1005.0, service.snapshot())
-    assert kept.rows(0.0) == [Row(1000.0, 4, 4, 1, 1), Row(1005.0, 4, 0, 0, 0)]
-    assert kept.rows(1001.0) == [Row(1005.0, 4, 0, 0, 0)]
+    assert kept.rows(0.0) == [HistoryRow(1000.0, 4, 4, 1, 1), HistoryRow(1005.0, 4, 0, 0, 0)]
+    assert kept.rows(1001.0) == [HistoryRow(1005.0, 4, 0, 0, 0)]
 
 
 def test_a_day_is_kept_and_told_in_no_more_points_than_a_chart_has_room_for() -> None:
