@@ -1,9 +1,9 @@
 """What it costs to read files in processes of their own, beside reading them here: python -m bench.apart [--minutes 60]
 
 An hour of speech (Opus) read to its stretches: seconds on the clock, by turns, here and apart, the best of three each;
-and CPU seconds, which others on the machine disturb less. Goal: at most 1.05 times. A short clip, looked at and read,
-from the request to the last stretch: the median of 20. Goal: at most 100 ms for either. And the memory that the mother
-of the processes takes, and one of them for itself while it reads the hour.
+and CPU seconds, which other work on the machine disturbs less. Goal: at most 1.05 times. A short clip, its facts and
+its stretches, from the request to the end: the median of 20. Goal: at most 100 ms for either. And the memory of the
+fork server, and that of a child alone while it reads the hour.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import psutil
 
 from tests.support.audio_files import clip, encode, recorded
 from tests.support.speech import librivox
-from transcription.audio import SpeechReader, apart, probe
+from transcription.audio import SpeechReader, apart, audio_info
 
 ROUNDS = 3
 CLIPS = 20
@@ -41,8 +41,8 @@ def main() -> None:
 
 
 async def measure(hour: BinaryIO, seconds: BinaryIO, minutes: float) -> None:
-    await read_apart(seconds)  # the mother is there from now on
-    mother = psutil.Process(apart._mother()._process.pid)  # type: ignore[union-attr]
+    await read_apart(seconds)  # the fork server is there from now on
+    fork_server = psutil.Process(apart._fork_server()._process.pid)  # type: ignore[union-attr]
     here, there = list[tuple[float, float]](), list[tuple[float, float]]()
     memory = 0
     for _ in range(ROUNDS):
@@ -51,7 +51,7 @@ async def measure(hour: BinaryIO, seconds: BinaryIO, minutes: float) -> None:
     reading = asyncio.create_task(read_apart(hour))  # once more, for to look at memory takes time itself
     while not reading.done():
         await asyncio.sleep(0.2)
-        memory = max(memory, own_memory(mother))
+        memory = max(memory, own_memory(fork_server))
     print(f"{minutes:g} minutes of speech    {'here':>8}{'apart':>9}{'times':>8}")
     for name, place in (("seconds on the clock", 0), ("CPU seconds", 1)):
         ours, theirs = min(one[place] for one in here), min(one[place] for one in there)
@@ -61,13 +61,14 @@ async def measure(hour: BinaryIO, seconds: BinaryIO, minutes: float) -> None:
         mine = [(await timed(lambda: asyncio.to_thread(ours_, seconds)))[0] for _ in range(CLIPS)]  # noqa: B023
         other = [(await timed(lambda: theirs_(seconds)))[0] for _ in range(CLIPS)]  # noqa: B023
         print(f"{name + ', ms':<25}{1000 * median(mine):>9.1f}{1000 * median(other):>9.1f}")
-    print(f"memory: the mother {mother.memory_full_info().uss / 2**20:.0f} MiB, a child {memory / 2**20:.0f} MiB more")
+    own = fork_server.memory_full_info().uss
+    print(f"memory: the fork server {own / 2**20:.0f} MiB, a child {memory / 2**20:.0f} MiB more")
 
 
-def own_memory(mother: psutil.Process) -> int:
+def own_memory(fork_server: psutil.Process) -> int:
     """Bytes that her children do not share with her; 0 where there are none, or none any more."""
     try:
-        return sum(int(child.memory_full_info().uss) for child in mother.children())
+        return sum(int(child.memory_full_info().uss) for child in fork_server.children())
     except psutil.Error:
         return 0
 
@@ -83,11 +84,11 @@ async def read_apart(file: BinaryIO) -> None:
 
 
 def look_here(file: BinaryIO) -> None:
-    probe(file, max_hours=12)
+    audio_info(file, max_hours=12)
 
 
 async def look_apart(file: BinaryIO) -> None:
-    await apart.probe(file, max_hours=12, owner=None)
+    await apart.audio_info(file, max_hours=12, owner=None)
 
 
 async def timed(work: Callable[[], Awaitable[None]]) -> tuple[float, float]:
@@ -95,14 +96,14 @@ async def timed(work: Callable[[], Awaitable[None]]) -> tuple[float, float]:
     began, spent = time.perf_counter(), cpu()
     await work()
     seconds = time.perf_counter() - began
-    await asyncio.sleep(0.2)  # until the mother has heard of her child's end, and has its time
+    await asyncio.sleep(0.2)  # until the fork server has heard of the end of its child, and has its time
     return seconds, cpu() - spent
 
 
 def cpu() -> float:
-    """CPU seconds of this process so far, and of the mother's children that have ended."""
+    """CPU seconds of this process so far, and of the fork server's children that have ended."""
     own = resource.getrusage(resource.RUSAGE_SELF)
-    theirs = psutil.Process(apart._mother()._process.pid).cpu_times()  # type: ignore[union-attr]
+    theirs = psutil.Process(apart._fork_server()._process.pid).cpu_times()  # type: ignore[union-attr]
     return own.ru_utime + own.ru_stime + sum(theirs[:4])
 
 

@@ -113,7 +113,7 @@ class Hearing:
         reading = speech_in(self._file, owner=self._owner, kind="call", track=track)
         async with reading as (speech, stretches):
             limits = {"max_hours": settings.MAX_AUDIO_HOURS, "track": track or None}
-            info = await apart.probe(self._file, owner=self._owner, **limits)
+            info = await apart.audio_info(self._file, owner=self._owner, **limits)
             self.duration = info.duration
             async for stretch in stretches:
                 if added := self._add(stretch, await self._transcribe(stretch)):

@@ -278,7 +278,7 @@ def _twins(recording: Recording) -> QuerySet[Recording]:
 async def _probe(file: ReceivedFile, owner: User, track: int) -> AudioInfo:
     sound = cast(BinaryIO, file.file)
     try:
-        return await apart.probe(sound, max_hours=settings.MAX_AUDIO_HOURS, owner=owner.pk, track=track or None)
+        return await apart.audio_info(sound, max_hours=settings.MAX_AUDIO_HOURS, owner=owner.pk, track=track or None)
     except BadAudio as error:
         raise Problem(error.code, detail=error.detail or "?") from error
 

@@ -29,14 +29,14 @@ def open_files() -> set[str]:
     return result
 
 
-def mother() -> psutil.Process:
-    process = apart._mother()._process
+def fork_server() -> psutil.Process:
+    process = apart._fork_server()._process
     assert process
     return psutil.Process(process.pid)
 
 
 def decoders() -> list[psutil.Process]:
-    return mother().children() if apart._mother()._process else []
+    return fork_server().children() if apart._fork_server()._process else []
 
 
 def lives(process: psutil.Process) -> bool:

@@ -1,12 +1,12 @@
-"""The doors to people's files: what opens, decodes or copies one runs in a process of its own, under limits.
+"""Work on people's files in child processes under limits, called from the event loop.
 
-`probe`, `speech` and `copy` are what `transcription.audio` has under like names, for the event loop. The process
-that does the work is a child of `worker`'s mother. It gets the open files, is bounded (`confine`), and is killed
-when nobody waits for it any more: when the call is canceled, or what it returned is closed. How it ends is an answer
-too: BadAudio `too_complex` where it passed a limit, CrashedDecoder where it died.
+`audio_info`, `Speech` and `copy` do what `audio_info`, `SpeechReader` and `write_playable` of `transcription.audio` do,
+each in a process of its own, which `worker`'s fork server makes. The process gets the open files and is bounded
+(`confine`). It is killed when the call is canceled or the iterator is closed. A process that passes a limit raises
+BadAudio `too_complex`, a process that dies raises CrashedDecoder.
 
-People take turns. Each kind of work has a number of processes of its own, so that jobs never hold up an upload; and
-each person has a share of it, so that the files of one never hold up another's.
+People take turns. Each kind of work has its own number of processes, so jobs never hold up an upload; and each person
+has a share of them, so the files of one never hold up those of another.
 """
 
 import asyncio
@@ -28,33 +28,33 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import numpy as np
 
 from transcription.audio.confine import Limits
-from transcription.audio.probe import AudioInfo
+from transcription.audio.info import AudioInfo
 from transcription.audio.reader import Stretch
 from transcription.audio.tracks import Track
 from transcription.audio.worker import LENGTHS, STATUS
 from transcription.errors import BadAudio, CrashedDecoder
 
 Kind = Literal["check", "job", "call", "copy", "look"]
-# Processes of each kind of work, and how many of them one person's files may take. A check takes a moment. A job and
-# a call keep theirs while Whisper is behind: 32 jobs of either lane run at once. A copy takes a whole core.
+# By kind of work: processes in all, and for the files of one person. A check takes a moment. A job or a call keeps its
+# process while it waits for Whisper: 32 jobs of each lane run at once. A copy takes a whole core.
 ROOMS: dict[Kind, tuple[int, int]] = {"check": (4, 2), "job": (64, 8), "call": (32, 4), "copy": (2, 1), "look": (1, 1)}
 
 LIMITS = Limits()
 
 _MOST_TEXT = 4 * 1024**2  # bytes of an answer's JSON; 12 hours with damage in each second take 700 kB
 _MOST_SOUND = 4 * 1024**2  # bytes of samples; a stretch of 30 s takes 960 kB
-_AHEAD = 1024**2  # bytes that are read before they are asked for, so that the process of a short clip soon ends
-# Seconds without an answer after which a process is taken for dead; what it works on takes CPU time, of which a busy
-# machine gives it a quarter. It tells of every minute of sound, which takes less than a second of CPU.
+_AHEAD = 1024**2  # bytes of answers read ahead, so that the process of a short clip soon ends
+# A process counts as dead after _PATIENCE seconds without an answer and _SLOW for each second of CPU time that it may
+# take, since a busy machine gives it a quarter of a core. It answers for every minute of sound: under a second of CPU.
 _PATIENCE, _SLOW = 60.0, 4.0
 _LONGEST = 500  # characters of a message in an answer
 
 Answer = tuple[dict[str, Any], bytes]  # JSON, and samples
 
 
-async def probe(file: BinaryIO, *, max_hours: float, owner: Hashable, track: int | None = None) -> AudioInfo:
-    """What is known about the file's sound (see `transcription.audio.probe`). Raises BadAudio and OSError."""
-    async with _answers("check", owner, {"task": "probe", "max_hours": max_hours, "track": track}, file) as answers:
+async def audio_info(file: BinaryIO, *, max_hours: float, owner: Hashable, track: int | None = None) -> AudioInfo:
+    """The facts about the file's sound (see `transcription.audio.info`). Raises BadAudio and OSError."""
+    async with _answers("check", owner, {"task": "info", "max_hours": max_hours, "track": track}, file) as answers:
         return _info(await _end(answers))
 
 
@@ -97,7 +97,7 @@ class Speech:
 async def copy(
     file: BinaryIO, target: BinaryIO, *, max_hours: float, owner: Hashable, track: int | None = None
 ) -> AsyncGenerator[float]:
-    """Write a copy that browsers play to `target`, a file on disk; yields now and then how far it is, in seconds.
+    """Write a copy that browsers play to `target`, a file on disk; yields its progress in seconds of sound.
 
     Raises BadAudio and OSError. To stop early, close the iterator before the files.
     """
@@ -111,11 +111,11 @@ async def copy(
 async def network_closed() -> bool:
     """Whether the processes that read files have no network. Raises CrashedDecoder where none can be started."""
     with open(os.devnull, "rb") as nothing:  # noqa: ASYNC230 this reads no disk
-        async with _answers("look", None, {"task": "probe", "max_hours": 0}, nothing) as answers:
+        async with _answers("look", None, {"task": "info", "max_hours": 0}, nothing) as answers:
             return bool((await anext(answers))[0]["network_closed"])
 
 
-# --- Answers, none of which is trusted ----------------------------------------------------------
+# --- Answers of a process, which are not trusted ----------------------------------------------------------
 
 
 def _info(fields: dict[str, Any]) -> AudioInfo:
@@ -149,17 +149,17 @@ async def _end(answers: AsyncIterator[Answer]) -> dict[str, Any]:
 async def _answers(
     kind: Kind, owner: Hashable, request: dict[str, Any], *files: BinaryIO
 ) -> AsyncIterator[AsyncIterator[Answer]]:
-    """The answers of a process that works on the request. It is killed at the end."""
+    """Start a process for the request and iterate over its answers. At the end of the block it is killed."""
     with await _room(kind).enter(owner) as place:
         ours, theirs = socket.socketpair()
         lifeline, its_end = socket.socketpair()
         place.enter_context(lifeline)
         lifeline.setblocking(False)
         with theirs, its_end:
-            _mother().fork(theirs, its_end, *files)
+            _fork_server().fork(theirs, its_end, *files)
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=_AHEAD)
         exit_code = asyncio.create_task(_exit_code(lifeline))
-        left = place.pop_all()  # when the process has ended, though some of its answers may still be read
+        left = place.pop_all()  # left when the process ends, though answers may still be unread
         exit_code.add_done_callback(lambda _: left.close())
     try:
         writer.write(json.dumps(request | {"limits": asdict(LIMITS)}).encode() + b"\n")
@@ -175,7 +175,7 @@ async def _answers(
 async def _read(
     reader: asyncio.StreamReader, exit_code: asyncio.Task[int | None], patience: float
 ) -> AsyncIterator[Answer]:
-    """Up to the one that says `end`. Raises what the process says that went wrong, or how it died."""
+    """The answers up to the one with `end`. Raises the error that an answer reports, or the death of the process."""
     content: dict[str, Any] = {}
     while "end" not in content:
         try:
@@ -203,7 +203,7 @@ def _death(code: int | None) -> BadAudio:
 
 
 async def _exit_code(lifeline: socket.socket) -> int | None:
-    """The exit code when the process has ended, -N for signal N; None where its mother was killed and cannot tell."""
+    """The exit code of the process once it has ended, -N for signal N; None where the fork server was killed."""
     data = await asyncio.get_running_loop().sock_recv(lifeline, STATUS.size)
     return os.waitstatus_to_exitcode(*STATUS.unpack(data)) if len(data) == STATUS.size else None
 
@@ -216,11 +216,11 @@ def _raise_what_went_wrong(content: dict[str, Any]) -> None:
         raise OSError(int(number), os.strerror(int(number)))
 
 
-# --- Who may begin, and who begins it -----------------------------------------------------------
+# --- Turns, and the start of a process -----------------------------------------------------------
 
 
 class _Room:
-    """The places for one kind of work. An owner waits with as many tasks as may run, so that none crowds others out."""
+    """Places for the processes of one kind of work: `size` in all, and `share` for each owner."""
 
     def __init__(self, size: int, share: int) -> None:
         self._all = asyncio.Semaphore(size)
@@ -228,7 +228,7 @@ class _Room:
         self._owners: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
 
     async def enter(self, owner: Hashable) -> ExitStack:
-        """Wait for a place. To close what is returned leaves it."""
+        """Wait for a place. Closing the returned stack leaves it."""
         own = self._owners.setdefault(owner, asyncio.Semaphore(self._share))
         with ExitStack() as place:
             for semaphore in (own, self._all):
@@ -247,8 +247,8 @@ def _room(kind: Kind) -> _Room:
     return rooms[kind]
 
 
-class _Mother:
-    """The mother of all processes that read files for this one. She is started when the first is needed."""
+class _ForkServerProcess:
+    """The fork server of this process (see `worker`), started when the first child is needed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -256,42 +256,42 @@ class _Mother:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Ahead of the first task, which would wait for her half a second."""
+        """Start the fork server ahead of the first task, which would wait half a second for it."""
         with self._lock:
             if self._control is None:
                 self._start()
 
     def fork(self, *files: socket.socket | BinaryIO) -> None:
-        """Have a child made that gets these descriptors."""
+        """Make a child process that gets these descriptors."""
         with self._lock:
             control = self._control or self._start()
             try:
                 socket.send_fds(control, [b"+"], [file.fileno() for file in files])
-            except (BrokenPipeError, ConnectionResetError):  # she was killed
+            except (BrokenPipeError, ConnectionResetError):  # the fork server was killed
                 socket.send_fds(self._start(), [b"+"], [file.fileno() for file in files])
 
     def _start(self) -> socket.socket:
         if self._process and self._control:
             self._control.close()
             self._process.wait()
-        self._control, hers = socket.socketpair()
-        with hers:
+        self._control, its_end = socket.socketpair()
+        with its_end:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "transcription.audio.worker"],
-                stdin=hers.fileno(),
+                stdin=its_end.fileno(),
                 cwd=Path(__file__).parents[2],
-                # Nothing of our environment, which has secrets; and no threads, which a fork would lose.
+                # Nothing of this environment, which has secrets; and no threads, which a fork would lose.
                 env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"},
-                start_new_session=True,  # Ctrl-C in a terminal is for us alone
+                start_new_session=True,  # keeps Ctrl-C in a terminal for the server alone
             )
         return self._control
 
 
 @cache
-def _mother() -> _Mother:
-    return _Mother()
+def _fork_server() -> _ForkServerProcess:
+    return _ForkServerProcess()
 
 
 def start() -> None:
-    """Make ready for the first file."""
-    _mother().start()
+    """Start the fork server, so that the first file need not wait for it."""
+    _fork_server().start()

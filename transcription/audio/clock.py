@@ -1,4 +1,4 @@
-"""What time it is in a recording, whatever its timestamps say."""
+"""The time in a recording, kept right where its timestamps are wrong."""
 
 from transcription.errors import BadAudio
 
@@ -7,21 +7,21 @@ GAP = 0.1  # seconds
 
 
 class Clock:
-    """Counts the seconds of a recording. It never runs backwards, and stops at `max_hours`.
+    """Counts the seconds of a recording. It never goes back, and raises past `max_hours`.
 
-    A timestamp that is ahead means that sound is missing there (a pause of the recorder, a damaged part).
-    One that is behind means that the timestamps began anew (files joined, a stream taken up again): from
-    there on they are counted from where we are, so that no sound is lost.
+    A timestamp ahead of the clock means that sound is missing there (a pause of the recorder, a damaged part). A
+    timestamp behind it means that the timestamps began anew (joined files, a resumed stream): from there on they are
+    counted from the clock's time, so that no sound is lost.
     """
 
     def __init__(self, max_hours: float) -> None:
         self.now = 0.0
-        self.begun = 0.0  # when the part that is read began
+        self.begun = 0.0  # seconds at which the current part of the file began
         self._shift = 0.0
         self._max_hours = max_hours
 
     def ahead(self, time: float | None) -> float:
-        """By how many seconds a timestamp is ahead of us; GAP behind at most, but for what lies before 0."""
+        """Seconds by which a timestamp is ahead of the clock; never below -GAP, except before 0."""
         if time is None:
             return 0.0
         ahead = time + self._shift - self.now
@@ -31,15 +31,15 @@ class Clock:
         return ahead
 
     def place(self, time: float | None) -> float:
-        """When a timestamp is, which may be wrong: now at the earliest."""
+        """The time of a timestamp that may be wrong: not before the clock's time."""
         return self.now if time is None else max(self.now, time + self._shift)
 
     def restart(self) -> None:
-        """Another file follows, whose timestamps begin at 0."""
+        """Begin the next part: a joined file, whose timestamps begin at 0."""
         self.begun = self._shift = self.now
 
     def advance(self, seconds: float) -> None:
-        """Raises BadAudio `too_long`, at the moment the limit is passed."""
+        """Go on by `seconds`. Raises BadAudio `too_long` as soon as the limit is passed."""
         self.now += seconds
         if self.now > self._max_hours * 3600:
             raise BadAudio("too_long", f"The recording is longer than {self._max_hours:g} hours.")

@@ -1,7 +1,7 @@
-"""What a process gives up before it opens a file that somebody sent: resources, the network, programs and files.
+"""Confinement of the process that opens a person's file: bounds on resources, no network, programs or other files.
 
-A decoder reads data that an attacker wrote, so the process expects to be taken over. Such a process can then only
-compute, within its limits, and write to the descriptors that it was given.
+A decoder reads data that an attacker may have written, so the process may be taken over. It can then only compute,
+within its limits, and write to the descriptors that it was given.
 """
 
 import ctypes
@@ -19,9 +19,9 @@ DESCRIPTORS = 32  # open at once; a task needs five
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the work on one file may take.
+    """Limits of the work on one file.
 
-    CPU time: `cpu` seconds whatever the file is, one more for each `rate` bytes of it, and one more for each `pace`
+    CPU time: `cpu` seconds for any file, one more for each `rate` bytes of it, and one more for each `pace`
     seconds of sound that come out. On one core of 2020 a small file takes 0.1 s, a megabyte of the densest honest
     packets (AMR, 32 bytes each) 0.3 s, a minute of sound 0.4 s. Slow machines may take ten times as long.
 
@@ -71,7 +71,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class CpuTime:
-    """The CPU time that this process may take, as the kernel watches it (SIGXCPU). It grows with the sound."""
+    """The limit of this process's CPU time, which the kernel enforces (SIGXCPU). It grows with the sound."""
 
     def __init__(self, limits: Limits, size: int, max_hours: float) -> None:
         self._pace = limits.pace
@@ -79,7 +79,7 @@ class CpuTime:
         self._set(self._at_first, math.ceil(self._at_first + max_hours * 3600 / self._pace) + 1)
 
     def earn(self, seconds: float) -> None:
-        """So many seconds of sound have come out in all."""
+        """Raise the limit: so many seconds of sound have come out in all."""
         self._set(self._at_first + seconds / self._pace, resource.getrlimit(resource.RLIMIT_CPU)[1])
 
     def _set(self, seconds: float, most: int) -> None:
@@ -87,7 +87,7 @@ class CpuTime:
 
 
 def bound(limits: Limits, size: int) -> None:
-    """Bound memory, descriptors, and the size of what is written, for the work on a file of `size` bytes."""
+    """Bound memory, open descriptors and the size of written files, for the work on a file of `size` bytes."""
     if (status := Path("/proc/self/statm")).exists():  # Linux; elsewhere the address space is not known
         pages = int(status.read_text().split()[0])
         _limit(resource.RLIMIT_AS, pages * resource.getpagesize() + limits.memory)
@@ -105,7 +105,7 @@ def _limit(kind: int, value: int) -> None:
 
 
 def die_with_parent() -> None:
-    """Be killed when the process that forked this one ends."""
+    """Let the kernel kill this process when its parent ends."""
     if platform.system() == "Linux":
         parent = os.getppid()
         _libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL)
@@ -125,7 +125,7 @@ def close_off() -> bool:
 
 
 def _close_files() -> None:
-    """Landlock: a set of rules that allows nothing. Kernels before 5.13 do not have it."""
+    """Apply an empty Landlock ruleset, which allows no file. Kernels before 5.13 have no Landlock."""
     attributes = ctypes.create_string_buffer(struct.pack("Q", _LANDLOCK_ALL), 8)
     rules = _libc.syscall(_LANDLOCK_CREATE, attributes, ctypes.c_size_t(8), 0)
     if rules >= 0:
@@ -134,13 +134,13 @@ def _close_files() -> None:
 
 
 class _Program(ctypes.Structure):
-    """struct sock_fprog: the length of a filter, and where it is."""
+    """struct sock_fprog: the length of a filter, and its address."""
 
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
 
 
 def _refuse_calls() -> bool:
-    """A seccomp filter: the calls of _CALLS fail with EPERM."""
+    """Install a seccomp filter, so that the calls of _CALLS fail with EPERM."""
     if (known := _CALLS.get(platform.machine())) is None:
         return False
     machine, reaching, touching = known
@@ -148,8 +148,8 @@ def _refuse_calls() -> bool:
     load, equal, above, end = 0x20, 0x15, 0x35, 0x06  # BPF: load a word, jump if equal, jump if not below, return
     allow, deny = 0x7FFF0000, 0x00050000 | _EPERM
     many = len(refused)
-    steps = [  # a jump counts the steps that it leaves out
-        (load, 0, 0, 4),  # the machine, for which the numbers of the calls hold
+    steps = [  # a jump is given as the number of steps to skip
+        (load, 0, 0, 4),  # the machine, which the numbers of the calls belong to
         (equal, 0, many + 3, machine),
         (load, 0, 0, 0),  # the number of the call
         (above, many + 1, 0, 0x40000000),  # the calls of x32: the same under other numbers

@@ -1,14 +1,14 @@
-"""The kinds of files and of sound that may be opened: two lists by FFmpeg's names.
+"""The file formats and codecs that may be opened, by FFmpeg's names.
 
-The lists have what recorders, phones, cameras, broadcasts, conferences and archives write. A format that names other
-files or addresses to open (playlists, DASH, concat, SDP, image sequences) is never added: a file that somebody sent
-must not make the server read another one. Formats and codecs of games are left out: each one is more code that a
-hostile file can reach, and nobody records with them.
+The lists have the formats of recorders, phones, cameras, broadcasts, conferences and archives. A format that names
+other files or addresses to open (playlists, DASH, concat, SDP, image sequences) is never added, since a person's file
+must not make the server read another one. Formats and codecs of games are left out: nobody records with them, and each
+is more code that a hostile file can reach.
 """
 
 import re
 
-# Demuxers, and the media types of their files where they hold sound alone.
+# Demuxers, and the media types of their files with sound alone.
 FORMATS = {
     "aac": "audio/aac",
     "ac3": "audio/ac3",
@@ -65,7 +65,7 @@ FORMATS = {
     "wv": "audio/x-wavpack",
     "xwma": "audio/x-ms-wma",
 }
-# And where there is a moving picture too.
+# Media types of files with a moving picture, where they differ.
 WITH_PICTURES = {
     "asf": "video/x-ms-wmv",
     "mxf": "application/mxf",
@@ -73,7 +73,7 @@ WITH_PICTURES = {
     "rm": "application/vnd.rn-realmedia",
 }
 
-# Decoders, in one text as FFmpeg takes it. Where FFmpeg has two for a codec, the one that it prefers.
+# Decoders, as one text for FFmpeg. Where FFmpeg has two for a codec, the preferred one.
 CODECS = (
     "aac,aac_latm,als,mp1,mp1float,mp2,mp2float,mp3,mp3float,mp3adu,mp3adufloat,mp3on4,mp3on4float,"
     "opus,vorbis,speex,flac,alac,ape,mpc7,mpc8,shorten,tak,tta,wavpack,"
@@ -91,8 +91,8 @@ CODECS = (
     "pcm_u8,pcm_u16be,pcm_u16le,pcm_u24be,pcm_u24le,pcm_u32be,pcm_u32le,pcm_vidc"
 )
 
-# Where MP4 and MOV (four letters of the sample description), Matroska (CodecID), and WAV and AVI (wFormatTag) write
-# which codec they hold.
+# The name of the codec as MP4 and MOV (four letters of the sample description), Matroska (CodecID), and WAV and AVI
+# (wFormatTag) write it.
 _WRITTEN = re.compile(
     rb"soun.{0,400}?stsd.{12}([\x20-\x7e]{4})|\x86([\x80-\xbf])(A_[A-Z0-9_/]+)|(?:fmt .{4}|auds.{0,100}?strf.{4})(..)",
     re.DOTALL,
@@ -100,7 +100,7 @@ _WRITTEN = re.compile(
 
 
 def written_codec(part: bytes) -> str:
-    """The name of a codec that FFmpeg has no name for, as it stands in this part of the file; "?" if nowhere."""
+    """The codec's name as written in this part of the file, for a codec unknown to FFmpeg; "?" where none is found."""
     if not (found := _WRITTEN.search(part)):
         return "?"
     four_letters, size, codec_id, tag = found.groups()

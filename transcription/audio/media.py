@@ -1,8 +1,9 @@
 """A file opened without trust, to read the packets of its sound.
 
-A file that somebody sent may be anything. Only the formats and codecs of `kinds` are opened. No protocol is allowed
-but reading the file object that was given, its name is not even looked at, only sound is ever decoded, and what a
-file can make FFmpeg allocate or read is bounded.
+Any bytes may be in the file. Only the formats and codecs of `kinds` are opened. FFmpeg may read the given file object
+and nothing else, never sees its name, decodes only sound, and is bounded in the memory that it allocates and in the
+bytes that it reads. `Media` is large because all its answers come from one open container, which changes with each
+joined file.
 """
 
 from __future__ import annotations  # PyAV's types are generic in its stubs only
@@ -33,7 +34,7 @@ from transcription.errors import BadAudio
 _OPTIONS = {
     "format_whitelist": ",".join(FORMATS),
     "codec_whitelist": CODECS,
-    "protocol_whitelist": "none",  # there is no protocol of this name: nothing else can be opened
+    "protocol_whitelist": "none",  # no protocol has this name, so nothing else can be opened
     "max_streams": "200",  # a film on disc has 40: eight of sound, thirty of subtitles
     # How far a file is searched for tracks that begin late: ten minutes (in microseconds), and 32 MB.
     "analyzeduration": "600000000",
@@ -46,14 +47,14 @@ _LATE_STREAMS = {"dhav", "flv", "live_flv", "mpeg", "mpegts", "wtv"}
 _TABLE = 24
 _TIME = re.compile(r"(\d{1,6}):(\d{1,2}):(\d{1,2}(?:\.\d{1,12})?)")
 
-# Streams whose times are no more than FFmpeg's sum of what came before.
+# Formats without times: FFmpeg only adds up the lengths.
 _TIMELESS = frozenset(("aac", "ac3", "dts", "eac3", "gsm", "loas", "mlp", "truehd"))
-# Streams whose clock began long before the recording: MPEG's runs from anywhere.
+# Formats whose clock may begin at any time.
 _ANY_CLOCK = frozenset(("dhav", "mp3", "mpeg", "mpegts", "wtv"))
-# Formats that state how long each track is, in its own unit, and as a whole.
+# Formats that state the length of each track, and of the file as a whole.
 _STATED = frozenset(("ape", "dsf", "flac", "mov", "mpc", "mpc8", "mxf", "tak", "tta", "wv"))
 _STATED_AS_A_WHOLE = frozenset(("flv", "matroska"))
-# Sound that begins later than this is not late: its clock is that of a broadcast that began earlier.
+# With a later first time, the clock is that of a broadcast that began before the recording.
 _LATEST = 60.0  # seconds
 _MOST_PARTS = 1000  # files joined to one: a phone's memos of a year, and more
 _EVEN = frozenset(("ac3", "eac3", "dca", "gsm", "mp1", "mp1float", "mp2", "mp2float"))  # packets mostly of one size
@@ -69,7 +70,7 @@ _MOST_MEMORY = 128 * 1024**2
 
 
 def _bound_memory() -> None:
-    """Set FFmpeg's own limit (the tool's `-max_alloc`), which PyAV does not offer, in the library it brings."""
+    """Set FFmpeg's limit of one allocation (the tool's `-max_alloc`), which PyAV does not offer."""
     package = Path(av.__file__).parent
     brought = [*package.parent.glob("av.libs/libavutil*"), *package.glob(".dylibs/libavutil*")]
     library = ctypes.CDLL(str(brought[0]) if brought else ctypes.util.find_library("avutil"))
@@ -80,9 +81,9 @@ _bound_memory()
 
 
 class _Source:
-    """The little that FFmpeg may do with a file, or a part of it. Keeps errors, which FFmpeg would take for the end.
+    """The file, or a part of it, as FFmpeg reads it. Keeps errors of reading, which FFmpeg takes for the end.
 
-    `mended`: what is read in place of a few bytes of the file, by position.
+    `mended`: bytes that are read in place of those in the file, by position.
     """
 
     def __init__(self, file: BinaryIO, start: int, end: int, mended: Sequence[tuple[int, bytes]]) -> None:
@@ -121,10 +122,10 @@ def _trap() -> BadAudio:
 
 
 class Media:
-    """An open file and the sound tracks of it that are heard. Use `with opened(…)` to get one.
+    """An open file and those of its sound tracks that are heard. Get one by `with opened(…)`.
 
-    Files that were joined to one are its parts: `stream`, `heard`, the times and all that the file states are those of
-    the part that `parts` has come to.
+    Joined files are its parts. `stream`, `heard`, the times and all statements of the file are those of the current
+    part, to which `parts` has come.
     """
 
     def __init__(self, file: BinaryIO, size: int, track: int | None) -> None:
@@ -167,10 +168,10 @@ class Media:
         self.late = begins - self._origin  # seconds of the recording before the first sound or picture
 
     def _starts_anywhere(self, begins: float) -> bool:
-        """Whether the first time in the file is no time of the recording, but only where its clock happened to be.
+        """Whether the recording begins with the first time in the file, and not at the file's time 0.
 
-        MP4 says by its edit list when a sound begins, Matroska by its first packet, as others do, as long as it is not
-        later than anyone would wait. In others pictures tell where the recording begins.
+        MP4 states by its edit list when a sound begins, Matroska and others by their first packet, as long as it is
+        not later than _LATEST. In others the pictures tell where the recording begins.
         """
         if begins < 0 or self.format in _ANY_CLOCK | _TIMELESS:
             return True
@@ -192,7 +193,7 @@ class Media:
 
     @property
     def is_plain(self) -> bool:
-        """Whether what is heard is what any player plays: one track, the first or default one, in one part, from 0."""
+        """Whether any player plays what is heard: one track, the first or default one, in one part, from 0."""
         tracks = self._container.streams.audio
         played = next((track for track in tracks if track.disposition & Disposition.default), tracks[0])
         late = self.late > GAP and not self.has_pictures
@@ -200,21 +201,20 @@ class Media:
 
     @property
     def breaks_off(self) -> bool:
-        """Whether the file says that it has more bytes than are there."""
+        """Whether the file announces more bytes than it has."""
         return self._outline.missing > 0
 
     @property
     def is_sparse(self) -> bool:
-        """Whether a track may pause: beside pictures, and where several people come and go."""
+        """Whether a track may pause: beside pictures, or beside other tracks."""
         return self.has_pictures or len(self.heard) > 1
 
     def lane(self, packet: Packet[AudioStream]) -> int:
-        """Which of the tracks that are heard the packet is of, counted from 0."""
+        """The packet's track among those that are heard, counted from 0."""
         return self._lanes[packet.stream.index]
 
     def parts(self) -> Iterator[None]:
-        """Goes from file to file, where several were joined to one; most have one part. Ends before one that cannot be
-        read, which is `unread` then."""
+        """Go from part to part; most files have one. Ends before a part that cannot be read, and sets `unread`."""
         yield
         while self._outline.next is not None:
             before = self._container
@@ -230,8 +230,8 @@ class Media:
             yield
 
     def packets(self) -> Iterator[Packet[AudioStream]]:
-        """The packets of the tracks, with an empty one at the end of each track. Goes on behind damage for as long as
-        that yields any."""
+        """The packets of the tracks, with an empty one at the end of each track. Goes on behind damage while packets
+        come."""
         found = True
         while found:
             found = False
@@ -260,7 +260,7 @@ class Media:
             raise _trap()
 
     def _is_torn(self) -> bool:
-        """Whether the file was cut in the midst of its last packet."""
+        """Whether the file ends within its last packet."""
         packet = self._last
         if packet is None or self.format == "rm":  # whose last packet is always marked as such
             return False
@@ -271,8 +271,8 @@ class Media:
         return packet.is_corrupt or self._is_short
 
     def is_timed(self, packet: Packet[AudioStream]) -> bool:
-        """Whether its time is the file's. In MPEG's streams it is FFmpeg's guess, but for a packet that begins where
-        the file has a time; a guess is wrong where the sample rate has changed."""
+        """Whether the packet's time is the file's. In MPEG's streams it is FFmpeg's guess, except for a packet that
+        begins at a stated time. A guess is wrong where the sample rate has changed."""
         return packet.pos is not None or self.format not in _ANY_CLOCK
 
     def time(self, of: Packet[AudioStream] | AudioFrame) -> float | None:
@@ -283,11 +283,11 @@ class Media:
         return _seconds(stamp, of.time_base) - self._origin
 
     def length(self, packet: Packet[AudioStream]) -> float:
-        """Seconds of sound in it, as the file states it; 0 where it does not."""
+        """Seconds of sound in the packet, as the file states it; 0 where it does not."""
         return _seconds(packet.duration or 0, packet.time_base)
 
     def stated(self, stream: AudioStream) -> float | None:
-        """When the track ends, in seconds, as the file says; None where FFmpeg could but guess."""
+        """End of the track in seconds, as the file states it; None where FFmpeg would only guess."""
         if self.format in _STATED and stream.duration and not is_mark(stream.duration):
             return float((stream.duration + (stream.start_time or 0)) * (stream.time_base or 0)) - self._origin
         if tag := _TIME.match(stream.metadata.get("DURATION", "")):
@@ -299,10 +299,10 @@ class Media:
         return None
 
     def missing(self, ends: Sequence[float]) -> tuple[float, float] | None:
-        """The end of this part that is not there, by what the file says of itself: from when to when, in seconds.
+        """The missing end of this part, as (start, end) in seconds; None where nothing is missing.
 
-        ends: when each track ended. Both are of this part. Where the file says no time, the bytes that are missing are
-        taken for as much sound as those that are there.
+        ends: the time at which each track ended. All times are of this part. Where the file states no times, a missing
+        byte counts for as much sound as a present one.
         """
         end = max(ends)
         known = [(stated, at) for at, stream in zip(ends, self.heard, strict=False) if (stated := self.stated(stream))]
@@ -314,22 +314,22 @@ class Media:
         return (end, end) if self.broken or (not known and self._is_torn()) else None
 
     def _check(self) -> None:
-        """Raise what went wrong when the file was read (a disk, a network), if anything did."""
+        """Raise the error of reading the file (a disk, a network), if there was one."""
         if self._source.error:
             raise self._source.error
 
 
 def _seconds(ticks: int, base: Fraction) -> float:
-    """What `float(ticks * base)` is, in a third of the time: a long file has millions of packets."""
+    """`float(ticks * base)`, in a third of the time, since a long file has millions of packets."""
     return ticks * base.numerator / base.denominator
 
 
 def opened(file: BinaryIO, track: int | None = None) -> Media:
-    """Open a seekable binary file from its beginning. It stays the caller's to close.
+    """Open a seekable binary file from its beginning. The caller closes it.
 
-    track: the number of the sound track that is heard, from 1; None: see `tracks.choose`.
+    track: number of the sound track to hear, from 1; None: see `tracks.choose`.
     Raises BadAudio (`empty_file`, `not_audio`, `unknown_codec`, `truncated`, `no_sound`, `no_such_track`), and
-    whatever reading the file raises.
+    the errors of reading the file.
     """
     size = file.seek(0, SEEK_END)
     if not size:
@@ -390,15 +390,15 @@ def _written(file: BinaryIO) -> str:
 
 
 def _moving(stream: Stream) -> str | None:
-    """The codec of a video; None where it is none, or the picture of a cover."""
+    """The codec of a video stream; None for other streams and for the picture of a cover."""
     if stream.type != "video" or stream.disposition & Disposition.attached_pic:
         return None
     return stream.codec_context.name if stream.codec_context else "unknown"
 
 
 def decoded(packet: Packet[AudioStream], decoder: AudioCodecContext | None = None) -> list[AudioFrame] | None:
-    """The sound of a packet, by the track's own decoder or another; None where it is damaged. There is none in an empty
-    packet in the midst of a file, and in the title of an MP3 that was joined to another."""
+    """The sound of a packet, by the track's own decoder or the given one; None where it is damaged. An empty packet
+    within a file, and the title of a joined MP3, have no sound."""
     if not packet.size and packet.pts is not None:
         return []
     try:
@@ -408,7 +408,7 @@ def decoded(packet: Packet[AudioStream], decoder: AudioCodecContext | None = Non
 
 
 def new_decoder(stream: AudioStream) -> AudioCodecContext:
-    """One that has seen nothing of the track yet."""
+    """A fresh decoder for the track."""
     decoder = cast(AudioCodecContext, av.CodecContext.create(stream.codec_context.name, "r"))
     decoder.extradata = stream.codec_context.extradata
     return decoder

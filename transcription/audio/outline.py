@@ -1,8 +1,10 @@
-"""What a file says of itself by its structure alone: where its sound ends, whether another file follows in it, and
-which of its lengths only stand for "not known yet".
+"""The structure of a file, read from its heads alone: the end of its sound, a file joined behind it, and lengths that
+only mark "not known yet".
 
-A program that writes into a pipe cannot go back to put the length in, so it leaves a mark: 0, all bits set, or the
+A program that writes into a pipe cannot go back to write the length, so it leaves a mark: 0, all bits set, or the
 largest length less some header. FFmpeg takes some of these marks for lengths, and then reads nothing.
+
+The module is long because each of the eight families of formats needs a walk of its own; nothing else is in it.
 """
 
 import re
@@ -19,12 +21,13 @@ _BOXES = frozenset(b"ftyp styp moov mdat moof mfra sidx free skip wide uuid meta
 
 @dataclass(slots=True)
 class Outline:
-    """missing: bytes of sound that the file says it has, and that are not there; 0 where it does not say.
+    """The structure of one file.
 
-    next: where another file begins that was joined to this one, if one was.
-    mended: (position, bytes) that put the true length where there is a mark that FFmpeg takes for a length.
-    indexed: False for an MP4 without the index that nothing can be read without.
-    fragmented: an MP4 whose index is spread over it, as live streams have it.
+    missing: bytes of sound that the file announces and does not have; 0 where it announces none.
+    next: position of another file that was joined behind this one; None without one.
+    mended: (position, bytes) that write the true length over a mark which FFmpeg takes for a length.
+    indexed: False for an MP4 without its index, which nothing can be read without.
+    fragmented: an MP4 whose index is spread over the file, as in live streams.
     """
 
     missing: int = 0
@@ -35,7 +38,7 @@ class Outline:
 
 
 def outline(file: BinaryIO, start: int = 0) -> Outline:
-    """Of the file that begins at `start` in this one. Reads heads only; raises what reading raises."""
+    """The outline of the file that begins at `start`. Reads heads only; raises the errors of reading."""
     size = file.seek(0, SEEK_END)
     file.seek(start)
     head = file.read(16)
@@ -64,13 +67,13 @@ def _sync(file: BinaryIO, position: int) -> bytes:
 
 
 def is_mark(length: int) -> bool:
-    """Whether a length, in whatever unit, is none, but stands for "not known"."""
+    """Whether a length, in any unit, only marks "not known"."""
     all_bits_set = length & (length + 1) == 0 and length >= 2**31 - 1
     return length <= 0 or all_bits_set or length >= 2**62
 
 
 def _is_mark(length: int) -> bool:
-    """Of bytes: headers may have been taken off. SoX writes 0x7F000000 for AIFF."""
+    """Whether a length in bytes is such a mark, perhaps less some headers. SoX writes 0x7F000000 for AIFF."""
     return is_mark(length) or any(abs(length - mark) <= _NEAR for mark in (0x7F000000, 2**31, 2**32))
 
 
@@ -144,7 +147,7 @@ def _chunks_outline(file: BinaryIO, start: int, size: int, layout: _Layout) -> O
 def _mended(
     layout: _Layout, start: int, size: int, sound: tuple[int, int], frames_at: int, *, long: bool
 ) -> Iterator[tuple[int, bytes]]:
-    """As if the sound were the last chunk, and went to the end of the file. `sound`: where its length and it begin."""
+    """Lengths as if the sound went to the end of the file. `sound`: positions of its length and of its content."""
     at, body = sound
     head = layout.name + layout.length
 
@@ -190,7 +193,7 @@ def _boxes_outline(file: BinaryIO, start: int, size: int) -> Outline:
 
 
 def _boxes(file: BinaryIO, start: int, size: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, begin and end of each box at the top of an MP4 file, up to what is no box: writers append things."""
+    """Kind, start and end of each top-level box of an MP4 file. Ends at bytes that are no box."""
     position = start
     for _ in range(_MOST_PARTS):
         if position >= size:
@@ -211,17 +214,17 @@ def _boxes(file: BinaryIO, start: int, size: int) -> Iterator[tuple[bytes, int, 
 # --- Matroska and WebM -------------------------------------------------------------------------------
 
 _EBML, _SEGMENT, _CLUSTER = (bytes.fromhex(kind) for kind in ("1a45dfa3", "18538067", "1f43b675"))
-# What may follow a cluster whose length nobody knew: another, or another element of the segment.
+# Elements that may follow a cluster of unknown length.
 _BEHIND = frozenset(
     (_EBML, _SEGMENT, _CLUSTER, *map(bytes.fromhex, ("114d9b74", "1549a966", "1654ae6b", "1c53bb6b", "1254c367")))
 )
 
 
-_LARGEST_CLUSTER = 64 * 1024**2  # bytes; five seconds of video: what promises more is damaged
+_LARGEST_CLUSTER = 64 * 1024**2  # bytes; five seconds of video. A cluster that announces more is damaged
 
 
 def _matroska_outline(file: BinaryIO, start: int, size: int) -> Outline:
-    """Walks over the clusters; into those without a length, to their blocks."""
+    """Walks over the clusters, and into those of unknown length."""
     position, end = start, 0
     inside = False
     for _ in range(_MOST_PARTS):
@@ -243,7 +246,7 @@ def _matroska_outline(file: BinaryIO, start: int, size: int) -> Outline:
 
 
 def _element(file: BinaryIO, position: int) -> tuple[bytes, int, int | None]:
-    """Kind, begin of its content, and length (None: unknown) of an EBML element; no kind where there is none."""
+    """Kind, position of the content, and length (None: unknown) of an EBML element. The kind is empty without one."""
     file.seek(position)
     head = file.read(12)
     wide = 9 - (head[0] if head else 0).bit_length()  # an EBML number: as many zero bits before the first one as
@@ -265,7 +268,7 @@ _LONGEST_PAGE = 27 + 255 + 255 * 255  # bytes
 _LONGEST_BEGINNING = 13  # bytes, of those below
 _BLOCK = 1024**2
 
-# Beginnings of files that are long enough not to come about by chance.
+# Beginnings of files, long enough not to occur by chance.
 _BEGINNINGS = {
     b"FLV": re.compile(rb"FLV\x01[\x01\x04\x05]\0\0\0\x09\0\0\0\0"),
     b"fLaC": re.compile(rb"fLaC\0\0\0\x22"),
@@ -275,7 +278,7 @@ _BEGINNINGS = {
 
 
 def _ogg_outline(file: BinaryIO, start: int, size: int) -> Outline:
-    """A chain of streams, one after the other, has first pages again behind pages that are none."""
+    """In a chain of streams, first pages follow again behind other pages."""
     begun = start
     for position in _found(file, _FIRST_PAGE, start, size):
         if position != begun:
@@ -288,7 +291,7 @@ def _ogg_outline(file: BinaryIO, start: int, size: int) -> Outline:
 
 
 def _found(file: BinaryIO, what: re.Pattern[bytes], start: int, size: int) -> Iterator[int]:
-    """The positions of a short pattern."""
+    """Positions of the matches of a short pattern."""
     for position in range(start, size, _BLOCK):
         file.seek(position)
         for page in what.finditer(file.read(_BLOCK + _LONGEST_BEGINNING)):
@@ -305,7 +308,7 @@ def _page_end(file: BinaryIO, position: int) -> int:
 
 
 def _xing_end(file: BinaryIO, start: int) -> int:
-    """Where an MP3 file ends by the count in its Xing or Info frame; 0 if it has none."""
+    """End of an MP3 file by the byte count in its Xing or Info frame; 0 without one."""
     file.seek(start)
     head = file.read(10)
     first = start

@@ -1,4 +1,4 @@
-"""What browsers play, and a copy for them of a file that they do not: Opus in WebM, with the times of the text."""
+"""Copies for browsers: whether browsers play a file as it is, and else a copy as Opus in WebM, with the same times."""
 
 from __future__ import annotations  # PyAV's types are generic in its stubs only
 
@@ -36,20 +36,20 @@ _PLAYED = {
     ("video/webm", "opus"),
     ("video/webm", "vorbis"),
 }
-_SHOWN = (None, "h264", "vp8", "vp9")  # beside another moving picture some play no sound either
+_SHOWN = (None, "h264", "vp8", "vp9")  # with another video codec, some browsers play no sound either
 
 RATE = 48_000  # Opus has no higher one
 _BITS = {"mono": "48000", "stereo": "80000"}  # a second: "fullband" for speech and music by Opus's own table
-# The longest packets, a third of them, and half of Opus's effort: three times as fast.
+# The longest packets, so a third as many, and half of Opus's effort: three times as fast.
 _FAST = {"frame_duration": "60", "compression_level": "5"}
 _STEP = 10.0  # seconds of sound written between two occasions to stop
 
 
 def plays(media: Media, media_type: str) -> bool:
-    """Whether browsers play the file as it is: all that is heard, at its time, and any moment of it.
+    """Whether all browsers play the file as it is: all tracks that are heard, at the right times, from any moment.
 
-    A live stream does not even say how long it is. Browsers play one track, and neither agree about sound that begins
-    late, nor about a file of several parts.
+    Browsers play one track. They cannot seek in a live stream, which states no length, and they disagree about sound
+    that begins late and about joined files.
     """
     codec = media.stream.codec_context.name
     known = (media_type, codec) in _PLAYED and media.picture in _SHOWN and not media.endless
@@ -57,10 +57,10 @@ def plays(media: Media, media_type: str) -> bool:
 
 
 def write_playable(file: BinaryIO, target: BinaryIO, *, max_hours: float, track: int | None = None) -> Generator[float]:
-    """Write the copy to `target`, which is empty and can be read and sought; yields now and then how far it is.
+    """Write the copy to `target`, an empty file that can be read and sought. Yields its progress in seconds of sound.
 
-    Blocking, in bounded memory. To stop early, close the iterator before the files. Raises as `SpeechReader` does.
-    Opus is packed anew as it is, unless its times have gaps or jumps.
+    Blocks, in bounded memory. To stop early, close the iterator before the files. Raises as `SpeechReader` does. Opus
+    is not encoded again, unless its times have gaps or jumps.
     """
     with opened(file, track) as media:
         if media.stream.codec_context.name == "opus":
@@ -113,7 +113,7 @@ def _encoded(media: Media, target: BinaryIO, max_hours: float) -> Iterator[float
 
 
 class _Encoder:
-    """Takes arrays of (channels, samples) of any length. More than two channels are mixed to one."""
+    """Encodes arrays of (channels, samples) of any length to Opus. More than two channels are mixed to one."""
 
     def __init__(self, out: OutputContainer, layout: str) -> None:
         self._out = out
@@ -148,18 +148,20 @@ class _Encoder:
 
 
 class _Steps:
+    """Moments to report progress: every _STEP seconds of sound."""
+
     def __init__(self) -> None:
         self._next = _STEP
 
     def at(self, seconds: float) -> Iterator[float]:
-        """The seconds, if a step has been made."""
+        """Yield the seconds, where a step is complete."""
         if seconds >= self._next:
             self._next = seconds + _STEP
             yield seconds
 
 
 class _Target:
-    """The file to write to. Keeps errors, such as of a full disk: FFmpeg only knows that there was one."""
+    """The file that FFmpeg writes to. Keeps the error of a failed write, such as a full disk, which FFmpeg loses."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

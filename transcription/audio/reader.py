@@ -1,4 +1,4 @@
-"""Audio in, speech out: one pass over a file, in memory that does not grow with it.
+"""From a file to its stretches of speech, in one pass and in bounded memory.
 
 file → packets → frames → 16 kHz mono → blocks ─┬→ peaks of the waveform
                                                  └→ voice activity → segmenter → stretches of speech
@@ -20,7 +20,7 @@ from transcription.audio.vad import RATE, WINDOW, VoiceActivity
 from transcription.audio.waveform import Downmix, Peaks
 from transcription.errors import BadAudio
 
-_BLOCK = 128 * WINDOW  # samples, 4.1 s: enough at once for the voice activity to be fast
+_BLOCK = 128 * WINDOW  # samples, 4.1 s; voice activity is fast with so many at once
 _NO_SPEECH = np.zeros(_BLOCK // WINDOW, np.float32)
 
 
@@ -28,7 +28,7 @@ _NO_SPEECH = np.zeros(_BLOCK // WINDOW, np.float32)
 class Stretch:
     """Speech between two cuts. Times are seconds of the recording, samples 16 kHz mono.
 
-    utterances: what lies between its pauses, in seconds from its start.
+    utterances: the speech between its pauses, as (start, end) in seconds from its start.
     """
 
     index: int
@@ -41,19 +41,18 @@ class Stretch:
 class SpeechReader:
     """Reads a file once, from its beginning, and yields its stretches of speech in order of time.
 
-    Iterating blocks: it belongs into a thread. It raises BadAudio (`too_long` in the very moment the
-    sound unfolds to more than `max_hours`, `damaged` if nothing can be decoded, and what `probe` raises
-    on opening), and whatever reading the file raises. To stop early, close the iterator; the file stays
-    the caller's to close.
+    Iterating blocks, so it belongs into a thread. It raises BadAudio (`too_long` as soon as there is more sound than
+    `max_hours`, `damaged` if nothing can be decoded, and the codes of `audio_info` on opening), and the errors of
+    reading the file. To stop early, close the iterator. The caller closes the file.
 
-    track: the number of the one sound track that is meant, from 1; None: see `tracks.choose`.
-    heard: called after every few seconds of sound with the number of seconds so far.
+    track: number of the one sound track to hear, from 1; None: see `tracks.choose`.
+    heard: called every few seconds of sound with the seconds so far.
 
     After the last stretch:
-    duration  seconds of sound, silence for what is missing included
+    duration  seconds of sound, including silence in place of missing sound
     peaks     the loudest sample of each of 1,000 to 2,000 equal parts (fewer if shorter than 10 s), 0 to 1
     tracks    the sound tracks of the file, and which of them were heard
-    damaged   the parts that could not be decoded, or are not there, as (start, end) in seconds
+    damaged   parts that could not be decoded or are missing, as (start, end) in seconds
     """
 
     def __init__(
@@ -121,7 +120,7 @@ class SpeechReader:
 
 
 def wav(samples: npt.NDArray[np.int16]) -> tuple[bytes, memoryview]:
-    """A WAV file (16 kHz, mono, 16 bit) of samples: its header, and their bytes, not copied."""
+    """A WAV file (16 kHz, mono, 16 bit): its header, and the bytes of the samples without a copy."""
     data = np.ascontiguousarray(samples, "<i2").view(np.uint8).data
     return wav_header(data.nbytes), data
 

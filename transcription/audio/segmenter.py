@@ -1,7 +1,7 @@
-"""Where to cut: from the probability of speech to stretches of at most `max_seconds`.
+"""Cuts a stream of sound into stretches of speech of at most `max_seconds`, by the probability of speech.
 
-Whisper looks at 30 s at a time and takes nearly as long for 3 s as for 30, so stretches are packed full.
-It also needs to see whole phrases, so they are cut at pauses. The rules:
+Whisper computes 30 s at a time and takes nearly as long for 3 s as for 30, so stretches are filled up. It also needs
+whole phrases, so cuts are at pauses. The rules:
 
 1. A run of speech is a row of windows above `_MAYBE` of which one is above `_SPEECH`, at least
    `_SHORTEST` long. Two thresholds, because one alone either cuts the soft ends of words off or takes
@@ -52,7 +52,7 @@ _BREATH = _windows(0.3)
 
 
 class Cut(NamedTuple):
-    """The index of its first sample in the stream, its samples, and its utterances in seconds from there."""
+    """One stretch: index of its first sample in the stream, samples, and utterances in seconds from its start."""
 
     first: int
     samples: Samples
@@ -60,7 +60,7 @@ class Cut(NamedTuple):
 
 
 class Segmenter:
-    """Cuts one stream. Holds at most one stretch, what is looked ahead, and the last piece pushed."""
+    """Cuts one stream. Holds at most one stretch, the look-ahead behind it, and the last piece pushed."""
 
     def __init__(self, max_seconds: float = 30.0) -> None:
         self._limit = int(max_seconds * RATE) // WINDOW
@@ -71,8 +71,7 @@ class Segmenter:
         self._speech: Probabilities = np.empty(0, np.float32)
 
     def push(self, samples: Samples, speech: Probabilities, *, last: bool = False) -> Iterator[Cut]:
-        """Take the next samples and the probability of speech of each of their windows; yield what is
-        ready.
+        """Take the next samples and the probability of speech of each of their windows. Yields finished stretches.
 
         All but the `last` piece must be multiples of WINDOW long.
         """
@@ -116,7 +115,7 @@ class Segmenter:
         return start, min(end + min(_PADDING, int(pauses[best]) // 2), limit)
 
     def _quietest(self, limit: int) -> int:
-        """Where to cut inside unbroken speech. What follows stays speech, though its start was cut off."""
+        """The window at which to cut unbroken speech. The rest stays speech, though its start is cut off."""
         first, last = limit - min(_REACH, self._limit // 2), limit - _SHORTEST  # so that a run follows
         zone = self._samples[first * WINDOW : last * WINDOW].astype(np.float32).reshape(-1, WINDOW)
         energy = np.convolve(np.square(zone).mean(axis=1), np.ones(3), mode="valid")
@@ -126,7 +125,7 @@ class Segmenter:
 
 
 def _utterances(speech: Probabilities) -> tuple[tuple[float, float], ...]:
-    """Each with half of the pause on either side, at most _PADDING."""
+    """The utterances, each with half of the pause on either side, at most _PADDING."""
     runs, size = _runs(speech, last=True)
     if not len(runs):
         return ()

@@ -1,4 +1,4 @@
-"""The sound of an open file as one stream of samples, each at its time, whatever the file's timestamps say."""
+"""The sound of an open file as one stream of samples, each at its right time."""
 
 from __future__ import annotations  # PyAV's types are generic in its stubs only
 
@@ -17,7 +17,7 @@ from av.packet import Packet
 from transcription.audio.clock import GAP, Clock
 from transcription.audio.media import Media, decoded, new_decoder
 
-_CLOSE = 1.0  # seconds between two damages that are told as one
+_CLOSE = 1.0  # seconds; damaged parts closer than that count as one
 _PIECE = 4  # seconds of sound at once, at most
 _TOGETHER = 0.5  # seconds of sound at once, at least, where several tracks come in turns
 # Seconds that a track may be ahead of another. FFmpeg's own muxers put 10 s at most between the tracks of a moment
@@ -65,7 +65,7 @@ class Sound:
             self.damaged[:] = _merged(self.damaged)
 
     def _mixed(self, at_least: float, *, last: bool = False) -> Iterator[Samples]:
-        """What all lanes have; a lane that is too late, or at its end, has silence."""
+        """The sound for which all lanes have samples. A lane that is too late or at its end gets silence."""
         most = max(lane.count for lane in self._lanes)
         for lane in self._lanes:
             lane.pad(most - (0 if last else _AHEAD * self._rate) - lane.count)

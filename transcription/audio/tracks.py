@@ -1,4 +1,4 @@
-"""The sound tracks of a file: which there are, and which are heard."""
+"""The sound tracks of a file, and the choice of those that are heard."""
 
 from __future__ import annotations  # PyAV's types are generic in its stubs only
 
@@ -16,7 +16,7 @@ _READ = frozenset(CODECS.split(","))
 _MOST = 16  # tracks heard at once: the most that broadcasts have (SMPTE 377-1's usual 16 channels, one a track)
 _LONGEST = 80  # characters of a title
 
-# What is said about the programme, or beside it.
+# Tracks with comments on the programme, or made beside it.
 _ASIDE = (
     Disposition.comment
     | Disposition.dub
@@ -30,13 +30,13 @@ _ASIDE = (
     | Disposition.dependent
 )
 _COMMENTARY = re.compile(r"comment|descri|评论|解说|旁白", re.IGNORECASE)
-# The sound of films, on discs and in broadcasts: there several tracks are several versions.
+# Codecs of films, on discs and in broadcasts. Several tracks of these are versions of one sound.
 _FILM = frozenset(("ac3", "eac3", "dca", "truehd", "mlp", "pcm_dvd", "pcm_bluray"))
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """`number` counts the sound tracks from 1; `language` and `title` are as the file has them, and may be empty."""
+    """A sound track. `number` counts from 1; `language` and `title` are the file's, or empty."""
 
     number: int
     codec: str
@@ -55,10 +55,10 @@ def readable(stream: AudioStream) -> bool:
 
 
 def choose(streams: Sequence[AudioStream], number: int | None) -> list[AudioStream]:
-    """Those that are heard: the one with this number; else all that can be read, unless they are versions of the same.
+    """The tracks to hear: the one with this number; else all readable ones, unless they are versions of one sound.
 
-    Tracks of several people, or of a microphone and a desktop, belong together. Tracks in several languages do not,
-    and films have several versions of their sound: of these the one marked as default is heard, else the first.
+    Tracks of several people, or of a microphone and a desktop, belong together. Tracks in several languages, and those
+    of a film, are versions: the default one is heard, else the first.
     Raises BadAudio `no_such_track`.
     """
     if number is not None:
@@ -98,7 +98,7 @@ def _language(stream: AudioStream) -> str:
 
 
 def _title(stream: AudioStream) -> str:
-    """MP4 has a track's name where most writers name themselves."""
+    """The track's title. MP4 keeps it in `handler_name`, where most programs write their own name."""
     handler = _line(stream.metadata.get("handler_name", ""))
     name = "" if re.search("handler|media|^mono$|^stereo$", handler, re.IGNORECASE) else handler
     return _line(stream.metadata.get("title", "")) or name

@@ -1,7 +1,7 @@
-"""Voice activity: how likely each 32 ms of sound is speech, by the Silero network.
+"""Voice activity: the probability of speech in each 32 ms of sound, by the Silero network.
 
-The network's file comes with faster-whisper. It runs here through onnxruntime, many windows a call,
-because that is some twenty times faster than one call a window. It is recurrent: a `VoiceActivity`
+The network's file comes with faster-whisper. It runs in onnxruntime, with many windows in a call, which is
+some twenty times faster than a call for each window. It is recurrent: a `VoiceActivity`
 carries the state from block to block, so sound that arrives in pieces (a long file, a live microphone) is
 judged exactly as if it had come at once.
 """
@@ -16,7 +16,7 @@ import onnxruntime
 
 RATE = 16_000  # samples per second
 WINDOW = 512  # samples the network judges at once
-_CONTEXT = 64  # samples before the window that it wants to see too
+_CONTEXT = 64  # samples before the window, which the network needs too
 _STATE = (1, 1, 128)  # shape of each of its two recurrent states
 
 

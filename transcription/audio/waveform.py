@@ -1,10 +1,10 @@
-"""Small sums over sound: many channels to one, and many samples to a picture."""
+"""Reductions of sound: many channels to one (`Downmix`), and many samples to the peaks of a waveform (`Peaks`)."""
 
 import numpy as np
 import numpy.typing as npt
 
 _FADE = 160  # samples at 16 kHz, 10 ms: too short to hear, too long to click
-_OPPOSITE = -0.5  # correlation below which a channel is taken for the first one with its polarity reversed
+_OPPOSITE = -0.5  # a channel with a lower correlation is the first one with reversed polarity
 
 
 class Downmix:
@@ -35,7 +35,7 @@ class Downmix:
 
 
 class Peaks:
-    """The loudest sample of each part of a stream, all parts equally long, however long it gets."""
+    """The loudest sample of each of at most _MOST equal parts of a stream of any length."""
 
     _MOST = 2000
 

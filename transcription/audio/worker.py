@@ -1,16 +1,16 @@
-"""The processes that open people's files: a mother that has everything loaded, and a child of hers for each task.
+"""The processes that open people's files: a fork server that has everything loaded, and a child of it for each task.
 
     python -m transcription.audio.worker        its standard input is a socket of `apart`, which starts it
 
-The mother opens no file. For each byte that comes through the socket, with descriptors beside it, she forks. That takes
-two milliseconds, and every task begins in a fresh process with limits of its own. The descriptors are
+The fork server opens no file. It forks for each byte that comes through its socket, with descriptors beside the byte. A
+fork takes two milliseconds, and every task begins in a fresh process with limits of its own. The descriptors are
     1. the task's socket: the child reads the request from it and writes the answers to it
-    2. its lifeline: the mother writes the child's exit status to it, and kills the child when the other end is closed
+    2. its lifeline: the fork server writes the child's exit status to it, and kills the child when the other end closes
     3. the file, and for a copy the file to write
-When the mother's socket ends, since the process that started her is gone, she kills her children and goes too.
+When its socket ends, because the process that started it is gone, the fork server kills its children and ends.
 
 A request is one line of JSON. An answer is the lengths of two parts (4 bytes each, big-endian), JSON, and samples
-(16 bits, little-endian) or nothing. There is nothing in it that the other side would have to trust: no pickle.
+(16 bits, little-endian) or nothing. The other side need not trust it: it has no pickle.
 """
 
 import errno
@@ -30,21 +30,21 @@ from typing import Any, BinaryIO, NoReturn, cast
 import numpy as np
 
 from transcription.audio.confine import CpuTime, Limits, bound, close_off, die_with_parent
+from transcription.audio.info import audio_info
 from transcription.audio.playable import write_playable
-from transcription.audio.probe import probe
 from transcription.audio.reader import SpeechReader, wav
 from transcription.audio.vad import RATE
 from transcription.errors import BadAudio
 
 LENGTHS = struct.Struct(">II")  # of an answer's JSON and of its samples, in bytes
-STATUS = struct.Struct(">I")  # as os.waitpid has it
+STATUS = struct.Struct(">I")  # exit status as os.waitpid returns it
 LONGEST_REQUEST = 4096  # bytes
-_GLANCE = 30  # times as fast as decoding is looking: a minute of sound takes 10 ms, at 50 packets a second
-PROGRESS = 60.0  # seconds of sound between two answers that tell how far the task is
+_GLANCE = 30  # reading packets is so many times as fast as decoding: 10 ms a minute of sound, at 50 packets a second
+PROGRESS = 60.0  # seconds of sound between two answers about progress
 
 
 class _File(RawIOBase):
-    """A descriptor that is read at a position of its own: other processes may have one of the same open file."""
+    """A descriptor read at a position of its own, since other processes may share the open file."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -77,7 +77,7 @@ class _File(RawIOBase):
 
 
 class _Task:
-    """One request, and the way for its answers. `progress` is to be called as the sound comes out."""
+    """One request, and the socket for its answers. The work calls `progress` as it gets on."""
 
     def __init__(self, sockets: socket.socket, files: list[int]) -> None:
         self._socket = sockets
@@ -93,7 +93,7 @@ class _Task:
         self._socket.sendall(LENGTHS.pack(len(text), len(samples)) + text + samples)
 
     def progress(self, seconds: float) -> None:
-        """So many seconds of sound have come out: that earns CPU time, and shows that the process goes on."""
+        """Note that so many seconds of sound are done: that earns CPU time, and is told as a sign of life."""
         self.cpu.earn(seconds)
         if seconds >= self._told + PROGRESS:
             self._told = seconds
@@ -109,8 +109,8 @@ def _line(sockets: socket.socket) -> bytes:
     return line
 
 
-def _probe(task: _Task, file: BinaryIO) -> None:
-    info = probe(file, heard=lambda seconds: task.progress(seconds / _GLANCE), **task.request)
+def _info(task: _Task, file: BinaryIO) -> None:
+    info = audio_info(file, heard=lambda seconds: task.progress(seconds / _GLANCE), **task.request)
     task.say({"end": asdict(info)})
 
 
@@ -131,14 +131,14 @@ def _copy(task: _Task, file: BinaryIO, target: BinaryIO) -> None:
     task.say({"end": {}})
 
 
-_WORK: dict[str, Callable[..., None]] = {"probe": _probe, "speech": _speech, "copy": _copy}
+_WORK: dict[str, Callable[..., None]] = {"info": _info, "speech": _speech, "copy": _copy}
 
 
-# --- Child and mother --------------------------------------------------------------------------
+# --- Child and fork server --------------------------------------------------------------------------
 
 
 def _child(sockets: socket.socket, files: list[int]) -> None:
-    """Do one task. What goes wrong is said in an answer, unless the process dies of it."""
+    """Do one task. An error becomes an answer, unless the process dies of it."""
     task = _Task(sockets, files)
     task.say({"network_closed": close_off()})
     try:
@@ -146,7 +146,7 @@ def _child(sockets: socket.socket, files: list[int]) -> None:
     except BadAudio as error:
         task.say({"bad": [error.code, str(error), error.detail]})
     except Exception as error:
-        if isinstance(error, MemoryError) or "bad_alloc" in str(error):  # the second is onnxruntime's
+        if isinstance(error, MemoryError) or "bad_alloc" in str(error):  # bad_alloc: onnxruntime's
             task.say({"bad": ["too_complex", "To read the file takes more memory than a file may take.", ""]})
         elif not isinstance(error, OSError):
             raise
@@ -157,12 +157,14 @@ def _child(sockets: socket.socket, files: list[int]) -> None:
 
 
 def _opened(files: list[int]) -> Iterator[BinaryIO]:
-    """The file to read, and the one to write."""
+    """Open the descriptors: the file to read, and the file to write."""
     for place, fd in enumerate(files):
         yield cast(BinaryIO, os.fdopen(fd, "r+b") if place else _File(fd))
 
 
-class _Mother:
+class _ForkServer:
+    """Forks a child for each task, and tells each child's exit status on its lifeline. Runs on one thread."""
+
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._children: dict[int, socket.socket] = {}  # by process id, each with its lifeline
@@ -209,7 +211,7 @@ class _Mother:
                 ours.close()
             _child(sockets, files)
             code = 0
-        except (BrokenPipeError, ConnectionResetError):  # nobody wants the answers any more
+        except (BrokenPipeError, ConnectionResetError):  # the answers are not wanted any more
             code = 0
         except BaseException as error:
             with suppress(OSError):
@@ -236,15 +238,15 @@ class _Mother:
 
 
 def _warm_up() -> None:
-    """Load what a task needs and make its tables, so that the children find both in memory."""
+    """Load the modules and make the tables that a task needs, so that children find them in memory."""
     file = BytesIO(b"".join(wav(np.zeros(RATE, np.int16))))
-    probe(file, max_hours=1)
+    audio_info(file, max_hours=1)
     list(SpeechReader(file, max_hours=1))
     list(write_playable(file, BytesIO(), max_hours=1))
-    gc.freeze()  # the collector would write to every object, and so copy the memory that is shared
+    gc.freeze()  # else the garbage collector writes to every object, and so copies the shared memory
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _warm_up()
-    _Mother(socket.socket(fileno=0)).run()
+    _ForkServer(socket.socket(fileno=0)).run()

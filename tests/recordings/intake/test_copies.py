@@ -20,7 +20,7 @@ from tests.support.processes import processes
 from tests.support.product import Product, query, transcribed, upload
 from tests.support.waiting import until, wait_for
 from tests.support.whisper_stub import WhisperStub
-from transcription.audio import probe
+from transcription.audio import audio_info
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_copy_is_made_beside_the_job_and_both_are_served_and_deleted(amr: Path
         assert original.headers["Content-Type"] == "audio/amr"
         assert original.headers["ETag"] != copy.headers["ETag"]
         assert copy.headers["Content-Disposition"] == 'inline; filename="phone.webm"'
-        assert probe(BytesIO(copy.content), max_hours=1).codec == "opus"
+        assert audio_info(BytesIO(copy.content), max_hours=1).codec == "opus"
         part = api.get(path, headers={"Range": "bytes=100-199", "If-Range": copy.headers["ETag"]})
         assert (part.status_code, part.content) == (206, copy.content[100:200])
         changed = api.get(path, headers={"Range": "bytes=0-9", "If-Range": original.headers["ETag"]})
@@ -67,7 +67,7 @@ def test_a_copy_that_a_killed_server_had_begun_is_made_by_the_next(long: Path, t
             with product:
                 path = f"/api/recordings/{pk}/audio"
                 wait_for(lambda: api.head(path).headers["Content-Type"] == "audio/webm", "the copy", every=0.25)
-                assert probe(BytesIO(api.get(path).content), max_hours=1).duration == pytest.approx(177.5, abs=0.1)
+                assert audio_info(BytesIO(api.get(path).content), max_hours=1).duration == pytest.approx(177.5, abs=0.1)
         assert files(product.data_dir) == ["originals", "playable"]
         assert query(product.data_dir, "SELECT name FROM recordings_loosefile") == []
         assert processes(product.data_dir) == []

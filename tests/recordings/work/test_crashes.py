@@ -35,15 +35,15 @@ def noise(minutes: float) -> bytes:
 async def decoders_dying(most: int = 1000) -> AsyncIterator[list[int]]:
     """The first `most` processes that read files are killed, each in the midst of it; which they were."""
     await apart.network_closed()
-    process = apart._mother()._process
+    process = apart._fork_server()._process
     assert process
-    mother = psutil.Process(process.pid)
-    await until(lambda: not mother.children())
+    fork_server = psutil.Process(process.pid)
+    await until(lambda: not fork_server.children())
     killed: list[int] = []
 
     async def kill() -> None:
         while len(killed) < most:
-            for child in mother.children():
+            for child in fork_server.children():
                 if child.pid not in killed and len(killed) < most:
                     child.kill()
                     killed.append(child.pid)

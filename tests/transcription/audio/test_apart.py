@@ -18,9 +18,9 @@ import pytest
 from django.conf import settings
 
 from tests.support.audio_files import clip, encode
-from tests.support.processes import decoders, lives, mother
+from tests.support.processes import decoders, fork_server, lives
 from tests.support.waiting import PATIENCE, until, wait_for
-from transcription.audio import SpeechReader, Stretch, apart, probe, write_playable
+from transcription.audio import SpeechReader, Stretch, apart, audio_info, write_playable
 from transcription.audio.apart import Speech
 from transcription.errors import BadAudio, CrashedDecoder
 
@@ -39,7 +39,7 @@ def speech(file: BinaryIO) -> Speech:
 
 
 async def test_a_process_of_its_own_finds_what_we_would(file: BinaryIO, tmp_path: Path) -> None:
-    assert await apart.probe(file, max_hours=1, owner="mei") == probe(file, max_hours=1)
+    assert await apart.audio_info(file, max_hours=1, owner="mei") == audio_info(file, max_hours=1)
     theirs, ours = speech(file), SpeechReader(file, max_hours=1)
     found = [(one.index, one.start, one.end, one.utterances, one.samples.tobytes()) async for one in theirs]
     assert found == [(one.index, one.start, one.end, one.utterances, one.samples.tobytes()) for one in ours]
@@ -52,7 +52,7 @@ async def test_a_process_of_its_own_finds_what_we_would(file: BinaryIO, tmp_path
 
 
 async def test_two_read_the_same_open_file_at_once(file: BinaryIO) -> None:
-    both = await asyncio.gather(*(apart.probe(file, max_hours=1, owner="mei") for _ in range(2)))
+    both = await asyncio.gather(*(apart.audio_info(file, max_hours=1, owner="mei") for _ in range(2)))
     assert both[0] == both[1]
 
 
@@ -61,7 +61,7 @@ async def test_what_is_wrong_with_a_file_is_said_as_ever(tmp_path: Path, content
     path = tmp_path / "x"
     path.write_bytes(content)
     with path.open("rb") as file, pytest.raises(BadAudio) as caught:
-        await apart.probe(file, max_hours=1, owner="mei")
+        await apart.audio_info(file, max_hours=1, owner="mei")
     assert caught.value.code == code
 
 
@@ -72,7 +72,7 @@ async def test_a_file_that_cannot_be_read_is_no_bad_audio(tmp_path: Path) -> Non
 
     folder = os.open(tmp_path, os.O_RDONLY)
     with pytest.raises(OSError, match="directory"):
-        await apart.probe(cast(BinaryIO, Folder()), max_hours=1, owner="mei")
+        await apart.audio_info(cast(BinaryIO, Folder()), max_hours=1, owner="mei")
     os.close(folder)
 
 
@@ -108,16 +108,16 @@ async def test_a_process_that_hangs_is_given_up(file: BinaryIO, monkeypatch: pyt
     await until(lambda: not decoders())
 
 
-async def test_where_the_mother_was_killed_the_next_file_has_another(file: BinaryIO) -> None:
-    before = mother()
+async def test_where_the_fork_server_was_killed_the_next_file_has_another(file: BinaryIO) -> None:
+    before = fork_server()
     async with aclosing(aiter(speech(file))) as stretches:
         await anext(stretches)
         orphans = before.children()
         before.kill()
         with pytest.raises(CrashedDecoder):
             await rest(stretches)
-    assert (await apart.probe(file, max_hours=1, owner="mei")).duration == pytest.approx(142, abs=1)
-    assert mother() != before
+    assert (await apart.audio_info(file, max_hours=1, owner="mei")).duration == pytest.approx(142, abs=1)
+    assert fork_server() != before
     await until(lambda: not any(orphan.is_running() for orphan in orphans))
 
 
@@ -159,7 +159,7 @@ def test_what_was_started_goes_with_the_process_that_started_it(tmp_path: Path) 
         async def main():
             stretches = aiter(apart.Speech(open(sys.argv[1], "rb"), max_hours=1, owner=1, kind="job"))
             await anext(stretches)
-            print(apart._mother()._process.pid, flush=True)
+            print(apart._fork_server()._process.pid, flush=True)
             await asyncio.sleep(100)
         asyncio.run(main())
     """
@@ -225,9 +225,9 @@ def test_a_process_that_was_taken_over_could_not(what: str, tmp_path: Path) -> N
 
 async def test_the_processes_know_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "in the environment of the server")
-    apart._mother.cache_clear()
+    apart._fork_server.cache_clear()
     assert await apart.network_closed()
-    assert "SECRET_KEY" not in mother().environ()
+    assert "SECRET_KEY" not in fork_server().environ()
 
 
 # --- Turns -------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.audio_files import RATE, clip, encode
 from tests.support.hostile_files import movie
-from transcription.audio import SpeechReader, probe, wav
+from transcription.audio import SpeechReader, audio_info, wav
 from transcription.errors import BadAudio
 
 MIB = 1024**2
@@ -76,7 +76,7 @@ def test_an_index_that_claims_millions_of_packets_takes_no_memory() -> None:
     file = BytesIO(movie(packets=30_000_000, size=2, offsets=[700], data=bytes(20_000)))
     before = resident()
     with pytest.raises(BadAudio):
-        probe(file, max_hours=12)
+        audio_info(file, max_hours=12)
     assert resident() - before < 64 * MIB
 
 
@@ -86,7 +86,7 @@ def test_an_index_that_points_to_the_same_bytes_over_and_over_is_stopped() -> No
     file = BytesIO(movie(packets, size=len(data), offsets=[90_000] * packets, data=data))
     began = time.process_time()
     with pytest.raises(BadAudio) as caught:
-        probe(file, max_hours=12)
+        audio_info(file, max_hours=12)
     assert caught.value.code == "damaged"
     assert time.process_time() - began < 5
 
@@ -95,7 +95,7 @@ def test_an_index_that_points_to_the_same_bytes_over_and_over_is_stopped() -> No
 def test_a_file_of_a_million_empty_parts_is_soon_seen_through(begin: bytes) -> None:
     began = time.process_time()
     with pytest.raises(BadAudio):
-        probe(BytesIO(begin + bytes(5 * MIB)), max_hours=12)
+        audio_info(BytesIO(begin + bytes(5 * MIB)), max_hours=12)
     assert time.process_time() - began < 5
 
 
@@ -137,7 +137,7 @@ def test_a_wav_is_its_header_and_the_samples_themselves() -> None:
     header, data = wav(clip())
     assert len(header) == 44
     assert np.shares_memory(np.frombuffer(data, np.uint8), clip())
-    assert probe(BytesIO(header + data), max_hours=1).duration == pytest.approx(7.1)
+    assert audio_info(BytesIO(header + data), max_hours=1).duration == pytest.approx(7.1)
 
 
 def test_a_wav_of_nothing_is_a_header() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support.audio_files import Sound, clip, encode, loudness, sounds_like
-from transcription.audio import SpeechReader, probe
+from transcription.audio import SpeechReader, audio_info
 
 SILENCE = np.zeros_like(clip())
 
@@ -58,6 +58,6 @@ def test_microphones_of_unknown_place_are_all_heard(channels: int) -> None:
     with wave.open(content, "wb") as file:
         file.setparams((channels, 2, 16_000, 0, "NONE", ""))
         file.writeframes(np.stack([SILENCE] * (channels - 1) + [clip()], axis=1).tobytes())
-    assert probe(content, max_hours=1).channels == channels
+    assert audio_info(content, max_hours=1).channels == channels
     (stretch,) = SpeechReader(content, max_hours=1)
     assert sounds_like(stretch.samples, stretch.start, clip())

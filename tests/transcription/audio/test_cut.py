@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.audio_files import clip, encode, ffmpeg, sounds_like
-from transcription.audio import SpeechReader, probe
+from transcription.audio import SpeechReader, audio_info
 from transcription.errors import BadAudio
 
 LENGTH = 7.1  # seconds of the clip
@@ -65,7 +65,7 @@ def test_what_is_there_is_heard_and_what_is_missing_is_told(name: str, percent: 
 
     coarse = 0.7 if name == "x.tta" else 0.0  # whose frames are of a second
 
-    info = probe(BytesIO(cut), max_hours=1)
+    info = audio_info(BytesIO(cut), max_hours=1)
     reader = SpeechReader(BytesIO(cut), max_hours=1)
     stretches = list(reader)
 
@@ -81,7 +81,7 @@ def test_what_is_there_is_heard_and_what_is_missing_is_told(name: str, percent: 
 
 @pytest.mark.parametrize("name", CUT)
 def test_a_whole_file_misses_nothing(name: str) -> None:
-    assert probe(BytesIO(whole(name)), max_hours=1).damaged == ()
+    assert audio_info(BytesIO(whole(name)), max_hours=1).damaged == ()
 
 
 KNOWN = ["x.wav", "rf64.wav", "x.aiff", "x.au", "x.caf", "x.w64", "x.flac", "x.tta", "with header.mp3"]
@@ -91,7 +91,7 @@ KNOWN += ["index first.m4a", "video.mp4", "x.mka", "x.webm", "x.flv", "x.wma"]
 @pytest.mark.parametrize("name", KNOWN)
 def test_how_much_is_missing_is_told_before_anything_is_decoded(name: str) -> None:
     data = whole(name)
-    ((start, end),) = probe(BytesIO(data[: len(data) * 6 // 10]), max_hours=1).damaged
+    ((start, end),) = audio_info(BytesIO(data[: len(data) * 6 // 10]), max_hours=1).damaged
     assert start == pytest.approx(0.6 * LENGTH, abs=0.5)
     assert end == pytest.approx(LENGTH, abs=0.5)
 
@@ -99,7 +99,7 @@ def test_how_much_is_missing_is_told_before_anything_is_decoded(name: str) -> No
 def test_a_file_that_misses_only_its_index_misses_no_sound() -> None:
     data = whole("x.avi")
     cut = data[: data.index(b"idx1")]
-    assert probe(BytesIO(cut), max_hours=1).damaged == ()
+    assert audio_info(BytesIO(cut), max_hours=1).damaged == ()
 
 
 @pytest.mark.parametrize(
@@ -127,12 +127,12 @@ def test_a_file_that_breaks_off_before_its_sound_is_refused(name: str) -> None:
 
 def refused(data: bytes) -> str:
     with pytest.raises(BadAudio) as refusal:
-        probe(BytesIO(data), max_hours=1)
+        audio_info(BytesIO(data), max_hours=1)
     return refusal.value.code
 
 
 def test_a_disc_that_was_cut_off_is_told(tmp_path: Path) -> None:
     options = ("-c:a", "truehd", "-ar", "48000", "-ac", "2", "-strict", "-2")
     data = ffmpeg(tmp_path / "x.thd", *options, sound=clip()).read_bytes()
-    assert probe(BytesIO(data), max_hours=1).damaged == ()
-    assert len(probe(BytesIO(data[: len(data) * 6 // 10 + 1]), max_hours=1).damaged) == 1
+    assert audio_info(BytesIO(data), max_hours=1).damaged == ()
+    assert len(audio_info(BytesIO(data[: len(data) * 6 // 10 + 1]), max_hours=1).damaged) == 1

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.support.audio_files import RATE, clip, encode, sounds_like
-from transcription.audio import SpeechReader, Stretch, probe
+from transcription.audio import SpeechReader, Stretch, audio_info
 
 LONG = np.concatenate((clip(), clip(), clip()))  # 21.3 s: three times the same words
 DAMAGED = {
@@ -39,7 +39,7 @@ def test_a_damaged_middle_is_told_and_the_rest_is_read(suffix: str, how: str, tm
     codec, rate = DAMAGED[suffix]
     path = encode(tmp_path / f"x.{suffix}", LONG, codec=codec, rate=rate, encoder={"b": "64000"})
     data = with_damaged_middle(path.read_bytes(), how)
-    assert probe(BytesIO(data), max_hours=1).duration == pytest.approx(21.3, abs=0.3)
+    assert audio_info(BytesIO(data), max_hours=1).duration == pytest.approx(21.3, abs=0.3)
 
     stretches, reader = read(data)
 
@@ -91,6 +91,6 @@ def test_a_read_error_is_no_damage_but_an_error(suffix: str, codec: str, tmp_pat
     sound = np.concatenate((LONG, LONG, LONG))
     file = FailingFile(encode(tmp_path / f"x.{suffix}", sound, codec=codec).read_bytes())
     with pytest.raises(OSError, match="network is gone"):
-        probe(file, max_hours=1)
+        audio_info(file, max_hours=1)
     with pytest.raises(OSError, match="network is gone"):
         list(SpeechReader(file, max_hours=1))

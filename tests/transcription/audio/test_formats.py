@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from tests.support.audio_files import FORMATS, clip, encode, sounds_like
-from transcription.audio import SpeechReader, probe
+from transcription.audio import SpeechReader, audio_info
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_file_is_recognised_measured_and_read(name: str, tmp_path: Path) -> None:
     media_type, how = FORMATS[name]
     with encode(tmp_path / name, clip(), **how).open("rb") as file:
-        info = probe(file, max_hours=1)
+        info = audio_info(file, max_hours=1)
         reader = SpeechReader(file, max_hours=1)
         (stretch,) = reader
 
@@ -32,7 +32,7 @@ def test_a_file_is_recognised_measured_and_read(name: str, tmp_path: Path) -> No
 def test_the_name_of_a_file_means_nothing(tmp_path: Path) -> None:
     path = encode(tmp_path / "x.flac", clip(), codec="flac").rename(tmp_path / "playlist.m3u8")
     with path.open("rb") as file:
-        assert probe(file, max_hours=1).media_type == "audio/flac"
+        assert audio_info(file, max_hours=1).media_type == "audio/flac"
 
 
 def test_a_title_in_any_encoding_does_no_harm(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_title_in_any_encoding_does_no_harm(tmp_path: Path) -> None:
     with path.open("ab") as file:
         file.write(b"TAG" + "标题".encode("gbk").ljust(125, b"\0"))
     with path.open("rb") as file:
-        assert probe(file, max_hours=1).codec == "mp3float"
+        assert audio_info(file, max_hours=1).codec == "mp3float"
 
 
 @pytest.mark.parametrize("suffix", ["m4a", "mkv"])
@@ -58,7 +58,7 @@ def test_joined_files_are_read_one_after_the_other(tmp_path: Path) -> None:
     path = encode(tmp_path / "x.ogg", clip(), codec="libopus", rate=48_000)
     path.write_bytes(path.read_bytes() * 2)
     with path.open("rb") as file:
-        assert probe(file, max_hours=1).duration == pytest.approx(14.2, abs=0.1)
+        assert audio_info(file, max_hours=1).duration == pytest.approx(14.2, abs=0.1)
         reader = SpeechReader(file, max_hours=1)
         assert list(reader)[-1].end == pytest.approx(14.1, abs=0.2)
 
@@ -66,7 +66,7 @@ def test_joined_files_are_read_one_after_the_other(tmp_path: Path) -> None:
 def test_sound_that_begins_after_the_picture_keeps_its_time(tmp_path: Path) -> None:
     path = encode(tmp_path / "late.mkv", clip(), codec="aac", picture="mpeg4", starts=3.0)
     with path.open("rb") as file:
-        assert probe(file, max_hours=1).duration == pytest.approx(10.1, abs=0.16)
+        assert audio_info(file, max_hours=1).duration == pytest.approx(10.1, abs=0.16)
         (stretch,) = SpeechReader(file, max_hours=1)
     assert stretch.start == pytest.approx(3.1, abs=0.15)
     assert sounds_like(stretch.samples, stretch.start - 3.0, clip())

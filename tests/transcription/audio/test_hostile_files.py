@@ -14,7 +14,7 @@ import pytest
 from tests.support import hostile_files
 from tests.support.processes import decoders
 from tests.support.waiting import until
-from transcription.audio import SpeechReader, apart, probe
+from transcription.audio import SpeechReader, apart, audio_info
 from transcription.errors import BadAudio
 
 MIB = 1024**2
@@ -51,7 +51,7 @@ async def said(reading: AsyncIterator[object]) -> str:
 
 
 async def probing(file: BinaryIO, owner: str = "mei") -> AsyncIterator[object]:
-    yield await apart.probe(file, max_hours=12, owner=owner)
+    yield await apart.audio_info(file, max_hours=12, owner=owner)
 
 
 async def speaking(file: BinaryIO) -> AsyncIterator[object]:
@@ -125,7 +125,7 @@ async def test_an_honest_recording_of_hours_in_small_packets_is_looked_at_to_its
     monkeypatch.setattr(apart, "LIMITS", replace(apart.LIMITS, cpu=1.0, rate=1e12))  # no more than its seconds earn
     amr = b"#!AMR\n" + (b"\x04" + bytes(12)) * 540_000  # three hours, which take some seconds
     with on_disk(amr) as file:
-        assert (await apart.probe(file, max_hours=12, owner="mei")).duration == 10_800
+        assert (await apart.audio_info(file, max_hours=12, owner="mei")).duration == 10_800
 
 
 @pytest.mark.usefixtures("patience")
@@ -155,7 +155,7 @@ async def test_a_copy_is_not_much_larger_than_its_file(target: BinaryIO) -> None
 )
 def test_what_makes_the_binding_fail_is_an_answer(make: Callable[[], bytes], code: str) -> None:
     content, found = make(), list[str]()
-    for read in (probe, lambda file, max_hours: list(SpeechReader(file, max_hours=max_hours))):
+    for read in (audio_info, lambda file, max_hours: list(SpeechReader(file, max_hours=max_hours))):
         try:
             read(BytesIO(content), max_hours=12)
             found.append("")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.audio_files import clip, ffmpeg, sounds_like
-from transcription.audio import RATE, SpeechReader, probe, write_playable
+from transcription.audio import RATE, SpeechReader, audio_info, write_playable
 
 LENGTH = 7.1  # seconds of the clip
 
@@ -52,7 +52,7 @@ def joined(name: str, folder: Path) -> bytes:
 def test_both_are_heard(name: str, tmp_path: Path) -> None:
     data = joined(name, tmp_path)
 
-    probe(BytesIO(data), max_hours=1)
+    audio_info(BytesIO(data), max_hours=1)
     reader = SpeechReader(BytesIO(data), max_hours=1, max_seconds=10)
     first, second = reader
 
@@ -72,15 +72,15 @@ def test_what_was_joined_and_cannot_be_read_is_told(tmp_path: Path) -> None:
     (stretch,) = reader
     assert sounds_like(stretch.samples, stretch.start, clip())
     assert reader.damaged == [pytest.approx((LENGTH, LENGTH))]
-    assert len(probe(BytesIO(data), max_hours=1).damaged) == 1
+    assert len(audio_info(BytesIO(data), max_hours=1).damaged) == 1
 
 
 def test_browsers_get_one_file_of_them(tmp_path: Path) -> None:
     data = joined("opus.ogg", tmp_path)
-    assert not probe(BytesIO(data), max_hours=1).plays
+    assert not audio_info(BytesIO(data), max_hours=1).plays
     copy = BytesIO()
     for _ in write_playable(BytesIO(data), copy, max_hours=1):
         pass
-    info = probe(copy, max_hours=1)
+    info = audio_info(copy, max_hours=1)
     assert info.plays
     assert info.duration == pytest.approx(2 * LENGTH, abs=0.1)

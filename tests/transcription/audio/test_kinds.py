@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support.audio_files import clip, encode, ffmpeg, sounds_like
-from transcription.audio import SpeechReader, probe
+from transcription.audio import SpeechReader, audio_info
 from transcription.errors import BadAudio
 
 EXPERIMENTAL = {"strict": "experimental"}
@@ -95,7 +95,7 @@ def made(name: str, path: Path) -> tuple[bytes, str]:
 def test_the_codec_is_heard(name: str, tmp_path: Path) -> None:
     data, codec = made(name, tmp_path / name)
 
-    info = probe(BytesIO(data), max_hours=1)
+    info = audio_info(BytesIO(data), max_hours=1)
     reader = SpeechReader(BytesIO(data), max_hours=1)
     (stretch,) = reader
 
@@ -135,7 +135,7 @@ def test_a_refusal_names_a_codec_that_nobody_here_knows(
 
 def refused(data: bytes) -> tuple[str, str]:
     with pytest.raises(BadAudio) as refusal:
-        probe(BytesIO(data), max_hours=1)
+        audio_info(BytesIO(data), max_hours=1)
     assert str(refusal.value).endswith(f"{refusal.value.detail}.")
     return refusal.value.code, refusal.value.detail
 
@@ -144,4 +144,4 @@ def test_a_film_of_more_than_a_moment_is_not_taken_for_a_trap(tmp_path: Path) ->
     """TrueHD has 1,200 packets a second, and in them next to nothing where it is quiet."""
     options = ("-c:a", "truehd", "-ar", "48000", "-ac", "2", "-strict", "-2")
     data = ffmpeg(tmp_path / "x.mkv", *options, sound=np.tile(clip(), 2)).read_bytes()
-    assert probe(BytesIO(data), max_hours=1).duration == pytest.approx(14.2, abs=0.1)
+    assert audio_info(BytesIO(data), max_hours=1).duration == pytest.approx(14.2, abs=0.1)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from tests.support.audio_files import FORMATS, clip, encode
-from transcription.audio import RATE, SpeechReader, probe, write_playable
+from transcription.audio import RATE, SpeechReader, audio_info, write_playable
 from transcription.audio.media import opened
 from transcription.audio.sound import Sound
 from transcription.errors import BadAudio
@@ -58,11 +58,11 @@ def seeked(data: bytes, second: float) -> float:
 @pytest.mark.parametrize("name", FORMATS)
 def test_what_browsers_do_not_play_gets_a_copy_with_the_times_of_the_original(name: str, tmp_path: Path) -> None:
     data = encode(tmp_path / name, clip(), **FORMATS[name][1]).read_bytes()
-    assert probe(BytesIO(data), max_hours=1).plays == (name in PLAYED)
+    assert audio_info(BytesIO(data), max_hours=1).plays == (name in PLAYED)
 
     copy = copy_of(data)
 
-    info = probe(BytesIO(copy), max_hours=1)
+    info = audio_info(BytesIO(copy), max_hours=1)
     assert (info.media_type, info.codec, info.plays) == ("audio/webm", "opus", True)
     before, after = sound(data), sound(copy)
     assert info.duration == pytest.approx(len(before) / RATE, abs=0.05)
@@ -105,7 +105,7 @@ def test_opus_with_a_hole_is_encoded_again_with_silence_in_it(tmp_path: Path) ->
 @pytest.mark.parametrize(("layout", "channels", "expected"), [("mono", 1, 1), ("stereo", 2, 2), ("5.1", 6, 2)])
 def test_stereo_stays_stereo(layout: str, channels: int, expected: int, tmp_path: Path) -> None:
     data = encode(tmp_path / "x.caf", np.stack([clip()] * channels), codec="pcm_s16le", layout=layout).read_bytes()
-    assert probe(BytesIO(copy_of(data)), max_hours=1).channels == expected
+    assert audio_info(BytesIO(copy_of(data)), max_hours=1).channels == expected
 
 
 def test_a_file_that_is_longer_than_allowed_is_given_up(tmp_path: Path) -> None:

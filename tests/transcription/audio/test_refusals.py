@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.support.audio_files import clip, encode
-from transcription.audio import SpeechReader, probe, wav
+from transcription.audio import SpeechReader, audio_info, wav
 from transcription.errors import BadAudio
 
 HOUR = 3600
@@ -23,7 +23,7 @@ def refusal(data: bytes | Path, max_hours: float = 1.0) -> str:
     """The code with which the file is refused. Its reason must be a sentence."""
     content = data if isinstance(data, bytes) else data.read_bytes()
     with pytest.raises(BadAudio) as caught:
-        probe(BytesIO(content), max_hours=max_hours)
+        audio_info(BytesIO(content), max_hours=max_hours)
     assert str(caught.value).endswith(".")
     assert " " in str(caught.value)
     return caught.value.code
@@ -76,14 +76,14 @@ def test_a_stream_that_never_promised_an_end_is_read_as_far_as_it_goes(tmp_path:
     for suffix, codec, muxer in (("webm", "libopus", {"live": "1"}), ("ogg", "libopus", {}), ("aac", "aac", {})):
         rate = 48_000 if codec == "libopus" else 16_000
         data = encode(tmp_path / f"x.{suffix}", clip(), codec=codec, rate=rate, muxer=muxer).read_bytes()
-        assert 2 < probe(BytesIO(data[: len(data) // 2]), max_hours=1).duration < 5
+        assert 2 < audio_info(BytesIO(data[: len(data) // 2]), max_hours=1).duration < 5
 
 
 def test_what_some_writers_append_does_no_harm(tmp_path: Path) -> None:
     for suffix, codec in (("wav", "pcm_s16le"), ("m4a", "aac"), ("flac", "flac")):
         data = encode(tmp_path / f"x.{suffix}", clip(), codec=codec).read_bytes()
         for extra in (b"\0" * 99, b"TAG" + b"x" * 125, b"\xff" * 40):
-            assert probe(BytesIO(data + extra), max_hours=1).duration == pytest.approx(7.1, abs=0.1)
+            assert audio_info(BytesIO(data + extra), max_hours=1).duration == pytest.approx(7.1, abs=0.1)
 
 
 def test_a_file_whose_sound_is_all_damaged_is_refused(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_movie_whose_sound_is_in_another_file_is_refused(tmp_path: Path) -> No
 def test_a_recording_over_the_limit_is_refused(tmp_path: Path) -> None:
     path = encode(tmp_path / "x.wav", clip(), codec="pcm_s16le")
     assert refusal(path, max_hours=7 / HOUR) == "too_long"
-    assert probe(BytesIO(path.read_bytes()), max_hours=7.2 / HOUR)
+    assert audio_info(BytesIO(path.read_bytes()), max_hours=7.2 / HOUR)
 
 
 def test_a_file_that_unfolds_beyond_the_limit_is_stopped_while_it_is_read(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_file_that_claims_thousands_of_hours_is_stopped_at_once(tmp_path: Path
     path = encode(tmp_path / "x.mkv", clip(), codec="pcm_s16le", starts=5.0, picture="mpeg4")
     data = path.read_bytes()
     far = encode(tmp_path / "far.mkv", clip(), codec="pcm_s16le", starts=5000.0 * HOUR, picture="mpeg4")
-    assert probe(BytesIO(data), max_hours=1)
+    assert audio_info(BytesIO(data), max_hours=1)
     assert refusal(far, max_hours=12) == "too_long"
     with far.open("rb") as file:
         reader = SpeechReader(file, max_hours=12)

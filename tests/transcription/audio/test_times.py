@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.audio_files import clip, encode, ffmpeg
-from transcription.audio import SpeechReader, probe, write_playable
+from transcription.audio import SpeechReader, audio_info, write_playable
 
 LATE = 4.9  # seconds
 COPY = ("-vn", "-c:a", "copy")
@@ -46,7 +46,7 @@ LATER: dict[str, tuple[str, ...]] = {
 def test_late_sound_is_heard_late(name: str, video: Path, tmp_path: Path) -> None:
     data = ffmpeg(tmp_path / name, "-i", video, *LATER[name]).read_bytes()
 
-    info = probe(BytesIO(data), max_hours=1)
+    info = audio_info(BytesIO(data), max_hours=1)
     reader = SpeechReader(BytesIO(data), max_hours=1)
     (stretch,) = reader
 
@@ -58,7 +58,7 @@ def test_late_sound_is_heard_late(name: str, video: Path, tmp_path: Path) -> Non
 
 def test_the_copy_for_browsers_has_the_same_times(video: Path, tmp_path: Path) -> None:
     data = ffmpeg(tmp_path / "sound.m4a", "-i", video, *COPY).read_bytes()
-    assert not probe(BytesIO(data), max_hours=1).plays  # they do not agree about the time before
+    assert not audio_info(BytesIO(data), max_hours=1).plays  # they do not agree about the time before
     copy = BytesIO()
     for _ in write_playable(BytesIO(data), copy, max_hours=1):
         pass
@@ -72,7 +72,7 @@ def test_sound_before_the_cut_of_an_edit_list_is_not_heard(tmp_path: Path) -> No
     reader = SpeechReader(BytesIO(data), max_hours=1)
     list(reader)
     assert reader.duration == pytest.approx(4.1, abs=0.15)
-    assert probe(BytesIO(data), max_hours=1).duration == pytest.approx(4.1, abs=0.15)
+    assert audio_info(BytesIO(data), max_hours=1).duration == pytest.approx(4.1, abs=0.15)
 
 
 @pytest.mark.parametrize("suffix", ["ts", "mpg", "flv", "mkv"])

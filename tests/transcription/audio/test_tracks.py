@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support.audio_files import Sound, clip, encode, ffmpeg, sounds_like
-from transcription.audio import AudioInfo, SpeechReader, Stretch, probe, write_playable
+from transcription.audio import AudioInfo, SpeechReader, Stretch, audio_info, write_playable
 from transcription.errors import BadAudio
 
 SPEECH = clip()
@@ -28,7 +28,7 @@ CONTAINERS: dict[str, dict[str, Any]] = {
 
 def read(data: bytes, track: int | None = None) -> tuple[AudioInfo, list[Stretch], SpeechReader]:
     reader = SpeechReader(BytesIO(data), max_hours=1, max_seconds=10, track=track)
-    return probe(BytesIO(data), max_hours=1, track=track), list(reader), reader
+    return audio_info(BytesIO(data), max_hours=1, track=track), list(reader), reader
 
 
 def heard(info: AudioInfo) -> list[int]:
@@ -71,7 +71,7 @@ def test_a_track_that_is_not_there_is_refused(tmp_path: Path) -> None:
     data = encode(tmp_path / "x.mkv", clip(), SILENCE, codec="aac").read_bytes()
     for track in (0, 3, 2**40):
         with pytest.raises(BadAudio) as refusal:
-            probe(BytesIO(data), max_hours=1, track=track)
+            audio_info(BytesIO(data), max_hours=1, track=track)
         assert (refusal.value.code, refusal.value.detail) == ("no_such_track", "2")
 
 
@@ -151,12 +151,12 @@ def test_a_damaged_track_is_told_and_the_other_is_heard(tmp_path: Path) -> None:
 
 def test_the_picture_of_a_cover_is_no_track(tmp_path: Path) -> None:
     data = encode(tmp_path / "x.mp3", clip(), codec="libmp3lame", rate=44_100, picture="cover").read_bytes()
-    assert [track.number for track in probe(BytesIO(data), max_hours=1).tracks] == [1]
+    assert [track.number for track in audio_info(BytesIO(data), max_hours=1).tracks] == [1]
 
 
 def test_browsers_get_a_copy_of_what_is_heard(tmp_path: Path) -> None:
     data = encode(tmp_path / "x.mp4", SILENCE, clip(), codec="aac").read_bytes()
-    assert not probe(BytesIO(data), max_hours=1).plays  # they would play the silent one
+    assert not audio_info(BytesIO(data), max_hours=1).plays  # they would play the silent one
     copy = BytesIO()
     for _ in write_playable(BytesIO(data), copy, max_hours=1):
         pass
@@ -166,6 +166,6 @@ def test_browsers_get_a_copy_of_what_is_heard(tmp_path: Path) -> None:
 
 def test_a_title_that_is_no_line_becomes_one(tmp_path: Path) -> None:
     data = mixed(tmp_path / "x.mkv", "-metadata:s:a:1", "title=one\ntwo\x1b[31m" + "x" * 200)
-    title = probe(BytesIO(data), max_hours=1).tracks[1].title
+    title = audio_info(BytesIO(data), max_hours=1).tracks[1].title
     assert title.startswith("one two [31mx")
     assert len(title) == 80

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.support.audio_files import clip, encode, ffmpeg
-from transcription.audio import SpeechReader, probe
+from transcription.audio import SpeechReader, audio_info
 
 LENGTH = 7.1  # seconds of the clip
 
@@ -27,7 +27,7 @@ def put(data: bytes, *changes: tuple[int, bytes]) -> bytes:
 
 
 def heard_to_the_end(data: bytes) -> None:
-    info = probe(BytesIO(data), max_hours=24)
+    info = audio_info(BytesIO(data), max_hours=24)
     reader = SpeechReader(BytesIO(data), max_hours=24)
     (stretch,) = reader
     assert info.duration == pytest.approx(LENGTH, abs=0.16)

@@ -1,4 +1,4 @@
-"""Whether a file is sound that can be transcribed, and how long it is, found out without decoding it."""
+"""Facts about a file's sound: whether it can be transcribed, its length, its tracks. Found without decoding it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from transcription.audio.playable import plays
 from transcription.audio.tracks import Track
 from transcription.errors import BadAudio
 
-# Packets of speech last 20 ms, at least 10; those of music at high rates are short, but not small. Others are a trap:
-# each takes as long as any.
+# Packets of speech last 10 ms or more, mostly 20; those of music at high rates are short, but not small. A file of many
+# packets that are short and small is a trap, as each takes as long to read as any other.
 _MANY = 10_000  # packets
 _SHORT = 0.005  # seconds
 _SHORTEST = {"mlp": 0.0002, "truehd": 0.0002}  # seconds; 40 samples at 48 to 192 kHz, and next to nothing in silence
@@ -23,11 +23,13 @@ _SMALL = 64  # bytes
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What is known about a file's sound. `duration` is in seconds, true even where the file states none; `plays`:
-    browsers play the file as it is.
+    """Facts about a file's sound.
 
-    damaged: what the file says it has and does not, as (start, end) in seconds; what cannot be decoded is found out by
-    decoding only. tracks: the sound tracks, of which `codec` and the like are of the first that is heard.
+    duration: seconds, counted, also where the file states none.
+    plays: whether browsers play the file as it is.
+    damaged: parts that the file announces and does not have, as (start, end) in seconds. Parts that cannot be decoded
+    are found only by decoding.
+    tracks: all sound tracks. `codec`, `sample_rate` and `channels` are of the first one that is heard.
     """
 
     duration: float
@@ -41,17 +43,17 @@ class AudioInfo:
     tracks: tuple[Track, ...]
 
 
-def probe(
+def audio_info(
     file: BinaryIO,
     *,
     max_hours: float,
     track: int | None = None,
     heard: Callable[[float], None] = lambda seconds: None,
 ) -> AudioInfo:
-    """Read through a file and decode no more than its first frames. It stays the caller's to close.
+    """Read through a file, decoding only its first frames. The caller closes it.
 
-    track: the number of the one sound track that is meant, from 1; None: those that `tracks.choose` chooses.
-    heard: called now and then with the number of seconds of sound so far.
+    track: number of the one sound track to hear, from 1; None: those that `tracks.choose` chooses.
+    heard: called now and then with the seconds of sound read so far.
     Raises BadAudio: `empty_file`, `not_audio`, `unknown_codec`, `no_such_track`, `no_sound`, `truncated` (before
     anything that can be read), `damaged` (nothing can be decoded) or `too_long`; and whatever reading the file raises.
     """
@@ -80,7 +82,7 @@ def probe(
 
 
 class _Reading:
-    """How far each track of a file goes, by the times of its packets."""
+    """Length of each track of a file, counted by the times of its packets."""
 
     def __init__(self, media: Media, max_hours: float, heard: Callable[[float], None]) -> None:
         self._media = media
@@ -122,13 +124,13 @@ class _Reading:
                 raise BadAudio("too_complex", "The sound is cut into far more packets than a recording has.")
 
     def _stride(self, lane: int, time: float | None) -> float:
-        """From the time of the packet before: what a packet is taken for whose length the file does not state."""
+        """Seconds since the packet before: the length of a packet for which the file states none."""
         before, self._times[lane] = self._times[lane], time
         return 0.0 if before is None or time is None else max(0.0, time - before)
 
 
 def _nothing(media: Media, packets: int) -> BadAudio:
-    """Why no sound was found."""
+    """The error for a file in which no sound was found."""
     if packets and not media.breaks_off:
         return BadAudio("damaged", "Nothing in the file can be decoded: it is damaged.")
     if not media.breaks_off and len(media.stream.index_entries):
