@@ -75,7 +75,7 @@ ASR_CA_BUNDLE = env.str("ASR_CA_BUNDLE", default="")
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=2 * 1024**3)
 MAX_AUDIO_HOURS = env.float("MAX_AUDIO_HOURS", default=12.0)
 USER_MAX_BYTES = env.int("USER_MAX_BYTES", default=0)  # 0: no limit
-DISK_RESERVE = env.int("DISK_RESERVE", default=None)  # bytes; None: see recordings.intake.space
+DISK_RESERVE = env.int("DISK_RESERVE", default=None)  # bytes; None: see recordings.storage.space
 USER_MAX_QUEUED = env.int("USER_MAX_QUEUED", default=200)
 USER_MAX_LIVE = env.int("USER_MAX_LIVE", default=4)
 LIVE_PATIENCE = env.float("LIVE_PATIENCE", default=600.0)  # seconds

@@ -1,23 +1,20 @@
 """What people have: recordings, the transcriptions made of them, and the segments of their text."""
 
 import secrets
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path, PurePath
-from typing import Any, ClassVar
+from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
-from django.core.files.storage import default_storage
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from recordings.backups import removing
 from transcription.answer import HeardWord
 from transcription.audio.tracks import Track
 
@@ -123,8 +120,6 @@ class LooseFile(models.Model):
     the next start knows what a killed process left, and removes it, or makes it if it is a copy for browsers.
     """
 
-    put_off: ClassVar[deque[str]] = deque()
-
     name = models.CharField(max_length=255, unique=True)
     crashes = models.PositiveSmallIntegerField(
         default=0, help_text="processes that ended uncleanly in a row while they made this copy"
@@ -142,23 +137,6 @@ class LooseFile(models.Model):
     def leftovers(cls) -> "models.QuerySet[LooseFile]":
         """The others, which nobody has any use for."""
         return cls.objects.exclude(name__startswith=f"{COPIES}/")
-
-    @classmethod
-    def discard(cls, name: str) -> None:
-        """Remove the file, if it is there, and what says that it is loose. While a backup is made, that is put off:
-        rows that were there at its beginning name the file."""
-        with removing() as may:
-            if may:
-                default_storage.delete(name)
-                cls.objects.filter(name=name).delete()
-            else:
-                cls.put_off.append(name)
-
-    @classmethod
-    def discard_put_off(cls) -> None:
-        """Again what could not be done while a backup was made. The next start does what a killed process left."""
-        for _again in range(len(cls.put_off)):
-            cls.discard(cls.put_off.popleft())
 
 
 def want_copy(recording: Recording) -> None:
@@ -250,6 +228,11 @@ class LiveSession(models.Model):
 
     def __str__(self) -> str:
         return self.title or self.id
+
+    @property
+    def sound(self) -> Path:
+        """The WAV file that grows while the session is open (see `live.journal`)."""
+        return Path(settings.LIVE_ROOT) / f"{self.pk}.wav"
 
 
 def kept_words(words: Iterable[HeardWord]) -> list[dict[str, Any]]:

@@ -1,8 +1,9 @@
-"""Retry of work while the database is locked, full or away, so that an outage neither fails nor loses the work."""
+"""Patience with work: retried while the database is locked, full or away, and finished where the caller is canceled."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from asgiref.sync import sync_to_async
@@ -31,3 +32,17 @@ async def patiently(work: Callable[[], Awaitable[T]]) -> T:
             await sync_to_async(close_old_connections)()
         await asyncio.sleep(pause)
         pause = min(LONGEST_PAUSE, pause * 2)
+
+
+async def to_its_end(work: Awaitable[T]) -> T:
+    """Await `work`, which goes on to its end where the caller is canceled. The caller then stops waiting at that end.
+
+    For work in threads, which nobody can stop: without this, a file could be closed while a thread still writes to it.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with suppress(Exception):
+            await asyncio.shield(task)
+        raise

@@ -50,12 +50,12 @@ from recordings.api.shapes import (
 from recordings.failures import answer, on_failure
 from recordings.intake.uploads import ReceivedFile, accept_upload
 from recordings.library.listing import afind, apage
-from recordings.library.organising import achange_recording
+from recordings.library.organising import achange_recording, adelete_recording
 from recordings.models import Recording
 from recordings.text import download_name
 from recordings.transcripts.corrections import EditConflict, acorrect, arestore
 from recordings.transcripts.exports import FORMATS
-from recordings.work.jobs import acancel_transcription, adelete_recording, aqueue_transcription, job_counts
+from recordings.work.jobs import acancel_transcription, aqueue_transcription, job_counts
 from transcription.monitor.stats import Stats, read_stats
 from web.problems import Problem, not_found
 from web.throttle import UPLOADS

@@ -1,3 +1,3 @@
 """A file comes in: by a form or a resumable upload (tus), is checked, and is kept or refused. Copies that every browser
-plays are made here too, and `space` says how much there is room for.
+plays are made here too.
 """

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 
 from accounts.auth import COUNTED, Caller, Scope, identify, who
 from accounts.sessions import SessionStore
-from recordings.intake import space
+from recordings.storage import quota, space
 from web.bodies import AsgiScope, BodyLimit, request_of
 from web.prefix import path_below
 from web.problems import Problem
@@ -50,7 +50,7 @@ async def admit(scope: AsgiScope, size: int | None) -> BodyLimit:
 
     async def still_allowed() -> None:
         (await _caller(scope, who)).require(right)
-        await asyncio.to_thread(space.require_room)
+        await asyncio.to_thread(space.require)
 
     # SMALL more for the form's other fields and for what separates them.
     return BodyLimit(settings.MAX_UPLOAD_BYTES + SMALL, settings.MAX_UPLOAD_BYTES, still_allowed)
@@ -62,11 +62,11 @@ async def _require_room(scope: AsgiScope, caller: Caller, size: int) -> None:
     The quota is asked only for a form; a resumable upload announced its size when it was created. Some bytes of a form
     are not the file's.
     """
-    await asyncio.to_thread(space.require_room, size)
+    await asyncio.to_thread(space.require, size)
     if path_below(scope) == "/api/recordings":
         async with ThreadSensitiveContext():
             try:
-                await sync_to_async(space.require_quota)(caller.user.pk, max(0, size - SMALL))
+                await sync_to_async(quota.require)(caller.user.pk, max(0, size - SMALL))
             finally:
                 await sync_to_async(connections.close_all)()
 

@@ -5,14 +5,12 @@ gives the copy to the recording. So what a killed server had begun, the next one
 """
 
 import asyncio
-import errno
 import logging
-import os
-from collections.abc import Callable, Container
+from collections.abc import Container
 from contextlib import aclosing, suppress
 from io import SEEK_END
 from pathlib import PurePath
-from typing import BinaryIO, NoReturn, TypeVar, cast
+from typing import BinaryIO, NoReturn, cast
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -22,15 +20,14 @@ from django.db import transaction
 from django.db.models import F
 
 from recordings.events import recording_changed
-from recordings.intake import space as room
 from recordings.models import LooseFile, Recording, Transcription, copy_name
+from recordings.storage import space
+from recordings.storage.files import discard
 from transcription.audio import apart
 from transcription.errors import BadAudio, CrashedDecoder
-from web.patience import DATABASE_AWAY, patiently
+from web.patience import DATABASE_AWAY, patiently, to_its_end
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 MAKERS = 2  # each takes a core
 LOOK_AGAIN = 5.0  # seconds, for recordings that want a copy
@@ -97,26 +94,26 @@ def _next(owners: Container[int]) -> Recording | None:
     """The next one to make a copy of, of nobody among `owners`."""
     for name in LooseFile.copies().filter(crashes__gte=Transcription.MOST_CRASHES).values_list("name", flat=True):
         log.warning("%s is given up: crashed_decoder, %d times in a row", name, Transcription.MOST_CRASHES)
-        LooseFile.discard(name)
+        discard(name)
     wanted = {int(PurePath(name).stem) for name in LooseFile.copies().values_list("name", flat=True)}
     if not wanted:
         return None
     recordings = Recording.objects.in_bulk(wanted)
     for pk in wanted - recordings.keys():
-        LooseFile.discard(copy_name(pk))  # the recording was deleted meanwhile
+        discard(copy_name(pk))  # the recording was deleted meanwhile
     free = (recording for recording in recordings.values() if recording.owner_id not in owners)
     return min(free, key=lambda recording: recording.duration, default=None)
 
 
 async def _give_up(recording: Recording) -> None:
-    await patiently(lambda: sync_to_async(LooseFile.discard)(copy_name(recording.pk)))
+    await patiently(lambda: sync_to_async(discard)(copy_name(recording.pk)))
 
 
 async def _make(recording: Recording) -> bool:
     """Whether it was made; not where the recording was deleted meanwhile. Raises OSError where the disk is full: a copy
     takes nothing of its reserve."""
-    if await asyncio.to_thread(room.left) < 0:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if await asyncio.to_thread(space.left) < 0:
+        raise space.no_space()
     original = await asyncio.to_thread(recording.original.storage.open, str(recording.original.name))
     with original, TemporaryUploadedFile("copy", "audio/webm", 0, None) as copy:  # its folder is cleared up at starts
         files = cast(BinaryIO, original), cast(BinaryIO, copy.file)
@@ -127,19 +124,8 @@ async def _make(recording: Recording) -> bool:
             async for _seconds in steps:
                 if not await Recording.objects.filter(pk=recording.pk).aexists():
                     return False
-        await _to_its_end(lambda: _store(recording, copy))
+        await to_its_end(asyncio.to_thread(_store, recording, copy))
     return await patiently(lambda: sync_to_async(_give)(recording))
-
-
-async def _to_its_end(work: Callable[[], T]) -> T:
-    """The work in a thread. It cannot be stopped there: who is canceled waits until it has let go of the files."""
-    working = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait({working})
-        working.exception()
-        raise
 
 
 def _store(recording: Recording, copy: TemporaryUploadedFile) -> None:
@@ -157,5 +143,5 @@ def _give(recording: Recording) -> bool:
             LooseFile.objects.filter(name=name).delete()
             recording_changed(recording.pk, recording.owner_id)
     if not given:
-        LooseFile.discard(name)
+        discard(name)
     return bool(given)

@@ -13,8 +13,8 @@ import os
 import time
 from base64 import b64decode
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, BinaryIO, TypeVar
+from contextlib import ExitStack, contextmanager
+from typing import Any, BinaryIO
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -32,11 +32,13 @@ from pydantic import ValidationError
 from accounts.auth import BearerToken, Caller, Scope, SessionCookie
 from recordings.api.schemas import UploadMetadata
 from recordings.failures import invalid_request, on_failure
-from recordings.intake import space as room
 from recordings.intake.uploads import ReceivedFile, accept_upload, too_large
 from recordings.models import Recording, Upload
+from recordings.storage import quota, space
+from recordings.storage.files import second_name
 from recordings.text import filename_fault
 from web.parts import decoded
+from web.patience import to_its_end
 from web.problems import Problem, not_found
 from web.throttle import UPLOADS
 
@@ -49,7 +51,6 @@ BLOCK = 1024**2  # bytes that are copied at once
 PATIENCE = 2.0  # seconds that a removal waits for the piece under way: 8 MB are written in far less
 BAD_FILE = (400, 415, 422)  # what accept_upload says of one, whenever it comes
 
-T = TypeVar("T")
 Handler = Callable[..., Coroutine[Any, Any, HttpResponse]]
 
 
@@ -121,7 +122,7 @@ async def _create(request: HttpRequest, caller: Caller) -> HttpResponse:
     twin = None
     if request.content_type == PIECE_TYPE:
         try:
-            twin = await _to_its_end(_append(request, caller, upload, offset=0))
+            twin = await to_its_end(_append(request, caller, upload, offset=0))
         except BaseException:  # its address was never told
             await sync_to_async(upload.discard)()
             raise
@@ -142,7 +143,7 @@ async def _look(request: HttpRequest, caller: Caller, upload: Upload) -> HttpRes
     state = await _state(upload)
     twin = None
     if upload.recording_id is None and state["Upload-Offset"] == str(upload.bytes):
-        twin = await _to_its_end(_complete(caller, upload))
+        twin = await to_its_end(_complete(caller, upload))
     return await _shown(upload, twin)
 
 
@@ -152,7 +153,7 @@ async def _insist(request: HttpRequest, caller: Caller, upload: Upload) -> HttpR
     if size < upload.bytes:
         raise _elsewhere(size)
     if upload.recording_id is None:
-        await _to_its_end(_complete(caller, upload, duplicate="allow"))
+        await to_its_end(_complete(caller, upload, duplicate="allow"))
     return await _shown(upload)
 
 
@@ -172,7 +173,7 @@ async def _shown(upload: Upload, twin: int | None = None) -> HttpResponse:
 async def _continue(request: HttpRequest, caller: Caller, upload: Upload) -> HttpResponse:
     if request.content_type != PIECE_TYPE:
         raise Problem("wrong_content_type", type=PIECE_TYPE)
-    twin = await _to_its_end(_append(request, caller, upload, _number(request, "Upload-Offset")))
+    twin = await to_its_end(_append(request, caller, upload, _number(request, "Upload-Offset")))
     return HttpResponse(status=204, headers=await _state(upload, twin))
 
 
@@ -254,10 +255,10 @@ def _checksum(request: HttpRequest, piece: BinaryIO) -> None:
 
 def _open(upload: Upload) -> Upload:
     """What is announced counts as the owner's from now on. Raises Problem 413 or 507 where there is no room for it."""
-    room.require_room(upload.bytes)
+    space.require(upload.bytes)
     with transaction.atomic():
         User.objects.select_for_update().get(pk=upload.owner_id)  # one at a time per owner, so that the quota holds
-        room.require_quota(upload.owner_id, upload.bytes)
+        quota.require(upload.owner_id, upload.bytes)
         upload.save(force_insert=True)
         upload.part.touch(exist_ok=False)
     return upload
@@ -297,17 +298,6 @@ async def _why_gone(upload: Upload) -> Problem:
     return _busy() if await done.aexists() else not_found()
 
 
-async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Wait for `work`, which a client that hangs up does not stop: its threads would go on without the lock."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        with suppress(Exception):
-            await asyncio.shield(task)
-        raise
-
-
 async def _append(request: HttpRequest, caller: Caller, upload: Upload, offset: int) -> int | None:
     """Add the request's body at `offset`; with the last byte, the upload becomes a recording or waits for an answer."""
     piece = request._stream  # on disk, where it is large
@@ -332,7 +322,7 @@ def _write(part: BinaryIO, offset: int, piece: BinaryIO, most: int) -> int:
     piece.seek(0)
     if size + length > most:
         raise Problem("too_large", _("This is more than the length that was announced for the upload."))
-    room.require_room(length)
+    space.require(length)
     try:
         while block := piece.read(BLOCK):
             left = memoryview(block)
@@ -389,9 +379,7 @@ class _LinkedPart(ReceivedFile):
     """The part under a second name, which may be moved or removed: the upload loses nothing if that goes wrong."""
 
     def __init__(self, upload: Upload, name: str) -> None:
-        self.link = upload.part.with_suffix(".upload")
-        self.link.unlink(missing_ok=True)
-        self.link.hardlink_to(upload.part)
+        self.link = second_name(upload.part, ".upload")
         with self.link.open("rb") as whole:
             self.sha256 = hashlib.file_digest(whole, "sha256").hexdigest()
         UploadedFile.__init__(self, self.link.open("rb"), size=upload.bytes)

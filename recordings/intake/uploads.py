@@ -15,10 +15,8 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import TooManyFieldsSent, TooManyFilesSent
-from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, QueryDict
 from django.http.multipartparser import (
@@ -31,14 +29,17 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext as _
 
 from recordings.events import recording_changed
-from recordings.intake import space as room
-from recordings.models import LooseFile, Recording, Upload, kept_spans, kept_tracks, want_copy
+from recordings.library.organising import adelete_recording
+from recordings.models import Recording, Upload, kept_spans, kept_tracks, want_copy
+from recordings.storage import quota, space
+from recordings.storage.files import keeping
 from recordings.text import filename_fault, one_line
-from recordings.work.jobs import adelete_recording, queue_transcription
+from recordings.work.jobs import queue_transcription
 from transcription.audio import AudioInfo, apart
 from transcription.errors import BadAudio
 from transcription.writing import head
 from web.parts import Head, HeadTooLong, decoded, read_head
+from web.patience import to_its_end
 from web.problems import Problem
 
 LOOK_EVERY = 4 * 1024**2  # bytes of a file between two looks at the room that the disk has
@@ -165,7 +166,7 @@ class _Receiver(FileUploadHandler):
         if start + len(raw_data) > settings.MAX_UPLOAD_BYTES:
             raise too_large()
         if start >= self._look_at:
-            room.require_room(LOOK_EVERY)
+            space.require(LOOK_EVERY)
             self._look_at = start + LOOK_EVERY
         self.file.write(raw_data)
         self._digest.update(raw_data)
@@ -240,16 +241,15 @@ async def accept_upload(
     recording.damaged, recording.tracks = kept_spans(info.damaged), kept_tracks(info.tracks)
     making = asyncio.ensure_future(_make(recording, file, info.plays, transcribe, duplicate, upload))
     try:
-        return await asyncio.shield(making)
+        return await to_its_end(making)
     except asyncio.CancelledError:
-        await asyncio.shield(asyncio.ensure_future(_take_back(making)))
+        await to_its_end(_take_back(making))
         raise
 
 
 async def _make(
     recording: Recording, file: ReceivedFile, plays: bool, transcribe: bool, duplicate: str, upload: Upload | None
 ) -> tuple[Recording, bool]:
-    """Runs to its end, whoever cancels: the thread that it waits for cannot be stopped, and needs the file."""
     try:
         return await sync_to_async(_keep)(recording, file, plays, transcribe, duplicate, upload)
     finally:
@@ -283,23 +283,25 @@ async def _probe(file: ReceivedFile, owner: User, track: int) -> AudioInfo:
         raise Problem(error.code, detail=error.detail or "?") from error
 
 
+class _Known(Exception):
+    """The same bytes are a recording already."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+
+
 def _keep(
     recording: Recording, file: ReceivedFile, plays: bool, transcribe: bool, duplicate: str, upload: Upload | None
 ) -> tuple[Recording, bool]:
-    """Move the file into the storage, then make the rows in one transaction; undo the first if the second fails."""
-    name = recording.original.field.generate_filename(recording, recording.original_name)
-    LooseFile.objects.create(name=name)
+    """Move the file into the storage and make the rows, all or nothing."""
     try:
-        recording.original = default_storage.save(name, file)
-        with transaction.atomic():
+        with keeping(recording, file):
             # One at a time per owner: of two equal uploads at once the second finds the first, and the quota holds.
             User.objects.select_for_update().get(pk=recording.owner_id)
             if duplicate == "reuse" and (existing := _twins(recording).first()):
-                LooseFile.discard(name)
-                return existing, False
-            room.require_quota(recording.owner_id, recording.bytes, besides=upload)
+                raise _Known(existing)
+            quota.require(recording.owner_id, recording.bytes, besides=upload)
             recording.save()
-            LooseFile.objects.filter(name=name).delete()
             if not plays:
                 want_copy(recording)
             if upload:
@@ -308,7 +310,6 @@ def _keep(
                 queue_transcription(recording)
             else:
                 recording_changed(recording.pk, recording.owner_id)
-    except BaseException:
-        LooseFile.discard(name)
-        raise
+    except _Known as known:
+        return known.recording, False
     return recording, True

@@ -1,1 +1,1 @@
-"""A person's library: which recordings there are, which text of each is shown, and where a word was said."""
+"""A person's library: recordings found, with the text of each that is shown; changed, and deleted."""

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from web.patience import to_its_end
 from web.problems import DISK_FULL
 
 log = logging.getLogger(__name__)
@@ -22,12 +23,7 @@ _threads = ThreadPoolExecutor(8, thread_name_prefix="live")
 
 async def on_disk(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Do blocking work in a thread, to its end even if canceled: no file is closed while a thread works on it."""
-    doing = asyncio.get_running_loop().run_in_executor(_threads, partial(work, *args, **kwargs))
-    try:
-        return await asyncio.shield(doing)
-    except asyncio.CancelledError:
-        await asyncio.wait({doing})
-        raise
+    return await to_its_end(asyncio.get_running_loop().run_in_executor(_threads, partial(work, *args, **kwargs)))
 
 
 class Disk:

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 from asgiref.sync import sync_to_async
 from django.core.files import File
-from django.core.files.storage import default_storage
-from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from recordings.events import recording_changed
 from recordings.live.journal import Journal
-from recordings.models import LiveSession, LooseFile, Recording, Segment, Transcription
+from recordings.models import LiveSession, Recording, Segment, Transcription
+from recordings.storage.files import keeping, second_name
 from recordings.text import download_name
 from recordings.work.jobs import queue_transcription
 from transcription.audio.waveform import Peaks
@@ -67,23 +66,14 @@ def _make(session: str, sound: SealedSound, all_captioned: bool) -> int:
     if row.recording:
         return row.recording.pk
     recording = _recording(row, sound)
-    name = recording.original.field.generate_filename(recording, recording.original_name)
-    LooseFile.objects.create(name=name)
-    try:
-        with _Given(sound.path) as file:
-            recording.original = default_storage.save(name, file)
-        with transaction.atomic():
-            recording.save()
-            LooseFile.objects.filter(name=name).delete()
-            _transcript(row, recording)
-            if not all_captioned:
-                queue_transcription(recording, limited=False, automatic=True)
-            else:
-                recording_changed(recording.pk, recording.owner_id)
-            LiveSession.objects.filter(pk=session).update(recording=recording)
-    except BaseException:
-        LooseFile.discard(name)
-        raise
+    with _Given(sound.path) as file, keeping(recording, file):
+        recording.save()
+        _transcript(row, recording)
+        if all_captioned:
+            recording_changed(recording.pk, recording.owner_id)
+        else:
+            queue_transcription(recording, limited=False, automatic=True)
+        LiveSession.objects.filter(pk=session).update(recording=recording)
     return recording.pk
 
 
@@ -140,9 +130,7 @@ class _Given(File):  # type: ignore[type-arg]  # takes none at run time
     """A second name of a file, for the storage to move away. The file stays under its first name."""
 
     def __init__(self, path: Path) -> None:
-        self._given = path.with_suffix(".given")
-        self._given.unlink(missing_ok=True)
-        os.link(path, self._given)
+        self._given = second_name(path, ".given")
         super().__init__(self._given.open("rb"), name=path.name)
 
     def temporary_file_path(self) -> str:

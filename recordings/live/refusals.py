@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from recordings.intake.space import size_words
+from recordings.storage.quota import size_words
 from web.codes import CODES, Words
 
 # For each code of a socket: the close code, or None where the socket stays open, and the sentence.

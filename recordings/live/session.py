@@ -12,7 +12,6 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
-from recordings.intake import space
 from recordings.live.captioning import Captioning
 from recordings.live.disk import Disk, on_disk
 from recordings.live.finishing import make_recording, seal
@@ -23,6 +22,7 @@ from recordings.live.sound import IncomingSound
 from recordings.live.speaker import CurrentSpeaker, Speaker
 from recordings.live.state import Event, Lifecycle, State
 from recordings.models import LiveSession
+from recordings.storage import quota
 from transcription.audio import RATE
 from transcription.captions import Pace
 from web.patience import patiently
@@ -105,7 +105,7 @@ class Session:
     async def _recall(self) -> None:
         """Look up the last caption and the owner's room. Sessions that run at once do not share the room: each may
         take what was left when it began."""
-        self.sound.begin(await sync_to_async(space.room_of)(self._row.owner_id))
+        self.sound.begin(await sync_to_async(quota.left)(self._row.owner_id))
         await self.captioning.recall()
 
     async def _listen(self) -> bool:

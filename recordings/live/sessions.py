@@ -11,12 +11,12 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from recordings.intake.space import room_of
 from recordings.live.disk import on_disk
 from recordings.live.journal import live_folder, sessions_on_disk
 from recordings.live.refusals import LiveRefused
 from recordings.live.session import Session
 from recordings.models import LiveSession
+from recordings.storage import quota
 from transcription import service
 from transcription.captions import Pace
 
@@ -100,7 +100,7 @@ def _begin(owner_id: int, options: dict[str, Any]) -> LiveSession:
     User.objects.select_for_update().filter(pk=owner_id).first()  # one at a time per owner, so that the count is right
     if LiveSession.objects.filter(owner=owner_id, ended_at=None).count() >= settings.USER_MAX_LIVE:
         raise LiveRefused("too_many_sessions")
-    if room_of(owner_id) <= 0:
+    if quota.left(owner_id) <= 0:
         raise LiveRefused("quota_exceeded")
     return LiveSession.objects.create(owner_id=owner_id, **options)
 

@@ -6,9 +6,9 @@ from contextlib import suppress
 
 from django.conf import settings
 
-from recordings.intake import space
 from recordings.live.disk import Disk, on_disk
 from recordings.live.journal import LARGEST, SECOND, Journal
+from recordings.storage import space
 
 ACK_EVERY = 0.8  # seconds, so that frames are acknowledged at least once a second
 MOST_WAITING = 2 * SECOND  # bytes of sound in memory while the disk is slow or full; then the socket has to wait

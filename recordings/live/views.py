@@ -19,11 +19,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.auth import PageRequest
-from recordings.intake.space import room_of
 from recordings.live.journal import HEADER, SECOND
 from recordings.live.messages import tell_changed
 from recordings.live.sound import longest
 from recordings.models import LiveSession
+from recordings.storage import quota
 from recordings.templatetags.reading import language_names
 
 SHOWN = 50  # past sessions; older ones are in the library, as recordings
@@ -33,7 +33,7 @@ SHOWN = 50  # past sessions; older ones are in the library, as recordings
 @login_required
 def record(request: PageRequest) -> HttpResponse:
     """The recorder, without captions. The recording stays in the browser until it is uploaded as a file."""
-    most = min(longest(), settings.MAX_UPLOAD_BYTES - HEADER, room_of(request.user.pk) - HEADER)
+    most = min(longest(), settings.MAX_UPLOAD_BYTES - HEADER, quota.left(request.user.pk) - HEADER)
     context = {"spoken_languages": language_names(), "longest": max(0, int(most / SECOND))}
     return render(request, "live/record.html", context)
 

@@ -21,6 +21,7 @@ from accounts.auth import PageRequest as Request
 from recordings.api.schemas import TranscribeIn
 from recordings.failures import invalid_request, said
 from recordings.library import listing as shelf
+from recordings.library.organising import delete_recording
 from recordings.messages import Place, about, place_words, took
 from recordings.models import Recording, Segment, Transcription
 from recordings.pages.moment import one_moment
@@ -345,7 +346,7 @@ def cancel(request: Request, pk: int) -> HttpResponse:
 @login_required
 def delete(request: Request, pk: int) -> HttpResponse:
     """Afterwards a row goes away by itself; the recording's own page gives way to the library."""
-    jobs.delete_recording(own(request, pk).recording)
+    delete_recording(own(request, pk).recording)
     if request.headers.get("HX-Target") == "text":
         return HttpResponseClientRedirect(reverse("recordings:library"))
     return HttpResponse()

@@ -13,20 +13,19 @@ from typing import cast
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.models import Count, F, Max, Sum
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
-from recordings.events import recording_changed, recording_gone
-from recordings.intake import space as room
-from recordings.models import LooseFile, Recording, Transcription, copy_name, want_copy
+from recordings.events import recording_changed
+from recordings.models import Recording, Transcription, want_copy
 from recordings.work.runner import Queued, runner
 from transcription import service
 from transcription.line import LANES, Lane
 from transcription.monitor.stats import audio_rate
 from transcription.snapshot import Jobs
-from web.problems import Problem, is_disk_full, retry_after
+from web.problems import Problem, retry_after
 
 Status = Transcription.Status
 
@@ -112,15 +111,15 @@ def _line_full(owner_id: int) -> Problem:
 @transaction.atomic
 def cancel_transcription(recording: Recording) -> None:
     """End the recording's unfinished job, wherever it is. What was transcribed so far is kept."""
-    if _end_work(recording):
+    if end_work(recording):
         recording_changed(recording.pk, recording.owner_id)
 
 
 acancel_transcription = sync_to_async(cancel_transcription)
 
 
-def _end_work(recording: Recording) -> bool:
-    """Cancel the recording's unfinished job; whether it had one. To be called in a transaction."""
+def end_work(recording: Recording) -> bool:
+    """Cancel the recording's unfinished job, in the transaction under way. Returns whether there was one."""
     unfinished = recording.transcriptions.filter(status__in=Transcription.UNFINISHED)
     ids = list(unfinished.values_list("pk", flat=True))
     ended = unfinished.update(status=Status.CANCELED, finished_at=timezone.now())
@@ -128,36 +127,6 @@ def _end_work(recording: Recording) -> bool:
         transaction.on_commit(partial(runner.cancel, pk), robust=True)
     transaction.on_commit(runner.wake, robust=True)  # fewer wait
     return bool(ended)
-
-
-def delete_recording(recording: Recording) -> None:
-    """End its work, remove its rows and its files. Deleting twice does no harm. Not to be called in a transaction.
-
-    Told once, when it is gone: pages that were told of the end of its work would ask for what is being removed.
-    It works on a full disk, too: the database writes before it frees, so there is a file to give up for that.
-    """
-    pk = recording.pk
-    names = [str(recording.original.name), copy_name(pk)]
-    try:
-        _remove(recording, names)
-    except (OSError, DatabaseError) as failure:
-        if not (is_disk_full(failure) and room.give_up_spare()):
-            raise
-        _remove(recording, names)
-    room.keep_spare()
-    recording_gone(pk, recording.owner_id)
-
-
-adelete_recording = sync_to_async(delete_recording)
-
-
-def _remove(recording: Recording, names: list[str]) -> None:
-    with transaction.atomic(durable=True):
-        _end_work(recording)
-        LooseFile.objects.bulk_create([LooseFile(name=name) for name in names], ignore_conflicts=True)
-        Recording.objects.filter(pk=recording.pk).delete()
-    for name in names:
-        LooseFile.discard(name)
 
 
 @dataclass(frozen=True, slots=True)

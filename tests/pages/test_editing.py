@@ -8,8 +8,8 @@ from django.contrib.auth.models import User
 from playwright.async_api import BrowserContext, Locator, Page, Route, expect
 
 from recordings.events import recording_changed
+from recordings.library.organising import adelete_recording
 from recordings.models import Recording, Segment
-from recordings.work.jobs import adelete_recording
 from tests.support.page_server import Server
 from tests.support.rows import Status, make_recording, make_transcription
 from tests.support.waiting import until_it_is

@@ -20,9 +20,9 @@ import pytest
 from django.conf import LazySettings, settings
 from django.db import connection
 
-from recordings import backups
-from recordings.backups import BackupError, make_backup
+from recordings.backups import BackupError, database, make_backup, restore_backup
 from recordings.models import LooseFile, Recording
+from recordings.storage.files import backup_lock, discard_put_off
 from tests.support.jobs import speech_with_pauses
 from tests.support.postgres import postgres
 from tests.support.product import NewProduct, Product, transcribed, upload
@@ -212,7 +212,7 @@ def test_backups_of_postgresql_made_in_a_storm_are_whole_and_restore_into_an_emp
     ],
 )
 def test_the_programs_of_postgresql_connect_as_django_does(where: dict[str, Any], variables: dict[str, str]) -> None:
-    assert backups._libpq_variables(where) == variables
+    assert database._libpq_variables(where) == variables
 
 
 # --- A database that cannot be used ------------------------------------------------------------
@@ -350,7 +350,7 @@ def test_a_name_that_leads_elsewhere_is_refused(site: Site, backup: Path, name: 
 def refused(site: Site, backup: Path, words: str) -> None:
     before = site.files()
     with pytest.raises(BackupError) as error:
-        backups.restore_backup(backup)
+        restore_backup(backup)
     assert words in str(error.value)
     assert site.files() == before
 
@@ -367,12 +367,12 @@ def test_a_backup_takes_no_place_of_another_and_a_failed_one_leaves_nothing(site
 def test_what_is_deleted_while_a_backup_is_made_stays_until_it_is_done(site: Site, backup: Path) -> None:
     made = Recording.objects.get()
     file = site.folder / "media" / str(made.original)
-    with backups._lock(fcntl.LOCK_EX):
+    with backup_lock(fcntl.LOCK_EX):
         assert site.program().delete(f"/api/recordings/{made.pk}").status_code == 204
         assert file.exists()
-        LooseFile.discard_put_off()
+        discard_put_off()
         assert file.exists()
-    LooseFile.discard_put_off()
+    discard_put_off()
     assert not file.exists()
     assert not LooseFile.objects.exists()
     assert connection.vendor == "sqlite"

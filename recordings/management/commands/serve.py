@@ -19,11 +19,12 @@ from accounts.links import forget_file, local_address, new_link
 from accounts.models import SignInLink
 from recordings.backups import BackupError, require_usable_database
 from recordings.intake.copies import make_copies
-from recordings.intake.space import keep_spare
 from recordings.intake.tus import remove_expired
 from recordings.live.second_pass import make_second_passes
 from recordings.live.sessions import live
 from recordings.models import LooseFile, Upload
+from recordings.storage.files import discard, discard_put_off
+from recordings.storage.space import keep_spare
 from recordings.work.jobs import in_line
 from recordings.work.runner import runner
 from recordings.work.transcribing import run_transcription
@@ -92,7 +93,7 @@ class Command(BaseCommand):
             await patiently(live.take_up_all)
             beside = [
                 tasks.create_task(work())
-                for work in (make_copies, make_second_passes, keep_history, end_link, discard_put_off)
+                for work in (make_copies, make_second_passes, keep_history, end_link, discard_later)
             ]
             self.stdout.write(ready)
             self.stdout.flush()
@@ -148,11 +149,11 @@ async def end_link() -> None:
     forget_file()
 
 
-async def discard_put_off() -> None:
+async def discard_later() -> None:
     """Remove the files of what was deleted while a backup was made."""
     while True:
         await asyncio.sleep(LOOK_AGAIN)
-        await patiently(sync_to_async(LooseFile.discard_put_off))
+        await patiently(sync_to_async(discard_put_off))
 
 
 def _remove_leftovers() -> None:
@@ -163,4 +164,4 @@ def _remove_leftovers() -> None:
         if part.name not in going_on:
             part.unlink(missing_ok=True)
     for name in LooseFile.leftovers().values_list("name", flat=True):
-        LooseFile.discard(name)
+        discard(name)

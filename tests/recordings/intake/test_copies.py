@@ -12,8 +12,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from recordings.intake import copies
+from recordings.library.organising import adelete_recording
 from recordings.models import LooseFile, copy_name
-from recordings.work.jobs import adelete_recording
 from tests.support.audio_files import clip, encode
 from tests.support.copies import copies_made, eventually, wanting
 from tests.support.processes import processes

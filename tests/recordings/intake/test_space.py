@@ -15,9 +15,9 @@ from django.conf import LazySettings
 from django.core.cache import cache
 from websockets.exceptions import ConnectionClosed
 
-from recordings.intake import space as room
 from recordings.live.journal import SECOND
 from recordings.models import LiveSession, Recording, Upload
+from recordings.storage import space
 from tests.support.answers import code
 from tests.support.audio_files import silent_wav
 from tests.support.disks import fill
@@ -93,9 +93,9 @@ def test_the_reserve_is_a_share_of_the_disk_unless_set(
 ) -> None:
     usage: Any = type("Usage", (), {"total": total, "free": 0})
     monkeypatch.setattr("shutil.disk_usage", lambda _path: usage)
-    assert room.reserve() == expected
+    assert space.reserve() == expected
     settings.DISK_RESERVE = 0
-    assert room.reserve() == 0
+    assert space.reserve() == 0
 
 
 @pytest.fixture

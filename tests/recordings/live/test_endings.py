@@ -17,12 +17,13 @@ from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 
+from recordings.library.organising import adelete_recording
 from recordings.live import second_pass
 from recordings.live.finishing import make_recording, seal
 from recordings.live.journal import Journal
 from recordings.live.sessions import Sessions, live
 from recordings.models import Caption, LiveSession, Recording, Segment, Transcription
-from recordings.work.jobs import adelete_recording, aqueue_transcription
+from recordings.work.jobs import aqueue_transcription
 from tests.support.jobs import jobs_running, someone, whisper_at
 from tests.support.live_client import speaking
 from tests.support.oracle import Oracle, speech

@@ -9,8 +9,9 @@ import pytest
 from django.core.files.storage import default_storage
 
 from bench.segments import sound
+from recordings.library.organising import adelete_recording
 from recordings.models import Recording, Segment, Transcription
-from recordings.work.jobs import acancel_transcription, adelete_recording, aplaces, aqueue_transcription
+from recordings.work.jobs import acancel_transcription, aplaces, aqueue_transcription
 from recordings.work.runner import LOOK_AGAIN
 from recordings.work.transcribing import _limiters, run_transcription
 from tests.support.audio_files import clip
