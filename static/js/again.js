@@ -1,15 +1,15 @@
-// The dialog that asks how to transcribe again.
+// The dialog “Transcribe again”.
+import { byId, one } from "./dom.js";
 import { whyOf } from "./why.js";
 
-const dialog = document.getElementById("again");
-const form = dialog.querySelector("form");
-const problem = dialog.querySelector(".problem");
+const dialog = byId("again", HTMLDialogElement);
+const form = one(dialog, "form");
+const problem = one(dialog, ".problem");
 
-// The browser knows the order of Chinese names; the server does not.
-const lang = document.documentElement.lang;
-const { language } = form.elements;
+// Languages are sorted here because browsers know the order of Chinese names and the server does not.
+const language = one(form, "[name=language]", HTMLSelectElement);
 const [detect, ...known] = language.options;
-known.sort((one, other) => one.text.localeCompare(other.text, lang));
+known.sort((a, b) => a.text.localeCompare(b.text, document.documentElement.lang));
 const chosen = language.value;
 language.replaceChildren(detect, ...known);
 language.value = chosen;

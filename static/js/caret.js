@@ -1,6 +1,8 @@
-// Which place in the text is under the pointer.
-
-/** { node, offset }, or null where there is no text. Safari knows only the older of the two names that browsers have. */
+/**
+ * The place in the text under the pointer, or null where there is no text. Older Safaris have `caretRangeFromPoint` only.
+ * @param {MouseEvent} event
+ * @returns {{ node: Node, offset: number } | null}
+ */
 export function caretAt({ clientX, clientY }) {
   const place = document.caretPositionFromPoint?.(clientX, clientY);
   if (place) return { node: place.offsetNode, offset: place.offset };

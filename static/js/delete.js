@@ -1,34 +1,38 @@
-// Deleting from the library: the row goes at once, the recording ten seconds later, so that it can be taken back.
+// Deleting from the library. The row goes at once; the server is asked ten seconds later, so that it can be undone.
+import { around, byId, data, one } from "./dom.js";
 import { say } from "./toast.js";
 import { act } from "./why.js";
 
-const rows = document.getElementById("rows");
-const going = new Set(); // ids of rows that are gone for the person, but not yet for the server
+const rows = byId("rows");
+/** Ids of rows that are hidden, whose recordings the server still has. @type {Set<string>} */
+const going = new Set();
 
 rows.addEventListener("click", (event) => {
-  const url = event.target.closest("[data-delete]")?.dataset.delete;
-  if (!url) return;
-  const { id } = event.target.closest(".row");
-  const row = () => document.getElementById(id); // by then perhaps a newer one
-  const back = () => {
-    going.delete(id);
-    if (row()) row().hidden = false;
+  const url = around(event, "[data-delete]")?.dataset.delete, id = around(event, ".row")?.id;
+  if (!url || !id) return;
+  const row = () => document.getElementById(id); // asked each time: a newer row may have taken its place
+  const show = (/** @type {boolean} */ shown) => {
+    if (shown) going.delete(id);
+    else going.add(id);
+    row()?.toggleAttribute("hidden", !shown);
   };
-  const title = row().querySelector("h2").textContent;
-  going.add(id);
-  row().hidden = true;
-  say(rows.dataset.deleted.replace("{title}", title), async (undone) => {
+  show(false);
+  const title = one(rows, `#${id} h2`).textContent;
+  say(data(rows, "deleted").replace("{title}", title), async (undone) => {
     if (undone) {
-      back();
-      row()?.querySelector("h2 a").focus();
+      show(true);
+      row()?.querySelector("a")?.focus();
       return;
     }
-    const { ok, status, words } = await act(url, { method: "POST", keepalive: true }); // it may be the page's last moment
-    if (ok || status === 404) return row()?.remove();
-    back();
-    say(words);
+    const { ok, status, words } = await act(url, { method: "POST", keepalive: true }); // the page may be left right now
+    if (ok || status === 404) {
+      row()?.remove();
+    } else {
+      show(true);
+      say(words);
+    }
   });
 });
 
-// A newer row of the same recording stays out of sight too.
+// A newer row of a deleted recording stays hidden too.
 document.addEventListener("htmx:load", ({ detail: { elt } }) => { if (going.has(elt.id)) elt.hidden = true; });

@@ -1,4 +1,4 @@
-// Swagger's stylesheet is dark under a class of the root's, not by the colour scheme that the person chose.
+// Swagger's page is dark if its root has the class `dark-mode`. The person's choice of colours sets the class here.
 
 const root = document.documentElement;
 const system = matchMedia("(prefers-color-scheme: dark)");

@@ -1,12 +1,15 @@
-// Bringing a line into view, wherever in a long text it is.
+// Scrolling a line of a long text into view.
 
-const NEAR = 1; // screens: as far as a movement helps the eye to follow, and browsers have drawn the text
-const SETTLED = 3; // frames in which the line stays where it is
+const NEAR = 1; // screens; a smooth movement over more does not help the eye, and browsers have not drawn the text there
+const SETTLED = 3; // animation frames in which the line must stay where it is
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 let landing = 0;
 
-/** To the middle of the screen, at once. What is out of sight has only a guessed height, and gets its own when it is drawn: so
- *  the line is gone to again until it stays. */
+/**
+ * Scroll the element to the middle of the screen at once. Browsers guess the height of text that they have not drawn yet,
+ * so the scrolling is repeated until the element stays.
+ * @param {Element} element
+ */
 export function bringIntoView(element) {
   cancelAnimationFrame(landing);
   let settled = 0, last = NaN;
@@ -20,15 +23,21 @@ export function bringIntoView(element) {
   land();
 }
 
-/** The same of a line that follows the one before: smoothly, unless it is far away. */
+/**
+ * Scroll to the next line: smoothly, unless it is far away.
+ * @param {Element} element
+ */
 export function keepInView(element) {
   const { top } = element.getBoundingClientRect();
-  if (still.matches || top < -NEAR * innerHeight || top > (1 + NEAR) * innerHeight) return bringIntoView(element);
-  cancelAnimationFrame(landing);
-  element.scrollIntoView({ block: "center", behavior: "smooth" });
+  if (still.matches || top < -NEAR * innerHeight || top > (1 + NEAR) * innerHeight) {
+    bringIntoView(element);
+  } else {
+    cancelAnimationFrame(landing);
+    element.scrollIntoView({ block: "center", behavior: "smooth" });
+  }
 }
 
-// Whoever scrolls meanwhile decides.
+// A person who scrolls meanwhile ends the movement.
 for (const gesture of ["wheel", "touchmove", "keydown"]) {
   addEventListener(gesture, () => cancelAnimationFrame(landing), { passive: true, capture: true });
 }

@@ -1,51 +1,59 @@
-// What every page does: menus close, dialogs open, a question is asked before a deletion, a failure is told.
+// On every page: menus close, dialogs open, deletions are confirmed, failures are told, the browser's time zone is known.
+import { around, byId, one } from "./dom.js";
 import { say } from "./toast.js";
 import { whyOf } from "./why.js";
 
+const openMenus = () => document.querySelectorAll("details.menu[open]");
+
 document.addEventListener("click", (event) => {
-  for (const menu of document.querySelectorAll("details.menu[open]")) {
-    if (!menu.contains(event.target) || event.target.closest(".list a, .list button")) menu.open = false;
+  for (const menu of openMenus()) {
+    const inside = event.target instanceof Node && menu.contains(event.target);
+    if (!inside || around(event, ".list a, .list button")) menu.removeAttribute("open");
   }
 });
 
-document.addEventListener("keydown", (event) => {
-  const menu = event.key === "Escape" && document.querySelector("details.menu[open]");
-  if (!menu) return;
-  menu.open = false;
-  menu.querySelector("summary").focus();
+document.addEventListener("keydown", ({ key }) => {
+  const [menu] = openMenus();
+  if (key !== "Escape" || !menu) return;
+  menu.removeAttribute("open");
+  one(menu, "summary").focus();
 });
 
 document.addEventListener("htmx:confirm", (event) => {
-  if (!event.detail.question) return;
+  const { question, issueRequest } = event.detail;
+  if (!question) return;
   event.preventDefault();
-  const dialog = document.getElementById("confirm");
-  document.getElementById("confirm-question").textContent = event.detail.question;
+  const dialog = byId("confirm", HTMLDialogElement);
+  byId("confirm-question").textContent = question;
   dialog.returnValue = "no";
-  dialog.onclose = () => dialog.returnValue === "yes" && event.detail.issueRequest(true);
+  dialog.onclose = () => {
+    if (dialog.returnValue === "yes") issueRequest(true);
+  };
   dialog.showModal();
 });
 
 document.addEventListener("click", (event) => {
-  const opener = event.target.closest("[data-dialog]");
-  if (opener) document.getElementById(opener.dataset.dialog).showModal();
-  event.target.closest("[data-close]")?.closest("dialog").close();
+  const opened = around(event, "[data-dialog]")?.dataset.dialog;
+  if (opened) byId(opened, HTMLDialogElement).showModal();
+  around(event, "[data-close]")?.closest("dialog")?.close();
 });
 
-// Whatever a person presses ends in a word; a dialog has its own place for it. What a page asks for by itself, it asks again.
-for (const failure of ["htmx:responseError", "htmx:sendError"]) {
-  document.addEventListener(failure, ({ detail: { xhr, requestConfig } }) => {
-    if (requestConfig.verb !== "get" && !requestConfig.elt.closest("dialog")) say(whyOf(xhr));
+// The toast tells of what a person asked for and did not get. A dialog has a place for it, and a GET is repeated by its piece.
+for (const failure of /** @type {const} */ (["htmx:responseError", "htmx:sendError"])) {
+  document.addEventListener(failure, ({ detail: { xhr, requestConfig: { verb, elt } } }) => {
+    if (verb !== "get" && !elt.closest("dialog")) say(whyOf(xhr));
   });
 }
 
+// A redirect of a piece leads to the sign-in: the person is signed out, and the whole page must go there.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, pathInfo } = event.detail;
   if (new URL(xhr.responseURL).pathname === pathInfo.requestPath) return;
-  event.detail.shouldSwap = false; // it was led to the sign-in: the session has ended
+  event.detail.shouldSwap = false;
   location.reload();
 });
 
-localStorage.setItem("theme", document.documentElement.dataset.theme ?? "auto"); // where the admin's pages look for it
+localStorage.setItem("theme", document.documentElement.dataset.theme ?? "auto"); // Django's admin reads its theme there
 
-const zone = Intl.DateTimeFormat().resolvedOptions().timeZone; // by which the server writes times
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone; // the server writes times in it
 document.cookie = `timezone=${zone}; path=/; max-age=31536000; samesite=lax`;

@@ -1,25 +1,26 @@
 // The dialog that gives a recording another title.
-import { root } from "./root.js";
+import { around, byId, one } from "./dom.js";
+import { root } from "./server.js";
 import { act } from "./why.js";
 
-const dialog = document.getElementById("rename");
-const form = dialog.querySelector("form"), { title } = form.elements;
-const problem = dialog.querySelector(".problem");
-let recording;
-const heading = () => document.getElementById(`title-${recording}`); // a row's is swapped for newer ones
+const dialog = byId("rename", HTMLDialogElement);
+const form = one(dialog, "form", HTMLFormElement), title = one(form, "[name=title]", HTMLInputElement);
+const problem = one(dialog, ".problem");
+let recording = ""; // id of the one that the dialog is about
+const heading = () => document.getElementById(`title-${recording}`); // asked each time: a newer row may have taken its place
 
 document.addEventListener("click", (event) => {
-  const opener = event.target.closest("[data-rename]");
+  const opener = around(event, "[data-rename]");
   if (!opener) return;
-  recording = opener.dataset.rename;
-  title.value = heading().textContent;
+  recording = opener.dataset.rename ?? "";
+  title.value = heading()?.textContent ?? "";
   problem.hidden = true;
 });
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   title.value = title.value.trim();
-  if (!form.reportValidity()) return; // nothing is left of it
+  if (!form.reportValidity()) return; // nothing but spaces
   const { ok, body, words } = await act(`${root}/api/recordings/${recording}`, {
     method: "PATCH",
     headers: { "Content-Type": "application/json" },
@@ -27,12 +28,16 @@ form.addEventListener("submit", async (event) => {
   });
   problem.hidden = ok;
   if (ok) {
-    const given = JSON.parse(body).title;
-    const shown = heading(); // none in a library where it was deleted meanwhile
-    if (shown?.matches("h1")) document.title = document.title.replace(shown.textContent, () => given);
-    if (shown) shown.textContent = given;
+    show(JSON.parse(body).title);
     dialog.close();
   } else {
     problem.textContent = words;
   }
 });
+
+/** @param {string} given the title that the server has now */
+function show(given) {
+  const shown = heading(); // null in a library where the recording was deleted meanwhile
+  if (shown?.matches("h1")) document.title = document.title.replace(shown.textContent, () => given);
+  if (shown) shown.textContent = given;
+}

@@ -1,27 +1,31 @@
-// A sentence at the foot of the page, for ten seconds; with a way back where there is one.
+// The toast: one sentence at the foot of the page for ten seconds, with “Undo” where something can be taken back.
+import { byId, one } from "./dom.js";
 
 const SHOWN = 10_000; // ms
-const toast = document.getElementById("toast");
-const undo = toast.querySelector("button");
+const toast = byId("toast");
+const undo = one(toast, "button");
 let timer = 0;
-let over = () => {};
+let end = (/** @type {boolean} */ _undone) => {};
 
-/** With `ended`, the person can take it back: it is told whether they did. Another sentence takes this one's place. */
-export function say(sentence, ended = null) {
-  over(false);
-  toast.querySelector("span").textContent = sentence;
+/**
+ * Show a sentence, in place of the one before.
+ * @param {string} sentence
+ * @param {(undone: boolean) => void} [ended] is called once, when the toast goes; with it, the toast offers “Undo”
+ */
+export function say(sentence, ended) {
+  end(false);
+  one(toast, "span").textContent = sentence;
   undo.hidden = !ended;
   toast.hidden = false;
   if (ended) undo.focus();
-  over = (undone) => {
+  end = (undone) => {
     clearTimeout(timer);
     toast.hidden = true;
-    over = () => {};
+    end = () => {};
     ended?.(undone);
   };
-  timer = setTimeout(() => over(false), SHOWN);
+  timer = setTimeout(() => end(false), SHOWN);
 }
 
-undo.addEventListener("click", () => over(true));
-// Whoever leaves does not take it back: what waits for the answer goes on now.
-addEventListener("pagehide", () => over(false));
+undo.addEventListener("click", () => end(true));
+addEventListener("pagehide", () => end(false)); // a person who leaves the page does not undo

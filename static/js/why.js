@@ -1,9 +1,17 @@
-// Why a request failed: as the server says it, else as far as one can tell from here.
+// Requests that a person makes by pressing something, and the sentence for one that fails.
+import { byId, data } from "./dom.js";
+import { csrfHeader } from "./server.js";
 
-const { lost, failed } = document.getElementById("toast").dataset;
+const toast = byId("toast"), lost = data(toast, "lost"), failed = data(toast, "failed");
 
-/** `status`: 0 where no answer came. A proxy's answer, and a page, are no sentence. */
-export function why(status, type, body) {
+/**
+ * Why a request failed: in the server's own words if it said any. A proxy's answer and an HTML page are no sentence.
+ * @param {number} status 0 where no answer came
+ * @param {string | null | undefined} type the answer's content type
+ * @param {string} body
+ * @returns {string}
+ */
+function why(status, type, body) {
   if (!status) return lost;
   if (type?.startsWith("text/plain") && body) return body;
   try {
@@ -13,11 +21,20 @@ export function why(status, type, body) {
   }
 }
 
+/**
+ * The same for a request of htmx.
+ * @param {XMLHttpRequest} xhr
+ */
 export const whyOf = (xhr) => why(xhr.status, xhr.getResponseHeader("Content-Type"), xhr.responseText);
 
-/** An answer to `fetch`, and `words` where it failed. Where the session has ended, the page leads to the sign-in. */
+/**
+ * Send a request. Never rejects: `words` say why it failed. A redirect means that the person is signed out; the page then
+ * reloads, which leads to the sign-in.
+ * @param {string} url
+ * @param {RequestInit & { headers?: Record<string, string> }} options
+ */
 export async function act(url, options) {
-  const headers = { ...JSON.parse(document.body.getAttribute("hx-headers")), ...options.headers };
+  const headers = { ...csrfHeader(), ...options.headers };
   const answer = await fetch(url, { ...options, headers }).catch(() => null);
   if (answer?.redirected) location.reload();
   const body = (await answer?.text().catch(() => "")) ?? "";
