@@ -1,21 +1,34 @@
-// Keeps rows, text and rail of permits true: a message says what changed, and the piece asks for itself again. Rows come with the
-// rail, in one answer and of one moment, so that they never contradict it.
-// Without the socket the pieces poll, so the page stays true, only later.
-import { root } from "./root.js";
-import { connect } from "./socket.js";
+// Keeps the library and a recording's page up to date: a message says what has changed, and that piece of the page asks the
+// server for itself. Rows come in the rail's answer, so that both are of one moment and never contradict each other.
+// While the socket is away, the pieces poll.
+import { around } from "./dom.js";
+import { root } from "./server.js";
+import { Connection } from "./socket.js";
 
-const SETTLE = 100; // ms, in which one change's several messages come
+/** @typedef {{ recording?: number, gone?: boolean }} Change */
+/** @typedef {Change & { recordings?: Change[], queue?: boolean }} Message of one change or of several, or that the line moved */
+
+const SETTLE = 100; // ms, within which the messages about one change come
 const SIGNED_OUT = 4401; // the socket's close code
-const OWN_PAUSE = 1000, LINE_PAUSE = 4000; // ms between two requests for one piece, at most
-const rows = document.getElementById("rows");
-const text = document.getElementById("text"); // swapped for newer ones of the same recording
-const asked = new Map(); // piece id -> when it last asked for itself, and when it is due again
+const OWN_PAUSE = 1000, LINE_PAUSE = 4000; // ms between two requests of one piece, for a recording and for the line
+const rows = document.getElementById("rows"); // in the library
+const text = document.getElementById("text"); // on a recording's page; newer texts of the same recording take its place
 
-/** A menu is not taken from under somebody's pointer, nor a line from under their cursor, nor what they press until it is
- *  answered, for nobody would hear why it failed: the newer piece comes after. */
-const held = (piece) => piece.querySelector("details[open], .editing, :active, .htmx-request");
+/** When each piece asked last, and when it is to ask next, by the piece's id. Times in ms since 1970.
+ *  @type {Map<string, { last: number, due: number, timer: number }>} */
+const asked = new Map();
 
-/** Have a piece ask for itself again: soon, or `pause` after it last did. */
+/**
+ * Whether a piece must stay for now: a person has its menu open, edits in it, presses something in it, or waits for the answer.
+ * @param {Element} piece
+ */
+const held = (piece) => piece.querySelector("details[open], .editing, :active, .htmx-request") !== null;
+
+/**
+ * Let a piece ask the server for itself, soon.
+ * @param {string} id
+ * @param {number} pause ms that must have passed since it last did
+ */
 export function refresh(id, pause) {
   const state = asked.get(id) ?? { last: 0, due: Infinity, timer: 0 };
   asked.set(id, state);
@@ -32,31 +45,34 @@ export function refresh(id, pause) {
   }, due - Date.now());
 }
 
-document.addEventListener("htmx:beforeSwap", (event) => {
-  const { target, xhr } = event.detail;
-  if (xhr.status === 404 && target.id === "text") remove(Number(target.dataset.recording)); // no message came through
+document.addEventListener("htmx:beforeSwap", ({ detail: { target, xhr } }) => {
+  if (xhr.status === 404 && target.id === "text") remove(Number(target.dataset.recording)); // its message was lost
 });
 
-for (const name of ["htmx:beforeSwap", "htmx:oobBeforeSwap"]) {
-  document.addEventListener(name, (event) => {
-    if (event.detail.target === rows || !held(event.detail.target)) return; // new ones only come on top
-    event.detail.shouldSwap = false;
-    const { id, dataset } = event.detail.target;
-    if (id === "text") refresh(id, OWN_PAUSE);
-    else if (dataset.recording) showRow(Number(dataset.recording));
+for (const name of /** @type {const} */ (["htmx:beforeSwap", "htmx:oobBeforeSwap"])) {
+  document.addEventListener(name, ({ detail }) => {
+    const { target } = detail;
+    if (target === rows || !held(target)) return; // a swap of #rows only adds rows
+    detail.shouldSwap = false;
+    if (target.id === "text") refresh("text", OWN_PAUSE);
+    else if (target.dataset.recording) showRow(Number(target.dataset.recording));
   });
 }
 
+/** @param {number} recording that was deleted */
 function remove(recording) {
   if (Number(text?.dataset.recording) === recording) {
     clearTimeout(asked.get("text")?.timer);
-    if (!document.querySelector(".editing")) location.assign(`${root}/`); // what is typed can still be copied
+    if (!document.querySelector(".editing")) location.assign(`${root}/`); // a person who edits can still copy the text
   } else {
     document.getElementById(`recording-${recording}`)?.remove();
   }
 }
 
-/** Have the rail bring the recording's row along; one that is newer than all others comes with it by itself. */
+/**
+ * Show the recording's newest row, or its first one. It comes with the rail.
+ * @param {number} id of the recording
+ */
 export function showRow(id) {
   const row = document.getElementById(`recording-${id}`) ?? placeFor(id);
   if (row && !row.querySelector("[name=row]")) {
@@ -65,40 +81,46 @@ export function showRow(id) {
   refresh("rail", OWN_PAUSE);
 }
 
-/** A place in order, unless the row is to be the first, or is on another page. */
+/**
+ * A hidden row in the order of the list, for the real one to replace. None where the rail brings the row by itself, as the
+ * newest of all, or where the recording belongs to another page of the list.
+ * @param {number} id of the recording
+ */
 function placeFor(id) {
-  const older = Array.from(rows.children).find((row) => Number(row.dataset.recording) < id);
+  if (!rows?.hasAttribute("data-newest")) return null;
+  const older = Array.from(rows.children).find((row) => row instanceof HTMLElement && Number(row.dataset.recording) < id);
   const last = !older && (!rows.children.length || document.querySelector(".pager"));
-  if (!rows.hasAttribute("data-newest") || older === rows.firstElementChild || last) return null;
+  if (older === rows.firstElementChild || last) return null;
   const row = Object.assign(document.createElement("li"), { id: `recording-${id}`, hidden: true });
-  row.dataset.recording = id;
+  row.dataset.recording = String(id);
   rows.insertBefore(row, older ?? null);
   return row;
 }
 
-/** The rail counts recordings too of which no message has come yet: it brings those newer than the first row. */
+/** The rail brings all recordings that are newer than the first row, also those of which no message has come yet. */
 document.addEventListener("htmx:configRequest", ({ detail: { elt, parameters } }) => {
-  if (elt.id !== "rail" || !rows.hasAttribute("data-newest")) return;
-  parameters.newest = rows.firstElementChild?.dataset.recording ?? 0;
+  if (elt.id !== "rail" || !rows?.hasAttribute("data-newest")) return;
+  parameters.newest = rows.querySelector("li")?.dataset.recording ?? "0";
 });
 
-rows?.addEventListener("changed", (event) => showRow(Number(event.target.closest(".row").dataset.recording)));
+rows?.addEventListener("changed", (event) => showRow(Number(around(event, ".row")?.dataset.recording)));
 
-const moved = () => document.querySelectorAll("#rail, #text[data-unfinished]");
+/** The pieces that show the line. */
+const waiting = () => document.querySelectorAll("#rail, #text[data-unfinished]");
 
-function onMessage(message) {
-  for (const { recording, gone } of message.recordings ?? [message]) {
-    if (gone) remove(recording);
-    else if (Number(text?.dataset.recording) === recording) refresh("text", OWN_PAUSE);
-    else if (recording && rows) showRow(recording);
-  }
-  if (message.queue) for (const piece of moved()) refresh(piece.id, LINE_PAUSE);
-}
-
-function onState(open, code) {
-  document.documentElement.toggleAttribute("data-offline", !open);
-  if (!open && code !== SIGNED_OUT) return;
-  for (const piece of moved()) refresh(piece.id, 0); // whatever happened meanwhile; else to be led to the sign-in
-}
-
-connect("/ws/recordings", onMessage, onState);
+new Connection(() => "/ws/recordings", {
+  onMessage(/** @type {Message} */ message) {
+    for (const { recording, gone } of message.recordings ?? [message]) {
+      if (!recording) continue;
+      if (gone) remove(recording);
+      else if (Number(text?.dataset.recording) === recording) refresh("text", OWN_PAUSE);
+      else if (rows) showRow(recording);
+    }
+    if (message.queue) for (const { id } of waiting()) refresh(id, LINE_PAUSE);
+  },
+  onState(open, code) {
+    document.documentElement.toggleAttribute("data-offline", !open);
+    if (!open && code !== SIGNED_OUT) return;
+    for (const { id } of waiting()) refresh(id, 0); // what was missed meanwhile; a person signed out is led to the sign-in
+  },
+});

@@ -1,28 +1,43 @@
-// Follows the gate's snapshot: every element with data-field shows that field of it.
-import { connect } from "./socket.js";
+// The monitor's figures: each element with data-field shows that field of the gate's latest snapshot.
+import { all, byId, data, one } from "./dom.js";
+import { Connection } from "./socket.js";
+
+/** @typedef {{ limit: number, active_tasks: number, max_concurrent: number | null, peak: number }} Snapshot with more fields */
 
 const STALE = 10_000; // ms without a snapshot
-const DRAWN = 32; // cells; more are told in numbers only
+const DRAWN = 32; // permits that are drawn as cells, at most
 const STATES = ["closed", "half-open", "open"]; // of a breaker
-const monitor = document.getElementById("monitor");
-const freshness = monitor.querySelector(".freshness");
-const cells = monitor.querySelector(".cells");
+const SIGNED_OUT = 4401, FORBIDDEN = 4403; // close codes
+const monitor = byId("monitor");
+const freshness = one(monitor, ".freshness");
+const cells = one(monitor, ".cells");
+const language = document.documentElement.lang;
 let last = Date.now(), ended = false;
 
+/**
+ * A value inside the snapshot.
+ * @param {any} object
+ * @param {string} path names with dots between them, such as "servers.0.limit"
+ * @returns {unknown}
+ */
 const at = (object, path) => path.split(".").reduce((value, key) => value?.[key], object);
 
+/** @param {unknown} value */
 function text(value) {
   if (value === null || value === undefined) return "–";
-  if (STATES.includes(value)) return monitor.getAttribute(`data-${value}`);
-  return /^\d{4}-\d\d-\d\dT/.test(value) ? new Date(value).toLocaleString(document.documentElement.lang) : String(value);
+  const words = String(value);
+  if (STATES.includes(words)) return monitor.getAttribute(`data-${words}`);
+  return /^\d{4}-\d\d-\d\dT/.test(words) ? new Date(words).toLocaleString(language) : words;
 }
 
+/** @param {Snapshot} stats */
 function show(stats) {
   last = Date.now();
-  for (const element of monitor.querySelectorAll("[data-field]")) {
-    const row = element.closest("[data-row]");
-    const value = at(row ? at(stats, row.dataset.row) : stats, element.dataset.field);
-    element.textContent = element.dataset.field === "max_concurrent" && value === null ? "auto" : text(value);
+  for (const element of all(monitor, "[data-field]")) {
+    const { field } = element.dataset;
+    const path = [element.closest("[data-row]")?.getAttribute("data-row"), field].filter(Boolean).join(".");
+    const value = at(stats, path);
+    element.textContent = field === "max_concurrent" && value === null ? "auto" : text(value);
   }
   cells.replaceChildren(...Array.from({ length: Math.min(stats.limit, DRAWN) }, (_, number) => {
     const cell = document.createElement("span");
@@ -30,20 +45,26 @@ function show(stats) {
     return cell;
   }));
   const held = stats.max_concurrent === null || stats.peak <= stats.max_concurrent;
-  monitor.querySelector(".held").hidden = !held;
-  monitor.querySelector(".broken").hidden = held;
-  tellAge();
+  one(monitor, ".held").hidden = !held;
+  one(monitor, ".broken").hidden = held;
+  showAge();
 }
 
-function tellAge() {
+function showAge() {
   const stale = ended || Date.now() - last > STALE;
+  const since = new Date(last).toLocaleTimeString(language);
   monitor.classList.toggle("stale", stale);
-  const since = new Date(last).toLocaleTimeString(document.documentElement.lang);
-  freshness.textContent = ended ? freshness.dataset.ended : stale ? `${freshness.dataset.stale} ${since}` : `${freshness.dataset.live} · ${since}`;
+  if (ended) freshness.textContent = data(freshness, "ended");
+  else freshness.textContent = stale ? `${data(freshness, "stale")} ${since}` : `${data(freshness, "live")} · ${since}`;
 }
 
-connect("/ws/monitor", show, (_open, code) => {
-  ended = [4401, 4403].includes(code);
-  tellAge();
+new Connection(() => "/ws/monitor", {
+  onMessage(/** @type {Snapshot | { type: "error" }} */ message) {
+    if (!("type" in message)) show(message); // the close after an error says the same by its code
+  },
+  onState(_open, code) {
+    ended = code === SIGNED_OUT || code === FORBIDDEN;
+    showAge();
+  },
 });
-setInterval(tellAge, 1000);
+setInterval(showAge, 1000);

@@ -1,6 +1,8 @@
-// Captions on a page: finals in the log, each once and in order; the tentative one after them, for eyes only.
+// Captions on a page: final ones in a log, each once and in order; behind them the tentative one, which is only seen.
 
-/** The language to read and draw a text in, by its script. */
+/** @import { Caption } from "./protocol.js" */
+
+/** The language to read out and draw a text in, by its script; "" for any other. @param {string} text */
 function languageOf(text) {
   if (/[\u3040-\u30ff]/.test(text)) return "ja";
   if (/[\uac00-\ud7af]/.test(text)) return "ko";
@@ -8,51 +10,69 @@ function languageOf(text) {
 }
 
 export class Captions {
-  next = null; // the index of the final caption that comes next; null: none has come
-  #shown = null; // the index of the tentative one
+  /** @type {number | null} index of the final caption that comes next; null before the first one */
+  next = null;
+  /** @type {number | null} index of the tentative caption that is shown */
+  #shown = null;
+  #log;
+  #tentative;
+  #line;
+  #changed;
 
-  /** `line(caption)` makes the element of a final one. `changed()` is called after each change. */
-  constructor(log, tentative, line, changed = () => {}) {
-    Object.assign(this, { log, tentative, line, changed });
+  /**
+   * @param {HTMLElement} log
+   * @param {HTMLElement} tentative
+   * @param {(caption: Caption) => HTMLElement} line makes the element of a final caption
+   * @param {() => void} changed is called after each change
+   */
+  constructor(log, tentative, line, changed) {
+    this.#log = log;
+    this.#tentative = tentative;
+    this.#line = line;
+    this.#changed = changed;
   }
 
+  /** @param {Caption} caption */
   show(caption) {
-    if (caption.state === "final") this.#settle(caption);
+    if (caption.state === "final") this.#append(caption);
     else if (this.next === null || caption.index >= this.next) this.#draw(caption);
   }
 
-  #settle(caption) {
+  /** @param {Caption} caption */
+  #append(caption) {
     if (this.next !== null && caption.index < this.next) return;
     this.next = caption.index + 1;
-    if (this.#shown !== null && this.#shown <= caption.index) this.#clear();
-    if (caption.text) { // what turned out to be nothing has none
-      const element = this.line(caption);
+    if (this.#shown !== null && this.#shown <= caption.index) this.clear();
+    if (caption.text) {
+      const element = this.#line(caption);
       element.lang = languageOf(caption.text);
       element.dir = "auto";
-      this.log.append(element);
+      this.#log.append(element);
     }
-    this.changed();
+    this.#changed();
   }
 
-  #draw(caption) {
-    this.#shown = caption.index;
-    const characters = Array.from(caption.text); // as the server counts them, not in UTF-16
-    const [stable, rest] = [document.createElement("b"), document.createElement("i")];
-    stable.textContent = characters.slice(0, caption.stable).join("");
-    rest.textContent = characters.slice(caption.stable).join("");
-    this.tentative.replaceChildren(stable, rest);
-    this.tentative.lang = languageOf(caption.text);
-    this.changed();
+  /** @param {Caption} caption */
+  #draw({ index, text, stable }) {
+    this.#shown = index;
+    const characters = Array.from(text); // code points, as the server counts them
+    const sure = document.createElement("b"), rest = document.createElement("i");
+    sure.textContent = characters.slice(0, stable).join("");
+    rest.textContent = characters.slice(stable).join("");
+    this.#tentative.replaceChildren(sure, rest);
+    this.#tentative.lang = languageOf(text);
+    this.#changed();
   }
 
-  #clear() {
+  /** Take the tentative caption away. */
+  clear() {
     this.#shown = null;
-    this.tentative.replaceChildren();
+    this.#tentative.replaceChildren();
   }
 
-  /** Another session begins. */
+  /** Count from the beginning: another session follows in the same log. */
   restart() {
     this.next = null;
-    this.#clear();
+    this.clear();
   }
 }

@@ -1,10 +1,18 @@
-// A box of captions stays at its newest line, unless somebody scrolls back in it; a button returns.
+// Scrolling with the captions.
 
+/** Keeps a box at its newest line until a person scrolls back in it. A button goes to the newest line again. */
 export class Follower {
   #following = true;
+  #box;
+  #button;
 
+  /**
+   * @param {HTMLElement} box
+   * @param {HTMLElement} button
+   */
   constructor(box, button) {
-    Object.assign(this, { box, button });
+    this.#box = box;
+    this.#button = button;
     box.addEventListener("scroll", () => {
       const line = parseFloat(getComputedStyle(box).lineHeight);
       this.#following = box.scrollHeight - box.clientHeight - box.scrollTop < line / 2;
@@ -18,8 +26,9 @@ export class Follower {
     new ResizeObserver(() => this.follow()).observe(box);
   }
 
+  /** The text has grown. */
   follow() {
-    if (this.#following) this.box.scrollTop = this.box.scrollHeight;
-    this.button.hidden = this.#following;
+    if (this.#following) this.#box.scrollTop = this.#box.scrollHeight;
+    this.#button.hidden = this.#following;
   }
 }

@@ -1,31 +1,38 @@
-// Captions over a picture, in streaming software: nothing but text on a clear ground, for as long as it is new.
+// Captions over a picture, in streaming software: only text, on a clear ground, which goes when it is old.
+import { byId, data } from "../dom.js";
 import { Captions } from "./captions.js";
 import { watch } from "./watching.js";
 
-const BLANK = 6_000; // ms without a new caption
-const KEPT = 8; // final captions; more lines than they have nobody asks for
-const root = document.documentElement, stage = document.getElementById("stage"), log = document.getElementById("log");
+const BLANK = 6_000; // ms without a new caption, after which the text goes
+const KEPT = 8; // final captions that stay in the page; the overlay shows ten lines at most
+const root = document.documentElement, stage = byId("stage"), log = byId("log");
 const asked = new URLSearchParams(location.search);
 
-/** The parameter as a number between these, or this. */
+/**
+ * A parameter of the address as a number, moved into the range.
+ * @param {string} name
+ * @param {number} least
+ * @param {number} most
+ * @param {number} otherwise where the address has none
+ */
 function number(name, least, most, otherwise) {
   const value = asked.get(name);
   return value && Number.isFinite(Number(value)) ? Math.min(most, Math.max(least, Number(value))) : otherwise;
 }
 
 root.style.setProperty("--size", `${number("size", 8, 400, 48)}px`);
-root.style.setProperty("--lines", Math.round(number("lines", 1, 10, 2)));
+root.style.setProperty("--lines", String(Math.round(number("lines", 1, 10, 2))));
 root.style.setProperty("--box", `${number("bg", 0, 100, 80)}%`);
 root.style.setProperty("--align", ["left", "center", "right"].find((align) => align === asked.get("align")) ?? "center");
-root.classList.toggle("upper", ["1", "true", "on"].includes(asked.get("upper")));
+root.classList.toggle("upper", ["1", "true", "on"].includes(asked.get("upper") ?? ""));
 
 let blank = 0;
-const captions = new Captions(log, document.getElementById("tentative"), ({ text }) => {
+const captions = new Captions(log, byId("tentative"), ({ text }) => {
   const line = document.createElement("span");
   line.textContent = `${text} `;
   return line;
 }, () => {
-  while (log.children.length > KEPT) log.firstChild.remove();
+  while (log.children.length > KEPT) log.firstChild?.remove();
   stage.hidden = false;
   clearTimeout(blank);
   blank = setTimeout(() => {
@@ -34,5 +41,5 @@ const captions = new Captions(log, document.getElementById("tentative"), ({ text
   }, BLANK);
 });
 
-// Nobody stands by to reload it: it comes back from everything, also when the session was closed to others for a while.
-const leave = watch(root.dataset.session, captions, { final: [], onDone: () => leave() });
+// No close code is final: nobody stands by to reload the page, and a session that was closed to others may be opened again.
+const connection = watch(data(root, "session"), captions, { final: [], onDone: () => connection.end() });

@@ -1,63 +1,91 @@
-// The socket of who speaks, protocol `stile.live.1`. Every frame is kept before it is sent, and until the server says that
-// it is on disk: so a lost connection, a server that restarts and a reload of the page lose no sound.
-//
-// A run is what `store` keeps: { key, session, base, title, language, began }. Frames are numbered from 0 in it; the server
-// counts `base` less. `session` null: not begun. `base` null: the server is yet to say how far it has got.
+// A live session from the speaker's side: sound goes to the server, captions and news of the session come back.
+import { Connection } from "../socket.js";
+import { Outbox } from "./outbox.js";
+import { PROTOCOL } from "./protocol.js";
 
-import { socketAddress } from "../root.js";
+/**
+ * @import { Caption, Done, Failure, Ready, Status, ToSpeaker } from "./protocol.js"
+ * @import { LiveRun } from "./outbox.js"
+ * @import { Store } from "./store.js"
+ *
+ * What the page is told.
+ * @typedef {object} Told
+ * @property {(name: "live" | "reconnecting") => void} state
+ * @property {(run: LiveRun) => void} begun the server is ready, at each connection
+ * @property {() => void} acked
+ * @property {(caption: Caption) => void} caption
+ * @property {(message: Status) => void} status
+ * @property {(count: number) => void} viewers
+ * @property {(message: Failure) => void} error
+ * @property {() => void} split the session had ended, and its run goes on in a new one
+ * @property {(recording: number | null) => void} done
+ * @property {(why: string) => void} failed nothing comes any more
+ */
 
-const PROTOCOL = "stile.live.1";
-const FIRST_PAUSE = 500, LONGEST_PAUSE = 5_000; // ms between two attempts to connect
+const LONGEST_PAUSE = 5_000; // ms before a new attempt to connect
+/** @type {Record<number, string>} why there is no new attempt, by close code */
 const FINAL = { 4401: "signed_out", 4403: "refused", 4404: "gone", 4409: "elsewhere", 4429: "refused" };
-const WINDOW = 600; // frames on their way, a minute: what was kept while offline must not fill the socket's memory
-const BATCH = 50; // frames read at once
-const DEAF = 15_000; // ms without an answer, though sound is on its way, after which the connection is given up
+const DEAF = 15_000; // ms without an answer to sound, after which the connection counts as dead
 
 export class Session {
-  next = 0; // the number of the frame that comes next
-  acked = 0; // the number of the first frame that is not acknowledged
-  #kept = 0; // frames before it are in the store, so they may be sent
-  #sent = 0; // frames before it went over this socket
-  #socket = null;
-  #ready = false;
-  #pumping = false;
-  #wish = ""; // "pause" or "stop", to be said after all sound
-  #said = null; // the socket on which it was said
-  #after = null; // the last final caption that came
-  #pause = FIRST_PAUSE;
-  #retry = 0;
+  #store;
+  #told;
+  #outbox;
+  /** @type {Connection<ToSpeaker> | null} */
+  #connection = null;
+  #ready = false; // whether the server is ready for sound on this connection
+  /** @type {"" | "pause" | "stop"} to be said after all sound */
+  #wish = "";
+  #said = false; // whether it was said on this connection
+  /** @type {number | null} index of the last final caption that came */
+  #after = null;
   #heardAt = 0;
+  #watch = 0;
   #over = false;
 
-  /** `told`: state(name), begun(run), acked(), caption(message), status(message), viewers(count), error(message),
-   *  split(recording), done(recording), and failed(why) after which nothing comes any more. */
+  /**
+   * @param {Store<LiveRun>} store
+   * @param {LiveRun} run
+   * @param {Told} told
+   */
   constructor(store, run, told) {
-    Object.assign(this, { store, run, told });
+    this.#store = store;
+    this.run = run;
+    this.#told = told;
+    this.#outbox = new Outbox(store, run, () => this.#open);
   }
 
-  #watch = 0;
-  #online = () => this.#connect();
-  #offline = () => this.#lost();
+  /** Number of frames in this session. */
+  get recorded() {
+    return this.#outbox.next - (this.run.base ?? 0);
+  }
 
-  /** Go on where the run stands, or begin it; then sound may be added. */
+  /** Number of frames that the server does not have. */
+  get unsent() {
+    return this.#outbox.unacked;
+  }
+
+  /** Begin the run's session, or go on with it. Sound may be added as soon as this has resolved. */
   async open() {
-    const extent = await this.store.extent(this.run.key);
-    if (extent) [this.acked, this.next, this.#kept] = [extent.first, extent.next, extent.next];
-    else if (this.run.session) this.run.base = null;
-    await this.store.keep(this.run);
-    this.#watch = setInterval(() => this.#checkLine(), DEAF / 5);
-    addEventListener("online", this.#online);
-    addEventListener("offline", this.#offline);
-    this.#connect();
+    if (!await this.#outbox.load() && this.run.session) this.run.base = null;
+    await this.#store.keep(this.run);
+    if (this.#over) return;
+    this.#watch = setInterval(() => this.#dropIfDeaf(), DEAF / 5);
+    this.#connection = new Connection(() => "/ws/live", {
+      protocol: PROTOCOL,
+      longest: LONGEST_PAUSE,
+      final: Object.keys(FINAL).map(Number),
+      settles: false, // a server that is not ready may accept a connection and close it
+      onMessage: (message) => this.#hear(message),
+      onState: (open, code = 0) => (open ? this.#start() : this.#lost(code)),
+    });
   }
 
-  /** 100 ms of sound. */
+  /** Add 100 ms of sound. @param {ArrayBuffer} frame */
   async add(frame) {
     if (this.#over || this.#wish === "stop") return;
     this.#wants("");
-    const number = this.next++;
-    await this.store.put(this.run.key, number, frame);
-    this.#kept = number + 1;
+    await this.#outbox.add(frame);
     this.#pump();
   }
 
@@ -71,161 +99,120 @@ export class Session {
     this.#pump();
   }
 
+  /** @param {"" | "pause" | "stop"} wish */
   #wants(wish) {
-    if (wish !== this.#wish) this.#said = null;
+    if (wish !== this.#wish) this.#said = false;
     this.#wish = wish;
   }
 
-  /** Nothing is sent any more; what is kept stays kept. */
+  /** Send nothing any more. Frames that the server does not have stay in the store. */
   close() {
     this.#over = true;
-    clearInterval(this.#watch);
-    removeEventListener("online", this.#online);
-    removeEventListener("offline", this.#offline);
-    this.#drop();
-  }
-
-  #connect() {
-    clearTimeout(this.#retry);
-    if (this.#over || this.#socket) return;
-    const socket = this.#socket = new WebSocket(socketAddress("/ws/live"), PROTOCOL);
-    const { session, title, language } = this.run;
-    const resume = this.#after === null ? { session, resume: true } : { session, resume: true, after: this.#after };
-    socket.onopen = () => {
-      this.#say(session ? { type: "start", ...resume } : { type: "start", session, sample_rate: 16_000, title, language });
-    };
-    socket.onmessage = ({ data }) => {
-      this.#heardAt = Date.now();
-      const message = JSON.parse(data);
-      this[`_${message.type}`]?.(message);
-    };
-    socket.onclose = ({ code }) => this.#closed(code);
-  }
-
-  #say(message) {
-    this.#socket.send(JSON.stringify(message));
-  }
-
-  #drop() {
     this.#ready = false;
-    const socket = this.#socket;
-    this.#socket = null;
-    if (!socket) return;
-    socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close();
+    clearInterval(this.#watch);
+    this.#connection?.end();
   }
 
-  #closed(code) {
-    this.#socket = null;
-    if (this.#over) return;
+  /** The socket, while the server takes sound. While a socket closes, what is sent is lost and Chromium complains of it. */
+  get #open() {
+    const socket = this.#connection?.socket;
+    return this.#ready && socket?.readyState === WebSocket.OPEN ? socket : null;
+  }
+
+  /** @param {object} message */
+  #say(message) {
+    this.#connection?.socket?.send(JSON.stringify(message));
+  }
+
+  /** Send the frames, and then the wish. */
+  async #pump() {
+    await this.#outbox.pump();
+    if (!this.#wish || this.#said || !this.#open || !this.#outbox.empty) return;
+    this.#said = true;
+    this.#say({ type: this.#wish });
+  }
+
+  // --- the connection ---------------------------------------------------------------------------
+
+  #start() {
+    const { session, title, language } = this.run;
+    if (!session) this.#say({ type: "start", session, sample_rate: 16_000, title, language });
+    else this.#say({ type: "start", session, resume: true, ...(this.#after !== null && { after: this.#after }) });
+  }
+
+  /** @param {number} code */
+  #lost(code) {
+    this.#ready = this.#said = false;
     if (FINAL[code]) {
       this.close();
-      this.told.failed(FINAL[code]);
+      this.#told.failed(FINAL[code]);
     } else {
-      this.#lost();
+      this.#told.state("reconnecting");
     }
   }
 
-  #lost() {
-    this.#drop();
-    this.told.state("reconnecting");
-    clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => this.#connect(), this.#pause * (0.5 + Math.random() / 2));
-    this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE);
-  }
-
-  /** A network that changed may leave a connection that nobody answers on. */
-  #checkLine() {
-    if (this.#ready && this.#sent > this.acked && Date.now() - this.#heardAt > DEAF) this.#lost();
+  /** A network that changes may leave a connection that nobody answers on. */
+  #dropIfDeaf() {
+    if (this.#ready && this.#outbox.awaited && Date.now() - this.#heardAt > DEAF) this.#connection?.drop();
   }
 
   // --- what the server says ---------------------------------------------------------------------
 
-  async _ready({ session, next_seq: theirs }) {
-    this.#pause = FIRST_PAUSE;
-    const socket = this.#socket, { run } = this;
-    run.session = session;
-    run.base ??= this.acked - theirs; // all that an earlier page has sent counts by now
-    await this.store.keep(run);
-    if (socket !== this.#socket) return;
-    this.#sent = theirs + run.base;
-    this.#ready = true;
-    this.told.begun(run);
-    this.told.state("live");
-    this._ack({ seq: theirs - 1 });
+  /** @param {ToSpeaker} message of a type that a newer server may have added, it is ignored */
+  #hear(message) {
+    this.#heardAt = Date.now();
+    if (message.type === "ready") this.#begin(message);
+    if (message.type === "ack") this.#acknowledge(message.seq + 1);
+    if (message.type === "caption") this.#caption(message);
+    if (message.type === "status") this.#told.status(message);
+    if (message.type === "viewers") this.#told.viewers(message.count);
+    if (message.type === "error") this.#told.error(message);
+    if (message.type === "done") this.#end(message);
   }
 
-  _ack({ seq }) {
-    if (seq + 1 + this.run.base > this.acked) {
-      this.acked = seq + 1 + this.run.base;
-      this.next = Math.max(this.next, this.acked);
-      this.#kept = Math.max(this.#kept, this.acked);
-      this.store.drop(this.run.key, this.acked);
-    }
-    this.told.acked();
+  /** @param {Ready} message */
+  async #begin({ session, next_seq: theirs }) {
+    const { run } = this, socket = this.#connection?.socket;
+    this.#connection?.settled();
+    run.session = session;
+    run.base ??= this.#outbox.acked - theirs; // the server has all that an earlier page has sent
+    await this.#store.keep(run);
+    if (socket !== this.#connection?.socket) return;
+    this.#outbox.rewind(theirs);
+    this.#ready = true;
+    this.#told.begun(run);
+    this.#told.state("live");
+    this.#acknowledge(theirs);
+  }
+
+  /** @param {number} theirs number of the first frame that the server does not have, as it counts */
+  #acknowledge(theirs) {
+    this.#outbox.acknowledge(theirs);
+    this.#told.acked();
     this.#pump();
   }
 
-  _caption(message) {
-    if (message.state === "final") this.#after = message.index;
-    this.told.caption(message);
+  /** @param {Caption} caption */
+  #caption(caption) {
+    if (caption.state === "final") this.#after = caption.index;
+    this.#told.caption(caption);
   }
 
-  _status(message) {
-    this.told.status(message);
-  }
-
-  _viewers({ count }) {
-    this.told.viewers(count);
-  }
-
-  _error(message) {
-    this.told.error(message);
-  }
-
-  /** The session has ended. Sound that did not reach it, since this browser was away for too long, begins another one. */
-  async _done({ recording }) {
-    if (this.next > this.acked) {
-      Object.assign(this.run, { session: null, base: null });
+  /**
+   * The session has ended. If this browser was away for so long that frames did not reach it, they begin another session.
+   * @param {Done} message
+   */
+  async #end({ recording }) {
+    const { run } = this;
+    if (this.#outbox.unacked > 0) {
+      Object.assign(run, { session: null, base: null });
       this.#after = null;
-      await this.store.keep(this.run);
-      this.told.split(recording);
+      await this.#store.keep(run);
+      this.#told.split();
     } else {
       this.close();
-      await this.store.forget(this.run.key);
-      this.told.done(recording);
+      await this.#store.forget(run.key);
+      this.#told.done(recording);
     }
   }
-
-  // --- what is sent -----------------------------------------------------------------------------
-
-  /** Not so while it closes: what is sent then is lost, and Chromium says so in its console. */
-  get #flows() {
-    return this.#ready && this.#socket?.readyState === WebSocket.OPEN;
-  }
-
-  async #pump() {
-    if (this.#pumping) return;
-    this.#pumping = true;
-    while (this.#flows && this.#sent < Math.min(this.#kept, this.acked + WINDOW)) {
-      const socket = this.#socket, first = this.#sent;
-      const count = Math.min(BATCH, this.#kept - first);
-      const frames = await this.store.frames(this.run.key, first, count);
-      if (!this.#flows || socket !== this.#socket) continue; // another connection, which begins elsewhere
-      frames.forEach((frame, at) => socket.send(numbered(first + at - this.run.base, frame)));
-      this.#sent = first + count;
-    }
-    this.#pumping = false;
-    if (this.#wish && this.#flows && this.#sent === this.next && this.#said !== this.#socket) {
-      this.#said = this.#socket;
-      this.#say({ type: this.#wish });
-    }
-  }
-}
-
-function numbered(number, frame) {
-  const message = new Uint8Array(4 + frame.byteLength);
-  new DataView(message.buffer).setUint32(0, number, true);
-  message.set(new Uint8Array(frame), 4);
-  return message;
 }

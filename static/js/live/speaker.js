@@ -1,5 +1,6 @@
-// Who speaks: the microphone's sound goes to the session, its captions come back. See session.js for what is kept when.
+// The page “Live”: the microphone's sound goes to a session, and its captions come back.
 import { clock, dated } from "../clock.js";
+import { all, byId, data, one } from "../dom.js";
 import { Captions } from "./captions.js";
 import { Follower } from "./follower.js";
 import { addRow, claim, discard, leftBehind } from "./kept.js";
@@ -8,14 +9,21 @@ import { fill, notice, noticed, noticeWords, showParts } from "./notices.js";
 import { pausable, Panel } from "./panel.js";
 import { choose, remember } from "./remember.js";
 import { Session } from "./session.js";
+import { share, showPublic } from "./sharing.js";
 import { FRAME, Store } from "./store.js";
 import { keepAwake } from "./watching.js";
 
-const OLD = 2_000; // ms after a (re)connection in which captions come that are no measure of the lag
-// These are told by what happens next: by coming back, or by a notice of their own.
+/**
+ * @import { Caption } from "./protocol.js"
+ * @import { LiveRun } from "./outbox.js"
+ * @import { Told } from "./session.js"
+ * @typedef {"idle" | "opening" | "recording" | "paused" | "finishing" | "over"} Phase over: only a reload helps
+ */
+
+const OLD = 2_000; // ms after a connection begins, in which captions come that are no measure of the lag
+// Errors that the page does not say: it reconnects after them, or has a notice of its own.
 const UNSAID = ["open_elsewhere", "not_signed_in", "not_found", "restarting", "slow_client", "sequence_gap", "stopped"];
-const byId = (id) => document.getElementById(id);
-const live = byId("live"), language = byId("language"), isPublic = byId("public");
+const live = byId("live"), spoken = byId("language", HTMLSelectElement), lag = byId("lag");
 const panel = new Panel(onFrame);
 const follower = new Follower(byId("captions"), byId("to-live"));
 const captions = new Captions(byId("log"), byId("tentative"), line, () => {
@@ -23,10 +31,16 @@ const captions = new Captions(byId("log"), byId("tentative"), line, () => {
   follower.follow();
 });
 
-let phase = "idle"; // then "opening", "recording" and "paused" by turns, "finishing"; "over" when only a reload helps
-let store = null, session = null, begunAt = 0;
+/** @type {Phase} */
+let phase = "idle";
+/** @type {Store<LiveRun>} */
+let store;
+/** @type {Session} */
+let session;
+let begunAt = 0; // ms since 1970; 0: the server has not been ready yet
 
 // --- what is seen -----------------------------------------------------------------------------
+/** @param {Phase} next */
 function enter(next) {
   phase = next;
   panel.recording = phase === "recording";
@@ -34,6 +48,7 @@ function enter(next) {
   showParts([phase, ...(active ? ["active"] : []), ...(active && session.run.session ? ["begun"] : [])]);
 }
 
+/** @param {Caption} caption */
 function line({ start, text }) {
   const element = document.createElement("div"), stamp = document.createElement("time"), words = document.createElement("p");
   stamp.ariaHidden = "true";
@@ -43,6 +58,7 @@ function line({ start, text }) {
   return element;
 }
 
+/** @param {ArrayBuffer} frame */
 function onFrame(frame) {
   session.add(frame);
   byId("clock").textContent = clock(recorded());
@@ -50,16 +66,18 @@ function onFrame(frame) {
 }
 
 // --- a session ----------------------------------------------------------------------------------
-const recorded = () => (session.next - (session.run.base ?? 0)) * FRAME;
-const unsent = () => (session.next - session.acked) * FRAME;
+const recorded = () => session.recorded * FRAME; // seconds
+const unsent = () => session.unsent * FRAME; // seconds
 
+/** @type {Told} */
 const told = {
   state(name) {
     notice("line", name === "live" ? "" : name, name === "reconnecting" ? unsent() : undefined);
   },
   begun(run) {
     begunAt = Date.now();
-    show(run);
+    byId("title").textContent = run.title || document.title.split(" · ")[0];
+    share(run);
     enter(phase);
   },
   acked() {
@@ -68,18 +86,17 @@ const told = {
   caption(caption) {
     captions.show(caption);
     if (caption.state !== "final" || phase !== "recording" || Date.now() - begunAt < OLD) return;
-    byId("lag").hidden = false;
-    fill(byId("lag"), Math.max(0, recorded() - caption.end), 1);
+    lag.hidden = false;
+    fill(lag, Math.max(0, recorded() - caption.end), 1);
   },
   status({ state, behind_seconds: seconds }) {
     notice("line", state === "live" ? "" : state, state === "live" ? undefined : seconds);
   },
   viewers(count) {
-    byId("viewers").textContent = count;
+    byId("viewers").textContent = String(count);
   },
   error({ code, message }) {
-    if (UNSAID.includes(code)) return;
-    noticeWords("said", message);
+    if (!UNSAID.includes(code)) noticeWords("said", message);
   },
   split() {
     captions.restart();
@@ -88,8 +105,8 @@ const told = {
   done(recording) {
     enter("over");
     notice("line", "");
-    if (recording !== null) location.assign(live.dataset.recording.replace("/0", `/${recording}`));
-    else notice("session", "nothing");
+    if (recording === null) notice("session", "nothing");
+    else location.assign(data(live, "recording").replace("/0", `/${recording}`));
   },
   failed(why) {
     panel.close();
@@ -100,20 +117,7 @@ const told = {
   },
 };
 
-/** Where others watch. */
-function show(run) {
-  byId("title").textContent = run.title || document.title.split(" · ")[0];
-  const at = (name) => new URL(live.dataset[name].replace("SESSION", run.session), location).href;
-  if (byId("viewer").href === at("viewer")) return;
-  byId("viewer").href = byId("link").textContent = at("viewer");
-  byId("overlay").href = at("overlay");
-  byId("qr").removeAttribute("src");
-  byId("qr").closest("details").ontoggle = ({ newState }) => { if (newState === "open") byId("qr").src = at("qr"); };
-  byId("loopback").hidden = !["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
-  if (isPublic.checked && !run.public) publish(); // it goes on as another session
-}
-
-/** Speak: a new session, or on in this run. */
+/** Speak in the run's session, a new one or one that goes on. @param {LiveRun} run */
 async function speak(run) {
   if (phase !== "idle" || !(panel.isOpen || await panel.open()) || phase !== "idle") return;
   panel.resume();
@@ -121,7 +125,7 @@ async function speak(run) {
   byId("pause").focus();
 }
 
-/** Send what is kept of this run, and end its session. */
+/** Send the frames that are kept of this run, and end its session. @param {LiveRun} run */
 async function end(run) {
   if (phase !== "idle") return;
   await join(run, "finishing");
@@ -129,6 +133,10 @@ async function end(run) {
   session.stop();
 }
 
+/**
+ * @param {LiveRun} run
+ * @param {Phase} next
+ */
 async function join(run, next) {
   session = new Session(store, run, told);
   claim(run);
@@ -140,13 +148,17 @@ async function join(run, next) {
   enter(next);
 }
 
+/**
+ * @param {{ session?: string, title: string, language: string }} fields
+ * @returns {LiveRun}
+ */
 const newRun = (fields) => ({ key: `live ${crypto.randomUUID()}`, session: null, base: null, began: Date.now(), ...fields });
 
 byId("start").onsubmit = (event) => {
   event.preventDefault();
-  remember("language", language.value);
-  const title = byId("name").value.trim() || dated(live.dataset.unnamed, Date.now());
-  speak(newRun({ title, language: language.value }));
+  remember("language", spoken.value);
+  const title = byId("name", HTMLInputElement).value.trim() || dated(data(live, "unnamed"), Date.now());
+  speak(newRun({ title, language: spoken.value }));
 };
 pausable((next) => {
   if (next === "paused") session.pause();
@@ -161,47 +173,28 @@ byId("stop").onclick = () => {
 addEventListener("beforeunload", (event) => {
   if (["recording", "paused", "finishing"].includes(phase)) event.preventDefault();
 });
-for (const button of document.querySelectorAll("[data-reload]")) button.onclick = () => location.reload();
-
-// --- who may watch --------------------------------------------------------------------------------
-async function publish() {
-  const wanted = isPublic.checked;
-  const answer = await fetch(live.dataset.public.replace("SESSION", session.run.session), {
-    method: "POST",
-    headers: { "X-CSRFToken": live.dataset.csrf },
-    body: new URLSearchParams({ public: wanted ? "on" : "off" }),
-  }).catch(() => ({ ok: false }));
-  if (!answer.ok) isPublic.checked = !wanted;
-  notice("session", answer.ok ? "" : "unchanged");
-  byId("private").hidden = isPublic.checked;
-}
-
-isPublic.onchange = publish;
-byId("copy").onclick = async ({ currentTarget: button }) => {
-  await navigator.clipboard.writeText(byId("link").textContent);
-  const words = button.textContent;
-  button.textContent = button.dataset.done;
-  setTimeout(() => { button.textContent = words; }, 2000);
-};
+for (const button of all(document, "[data-reload]")) button.onclick = () => location.reload();
 
 // --- sessions that go on ----------------------------------------------------------------------------
-/** A run of an earlier page: beside the session it belongs to, or in a row of its own. */
-const rowOf = (run) => (run.session && document.querySelector(`[data-open="${run.session}"]`)) || addRow(run);
+/** The row of the run's session, which the server has listed, or else a row of its own. @param {LiveRun} run */
+const rowOf = (run) => all(document, "[data-open]").find((row) => row.dataset.open === run.session) ?? addRow(run);
 
-/** Let a row's buttons act on the run; `seconds` of its sound are kept here. */
+/**
+ * Let a row's buttons act on the run.
+ * @param {HTMLElement} row
+ * @param {LiveRun} run
+ * @param {number} seconds of its sound that are kept in this browser
+ */
 function offer(row, run, seconds) {
-  row.querySelector(".kept").hidden = !seconds;
-  fill(row.querySelector(".kept"), seconds);
-  const act = {
-    continue: () => speak(run),
-    end: () => end(run),
-    discard: () => discard(row, store, run),
-  };
-  for (const button of row.querySelectorAll("[data-do]")) {
-    button.onclick = () => {
-      isPublic.checked = run.public = "public" in row.dataset;
-      byId("private").hidden = isPublic.checked;
-      act[button.dataset.do]();
+  one(row, ".kept").hidden = !seconds;
+  fill(one(row, ".kept"), seconds);
+  /** @type {Record<string, () => void>} */
+  const actions = { continue: () => speak(run), end: () => end(run), discard: () => discard(row, store, run) };
+  for (const button of all(row, "[data-do]")) {
+    button.onclick = () => { // in place of an earlier offer of the same row
+      run.public = "public" in row.dataset;
+      showPublic(run.public);
+      actions[data(button, "do")]();
     };
   }
 }
@@ -210,15 +203,15 @@ function offer(row, run, seconds) {
 async function open() {
   if (!available()) {
     notice("microphone", "insecure");
-    for (const button of document.querySelectorAll("[data-do]")) button.hidden = true;
+    for (const button of all(document, "[data-do]")) button.hidden = true;
     return;
   }
   live.hidden = false;
   enter("idle");
-  choose(language);
-  store = await Store.open(`stile-live-${live.dataset.user}`);
-  for (const row of document.querySelectorAll("[data-open]")) {
-    offer(row, newRun({ session: row.dataset.open, title: row.dataset.title, language: "auto" }), 0);
+  choose(spoken);
+  store = await Store.open(`stile-live-${data(live, "user")}`);
+  for (const row of all(document, "[data-open]")) {
+    offer(row, newRun({ session: data(row, "open"), title: data(row, "title"), language: "auto" }), 0);
   }
   for (const [run, frames] of await leftBehind(store)) offer(rowOf(run), run, frames * FRAME);
   await panel.openIfAllowed();

@@ -1,12 +1,14 @@
-// Who watches: big text that follows what is said, unless somebody reads further up.
+// A viewer's page: big text that follows the speaker, unless the person reads further up.
+import { all, byId, data, one } from "../dom.js";
 import { Captions } from "./captions.js";
 import { Follower } from "./follower.js";
 import { keepAwake, watch } from "./watching.js";
 
-const SMALLEST = 1.5, LARGEST = 8, STEP = 1.2; // rem, rem, times
-const IDLE = 4_000; // ms without a touch after which the controls give way to the text
-const byId = (id) => document.getElementById(id);
-const stage = byId("stage"), root = document.documentElement;
+const SMALLEST = 1.5, LARGEST = 8; // rem
+const STEP = 1.2; // times
+const IDLE = 4_000; // ms without a touch, after which the controls give way to the text
+const GONE = 4404; // close code
+const stage = byId("stage"), root = document.documentElement, waiting = byId("waiting");
 const follower = new Follower(stage, byId("to-live"));
 
 // --- captions ---------------------------------------------------------------------------------
@@ -15,82 +17,94 @@ const captions = new Captions(byId("log"), byId("tentative"), ({ text }) => {
   line.textContent = text;
   return line;
 }, () => {
-  byId("waiting").hidden = true;
+  waiting.hidden = true;
   follower.follow();
 });
 
-function tell(name, seconds) {
-  for (const notice of document.querySelectorAll("#notices [data-notice]")) notice.hidden = notice.dataset.notice !== name;
-  if (seconds !== undefined) document.querySelector(`[data-notice=${name}] [data-seconds]`).textContent = Math.round(seconds);
+/**
+ * Show this notice and no other.
+ * @param {string} name "" for none
+ * @param {number} [seconds] to write into the notice
+ */
+function notice(name, seconds) {
+  for (const element of all(document, "#notices [data-notice]")) element.hidden = element.dataset.notice !== name;
+  if (seconds === undefined) return;
+  one(document, `[data-notice=${name}] [data-seconds]`).textContent = String(Math.round(seconds));
 }
 
-const leave = watch(root.dataset.session, captions, {
+const connection = watch(data(root, "session"), captions, {
   onState(open, code) {
-    if (open) tell("");
-    else tell(code === 4404 ? "gone" : "reconnecting");
+    if (open) notice("");
+    else notice(code === GONE ? "gone" : "reconnecting");
   },
   onStatus({ state, behind_seconds: seconds }) {
-    if (state === "live") tell("");
-    else tell(state, seconds);
+    if (state === "live") notice("");
+    else notice(state, seconds);
   },
   onDone(recording) {
-    leave();
-    byId("waiting").hidden = true;
-    byId("tentative").replaceChildren();
-    tell("ended");
-    const link = byId("transcript");
+    connection.end();
+    waiting.hidden = true;
+    captions.clear();
+    notice("ended");
+    const link = byId("transcript", HTMLAnchorElement);
     link.hidden = recording === null;
-    link.href = link.dataset.url.replace("/0", `/${recording}`);
+    link.href = data(link, "url").replace("/0", `/${recording}`);
   },
 });
 keepAwake();
 
 // --- how it looks -----------------------------------------------------------------------------
-const look = { size: 0, lines: "all", contrast: "dark", ...remembered() }; // size 0: what fits the screen
+/** @typedef {{ size: number, lines: string, contrast: string }} Look size in rem; 0 for what fits the screen */
 
+/** @type {Look} */
+const look = { size: 0, lines: "all", contrast: "dark", ...remembered() };
+
+/** @returns {Partial<Look> | null} */
 function remembered() {
   try {
-    return JSON.parse(localStorage.getItem("live-look"));
+    return JSON.parse(localStorage.getItem("live-look") ?? "null");
   } catch {
-    return {}; // no storage, or not ours
+    return null; // no storage, or another program's value
   }
 }
 
-function change(what) {
-  Object.assign(look, what);
+/** @param {Partial<Look>} part */
+function change(part) {
+  Object.assign(look, part);
   apply();
   try {
     localStorage.setItem("live-look", JSON.stringify(look));
   } catch {
-    // no storage: it holds for this visit
+    // no storage: the look lasts for this visit
   }
 }
+
+const buttons = all(document, "[data-set]").filter((element) => element instanceof HTMLButtonElement);
 
 function apply() {
   root.dataset.lines = look.lines;
   root.dataset.contrast = look.contrast;
   if (look.size) root.style.setProperty("--size", `${look.size}rem`);
-  for (const button of document.querySelectorAll("[data-set]")) {
-    button.ariaPressed = String(look[button.dataset.set] === button.value);
+  for (const button of buttons) {
+    button.ariaPressed = String(look[/** @type {"lines" | "contrast"} */ (button.dataset.set)] === button.value);
   }
   follower.follow();
 }
 
+/** @param {number} factor */
 function grow(factor) {
   const now = parseFloat(getComputedStyle(stage).fontSize) / parseFloat(getComputedStyle(root).fontSize);
   change({ size: Math.min(LARGEST, Math.max(SMALLEST, now * factor)) });
 }
 
-for (const button of document.querySelectorAll("[data-set]")) {
-  button.onclick = () => change({ [button.dataset.set]: button.value });
-}
+for (const button of buttons) button.onclick = () => change({ [data(button, "set")]: button.value });
 byId("smaller").onclick = () => grow(1 / STEP);
 byId("larger").onclick = () => grow(STEP);
 byId("full").hidden = !document.fullscreenEnabled;
 byId("full").onclick = () => (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen());
 apply();
 
-// --- controls, there when they are wanted -------------------------------------------------------
+// --- controls give way ------------------------------------------------------------------------
 let idle = 0;
 
 function wake() {

@@ -1,22 +1,41 @@
-// The socket of who watches: comes back by itself, and goes on after the last caption it has.
-import { connect } from "../socket.js";
+// The socket of a viewer. It reconnects by itself and asks for the captions behind the last one that it has.
+import { Connection } from "../socket.js";
+import { PROTOCOL } from "./protocol.js";
 
-const LONGEST_PAUSE = 5_000; // ms: captions are of use now
+/**
+ * @import { Captions } from "./captions.js"
+ * @import { Options } from "../socket.js"
+ * @import { Status, ToViewer } from "./protocol.js"
+ */
 
-/** Tells `captions`; `onStatus(message)`, `onState(open, code)` and `onDone(recording)` tell the rest. Returns what ends it. */
-export function watch(session, captions, { onStatus, onState, onDone, final }) {
+const LONGEST_PAUSE = 5_000; // ms before a new attempt: captions are of use now
+
+/**
+ * Show the captions of a session.
+ * @param {string} session
+ * @param {Captions} captions
+ * @param {Partial<Options> & { onStatus?(message: Status): void, onDone(recording: number | null): void }} options
+ * @returns {Connection<ToViewer>}
+ */
+export function watch(session, captions, { onStatus, onDone, ...options }) {
   const path = () => `/ws/live/${session}${captions.next === null ? "" : `?after=${captions.next - 1}`}`;
-  const onMessage = (message) => {
-    if (message.type === "caption") captions.show(message);
-    if (message.type === "status") onStatus?.(message);
-    if (message.type === "done") onDone?.(message.recording);
-  };
-  return connect(path, onMessage, onState, { protocol: "stile.live.1", longest: LONGEST_PAUSE, final });
+  return new Connection(path, {
+    protocol: PROTOCOL,
+    longest: LONGEST_PAUSE,
+    onMessage(message) {
+      if (message.type === "caption") captions.show(message);
+      if (message.type === "status") onStatus?.(message);
+      if (message.type === "done") onDone(message.recording);
+    },
+    ...options,
+  });
 }
 
-/** Keeps the screen on while the page is seen; browsers let go of it whenever it is not. */
+/** Keep the screen on. Browsers forget the wish whenever the page is hidden, so it is repeated. */
 export function keepAwake() {
-  const ask = () => document.hidden || navigator.wakeLock?.request("screen").catch(() => {}); // the battery is low
+  const ask = () => {
+    if (!document.hidden) navigator.wakeLock?.request("screen").catch(() => {}); // refused where the battery is low
+  };
   document.addEventListener("visibilitychange", ask);
   ask();
 }
