@@ -1,183 +1,194 @@
-// Correcting the text where it stands. What is typed is saved by itself; what cannot be saved stays in the line.
+// Correcting the text in place. A segment saves itself while it is edited; text that cannot be saved stays in it, with the
+// reason below.
 import { caretAt } from "./caret.js";
-import { refresh } from "./events.js";
-import { root } from "./root.js";
-import { say } from "./toast.js";
+import { correct, note, refreshText, whyNot } from "./corrections.js";
+import { appendCopy, around, byId, data, one } from "./dom.js";
+import { audio } from "./sound.js";
 
-const TYPING_ENDS = 800; // ms
-const told = document.getElementById("saved");
-const words = told.dataset;
-let edit = null; // the one line that is being edited
+/**
+ * @import { Theirs } from "./corrections.js"
+ *
+ * @typedef {object} Edit
+ * @property {HTMLElement} segment
+ * @property {HTMLElement} paragraph of the segment, with its text
+ * @property {Node[]} nodes of the paragraph before the edit
+ * @property {string} before the text before the edit
+ * @property {boolean} corrected whether that text was a person's correction already
+ * @property {string | null} saved the text that the server has; null where the typed one must be sent in any case
+ * @property {boolean} changed whether the server's text is another one than before
+ * @property {Promise<boolean> | null} sending the request under way
+ * @property {Theirs | null} theirs somebody else's text, about which the person has to decide
+ * @property {number} timer
+ */
 
-const typed = () => edit.paragraph.innerText.trim();
-const fresh = () => refresh("text", 0);
+const PAUSE = 800; // ms without typing, after which the text is saved
+const main = byId("main");
+/** @type {Edit | null} one segment is edited at a time */
+let edit = null;
 
-/** Resolves to the answer's status, 0 where there is none, and its body. */
-async function put(segment, text) {
-  const { recording, transcription } = document.getElementById("text").dataset;
-  const { index, version } = segment.dataset;
-  try {
-    const answer = await fetch(`${root}/api/recordings/${recording}/segments/${index}`, {
-      method: "PATCH",
-      keepalive: true, // also when the page is left
-      headers: { "Content-Type": "application/json", ...JSON.parse(document.body.getAttribute("hx-headers")) },
-      body: JSON.stringify({ text, version: Number(version), transcription: Number(transcription) }),
-    });
-    return { status: answer.status, body: await answer.json() };
-  } catch { // no connection, or a proxy's answer
-    return { status: 0, body: {} };
-  }
-}
+const typed = (/** @type {Edit} */ { paragraph }) => paragraph.innerText.trim();
 
-const whyNot = ({ body }) => `${words.failed} ${body.error?.message ?? ""}`.trim();
-
-/** Begin at the point of a double click, else at the end. Where another line cannot be saved, that one stays open. */
-export async function begin(segment, point = null) {
+/**
+ * Edit this segment. A segment that is edited is saved first, and stays open where that fails.
+ * @param {HTMLElement | null | undefined} segment
+ * @param {MouseEvent} [point] where the cursor is to be; at the end of the text without it
+ */
+export async function begin(segment, point) {
   if (!segment?.querySelector(".edit") || segment === edit?.segment || !(await finish())) return;
-  const paragraph = segment.querySelector("p");
-  const before = paragraph.textContent.trim();
-  const corrected = segment.hasAttribute("data-corrected");
-  edit = { segment, paragraph, before, corrected, saved: before, nodes: [...paragraph.childNodes], changed: false };
-  document.getElementById("audio").pause();
-  told.textContent = "";
+  const paragraph = one(segment, "p"), nodes = [...paragraph.childNodes];
+  const before = paragraph.textContent.trim(), corrected = segment.hasAttribute("data-corrected");
+  edit = { segment, paragraph, nodes, before, corrected, saved: before, changed: false, sending: null, theirs: null, timer: 0 };
+  audio.pause();
+  note.textContent = "";
   segment.classList.add("editing");
   paragraph.textContent = before;
   paragraph.contentEditable = "plaintext-only";
   paragraph.role = "textbox";
   paragraph.ariaMultiLine = "true";
-  paragraph.ariaLabel = words.label;
+  paragraph.ariaLabel = data(note, "label");
   paragraph.focus();
-  const caret = point && caretAt(point);
-  if (caret && paragraph.contains(caret.node)) getSelection().collapse(caret.node, caret.offset);
-  else getSelection().selectAllChildren(paragraph), getSelection().collapseToEnd();
+  placeCursor(paragraph, point && caretAt(point));
 }
 
-function end() {
-  const { segment, paragraph, nodes, changed, timer } = edit;
+/**
+ * @param {HTMLElement} paragraph
+ * @param {ReturnType<typeof caretAt>} [caret]
+ */
+function placeCursor(paragraph, caret) {
+  const selection = getSelection();
+  if (caret && paragraph.contains(caret.node)) {
+    selection?.collapse(caret.node, caret.offset);
+  } else {
+    selection?.selectAllChildren(paragraph);
+    selection?.collapseToEnd();
+  }
+}
+
+/** @param {Edit} mine */
+function end({ segment, paragraph, nodes, changed, timer }) {
   clearTimeout(timer);
   edit = null;
-  const held = segment.contains(document.activeElement);
+  const focused = segment.contains(document.activeElement);
   segment.classList.remove("editing");
   segment.querySelector(".unsaved")?.remove();
   for (const name of ["contenteditable", "role", "aria-multiline", "aria-label"]) paragraph.removeAttribute(name);
   if (!changed) paragraph.replaceChildren(...nodes);
-  if (held) segment.querySelector(".edit").focus();
-  fresh(); // what came meanwhile had to wait
+  if (focused) one(segment, ".edit").focus();
+  refreshText(); // news had to wait for the end
 }
 
-/** Save what is typed, then end. Resolves to false where it cannot be saved: the line then stays open. */
+/** Save the text and end the edit. Resolves to false where the text cannot be saved: the segment then stays open. */
 export async function finish() {
   const mine = edit;
-  if (mine && !(await save())) return false;
-  if (mine && edit === mine) end();
+  if (!mine) return true;
+  if (!(await save(mine))) return false;
+  if (edit === mine) end(mine);
   return true;
 }
 
-/** Resolves to whether the server has what stands in the line. One request at a time: the last one sent is the last. */
-async function save() {
-  const mine = edit;
+/**
+ * Send the text until the server has what is typed, one request at a time.
+ * @param {Edit} mine
+ * @returns {Promise<boolean>} whether the server has it
+ */
+async function save(mine) {
   clearTimeout(mine.timer);
-  while (edit === mine && typed() !== mine.saved) {
-    if (mine.theirs) return false; // the person decides first
-    mine.sending ??= send(mine, typed()).finally(() => { mine.sending = null; });
+  while (edit === mine && typed(mine) !== mine.saved) {
+    if (mine.theirs) return false;
+    mine.sending ??= send(mine, typed(mine)).finally(() => { mine.sending = null; });
     if (!(await mine.sending)) return false;
   }
   return true;
 }
 
+/**
+ * @param {Edit} mine
+ * @param {string} text
+ */
 async function send(mine, text) {
   const { segment, before, corrected } = mine;
-  told.textContent = words.saving;
-  const machine = text === before && !corrected; // no correction then, not one that says the same
-  const answer = await put(segment, machine ? null : text);
+  note.textContent = data(note, "saving");
+  const answer = await correct(segment, text === before && !corrected ? null : text); // the machine's own text is no correction
   const { status, body } = answer;
   if (status === 200) {
-    segment.dataset.version = body.version;
     segment.toggleAttribute("data-corrected", body.machine_text !== null);
     mine.saved = text;
     mine.changed = true;
     segment.querySelector(".unsaved")?.remove();
     const time = new Date().toLocaleTimeString(document.documentElement.lang, { timeStyle: "short" });
-    told.textContent = words.saved.replace("{time}", time);
+    note.textContent = data(note, "saved").replace("{time}", time);
     return true;
   }
-  told.textContent = "";
-  if (status === 409) {
+  note.textContent = "";
+  if (status === 409 && body.segment) {
     mine.theirs = body.segment;
-    ask(segment, "conflict").querySelector("blockquote").textContent = body.segment.text;
+    one(ask(segment, "conflict"), "blockquote").textContent = body.segment.text;
   } else {
-    ask(segment, "unsaved").querySelector("p").textContent = whyNot(answer);
+    one(ask(segment, "unsaved"), "p").textContent = whyNot(answer);
   }
   return false;
 }
 
-function ask(segment, kind) {
+/**
+ * Say below the segment why it is not saved, with buttons for what the person can do.
+ * @param {HTMLElement} segment
+ * @param {"conflict" | "unsaved"} template
+ */
+function ask(segment, template) {
   segment.querySelector(".unsaved")?.remove();
-  segment.append(document.getElementById(kind).content.cloneNode(true));
-  return segment.lastElementChild;
+  return appendCopy(template, segment);
 }
 
-const answers = {
-  retry: finish,
-  keep() {
-    edit.segment.dataset.version = edit.theirs.version;
-    edit.theirs = edit.saved = null;
-    return finish();
-  },
-  take() {
-    edit.changed = true; // the text there now is theirs
-    end();
-  },
-};
-
-/** Back to how the text was when the edit began, also where some of it was saved. */
-function revert() {
-  if (edit.theirs) return answers.take();
-  edit.paragraph.textContent = edit.before;
-  return finish();
+/**
+ * @param {Edit} mine
+ * @param {string | undefined} answer the button that was pressed
+ */
+function decide(mine, answer) {
+  if (answer === "retry") finish();
+  if (answer === "keep" && mine.theirs) {
+    mine.segment.dataset.version = String(mine.theirs.version);
+    mine.theirs = mine.saved = null;
+    finish();
+  }
+  if (answer === "take") {
+    mine.changed = true; // the text that is refreshed now is theirs
+    end(mine);
+  }
 }
 
-/** The machine's text again instead of a person's, which can be had back. */
-async function bringBack(segment) {
-  const text = segment.querySelector("p").textContent;
-  const answer = await put(segment, null);
-  fresh();
-  if (answer.status !== 200) return say(answer.status === 409 ? words.changed : whyNot(answer));
-  segment.dataset.version = answer.body.version;
-  say(words.back, async (undone) => {
-    if (!undone) return;
-    const again = await put(segment, text);
-    fresh();
-    if (again.status !== 200) say(again.status === 409 ? words.changed : whyNot(again));
-  });
+/** Go back to the text before the edit, also where some of the edit was saved. @param {Edit} mine */
+function revert(mine) {
+  if (mine.theirs) {
+    decide(mine, "take");
+  } else {
+    mine.paragraph.textContent = mine.before;
+    finish();
+  }
 }
 
-const main = document.getElementById("main");
 main.addEventListener("dblclick", (event) => {
-  if (event.target.closest(".segment p")) begin(event.target.closest(".segment"), event);
+  if (around(event, ".segment p")) begin(around(event, ".segment"), event);
 });
 main.addEventListener("click", (event) => {
-  const segment = event.target.closest(".segment");
-  if (event.target.closest(".edit")) begin(segment);
-  if (event.target.closest(".back")) bringBack(segment);
-  answers[event.target.closest(".unsaved [data-do]")?.dataset.do]?.();
+  if (around(event, ".edit")) begin(around(event, ".segment"));
+  if (edit) decide(edit, around(event, ".unsaved [data-do]")?.dataset.do);
 });
-main.addEventListener("input", (event) => {
-  if (event.target !== edit?.paragraph) return;
+main.addEventListener("input", ({ target }) => {
+  if (!edit || target !== edit.paragraph) return;
   clearTimeout(edit.timer);
-  edit.timer = setTimeout(save, TYPING_ENDS);
+  edit.timer = setTimeout(save, PAUSE, edit);
 });
 main.addEventListener("keydown", (event) => {
-  if (event.target !== edit?.paragraph || event.isComposing) return; // Enter and Escape are the input method's then
-  if (event.key === "Escape") revert();
+  if (!edit || event.target !== edit.paragraph || event.isComposing) return; // an input method takes Enter and Escape itself
+  if (event.key === "Escape") revert(edit);
   else if (event.key === "Enter" && !event.shiftKey) finish();
   else return;
   event.preventDefault();
 });
-main.addEventListener("focusout", (event) => {
-  if (event.target !== edit?.paragraph) return;
+main.addEventListener("focusout", ({ target }) => {
+  if (!edit || target !== edit.paragraph) return;
   if (document.hasFocus()) finish();
-  else save(); // only another window has the focus: the cursor will be here again
+  else save(edit); // the person is in another window; the cursor will be here when they come back
 });
-addEventListener("beforeunload", (event) => { if (edit && typed() !== edit.saved) event.preventDefault(); });
-addEventListener("pagehide", () => { if (edit) save(); });
+addEventListener("beforeunload", (event) => { if (edit && typed(edit) !== edit.saved) event.preventDefault(); });
+addEventListener("pagehide", () => { if (edit) save(edit); });

@@ -1,31 +1,42 @@
-// Finding words in the text on the page: all of them are marked, and one after the other comes into view.
-
+// “Find in transcript”: all matches are marked, and one after the other comes into view.
+import { byId, data, one } from "./dom.js";
 import { bringIntoView } from "./landing.js";
 
-const byId = (id) => document.getElementById(id);
-const bar = byId("finding"), input = byId("find"), count = byId("found"), button = byId("finder");
-const mark = (name) => {
-  const highlight = globalThis.Highlight ? new Highlight() : new Set();
-  if (globalThis.Highlight) CSS.highlights.set(name, highlight);
-  return highlight;
-};
-const all = mark("found"), here = mark("found-here");
+const bar = byId("finding"), input = byId("find", HTMLInputElement), count = byId("found"), button = byId("finder");
+const all = highlight("found"), here = highlight("found-here");
+/** @type {Range[]} the matches, in order */
 let ranges = [];
-let at = 0;
+let at = 0; // index of the match that is in view
 
-/** The places in a paragraph, whose text is cut into lines, as ranges. */
-function places(paragraph, wanted) {
-  const matches = [...paragraph.textContent.matchAll(wanted)];
+/**
+ * Ranges that the stylesheet marks. In a browser without highlights nothing is marked, and finding works all the same.
+ * @param {string} name
+ * @returns {Set<AbstractRange>}
+ */
+function highlight(name) {
+  if (!("Highlight" in globalThis)) return new Set();
+  const marked = new Highlight();
+  CSS.highlights.set(name, marked);
+  return marked;
+}
+
+/**
+ * The matches in a paragraph, whose text consists of several nodes.
+ * @param {Element} paragraph
+ * @param {RegExp} pattern
+ */
+function matchesIn(paragraph, pattern) {
+  const matches = [...paragraph.textContent.matchAll(pattern)];
   if (!matches.length) return [];
   const walker = document.createTreeWalker(paragraph, NodeFilter.SHOW_TEXT);
+  /** @type {{ node: Node, begin: number }[]} */
   const nodes = [];
-  for (let begin = 0; walker.nextNode(); begin += walker.currentNode.length) nodes.push([walker.currentNode, begin]);
-  const point = (offset, isEnd) => nodes.findLast(([, begin]) => (isEnd ? begin < offset : begin <= offset));
-  return matches.map((match) => {
-    const range = new Range(), end = match.index + match[0].length;
-    const [first, before] = point(match.index, false), [last, until] = point(end, true);
-    range.setStart(first, match.index - before);
-    range.setEnd(last, end - until);
+  for (let begin = 0, node; (node = walker.nextNode()); begin += node.textContent?.length ?? 0) nodes.push({ node, begin });
+  return matches.map(({ index, 0: { length } }) => {
+    const end = index + length, range = new Range();
+    const first = nodes.findLast(({ begin }) => begin <= index), last = nodes.findLast(({ begin }) => begin < end);
+    if (first) range.setStart(first.node, index - first.begin);
+    if (last) range.setEnd(last.node, end - last.begin);
     return range;
   });
 }
@@ -34,29 +45,37 @@ function search() {
   const typed = input.value.trim();
   const pattern = typed.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&").replace(/\s+/g, "\\s+");
   const paragraphs = typed && !bar.hidden ? document.querySelectorAll("#text .segment p") : [];
-  ranges = Array.from(paragraphs, (paragraph) => places(paragraph, new RegExp(pattern, "giu"))).flat();
+  ranges = Array.from(paragraphs, (paragraph) => matchesIn(paragraph, new RegExp(pattern, "giu"))).flat();
   at = Math.min(at, Math.max(0, ranges.length - 1));
   all.clear();
   for (const range of ranges) all.add(range);
-  tell();
+  showCount();
 }
 
-function tell() {
+function showCount() {
   here.clear();
-  if (ranges.length) here.add(ranges[at]);
-  const { nth, none } = count.dataset;
-  count.textContent = ranges.length ? nth.replace("{n}", at + 1).replace("{m}", ranges.length) : input.value.trim() && none;
+  if (ranges.length) {
+    here.add(ranges[at]);
+    count.textContent = data(count, "nth").replace("{n}", String(at + 1)).replace("{m}", String(ranges.length));
+  } else {
+    count.textContent = input.value.trim() && data(count, "none");
+  }
 }
 
+/** @param {number} by 1 for the next match, -1 for the one before; after the last comes the first */
 function step(by) {
   if (!ranges.length) return;
   at = (at + by + ranges.length) % ranges.length;
-  tell();
+  showCount();
   show();
 }
 
-const show = () => ranges[at] && bringIntoView(ranges[at].startContainer.parentElement);
+function show() {
+  const line = ranges[at]?.startContainer.parentElement;
+  if (line) bringIntoView(line);
+}
 
+/** Open the bar, with this text in it. */
 export function open(text = input.value) {
   bar.hidden = false;
   button.setAttribute("aria-expanded", "true");
@@ -79,8 +98,12 @@ function close() {
 
 button.addEventListener("click", () => (bar.hidden ? focus() : close()));
 byId("unfind").addEventListener("click", close);
-for (const one of bar.querySelectorAll("[data-step]")) one.addEventListener("click", () => step(Number(one.dataset.step)));
-input.addEventListener("input", () => { at = 0; search(); show(); });
+for (const name of ["-1", "1"]) one(bar, `[data-step="${name}"]`).addEventListener("click", () => step(Number(name)));
+input.addEventListener("input", () => {
+  at = 0;
+  search();
+  show();
+});
 input.addEventListener("keydown", (event) => {
   if (event.isComposing) return;
   if (event.key === "Enter") step(event.shiftKey ? -1 : 1);
@@ -88,4 +111,6 @@ input.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
-document.addEventListener("htmx:afterSettle", (event) => { if (event.target.id === "text" && !bar.hidden) search(); });
+document.addEventListener("htmx:afterSettle", ({ target }) => {
+  if (target instanceof Element && target.id === "text" && !bar.hidden) search();
+});

@@ -1,0 +1,40 @@
+// The keyboard shortcuts of a recording's page. The dialog #keyboard lists them, and switches them off.
+import { all, around, byId } from "./dom.js";
+import { begin } from "./edit.js";
+import * as find from "./find.js";
+import { setSpeed } from "./player.js";
+import { audio, goTo, toggle } from "./sound.js";
+
+const enabled = byId("shortcuts", HTMLInputElement), dialog = byId("keyboard", HTMLDialogElement);
+const TAKES_KEYS = "input:not([type=range], [type=checkbox]), select, textarea, [contenteditable]";
+const TAKES_SPACE = `${TAKES_KEYS}, button, summary, a, [type=checkbox]`;
+
+/** The segment being spoken, or else the first one below the player. */
+function segmentInView() {
+  const below = byId("player").getBoundingClientRect().bottom;
+  const segments = all(document, "#text .segment");
+  return segments.find((segment) => segment.matches(".current"))
+    ?? segments.find((segment) => segment.getBoundingClientRect().bottom > below);
+}
+
+const actions = new Map(Object.entries({
+  " ": toggle,
+  j: () => goTo(audio.currentTime - 5),
+  l: () => goTo(audio.currentTime + 5),
+  "[": () => setSpeed(-1),
+  "]": () => setSpeed(1),
+  e: () => begin(segmentInView()),
+  f: find.focus,
+  "?": () => dialog.showModal(),
+}));
+
+document.addEventListener("keydown", (event) => {
+  if (!enabled.checked || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  const action = actions.get(event.key.toLowerCase());
+  if (!action || around(event, event.key === " " ? TAKES_SPACE : TAKES_KEYS)) return;
+  event.preventDefault();
+  action();
+});
+
+enabled.checked = localStorage.getItem("shortcuts") !== "off";
+enabled.addEventListener("change", () => localStorage.setItem("shortcuts", enabled.checked ? "on" : "off"));
