@@ -1,46 +1,54 @@
-// A file goes to the server in pieces, so that what broke off goes on where it stopped: on a later page too.
-import { root } from "./root.js";
+// Sending a file to the server in pieces, by the tus protocol (https://tus.io/protocols/resumable-upload). An upload that
+// was interrupted goes on where it stopped, also on a later page.
+import { csrfHeader, root } from "./server.js";
+
+/**
+ * How an upload ends: with a new recording, or with an older one of the same bytes, which waits for a decision.
+ * @typedef {{ url: string, recording?: number | null, duplicate?: number | null }} Outcome ids of the two; one is set
+ * @import { HttpResponse } from "tus-js-client"
+ */
 
 const UPLOADS = `${root}/api/uploads`;
-const PIECE = 8 * 1024 ** 2; // the most that the server takes in one request
-// Counted from the last byte that arrived: for an hour, in case the network or the server is away for long.
-const RETRY_DELAYS = [0, 1000, 2000, 5000, ...Array(360).fill(10_000)]; // milliseconds
-// No answer, another request still writes, too much at once, a server that restarts: it is worth trying again.
+const PIECE = 8 * 1024 ** 2; // bytes, the most that the server takes in one request
+// ms before each attempt: for an hour, as the network or the server may be away for long. Bytes that arrive begin it anew.
+const RETRY_DELAYS = [0, 1000, 2000, 5000, ...Array(360).fill(10_000)];
+// Statuses worth another attempt: no answer, another request still writes, locked, too many requests, a server that restarts.
 const PASSING = [0, 409, 423, 429, 502, 503, 504];
 
-const pass = () => JSON.parse(document.body.getAttribute("hx-headers"));
-
-/** `done` resolves to { url, recording, duplicate }, of which the server names one of the last two; to null where it was
- *  canceled. It rejects with an Error that says why, "" where nobody answers any more. */
 export class Sending {
-  #upload = null;
-  #end = null;
-  #furthest = -1; // after a piece that was sent in vain, the client counts from the piece's start again
+  #told;
+  #upload;
+  #cancel = () => {};
+  #canceled = false;
+  #furthest = -1; // percent; after a failed piece, tus-js-client counts from that piece's start again
 
-  /** `told`: progress(percent), 100 while the server looks at what it has; waiting(why), "" where nobody answers. */
+  /**
+   * @param {File} file
+   * @param {Record<string, string>} metadata for the server
+   * @param {{ progress(percent: number): void, waiting(why: string): void }} told `progress`: 100 while the server checks the
+   *   file; `waiting` for another attempt: the server's reason, "" where the server cannot be reached
+   */
   constructor(file, metadata, told) {
-    this.told = told;
-    this.done = new Promise((ended, failed) => {
-      this.#end = () => ended(null);
-      this.#upload = new tus.Upload(file, {
-        endpoint: UPLOADS,
-        headers: pass(),
-        metadata,
-        chunkSize: PIECE,
-        retryDelays: RETRY_DELAYS,
-        removeFingerprintOnSuccess: true,
-        onProgress: (sent, total) => this.#progress(Math.floor(sent * 100 / total)),
-        onShouldRetry: ({ originalResponse: answer }) => {
-          const status = answer?.getStatus() ?? 0;
-          if (status === 0) told.waiting("");
-          if (status === 429) told.waiting(reasonOf(answer.getBody(), status));
-          return PASSING.includes(status);
-        },
-        onError({ originalResponse: answer }) {
-          failed(new Error(answer ? reasonOf(answer.getBody(), answer.getStatus()) : ""));
-        },
-        onSuccess: ({ lastResponse }) => this.#outcome(lastResponse).then(ended, failed),
-      });
+    this.#told = told;
+    this.#upload = new tus.Upload(file, {
+      endpoint: UPLOADS,
+      headers: csrfHeader(),
+      metadata,
+      chunkSize: PIECE,
+      retryDelays: RETRY_DELAYS,
+      removeFingerprintOnSuccess: true,
+      onProgress: (sent, total) => this.#progress(Math.floor(sent * 100 / total)),
+      onShouldRetry: ({ originalResponse: answer }) => this.#mayRetry(answer),
+    });
+    /** Resolves to null where the upload was canceled. Rejects with an Error that says why, "" where the server cannot be
+     *  reached. @type {Promise<Outcome | null>} */
+    this.done = new Promise((resolve, reject) => {
+      this.#cancel = () => resolve(null);
+      this.#upload.options.onSuccess = ({ lastResponse }) => this.#outcome(lastResponse).then(resolve, reject);
+      this.#upload.options.onError = (error) => {
+        const answer = "originalResponse" in error ? error.originalResponse : null;
+        reject(new Error(answer ? reason(answer.getBody(), answer.getStatus()) : ""));
+      };
     });
     this.#begin();
   }
@@ -48,44 +56,68 @@ export class Sending {
   async #begin() {
     const [previous] = await this.#upload.findPreviousUploads();
     if (previous) this.#upload.resumeFromPreviousUpload(previous);
-    if (this.#end) this.#upload.start();
+    if (!this.#canceled) this.#upload.start();
   }
 
+  /** @param {number} percent */
   #progress(percent) {
     if (percent <= this.#furthest) return;
     this.#furthest = percent;
-    this.told.progress(percent);
+    this.#told.progress(percent);
   }
 
+  /** @param {HttpResponse | null} answer */
+  #mayRetry(answer) {
+    const status = answer?.getStatus() ?? 0;
+    if (status === 0) this.#told.waiting("");
+    if (answer && status === 429) this.#told.waiting(reason(answer.getBody(), status));
+    return PASSING.includes(status);
+  }
+
+  /**
+   * @param {HttpResponse} answer the last one
+   * @returns {Promise<Outcome>}
+   */
   async #outcome(answer) {
-    const told = (header) => Number(answer.getHeader(header)), { url } = this.#upload;
-    const recording = told("Stile-Recording"), duplicate = told("Stile-Duplicate");
-    // The answer that would have named it was lost.
+    const url = this.#upload.url ?? "";
+    const [recording, duplicate] = ["Stile-Recording", "Stile-Duplicate"].map((header) => Number(answer.getHeader(header)));
+    // An upload that a resumed page finds complete has neither header: the answer with them was lost.
     return { url, ...(recording || duplicate ? { recording, duplicate } : await request("GET", url)) };
   }
 
-  /** `forGood`: what the server has of it goes as well; left alone, it expires. */
+  /** @param {boolean} forGood whether the server drops its part too; otherwise it keeps that for a while, to go on with */
   cancel(forGood) {
     this.#upload.abort(forGood).catch(() => {});
-    this.#end?.();
-    this.#end = null;
+    this.#canceled = true;
+    this.#cancel();
   }
 }
 
-/** The server's answer; waits for a server that is away for a moment. */
+/**
+ * Send a request, again each second while the server is away.
+ * @param {string} method
+ * @param {string} url
+ * @returns {Promise<any>} the answer's JSON, null where it is empty; rejects with an Error that says why
+ */
 export async function request(method, url) {
-  const headers = { ...pass(), "Tus-Resumable": "1.0.0" };
-  for (;; await new Promise((resolve) => setTimeout(resolve, 1000))) {
-    const answer = await fetch(url, { method, headers, keepalive: true }).catch(() => ({ status: 0 }));
-    if (answer.ok) return answer.status === 204 ? null : answer.json();
-    if (!PASSING.includes(answer.status)) throw new Error(reasonOf(await answer.text(), answer.status));
+  const headers = { ...csrfHeader(), "Tus-Resumable": "1.0.0" };
+  for (;; await new Promise((resolve) => { setTimeout(resolve, 1000); })) {
+    const answer = await fetch(url, { method, headers, keepalive: true }).catch(() => null);
+    if (answer?.ok) return answer.status === 204 ? null : answer.json();
+    if (answer && !PASSING.includes(answer.status)) throw new Error(reason(await answer.text(), answer.status));
   }
 }
 
-function reasonOf(body, status) {
+/**
+ * The server's sentence in a refusal; the status where a proxy answered instead.
+ * @param {string} body
+ * @param {number} status
+ * @returns {string}
+ */
+function reason(body, status) {
   try {
     return JSON.parse(body).error.message;
-  } catch { // a proxy's answer, not ours
+  } catch {
     return `HTTP ${status}`;
   }
 }

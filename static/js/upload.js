@@ -1,29 +1,30 @@
-// Choosing or dropping files sends them, two at a time, each with a row that says how far it is.
+// Uploading from the library: files are chosen or dropped, and sent two at a time. A row for each shows how far it is.
+import { appendCopy, byId, data, one } from "./dom.js";
 import { showRow } from "./events.js";
-import { root } from "./root.js";
 import { request, Sending } from "./sending.js";
+import { root } from "./server.js";
 
 const AT_ONCE = 2;
-const NO_SOUND = /^((text|image|font)\/|application\/(pdf|zip|json|msword|vnd\.))/;
-const drop = document.getElementById("drop");
-const list = document.getElementById("uploads");
-const cover = document.getElementById("cover");
+const NO_SOUND = /^((text|image|font)\/|application\/(pdf|zip|json|msword|vnd\.))/; // media types
+const drop = byId("drop"), list = byId("uploads"), cover = byId("cover"), chooser = byId("files", HTMLInputElement);
+/** @type {{ file: File, row: HTMLElement }[]} */
 const waiting = [];
 let running = 0;
 
+/** Why the file is not sent at all; "" where it is. @param {File} file */
 function refusal(file) {
-  if (file.size === 0) return drop.dataset.empty;
-  if (file.size > Number(drop.dataset.maxBytes)) return drop.dataset.tooLarge;
-  if (NO_SOUND.test(file.type)) return drop.dataset.notAudio;
+  if (file.size === 0) return data(drop, "empty");
+  if (file.size > Number(data(drop, "maxBytes"))) return data(drop, "tooLarge");
+  if (NO_SOUND.test(file.type)) return data(drop, "notAudio");
   return "";
 }
 
+/** @param {FileList} files */
 function add(files) {
   for (const file of files) {
-    list.append(document.getElementById("upload").content.cloneNode(true));
-    const row = list.lastElementChild;
-    row.querySelector(".name").textContent = file.name;
-    row.querySelector(":scope > button").onclick = () => row.remove();
+    const row = appendCopy("upload", list);
+    one(row, ".name").textContent = file.name;
+    onRemove(row, () => {});
     const reason = refusal(file);
     if (reason) fail(row, reason);
     else waiting.push({ file, row });
@@ -32,87 +33,122 @@ function add(files) {
 }
 
 function next() {
-  while (running < AT_ONCE && waiting.length) {
+  while (running < AT_ONCE) {
     const upload = waiting.shift();
-    if (!upload.row.isConnected) continue; // removed before its turn
+    if (!upload) return;
+    if (!upload.row.isConnected) continue; // the person has removed it
     running += 1;
-    send(upload.file, upload.row).finally(() => { running -= 1; next(); });
+    send(upload.file, upload.row).finally(() => {
+      running -= 1;
+      next();
+    });
   }
 }
 
-/** Resolves when the upload has ended, well or not: the row says which. */
+/**
+ * Send a file. Never rejects: its row shows a failure.
+ * @param {File} file
+ * @param {HTMLElement} row
+ */
 async function send(file, row) {
-  const bar = row.querySelector("progress"), note = row.querySelector(".note");
+  const bar = one(row, "progress", HTMLProgressElement), note = one(row, ".note");
   const sending = new Sending(file, { filename: file.name, duplicate: "ask" }, {
     progress(percent) {
       if (percent < 100) bar.value = percent;
       else bar.removeAttribute("value");
-      note.textContent = percent < 100 ? `${percent}%` : drop.dataset.checking;
+      note.textContent = percent < 100 ? `${percent}%` : data(drop, "checking");
     },
     waiting(why) {
-      note.textContent = why || drop.dataset.lost;
+      note.textContent = why || data(drop, "lost");
     },
   });
-  row.querySelector(":scope > button").onclick = () => {
-    sending.cancel(true);
-    row.remove();
-  };
+  onRemove(row, () => sending.cancel(true));
   try {
-    const end = await sending.done;
-    if (end?.duplicate) await ask(row, end.url, end.duplicate);
-    else if (end) made(row, end.recording);
+    const outcome = await sending.done;
+    if (outcome?.duplicate) await ask(row, outcome.url, outcome.duplicate);
+    else if (outcome?.recording) finish(row, outcome.recording);
   } catch (error) {
-    fail(row, error.message || drop.dataset.lost);
+    fail(row, messageOf(error) || data(drop, "lost"));
   }
 }
 
-function made(row, recording) {
+const messageOf = (/** @type {unknown} */ error) => (error instanceof Error ? error.message : String(error));
+
+/**
+ * What the row's button does besides removing the row.
+ * @param {HTMLElement} row
+ * @param {() => void} removed
+ */
+function onRemove(row, removed) {
+  one(row, ":scope > button").onclick = () => {
+    removed();
+    row.remove();
+  };
+}
+
+/**
+ * @param {HTMLElement} row
+ * @param {number} recording
+ */
+function finish(row, recording) {
   showRow(recording);
   row.remove();
 }
 
-/** The same bytes are there already: the upload waits whole for what the person decides. Left alone, it expires. */
+/**
+ * Ask what to do with a file that the library has already. The upload waits at the server, complete, until it expires.
+ * @param {HTMLElement} row
+ * @param {string} url of the upload
+ * @param {number} duplicate the recording of the same bytes
+ */
 async function ask(row, url, duplicate) {
   const { created_at: created } = await request("GET", `${root}/api/recordings/${duplicate}`);
   const date = new Date(created).toLocaleDateString(document.documentElement.lang, { dateStyle: "medium" });
-  const choice = row.querySelector(".decide"), [open, again] = choice.children;
   row.classList.add("asking");
-  row.querySelector("progress").hidden = true;
-  const note = row.querySelector(".note");
+  one(row, "progress").hidden = true;
+  const note = one(row, ".note");
   note.setAttribute("role", "status");
-  note.textContent = drop.dataset.duplicate.replace("{date}", date);
+  note.textContent = data(drop, "duplicate").replace("{date}", date);
+  const giveUp = () => { request("DELETE", url).catch(() => {}); };
+  const choice = one(row, ".decide"), open = one(choice, "a", HTMLAnchorElement);
   choice.hidden = false;
-  const giveUp = () => request("DELETE", url).catch(() => {});
   open.href = `${root}/recordings/${duplicate}`;
   open.onclick = giveUp;
-  again.onclick = () => request("POST", url).then(({ recording }) => made(row, recording), (error) => fail(row, error.message));
-  row.querySelector(":scope > button").onclick = () => { giveUp(); row.remove(); };
+  one(choice, "button").onclick = () => {
+    request("POST", url).then(({ recording }) => finish(row, recording), (error) => fail(row, messageOf(error)));
+  };
+  onRemove(row, giveUp);
 }
 
+/**
+ * @param {HTMLElement} row
+ * @param {string} reason
+ */
 function fail(row, reason) {
   row.classList.add("refused");
-  row.querySelector("progress").hidden = row.querySelector(".decide").hidden = true;
-  const note = row.querySelector(".note");
+  one(row, "progress").hidden = one(row, ".decide").hidden = true;
+  const note = one(row, ".note");
   note.setAttribute("role", "alert");
   note.textContent = reason;
-  row.querySelector(":scope > button").onclick = () => row.remove();
+  onRemove(row, () => {});
 }
 
+/** @param {DragEvent} event */
 const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
 document.addEventListener("dragover", (event) => {
   if (!carriesFiles(event)) return;
-  event.preventDefault(); // else the browser opens the file and leaves the page
+  event.preventDefault(); // the browser would leave the page and open the file
   cover.hidden = false;
 });
 document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) cover.hidden = true; });
 document.addEventListener("drop", (event) => {
-  if (!carriesFiles(event)) return;
+  if (!carriesFiles(event) || !event.dataTransfer) return;
   event.preventDefault();
   cover.hidden = true;
   add(event.dataTransfer.files);
 });
-document.getElementById("files").addEventListener("change", (event) => {
-  add(event.target.files);
-  event.target.value = ""; // choosing the same file again counts as choosing
+chooser.addEventListener("change", () => {
+  if (chooser.files) add(chooser.files);
+  chooser.value = ""; // choosing the same file again is a change then
 });
 addEventListener("beforeunload", (event) => { if (running) event.preventDefault(); });

@@ -1,23 +1,29 @@
-// The microphone's place on a page: which one, how loud it is, and what is wrong with it. See live/_microphone.html.
+// The microphone's controls on a page, from live/_microphone.html: the device, its level, the test, and what is wrong with it.
+import { all, byId, data } from "../dom.js";
 import { devices, Microphone } from "./microphone.js";
 import { notice, noticed } from "./notices.js";
 import { choose, recall, remember } from "./remember.js";
 
-const HEARD = -45, QUIET = -65; // dB: a voice near a microphone is louder than the one, any room than the other
+const VOICE = -45; // dB; a voice near a microphone is louder
+const NOISE = -65; // dB; any room is louder
 const HEARD_FOR = 1_500, UNHEARD_AFTER = 3_000, SILENT_AFTER = 10_000, LOOK = 1_000; // ms
-const byId = (id) => document.getElementById(id);
+const device = byId("device", HTMLSelectElement), level = byId("level"), test = byId("test", HTMLButtonElement);
 
-/** Let its buttons lead from "recording" to "paused" and back, and the focus with them. */
+/**
+ * Let the buttons #pause and #resume lead from "recording" to "paused" and back. The focus goes to the other button.
+ * @param {(phase: "recording" | "paused") => void} enter
+ */
 export function pausable(enter) {
-  for (const [pressed, next, other] of [["pause", "paused", "resume"], ["resume", "recording", "pause"]]) {
-    byId(pressed).onclick = () => {
-      enter(next);
-      byId(other).focus();
-    };
-  }
+  const pause = byId("pause"), resume = byId("resume");
+  pause.onclick = () => {
+    enter("paused");
+    resume.focus();
+  };
+  resume.onclick = () => {
+    enter("recording");
+    pause.focus();
+  };
 }
-
-const device = byId("device"), level = byId("level"), test = byId("test");
 
 export class Panel {
   #microphone;
@@ -25,10 +31,9 @@ export class Panel {
   #heardAt = 0;
   #openedAt = 0;
 
-  /** Calls `onFrame(ArrayBuffer)` ten times a second while it is `recording`. */
+  /** @param {(frame: ArrayBuffer) => void} onFrame is called ten times a second while `recording` is set */
   constructor(onFrame) {
-    const { worklet } = byId("microphone").dataset;
-    this.#microphone = new Microphone(worklet, (frame, loudness) => {
+    this.#microphone = new Microphone(data(byId("microphone"), "worklet"), (frame, loudness) => {
       this.#show(loudness);
       if (this.#recording) onFrame(frame);
     }, () => notice("microphone", "lost"));
@@ -37,7 +42,7 @@ export class Panel {
       remember("device", device.value);
       if (this.isOpen || this.#recording) this.open();
     };
-    // Not with each frame: a browser that finds no device to play to may give none.
+    // By the clock and not by the frame: a browser that finds no device to play to may give no frames.
     setInterval(() => {
       if (this.#recording && this.isOpen && Date.now() - this.#heardAt > SILENT_AFTER) notice("microphone", "silent");
     }, LOOK);
@@ -48,12 +53,13 @@ export class Panel {
     return this.#microphone.open;
   }
 
+  /** @param {boolean} now */
   set recording(now) {
     if (now && !this.#recording) this.#heardAt = Date.now();
     this.#recording = now;
   }
 
-  /** The chosen microphone; whether it could be had. What was in its way is told. */
+  /** Open the chosen microphone. Resolves to whether it is open; a notice tells what is in the way. */
   async open() {
     this.#heardAt = this.#recording ? Date.now() : 0;
     notice("microphone", await this.#microphone.start(device.value));
@@ -63,13 +69,13 @@ export class Panel {
     return this.isOpen;
   }
 
-  /** Where the person has allowed it before, nobody has to press a button. */
+  /** Open it if the person has allowed it before, so that no button has to be pressed. */
   async openIfAllowed() {
     const permission = await navigator.permissions?.query({ name: "microphone" }).catch(() => null);
     if (permission?.state === "granted") await this.open();
   }
 
-  /** After a press of a button: some browsers keep it waiting for one. */
+  /** Call it when a button is pressed: some browsers hold the sound back until then. */
   resume() {
     this.#microphone.resume();
   }
@@ -89,20 +95,21 @@ export class Panel {
     choose(device, chosen);
   }
 
+  /** @param {number} loudness dB */
   #show(loudness) {
     const part = Math.max(0, Math.min(1, (loudness + 70) / 60));
     level.style.setProperty("--level", part.toFixed(2));
-    level.ariaValueNow = Math.round(part * 100);
-    if (loudness > (this.#recording ? QUIET : HEARD)) {
+    level.ariaValueNow = String(Math.round(part * 100));
+    if (loudness > (this.#recording ? NOISE : VOICE)) {
       this.#heardAt = Date.now();
       if (noticed("microphone") === "silent") notice("microphone", "");
     }
-    const heard = Date.now() - this.#heardAt < HEARD_FOR;
-    this.#say(heard ? "yes" : Date.now() - this.#openedAt > UNHEARD_AFTER ? "no" : "");
+    const heard = Date.now() - this.#heardAt < HEARD_FOR, expected = Date.now() - this.#openedAt > UNHEARD_AFTER;
+    this.#say(heard ? "yes" : expected ? "no" : "");
   }
 
-  /** Whether a voice is heard, in words; they are seen before the start. */
+  /** Say whether a voice is heard. The words are seen before the start only. @param {"yes" | "no" | ""} answer */
   #say(answer) {
-    for (const words of document.querySelectorAll("[data-heard]")) words.hidden = words.dataset.heard !== answer;
+    for (const words of all(document, "[data-heard]")) words.hidden = words.dataset.heard !== answer;
   }
 }

@@ -1,6 +1,7 @@
-// A recording from the microphone: this browser keeps it while it is made, then it is sent as files are. Until then
-// nothing depends on the network, and a page that is closed or dies leaves it to the next one.
+// The page “Record”: sound from the microphone becomes a recording. While it is made, this browser keeps it and needs no
+// network; in the end it is uploaded as files are. A page that is closed, or crashes, leaves it to the next visit.
 import { clock, dated } from "../clock.js";
+import { byId, data, one } from "../dom.js";
 import { Sending } from "../sending.js";
 import { addRow, claim, discard, leftBehind } from "./kept.js";
 import { available } from "./microphone.js";
@@ -11,13 +12,19 @@ import { Store } from "./store.js";
 import { Take } from "./take.js";
 import { keepAwake } from "./watching.js";
 
-const byId = (id) => document.getElementById(id);
-const page = byId("record"), language = byId("language"), sent = byId("sent");
+/** @import { Run } from "./store.js" */
+/** @typedef {"idle" | "recording" | "paused" | "saving" | "over"} Phase over: the page is being left */
+
+const page = byId("record"), spoken = byId("language", HTMLSelectElement), sent = byId("sent", HTMLProgressElement);
 const panel = new Panel(onFrame);
+/** @type {Phase} */
+let phase = "idle";
+/** @type {Store<Run>} */
+let store;
+/** @type {Take} the take that is recorded or saved */
+let take;
 
-let phase = "idle"; // then "recording" and "paused" by turns, "saving"; "over" while the page is left
-let store = null, take = null;
-
+/** @param {Phase} next */
 function enter(next) {
   phase = next;
   panel.recording = phase === "recording";
@@ -33,8 +40,8 @@ async function start() {
   if (phase !== "idle" || !(panel.isOpen || await panel.open()) || phase !== "idle") return;
   panel.resume();
   keepAwake();
-  const title = byId("name").value.trim();
-  take = new Take(store, { key: `take ${crypto.randomUUID()}`, title, language: language.value, began: Date.now() });
+  const title = byId("name", HTMLInputElement).value.trim();
+  take = new Take(store, { key: `take ${crypto.randomUUID()}`, title, language: spoken.value, began: Date.now() });
   claim(take.run);
   store.keep(take.run);
   notice("take", "");
@@ -43,16 +50,21 @@ async function start() {
   byId("pause").focus();
 }
 
+/** @param {ArrayBuffer} frame */
 async function onFrame(frame) {
   const kept = take.add(frame);
   showLength();
-  if (take.seconds >= Number(page.dataset.longest)) save(take, "longest");
+  if (take.seconds >= Number(data(page, "longest"))) save(take, "longest");
   if (!(await kept)) notice("store", "unkept");
 }
 
-/** Send it to the library. `why`: the notice of it. */
-async function save(what, why = "saving") {
-  take = what;
+/**
+ * Upload a take.
+ * @param {Take} saved
+ * @param {string} why the notice that is shown meanwhile
+ */
+async function save(saved, why = "saving") {
+  take = saved;
   panel.close();
   enter("saving");
   showLength();
@@ -69,31 +81,35 @@ async function save(what, why = "saving") {
       else notice("take", "offline");
     },
   });
-  byId("later").onclick = () => sending.cancel(false);
-  byId("later").focus();
+  const later = byId("later");
+  later.onclick = () => sending.cancel(false);
+  later.focus();
   try {
-    const end = await sending.done;
-    if (end) await leave(end.recording);
+    const outcome = await sending.done;
+    if (outcome?.recording) await leave(outcome.recording);
     else keepForLater("");
-  } catch ({ message }) {
+  } catch (error) {
+    const message = error instanceof Error ? error.message : "";
     if (message) noticeWords("take", message);
     keepForLater(message ? "said" : "unsent");
   }
 }
 
-/** What the server is told of it. Sent twice, it becomes one recording. */
-function described({ language, ...run }) {
-  return { filename: "recording.wav", title: nameOf(run), language, source: "browser", duplicate: "reuse" };
+/** What the server is told. A take that is uploaded twice becomes one recording. @param {Run} run */
+function described(run) {
+  return { filename: "recording.wav", title: nameOf(run), language: run.language, source: "browser", duplicate: "reuse" };
 }
 
-const nameOf = ({ title, began }) => title || dated(page.dataset.unnamed, began);
+const nameOf = (/** @type {Run} */ { title, began }) => title || dated(data(page, "unnamed"), began);
 
+/** @param {number} recording */
 async function leave(recording) {
   await store.forget(take.run.key);
   enter("over");
-  location.assign(page.dataset.recording.replace("/0", `/${recording}`));
+  location.assign(data(page, "recording").replace("/0", `/${recording}`));
 }
 
+/** @param {string} why notice */
 function keepForLater(why) {
   enter("idle");
   notice("take", why);
@@ -102,26 +118,29 @@ function keepForLater(why) {
 
 byId("start").onsubmit = (event) => {
   event.preventDefault();
-  remember("language", language.value);
+  remember("language", spoken.value);
   start();
 };
 pausable(enter);
 byId("stop").onclick = () => {
-  if (take.frames) return save(take);
-  panel.close();
-  store.forget(take.run.key);
-  enter("idle");
-  notice("take", "nothing");
+  if (take.frames) {
+    save(take);
+  } else {
+    panel.close();
+    store.forget(take.run.key);
+    enter("idle");
+    notice("take", "nothing");
+  }
 };
 addEventListener("beforeunload", (event) => {
   if (["recording", "paused", "saving"].includes(phase)) event.preventDefault();
 });
 
 // --- takes that are not saved -------------------------------------------------------------------
-/** A row for it; returns the button that saves it. */
+/** Give a take a row. Returns the button that saves it. @param {Take} kept */
 function offer(kept) {
-  const row = addRow(kept.run), button = (name) => row.querySelector(`[data-do=${name}]`);
-  row.querySelector(".length").textContent = clock(kept.seconds);
+  const row = addRow(kept.run), button = (/** @type {string} */ name) => one(row, `[data-do=${name}]`);
+  one(row, ".length").textContent = clock(kept.seconds);
   button("save").onclick = () => {
     if (phase !== "idle") return;
     row.remove();
@@ -133,21 +152,25 @@ function offer(kept) {
   return button("save");
 }
 
+/** @param {Take} kept */
 async function download(kept) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(await kept.file());
   link.download = `${nameOf(kept.run)}.wav`;
   link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000); // by then it has begun
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000); // the download has begun by then
 }
 
 // --- the page opens -----------------------------------------------------------------------------
 async function open() {
-  if (!available()) return notice("microphone", "insecure");
+  if (!available()) {
+    notice("microphone", "insecure");
+    return;
+  }
   page.hidden = false;
   enter("idle");
-  choose(language);
-  store = await Store.open(`stile-takes-${page.dataset.user}`);
+  choose(spoken);
+  store = await Store.open(`stile-takes-${data(page, "user")}`);
   for (const [run, frames] of await leftBehind(store)) offer(new Take(store, run, frames));
   await panel.openIfAllowed();
 }

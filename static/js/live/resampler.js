@@ -1,29 +1,39 @@
-// Sound at any rate becomes sound at another: a windowed sinc for every position between two samples that occurs.
+// Changing the sample rate of sound, with a windowed sinc filter for each position between two samples that occurs.
+// Method and estimates: Kaiser window, Oppenheim & Schafer, Discrete-Time Signal Processing, 7.6.
 
-const PASSED = 0.9; // of what the lower rate can hold passes unchanged; from there to its limit it falls off
-const ATTENUATION = 70; // dB, of what the lower rate cannot hold and would come back as a false tone
+const PASSED = 0.9; // of the lower rate's range of frequencies passes unchanged; from there to its limit the filter falls off
+const ATTENUATION = 70; // dB, for frequencies that the lower rate cannot hold; they would come back as false tones
 
-/** Samples go in with `push`, in blocks of any size; what comes out is one continuous signal. */
+/** A continuous signal in blocks: samples go in and come out with `push`. */
 export class Resampler {
+  /**
+   * @param {number} from samples in a second
+   * @param {number} to samples in a second
+   */
   constructor(from, to) {
     const divisor = greatestDivisor(from, to);
-    this.step = from / divisor; // an output sample is `step / phases` input samples after the one before
+    this.step = from / divisor; // two output samples are `step / phases` input samples apart
     this.phases = to / divisor;
     const nyquist = Math.min(from, to) / from / 2; // cycles per input sample
     const cutoff = nyquist * (1 + PASSED) / 2;
-    // Kaiser's own estimates of how long a filter must be, and of its window's shape (Oppenheim & Schafer, 7.6).
+    // Kaiser's estimates of the filter's length and of its window's shape.
     this.half = Math.ceil((ATTENUATION - 8) / (2.285 * 2 * Math.PI * nyquist * (1 - PASSED)) / 2);
     const shape = 0.1102 * (ATTENUATION - 8.7);
     this.kernels = Array.from({ length: this.phases }, (_, phase) => kernel(this.half, phase / this.phases, cutoff, shape));
     this.history = new Float32Array(this.half - 1); // before the first sample there is silence
-    this.at = 0; // the next output sample's place: in the history, without what is needed before it
-    this.phase = 0;
+    this.at = 0; // where the filter of the next output sample begins in the history
+    this.phase = 0; // how far that sample is behind the filter's middle, in parts of 1 / phases
   }
 
+  /**
+   * @param {Float32Array} block of any length
+   * @returns {number[]} the output samples that it completes
+   */
   push(block) {
     const samples = new Float32Array(this.history.length + block.length);
     samples.set(this.history);
     samples.set(block, this.history.length);
+    /** @type {number[]} */
     const made = [];
     const width = 2 * this.half;
     for (; this.at + width <= samples.length; this.advance()) {
@@ -44,7 +54,13 @@ export class Resampler {
   }
 }
 
-/** The weights of the samples around a place that is `fraction` behind one of them; together they are 1. */
+/**
+ * Weights of the 2 × `half` samples around a place; their sum is 1.
+ * @param {number} half
+ * @param {number} fraction of a sample that the place is behind the sample before it
+ * @param {number} cutoff cycles per input sample
+ * @param {number} shape of the Kaiser window
+ */
 function kernel(half, fraction, cutoff, shape) {
   const weights = Float32Array.from({ length: 2 * half }, (_, i) => {
     const distance = i - (half - 1) - fraction;
@@ -57,13 +73,18 @@ function kernel(half, fraction, cutoff, shape) {
   return weights.map((weight) => weight / sum);
 }
 
-/** The modified Bessel function of order zero, by its series. */
+/** The modified Bessel function of the first kind and order zero, by its series. @param {number} x */
 function bessel(x) {
   let sum = 1, term = 1;
   for (let k = 1; term > sum * 1e-9; k++) sum += term *= (x / (2 * k)) ** 2;
   return sum;
 }
 
+/**
+ * @param {number} a
+ * @param {number} b
+ * @returns {number}
+ */
 function greatestDivisor(a, b) {
   return b ? greatestDivisor(b, a % b) : a;
 }

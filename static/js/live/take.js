@@ -1,40 +1,57 @@
-// What is recorded without captions: frames in the store, in the end a file.
-
+// A recording without captions: frames in the store, and a WAV file in the end.
 import { FRAME } from "./store.js";
+
+/** @import { Run, Store } from "./store.js" */
 
 const RATE = 16_000, SAMPLE = 2; // samples in a second, bytes in a sample
 const BATCH = 600; // frames read at once, a minute
 
 export class Take {
-  /** Of a run { key, title, language, began }, of which the store has so many frames. */
+  #store;
+
+  /**
+   * @param {Store<Run>} store
+   * @param {Run} run
+   * @param {number} frames that the store has of it
+   */
   constructor(store, run, frames = 0) {
-    Object.assign(this, { store, run, frames });
+    this.#store = store;
+    this.run = run;
+    this.frames = frames;
   }
 
   get seconds() {
     return this.frames * FRAME;
   }
 
-  /** 100 ms of sound. Whether this browser keeps it beyond this page, as soon as that is known. */
+  /**
+   * Append 100 ms of sound. Resolves to whether it outlives this page.
+   * @param {ArrayBuffer} frame
+   */
   add(frame) {
-    return this.store.put(this.run.key, this.frames++, frame);
+    return this.#store.put(this.run.key, this.frames++, frame);
   }
 
-  /** As a WAV file; made again, it is the same one, so that an upload of it can go on. */
+  /** The WAV file. It is the same file each time, so that an upload of it can go on after a reload. */
   async file() {
     const sound = [];
     for (let first = 0; first < this.frames; first += BATCH) {
-      sound.push(new Blob(await this.store.frames(this.run.key, first, Math.min(BATCH, this.frames - first))));
+      sound.push(new Blob(await this.#store.frames(this.run.key, first, Math.min(BATCH, this.frames - first))));
     }
     const bytes = sound.reduce((sum, { size }) => sum + size, 0);
     return new File([header(bytes), ...sound], "recording.wav", { type: "audio/wav", lastModified: this.run.began });
   }
 }
 
-/** Of so many bytes of 16-bit samples, mono. */
+/**
+ * Header of a WAV file with 16-bit samples in one channel.
+ * @param {number} bytes of samples
+ */
 function header(bytes) {
   const view = new DataView(new ArrayBuffer(44));
-  const text = (at, letters) => [...letters].forEach((letter, i) => view.setUint8(at + i, letter.charCodeAt(0)));
+  const text = (/** @type {number} */ at, /** @type {string} */ letters) => (
+    [...letters].forEach((letter, i) => view.setUint8(at + i, letter.charCodeAt(0)))
+  );
   text(0, "RIFF");
   view.setUint32(4, 36 + bytes, true);
   text(8, "WAVEfmt ");
