@@ -14,6 +14,8 @@ NPM_FLAGS := --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-reso
 VENDORED := wavesurfer.js/LICENSE wavesurfer.js/dist/wavesurfer.esm.js \
 	tus-js-client/LICENSE tus-js-client/dist/tus.min.js tus-js-client/dist/tus.min.js.map \
 	uplot/LICENSE uplot/dist/uPlot.esm.js uplot/dist/uPlot.min.css
+# Modules among them whose types `make lint` reads: TypeScript looks for types beside a module, and finds them in the package.
+TYPED := wavesurfer.js/dist/wavesurfer.esm uplot/dist/uPlot.esm
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -32,11 +34,12 @@ run: install  ## set up, start everything, print a sign-in link (obeys PORT, HOS
 test: install install-dev  ## set up what the tests need, run them all (PYTEST='-k gate' runs some)
 	@exec $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
-lint: $(VENV)/installed-dev  ## ruff, mypy (strict), and the layers: who may import whom
+lint: $(VENV)/installed-dev $(VENV)/installed-npm  ## ruff, mypy, eslint and tsc (strict), and the layers: who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports --no-cache --no-logo
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent lint
 
 audit: $(VENV)/installed-dev  ## what is known against the pinned packages; says so where nobody can be asked
 	@$(BIN)/python .ci/audit.py
@@ -70,17 +73,26 @@ $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
 	@touch $@
 
 $(VENV)/vendored: package-lock.json requirements-npm.txt $(VENV)/installed
-	@npm=$$(mktemp -d) && trap "rm -rf $$npm node_modules" EXIT && export PYTHONPATH= && \
+	@npm=$$(mktemp -d) && trap "rm -rf $$npm" EXIT && export PYTHONPATH= && \
 	{ command -v npm >/dev/null || \
 		{ $(PIP_INSTALL) --target $$npm -r requirements-npm.txt && export PYTHONPATH=$$npm PATH="$$npm/bin:$$PATH"; }; } && \
-	npm ci --silent $(NPM_FLAGS) && rm -rf static/vendor && mkdir -p static/vendor && \
-	(cd node_modules && cp --parents $(VENDORED) ../static/vendor) || { \
+	cp package.json package-lock.json $$npm && npm ci --silent --omit=dev --prefix $$npm $(NPM_FLAGS) && \
+	rm -rf static/vendor && mkdir -p static/vendor && \
+	(cd $$npm/node_modules && cp --parents $(VENDORED) $(CURDIR)/static/vendor) && \
+	for module in $(TYPED); do echo "export { default } from \"$${module%%/*}\";" >static/vendor/$$module.d.ts; done || { \
 		echo "The pages' JavaScript could not be installed from npm: is there a network?" >&2; exit 1; }
+	@touch $@
+
+# The linters run on the pinned Node: the machine's may be too old for them.
+$(VENV)/installed-npm: $(VENV)/vendored
+	@$(PIP_INSTALL) -r requirements-npm.txt && \
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent $(NPM_FLAGS) || { \
+		echo "The linters could not be installed from npm: is there a network?" >&2; exit 1; }
 	@touch $@
 
 $(VENV)/collected: $(VENV)/vendored $(shell find static -type f -not -path 'static/vendor/*' 2>/dev/null)
 	@# htmx's extensions, which no page uses, import names that only a bundler knows.
-	@$(BIN)/python manage.py collectstatic --no-input --clear --verbosity 0 --ignore 'django_htmx/ext/*'
+	@$(BIN)/python manage.py collectstatic --no-input --clear --verbosity 0 --ignore 'django_htmx/ext/*' --ignore '*.d.ts'
 	@touch $@
 
 $(VENV)/weights: $(VENV)/installed
