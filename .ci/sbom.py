@@ -16,7 +16,9 @@ def main() -> None:
     made = subprocess.run([*command, lists], check=True, capture_output=True, text=True)  # noqa: S603
     bill: dict[str, Any] = json.loads(made.stdout)
     packages = json.loads((ROOT / "package-lock.json").read_text())["packages"]
-    bill["components"] += [component(path, package) for path, package in packages.items() if path and "dev" not in package]
+    bill["components"] += [
+        component(path, package) for path, package in packages.items() if path and "dev" not in package
+    ]
     json.dump(bill, sys.stdout, indent=1)
 
 
