@@ -1,6 +1,6 @@
 // The dialog “Transcribe again”.
 import { byId, one } from "./dom.js";
-import { whyOf } from "./why.js";
+import { whyOf } from "./requests.js";
 
 const dialog = byId("again", HTMLDialogElement);
 const form = one(dialog, "form");

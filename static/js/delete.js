@@ -1,7 +1,7 @@
 // Deleting from the library. The row goes at once; the server is asked ten seconds later, so that it can be undone.
 import { around, byId, data, one } from "./dom.js";
+import { act } from "./requests.js";
 import { say } from "./toast.js";
-import { act } from "./why.js";
 
 const rows = byId("rows");
 /** Ids of rows that are hidden, whose recordings the server still has. @type {Set<string>} */

@@ -1,6 +1,6 @@
 // “Find in transcript”: all matches are marked, and one after the other comes into view.
 import { byId, data, one } from "./dom.js";
-import { bringIntoView } from "./landing.js";
+import { bringIntoView } from "./scrolling.js";
 
 const bar = byId("finding"), input = byId("find", HTMLInputElement), count = byId("found"), button = byId("finder");
 const all = highlight("found"), here = highlight("found-here");

@@ -2,7 +2,7 @@
 import { caretAt } from "./caret.js";
 import { all, around, byId, data } from "./dom.js";
 import * as find from "./find.js";
-import { bringIntoView, keepInView } from "./landing.js";
+import { bringIntoView, keepInView } from "./scrolling.js";
 import { audio, goTo } from "./sound.js";
 
 /**

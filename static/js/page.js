@@ -1,7 +1,7 @@
 // On every page: menus close, dialogs open, deletions are confirmed, failures are told, the browser's time zone is known.
 import { around, byId, one } from "./dom.js";
+import { whyOf } from "./requests.js";
 import { say } from "./toast.js";
-import { whyOf } from "./why.js";
 
 const openMenus = () => document.querySelectorAll("details.menu[open]");
 

@@ -1,7 +1,7 @@
 // The dialog that gives a recording another title.
 import { around, byId, one } from "./dom.js";
+import { act } from "./requests.js";
 import { root } from "./server.js";
-import { act } from "./why.js";
 
 const dialog = byId("rename", HTMLDialogElement);
 const form = one(dialog, "form", HTMLFormElement), title = one(form, "[name=title]", HTMLInputElement);
