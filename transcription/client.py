@@ -41,7 +41,7 @@ from .in_flight import InFlight
 from .pool import Pool, Server
 from .quarantine import Quarantine
 from .request import SILENCE, AsrRequest, CallOptions, silence
-from .retry import GiveUp, History, RetryPolicy
+from .retry import CallHistory, GiveUp, RetryPolicy
 from .sentence import Sentence
 from .snapshot import Jobs, Snapshot
 from .tally import Tally
@@ -169,7 +169,7 @@ class WhisperClient:
         return server
 
     def _apart(
-        self, server: Server, request: AsrRequest, options: CallOptions, history: History
+        self, server: Server, request: AsrRequest, options: CallOptions, history: CallHistory
     ) -> AbstractAsyncContextManager[None]:
         """Quarantine, if the call is a suspect."""
         if not history.suspect:

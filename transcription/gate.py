@@ -1,29 +1,32 @@
-"""The gate: it decides which call may reach a Whisper server, and when. One gate stands before each server.
+"""The gate decides which call may reach a Whisper server, and when. Each server has one.
 
-    permit = gate.enter("batch", owner="user:7")    # a place in line; at once, never waits
-    await permit.admitted()                         # from here on, the right to have one request in flight
+    permit = gate.enter("batch", owner="user:7")    # a place in line; it never waits
+    await permit.admitted()                         # from here on, the right to have one exchange in flight
     ...                                             # the HTTP exchange, and nothing else
     permit.release("ok", audio_seconds=28.4)
 
 The rules, by the numbers that tests and design use:
 
-G1   Permits out never exceed the limit. When the limit shrinks nothing is revoked: nobody is let in until it fits.
+G1   Permits out never exceed the limit. When the limit shrinks, no permit is taken back, and no call is let in until
+     the permits out are fewer than the limit.
 G2   One gate serves the whole process: any thread, any event loop.
 G3   Order: the lanes live, interactive, batch; inside a lane owners take turns; inside an owner first come, first
-     served. A lane that was passed over eight times in a row gets the next admission.
-G4   The line is bounded: `QueueFull` at once, with the seconds after which to come back.
-G5   A waiter that is cancelled leaves at once; a permit already on its way to it goes to the next.
+     served. A lane that was passed over eight times in a row gets the next permit.
+G4   The line is bounded. A call that finds it full gets `QueueFull` at once, with the seconds to wait before
+     it comes back.
+G5   A waiter that is cancelled leaves the line at once. If a permit was on its way to it, the next waiter gets that.
 G6   (the client's) Retries give the permit back before they wait, and queue again.
-G7   Asking again while holding a permit of the same gate raises `NestedPermit`: at limit 1 it would wait for itself.
+G7   A task that holds a permit and asks the same gate for another gets `NestedPermit`: at limit 1 it would wait for
+     itself.
 G8   (the client's) Skipping the gate is for tests: counted, logged, and refused unless allowed.
-G9   A permit may be *abandoned*: nobody waits for the answer any more, but the server is still computing, so it
-     stays out, counted apart, until it is released.
+G9   A permit is *abandoned* when nobody waits for the answer any more but the server may still compute. It stays out,
+     counted apart, until it is released.
 G10  A waiter may have a deadline (`DeadlineExceeded`), and a newer call may take an older one's place (`Superseded`).
-G11  The limit may change while running; waiters are let in at once when it grows.
-G12  Entering and admitting cost O(1), however many wait; leaving, a glance at the others of one's owner.
+G11  The limit may change at any time. When it grows, waiters are let in at once.
+G12  To enter and to be let in cost O(1), however many wait. To leave costs O(n) in the waiters of the same owner.
 
-Who is next is the `line`'s to say. What the limit should be is the `limit`'s: it is told of each finished exchange, and
-answers with the limit and, after the server ran out of memory, a time before which nobody is let in.
+`line` decides which waiter is next. `limit` decides how many permits may be out: the gate tells it about each finished
+exchange. After the server ran out of memory, the limit also says until when no call is let in.
 """
 
 import asyncio
@@ -53,9 +56,9 @@ LATEST = 10  # exchanges that tell how long the next one will take
 
 @dataclass(eq=False, slots=True)
 class Permit:
-    """A call's place in line, and then its right to have one request in flight. Times are seconds of the gate's clock.
+    """A call's place in line, and then its right to have one exchange in flight. Times are seconds of the gate's clock.
 
-    Await `admitted()` right after `enter()`: it is what leaves the line if one is cancelled.
+    Await `admitted()` right after `enter()`. If the task is cancelled there, the permit leaves the line.
     """
 
     gate: "Gate"
@@ -66,16 +69,16 @@ class Permit:
     asked_at: float
     state: Literal["waiting", "sent away", "active", "abandoned", "released"] = "waiting"
     admitted_at: float = math.nan
-    in_flight: int = 0  # permits out when it was admitted, itself too
-    turn: asyncio.Future[None] | None = None  # what its task awaits, if that had to wait
-    timer: asyncio.TimerHandle | None = None  # at its deadline
+    in_flight: int = 0  # permits out when it was admitted, itself included
+    turn: asyncio.Future[None] | None = None  # awaited by its task; None if it never had to wait
+    timer: asyncio.TimerHandle | None = None  # rings at its deadline
 
     @property
     def waited(self) -> float:
         return self.admitted_at - self.asked_at
 
     async def admitted(self) -> "Permit":
-        """Itself, as soon as it is its turn.
+        """Wait until the call is let in, and return the permit.
 
         Raises `DeadlineExceeded`, `Superseded`, or the error that the gate was drained with.
         """
@@ -91,16 +94,16 @@ class Permit:
         return self
 
     def release(self, outcome: Outcome = "ok", audio_seconds: float = 0.0) -> None:
-        """Give the permit back and say how the exchange went. Only the first call counts."""
+        """Give the permit back and say how the exchange went. Only the first release counts."""
         self.gate._release(self, outcome, audio_seconds)
 
     def abandon(self) -> None:
-        """Nobody waits for the answer any more, but the server may still be computing: stay out, counted apart."""
+        """Say that nobody waits for the answer any more. The permit stays out (G9)."""
         self.gate._abandon(self)
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Marks the block as running under this permit, so that a nested request for another is noticed."""
+        """The block runs under this permit. If it asks for another one, `enter()` notices (G7)."""
         token = _held.set((*_held.get(), self))
         try:
             yield
@@ -108,15 +111,15 @@ class Permit:
             _held.reset(token)
 
 
-# The permits that the current task, or one that started it, runs under.
+# Permits under which the current task runs, or a task that started it.
 _held: ContextVar[tuple[Permit, ...]] = ContextVar("held_permits", default=())
 
 
 class Gate:
     """The gate before one server.
 
-    limit: says how many permits may be out (see `limit`).
-    max_queue: how many calls may wait.
+    limit: decides how many permits may be out.
+    max_queue: how many calls may wait in line.
     clock: monotonic seconds; tests give their own.
     """
 
@@ -130,7 +133,7 @@ class Gate:
         self._limit = limit
         self._first_ceiling = limit.ceiling  # that of the settings: no admin may go above it. None: any
         self._clock = clock
-        # Reentrant: collecting a coroutine that was never finished may call `_leave` in the midst of anything.
+        # Reentrant: the garbage collector may end a coroutine that waits here, which calls `_leave` at any moment.
         self._lock = RLock()
         self._line = Line[Permit]()
         self._out = set[Permit]()  # the active ones, and the abandoned
@@ -150,11 +153,11 @@ class Gate:
         supersede: Hashable = None,
         waited: float = 0.0,
     ) -> Permit:
-        """Take a place in line; await the waiter's `admitted()` next.
+        """Take a place in line. Await the permit's `admitted()` next.
 
-        deadline: clock time past which the waiter is dropped.
-        waited: seconds that the call has waited elsewhere before; they count as waited, and change nothing of its turn.
-        supersede: where this owner has a waiter of the same key in this lane, take over its place.
+        deadline: time of the clock at which the waiter is dropped.
+        waited: seconds that the call has waited elsewhere. They are added to its wait and do not change its turn.
+        supersede: a key. If this owner has a waiter with the same key in this lane, take over its place.
         Raises `QueueFull`, `NestedPermit`, `DeadlineExceeded`, and `ValueError` for a lane that does not exist.
         """
         if lane not in LANES:
@@ -197,10 +200,10 @@ class Gate:
         return len(self._out) < self._limit.limit and now >= self._limit.hold_until
 
     def _pump(self, now: float) -> None:
-        """Let in as many as fit. Called under the lock, after anything that may have made room."""
+        """Let in as many waiters as fit. Called under the lock, after each event that may have made room."""
         if (cool_down := self._limit.hold_until - now) > 0:
-            for loop in {waiter.turn.get_loop() for waiter in self._line if waiter.turn}:  # any may end before
-                with suppress(RuntimeError):  # it is closed
+            for loop in {waiter.turn.get_loop() for waiter in self._line if waiter.turn}:  # any loop may end before
+                with suppress(RuntimeError):  # the loop is closed
                     loop.call_soon_threadsafe(loop.call_later, cool_down, self._reopen)
             return
         while self._line.length and len(self._out) < self._limit.limit:
@@ -231,9 +234,9 @@ class Gate:
             self._pump(self._clock())
 
     def hold(self) -> Permit:
-        """A permit that is out from the first, and abandoned: what was sent before this gate was made may be in flight.
+        """Make an abandoned permit for an exchange that an earlier process began and a server may still compute.
 
-        More may be held than the limit is. Nobody is let in until it fits (G1).
+        There may be more of them than the limit (G1).
         """
         with self._lock:
             now = self._clock()
@@ -264,12 +267,12 @@ class Gate:
                 permit.state = "abandoned"
 
     def _take_off(self, permit: Permit) -> None:
-        """It is out no longer."""
+        """Note that the permit is out no longer."""
         self._out.remove(permit)
         permit.state = "released"
 
     def _leave(self, waiter: Permit) -> None:
-        """Nobody waits here any more: leave the line, or pass on the permit that was never used."""
+        """The task of the waiter has ended: take it out of the line, or pass on the permit that it never used."""
         with self._lock:
             if waiter.state == "waiting":
                 self._line.remove(waiter)
@@ -285,7 +288,7 @@ class Gate:
                 self._send_away(waiter, DeadlineExceeded("The call waited past its deadline."))
 
     def drain(self, error: Callable[[], GateError]) -> None:
-        """Send every waiter away, each with an error of its own, as when the server cannot be reached."""
+        """Send every waiter away, each with an error of its own. Called when the server cannot be reached."""
         with self._lock:
             while self._line.length:
                 self._send_away(self._line.pop(), error())
@@ -293,9 +296,9 @@ class Gate:
     # --- the limit, and what there is to see ---------------------------------------------------
 
     def set_ceiling(self, ceiling: int | None) -> None:
-        """Change the ceiling while running, at most to the one it was made with; None: back to that one.
+        """Change the ceiling while running. None: the gate's first one, which is also the most it may be.
 
-        `ValueError` says what is wrong.
+        Raises `ValueError` with a sentence for people.
         """
         if ceiling is not None and type(ceiling) is not int:
             raise ValueError(_("The limit must be a whole number, not {!r}.", ceiling))
@@ -319,12 +322,12 @@ class Gate:
 
     @property
     def mean_service(self) -> float:
-        """Seconds that the latest exchanges took; 1 before there was one."""
+        """Mean seconds of the latest exchanges; 1 before the first."""
         latest = list(self._answered)[-LATEST:]
         return sum(each.finished - each.started for each in latest) / len(latest) if latest else 1.0
 
     def expected_wait(self) -> float:
-        """Seconds until a call that came now would be let in, by the measured service time; 0 if at once."""
+        """Seconds that a call which came now would wait, by the measured service time."""
         with self._lock:
             now = self._clock()
             if not self._line.length and self._has_room(now):
@@ -333,7 +336,7 @@ class Gate:
             return cool_down + (self._line.length + 1) * self.mean_service / self._limit.limit
 
     def load(self) -> tuple[int, int, int]:
-        """Calls that are active, how many may be, and calls that wait here."""
+        """Active calls, the limit, and calls that wait here."""
         with self._lock:
             return self._active().total(), self._limit.limit, self._line.length
 
@@ -341,7 +344,7 @@ class Gate:
         return Counter(permit.lane for permit in list(self._out) if permit.state == "active")
 
     def snapshot(self) -> GateSnapshot:
-        """Everything there is to know, of one moment."""
+        """The gate at this moment."""
         with self._lock:
             active = self._active()
             answered = list(self._answered)

@@ -1,22 +1,24 @@
-"""How many calls one Whisper server gets at once: samples of finished calls in, a limit out.
+"""How many calls one Whisper server gets at once: samples of finished exchanges in, a limit out.
 
-`AdaptiveLimit` looks for the fewest calls in flight that get the most audio transcribed per second:
+`AdaptiveLimit` looks for the smallest number of calls in flight that transcribes the most audio per second:
 
-1.  It measures only while the server is full. Throughput is then, by Little's law, calls in flight x audio
-    seconds / seconds in the server, over calls that ran under one limit. With fewer calls nothing rises.
-2.  From home, the level it trusts, it visits the neighbour it is the least sure to be worse: one call up (an
-    eighth when high), or down, half way first and then ever nearer. The noise makes a visit as long as it must be.
-3.  What a visit gains is set against an ideal server, which from a to b calls gains b / a. If the higher level
-    gains a fair share of that it becomes home, else the lower: for equal throughput all wait less in the server.
-    Remembered are gains, averaged over visits, not throughputs: whoever else slows the GPU slows both levels.
-4.  After a move it goes on at once. After a return it stays home, the longer the surer it is and the more the
-    next visit costs. When home's own throughput jumps it looks again, and if it rose, failures are forgotten.
-5.  Out of memory: halve the limit, let nobody in for a cool-down, twice as long each time while that has not
-    helped. Then each round of successes adds one, up to home, which is now below the level that failed; if nothing
-    is known yet, home is where the cut led. The failed level is shunned until enough calls and time have passed.
-6.  Busy, or no answer in time: the same, but one level down, and no cool-down.
+1.  It measures only while as many calls are in flight as the limit allows. Throughput is then, by Little's law,
+    calls in flight x audio seconds / seconds in the server. With fewer calls, the limit does not rise.
+2.  Home is the level that it trusts. From there it visits a neighbour: the one that is least surely worse. Upwards
+    that is one call more (an eighth more at high levels). Downwards it is half way first, and nearer each time. A
+    visit takes as many calls as the noise demands.
+3.  An ideal server gains b / a in throughput from a to b calls. If the higher of two levels gains a fair share of
+    that, it becomes home; else the lower one does, because calls wait less there. Gains are remembered, averaged
+    over visits, and not throughputs: another program on the GPU slows both levels.
+4.  After a move it goes on at once. After a return it stays home for a while: longer if it is surer, and longer if
+    the next visit costs more. When the throughput at home jumps, it looks again. If it jumped up, failures are
+    forgotten.
+5.  After an out-of-memory answer it halves the limit and lets no call in for a cool-down, which doubles while the
+    failures go on. Then each round of successes adds one, up to home. Home is now below the level that failed, or
+    where the cut led if nothing is known yet. The failed level is avoided until enough calls and time have passed.
+6.  After a busy answer, or none in time, it does the same, but one level down and without a cool-down.
 
-It reads no clock: time is what the samples say. A sample costs O(1); memory grows with levels, not with calls.
+It reads no clock: the samples bring the time. A sample costs O(1); memory grows with levels, not with calls.
 """
 
 from __future__ import annotations
@@ -30,24 +32,24 @@ from .speed import Speed
 
 Outcome = Literal["ok", "oom", "busy", "timeout", "error"]
 
-# Chosen on the grid of bench/adaptive, which shows what they bring. Gains are in shares of an ideal server's.
-WORTH = 0.15  # gain that a level must bring; on the grid each step below 95 % of the peak brings more
-SURE = 1.0  # standard errors beyond WORTH that it takes to go up; to go down, none
-CLEAR = 3.0  # standard errors that end a visit early
-PRECISION = 0.21  # standard error that ends it anyhow
-FADE = 0.9  # what is left of a gain's weight after another visit
-BASE_WINDOWS = 2  # before the last that home's throughput is averaged over: with more, visits to a server that
-# becomes faster little by little would seem to gain something
-ODD = 4.0  # standard errors from home's throughput after which the server counts as another
-REST = 3.0  # calls at home before a visit, in calls of the visit / home, for that is about what it costs ...
-LONGEST_REST = 128.0  # ... when nothing is known, and at most
+# Chosen on the grid of bench/adaptive, which shows their effect. Gains are shares of an ideal server's gain.
+WORTH = 0.15  # the gain that a level must bring; on the grid, each step below 95 % of the peak brings more
+SURE = 1.0  # to go up, a gain must exceed WORTH by this many standard errors; to go down, by none
+CLEAR = 3.0  # a visit ends early when its gain is this many standard errors from WORTH
+PRECISION = 0.21  # a visit ends at the latest when its standard error is this small
+FADE = 0.9  # share of a gain's weight that is left after another visit
+BASE_WINDOWS = 2  # windows before the last over which home's throughput is averaged. With more, visits to a server
+# that becomes faster little by little would seem to gain something
+ODD = 4.0  # when home's throughput jumps by this many standard errors, the server counts as another one
+REST = 3.0  # calls at home before a visit, in units of (calls of the visit / home), which is about what it costs ...
+LONGEST_REST = 128.0  # ... while nothing is known, and at most
 COOL_DOWN, LONGEST_COOL_DOWN = 1.0, 60.0  # seconds
-SHUN_CALLS, SHUN_SECONDS = 400, 180.0  # before a failed level is tried again: one failure is well under 1 in 100
+SHUN_CALLS, SHUN_SECONDS = 400, 180.0  # before a failed level is tried again: at most one call in 400 fails so
 NONE = sys.maxsize  # a level that is never reached
 
 
 class Sample(NamedTuple):
-    """One finished exchange. Times: monotonic seconds. `in_flight`: calls out at its admission, itself too."""
+    """One finished exchange. Times: monotonic seconds. `in_flight`: permits out when it was let in, with its own."""
 
     started: float
     finished: float
@@ -57,14 +59,14 @@ class Sample(NamedTuple):
 
 
 class LimitChange(NamedTuple):
-    """The new limit and why, in words for an admin."""
+    """The new limit, and its reason in words for an admin."""
 
     limit: int
     reason: Sentence
 
 
 class Limit(Protocol):
-    """What the gate asks of a limit. `hold_until`: nobody is let in before this time (-inf: no hold)."""
+    """What the gate needs of a limit. `hold_until`: no call is let in before this time; -inf: no hold."""
 
     limit: int
     ceiling: int | None
@@ -83,7 +85,7 @@ def _check(floor: int, ceiling: int | None) -> None:
 
 
 class FixedLimit:
-    """The limit an admin chose, whatever the server answers."""
+    """A limit that an admin chose. It does not depend on the server's answers."""
 
     def __init__(self, limit: int) -> None:
         _check(1, limit)
@@ -104,10 +106,10 @@ class FixedLimit:
 
 
 class AdaptiveLimit:
-    """See the module's docstring.
+    """A limit that follows the server's answers, as the module's docstring says.
 
-    floor, ceiling: the limit stays between them; `ceiling=None` has it found from the floor upwards.
-    It starts at the ceiling, for which an admin vouched, or else at the floor.
+    floor, ceiling: the limit stays between them. It starts at the ceiling, which an admin chose. With `ceiling=None` it
+    has no upper bound, and starts at the floor.
     """
 
     def __init__(self, *, floor: int = 1, ceiling: int | None) -> None:
@@ -117,16 +119,16 @@ class AdaptiveLimit:
         self.limit = ceiling or floor
         self.hold_until = -math.inf
         self._speed = Speed()
-        self._gains: dict[tuple[int, int], tuple[float, float]] = {}  # (low, high): share of ideal, weight
-        self._failed = NONE  # the level that is shunned
+        self._gains: dict[tuple[int, int], tuple[float, float]] = {}  # (low, high): share of the ideal gain, weight
+        self._failed = NONE  # the level that is avoided
         self._failed_at = -math.inf
-        self._successes = 0  # since then
-        self._streak = 0  # failures with no success of a later call in between
+        self._successes = 0  # since the failure
+        self._streak = 0  # failures in a row, without a success of a call that began after one of them
         self._settle(self.limit)
         self._begin(-math.inf)
 
     def record(self, sample: Sample) -> LimitChange | None:
-        """Learn from a finished exchange. Returns the change of the limit that it brought, if any."""
+        """Learn from a finished exchange. Returns the change of the limit, if there is one."""
         if sample.outcome == "error":
             return None
         before = self.limit
@@ -146,14 +148,14 @@ class AdaptiveLimit:
         return LimitChange(self.limit, _("an admin changed the ceiling")) if self.limit != before else None
 
     def _succeed(self, sample: Sample) -> Sentence | None:
-        """Returns a reason to measure anew, most often to change the limit too, or None."""
+        """Returns a reason to measure anew, or None. Most reasons change the limit too."""
         self._successes += 1
         if sample.started >= self._failed_at:
             self._streak = 0
         if sample.started < self._since:
             return None  # it ran partly under another limit
         if sample.in_flight < self.limit:
-            self._slack += 1  # filling up takes fewer than `limit` of these
+            self._slack += 1  # while the server fills up, there are fewer than `limit` of these
             return self._give_up() if self._slack >= self.limit else None
         self._speed.add(sample.audio_seconds, sample.finished - sample.started)
         if not self._is_over():
@@ -168,20 +170,20 @@ class AdaptiveLimit:
     # --- measuring -----------------------------------------------------------------------------
 
     def _begin(self, now: float) -> None:
-        """Measure calls admitted from `now` on."""
+        """Measure the calls that are let in from `now` on."""
         self._since = now
         self._clear()
 
     def _clear(self) -> None:
-        """Start a window."""
+        """Begin a window of measurement."""
         self._speed.begin()
         self._slack = 0
         there = self.limit if self._visiting else self._next()
         self._enough = self.limit if self._recovering else self._window(there)
 
     def _window(self, level: int) -> float:
-        """Calls it takes to know to PRECISION what lies between home and this level, beside as many at home."""
-        ideal = abs(math.log(level / self._home)) or 1.0  # if there is nowhere to go, any will do
+        """Calls that a window needs, so that the gain between home and this level is known to PRECISION."""
+        ideal = abs(math.log(level / self._home)) or 1.0  # where there is no other level, any number will do
         return level + 2 + 2 * self._speed.variance / (PRECISION * ideal) ** 2
 
     def _level(self) -> float:
@@ -189,7 +191,7 @@ class AdaptiveLimit:
         return math.log(self.limit) + self._speed.mean
 
     def _gain(self) -> tuple[float, float]:
-        """What the higher of home and this level gains over the lower, in ideal gains, and 1 / its variance."""
+        """The gain of the higher of home and this level over the lower: in ideal gains, and 1 / its variance."""
         ideal = math.log(self.limit / self._home)
         weight = ideal**2 / (self._speed.variance * (1 / self._speed.calls + 1 / self._base_calls))
         return (self._level() - self._base) / ideal, weight
@@ -205,14 +207,14 @@ class AdaptiveLimit:
     # --- home and visits -----------------------------------------------------------------------
 
     def _settle(self, home: int) -> None:
-        """Make an unmeasured level home."""
+        """Make a level home that has not been measured."""
         self._home, self._visiting = home, False
-        self._base, self._base_calls = 0.0, 0  # log of home's throughput, and the calls it comes from
-        self._worse = 0  # the highest level below home that is known to get less done
+        self._base, self._base_calls = 0.0, 0  # log of home's throughput, and the calls that it was measured over
+        self._worse = 0  # the highest level below home that is known to be worse
         self._rested = math.inf  # calls at home since the last visit
 
     def _stay(self, now: float) -> Sentence | None:
-        """A window at home is over: see whether the server changed, and whether a visit is due."""
+        """End a window at home: see whether the server has changed, and whether a visit is due."""
         level = self._level()
         if self._base_calls and abs(level - self._base) > ODD * math.sqrt(2 * self._speed.variance / self._speed.calls):
             self._base_calls, self._rested = 0, math.inf
@@ -233,24 +235,24 @@ class AdaptiveLimit:
         return min(self.ceiling or NONE, self._failed - 1)
 
     def _next(self) -> int:
-        """The neighbour to visit: the one that is the least certain to be worse than home. Or home, if it has none."""
+        """The neighbour to visit: the one that is least surely worse than home. Home, if it has no neighbour."""
         down = max(self.floor, (self._home + self._worse) // 2)
         up = max(self._home, min(self._home + max(1, self._home // 8), self._top()))
-        onwards = (up, down) if self._worse else (down, up)  # of two unknown ones that way which it went last
+        onwards = (up, down) if self._worse else (down, up)  # if both are unknown: on in the direction of the last move
         return min((n for n in onwards if n != self._home), key=self._certainty, default=self._home)
 
     def _certainty(self, level: int) -> float:
-        """By how many standard errors home is known to be better than this level."""
+        """Number of standard errors by which home is better than this level."""
         share, weight = self._gains.get((min(self._home, level), max(self._home, level)), (0.0, 0.0))
         return (share - WORTH if level < self._home else WORTH - share) * math.sqrt(weight)
 
     def _patience(self, level: int) -> float:
-        """Calls at home before a visit: a wrong home is the less likely, by the normal law, the more certain it is."""
+        """Calls at home before a visit. By the normal law, a home that is surely better is rarely the wrong one."""
         sure = min(max(0.0, self._certainty(level)), 9.0)
         return min(REST * math.exp(sure**2), LONGEST_REST) * self._window(level) / self._home
 
     def _judge(self) -> Sentence | None:
-        """The visit is over: learn the gain, and either return or make this level home."""
+        """End a visit: learn the gain, and either return or make this level home."""
         low, high = sorted((self._home, self.limit))
         up = self.limit == high
         share, weight = self._gains.get((low, high), (0.0, 0.0))
@@ -281,7 +283,7 @@ class AdaptiveLimit:
 
     def _fail(self, sample: Sample) -> Sentence | None:
         if sample.started < self._failed_at:
-            return None  # it was let in before the last cut, which was for its kind too
+            return None  # the call was let in before the last cut, which its like had caused
         level = sample.in_flight if sample.started >= self._since else max(sample.in_flight, self.limit)
         cut = min(level, self.limit)
         if sample.outcome == "oom":
@@ -303,5 +305,5 @@ class AdaptiveLimit:
 
     @property
     def _recovering(self) -> bool:
-        """On the way back up to home after a failure."""
+        """Whether the limit is on its way back up to home after a failure."""
         return not self._visiting and self.limit < self._home

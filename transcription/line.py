@@ -1,8 +1,4 @@
-"""The line before a gate: who waits, and who is next (the gate's rule G3).
-
-The lanes live, interactive, batch; inside a lane owners take turns; inside an owner first come, first served. A lane
-that was passed over eight times in a row goes next.
-"""
+"""The line before a gate: the calls that wait, and which of them is next (the gate's rule G3)."""
 
 from collections import deque
 from collections.abc import Hashable, Iterator
@@ -16,7 +12,7 @@ MAX_PASSES = 8  # admissions past a waiting lower lane before that lane gets one
 
 
 class Waiter(Protocol):
-    """What the line asks of who stands in it."""
+    """What the line must know of a waiter. `key`: a waiter can be replaced by another one with the same key."""
 
     @property
     def lane(self) -> Lane: ...
@@ -34,9 +30,9 @@ W = TypeVar("W", bound=Waiter)
 class _LaneLine(Generic[W]):
     """The waiters of one lane.
 
-    owners: each with its waiters, in order of arrival.
-    turns: these by whose turn it is; and in between, empty, those of owners who left before it was theirs.
-    since: how many had been taken out of the line when this lane had its latest turn, or was empty.
+    owners: the waiters of each owner, in order of arrival.
+    turns: the same deques, in the order of their owners' turns. An owner whose waiters all left leaves an empty deque.
+    since: how many waiters had been taken out of the whole line when this lane last had a turn, or was empty.
     """
 
     __slots__ = ("owners", "since", "turns")
@@ -48,26 +44,26 @@ class _LaneLine(Generic[W]):
 
 
 class Line(Generic[W]):
-    """Everybody who waits, `length` in all.
+    """All waiters, `length` in number.
 
-    To append and to pop cost O(1) (amortized: a turn left empty is met once), to replace and to remove a glance at the
-    others of the owner, to count the `waiting` of a lane one at its owners.
+    Costs: `append` and `pop` O(1) (amortized: an empty deque is met once), `replace` and `remove` O(n) in the waiters
+    of the owner, `waiting` O(n) in the owners of the lane.
     """
 
     def __init__(self) -> None:
         self.length = 0
-        self._taken = 0  # how many were ever taken out by their turn
+        self._taken = 0  # waiters that `pop` has ever taken out
         self._lanes = {lane: _LaneLine[W]() for lane in LANES}
 
     def __iter__(self) -> Iterator[W]:
-        # Copied, since collecting garbage may end a call, whose waiter then leaves in the midst of this.
+        # Copied: the garbage collector may end a call, whose waiter then leaves amid the iteration.
         return chain.from_iterable(waiters for lane in self._lanes.values() for waiters in list(lane.owners.values()))
 
     def waiting(self, lane: Lane) -> int:
         return sum(map(len, self._lanes[lane].owners.values()))
 
     def append(self, waiter: W) -> None:
-        """To the end of its owner's waiters."""
+        """Put the waiter behind the others of its owner."""
         lane = self._lanes[waiter.lane]
         waiters = lane.owners.get(waiter.owner)
         if waiters is None:
@@ -79,7 +75,10 @@ class Line(Generic[W]):
         self.length += 1
 
     def replace(self, newer: W) -> W | None:
-        """Give it the place of its owner's waiter of the same key and lane, which is returned, if there is one."""
+        """Give the newer waiter the place of its owner's waiter with the same key and lane. Returns the older one.
+
+        Without such a waiter it does nothing.
+        """
         waiters = self._lanes[newer.lane].owners.get(newer.owner, deque())
         older = next((waiter for waiter in waiters if waiter.key == newer.key), None)
         if older:
@@ -94,12 +93,12 @@ class Line(Generic[W]):
         if not waiters:
             del lane.owners[waiter.owner]
             if len(lane.turns) > 2 * len(lane.owners):
-                for _ in range(len(lane.turns)):  # makes no object, so that no garbage is collected in the midst
+                for _ in range(len(lane.turns)):  # a loop that makes no object, so that no garbage is collected amid it
                     if others := lane.turns.popleft():
                         lane.turns.append(others)
 
     def pop(self) -> W:
-        """Take out who is next: of the highest lane that anyone waits in, but for the lowest that starves."""
+        """Take out the next waiter: of the first lane that has one, or the last that was passed over too often."""
         chosen = None
         for lane in self._lanes.values():
             if lane.owners and (chosen is None or self._taken - lane.since >= MAX_PASSES):

@@ -37,7 +37,7 @@ SHARE, SAVED = 0.2, 10.0  # retries that each call earns, and how many of them c
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class CallHistory:
     """What has become of one call so far.
 
     durable: the call may wait for hours.
@@ -67,7 +67,7 @@ class Retry:
     """
 
     delay: float
-    history: History
+    history: CallHistory
     avoid: bool = False
     quiet: bool = False
 
@@ -96,13 +96,13 @@ class RetryPolicy:
         self._jitter = jitter
         self._saved = SAVED
 
-    def begin(self, *, durable: bool, completed: int = 0) -> History:
+    def begin(self, *, durable: bool, completed: int = 0) -> CallHistory:
         """The history of a new call, which earns its share of a retry for the budget."""
         self._saved = min(SAVED, self._saved + SHARE)
-        return History(durable, completed)
+        return CallHistory(durable, completed)
 
     def next(
-        self, error: TranscriptionError, history: History, *, completed: int = 0, fits: bool = False
+        self, error: TranscriptionError, history: CallHistory, *, completed: int = 0, fits: bool = False
     ) -> Retry | GiveUp:
         """What to do after an attempt that ended with this error.
 
@@ -123,14 +123,14 @@ class RetryPolicy:
             case _:
                 return GiveUp(error)
 
-    def _misfit(self, error: Misconfigured, history: History, fits: bool) -> Retry | GiveUp:
+    def _misfit(self, error: Misconfigured, history: CallHistory, fits: bool) -> Retry | GiveUp:
         attempts = history.attempts + fits
         if attempts >= self._max_attempts or not (history.durable or self._spend()):
             return GiveUp(error)
         delay = self._backoff(history) if fits else 0.0  # else another server is asked, or the call waits for one
         return Retry(delay, replace(history, attempts=attempts, failures=history.failures + 1), avoid=True)
 
-    def _no_good_answer(self, error: AnswerError, history: History, completed: int) -> Retry | GiveUp:
+    def _no_good_answer(self, error: AnswerError, history: CallHistory, completed: int) -> Retry | GiveUp:
         passing = history.durable and isinstance(error, Unreachable | ServerBusy | TimedOut)
         new = replace(
             history,
@@ -149,7 +149,7 @@ class RetryPolicy:
             return GiveUp(error)
         return Retry(delay, new, avoid=True)
 
-    def _backoff(self, history: History) -> float:
+    def _backoff(self, history: CallHistory) -> float:
         return self._jitter(0, min(LONGEST_BACKOFF, self._retry_delay * 2 ** min(16, history.failures)))
 
     def _spend(self) -> bool:
@@ -160,7 +160,7 @@ class RetryPolicy:
         return True
 
 
-def _may_be_to_blame(error: AnswerError, history: History, completed: int) -> bool:
+def _may_be_to_blame(error: AnswerError, history: CallHistory, completed: int) -> bool:
     """The kernel kills the engine when memory runs out, over any call: only if others got through is it this one."""
     broke = history.durable and isinstance(error, BrokenOff | TimedOut)
     return broke and (completed > history.completed or not isinstance(error, Killed))

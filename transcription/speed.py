@@ -1,15 +1,16 @@
-"""How fast calls are answered: the mean over a window, and how far calls differ from one another."""
+"""How fast a server answers calls: the mean over a window, and how much calls differ from one another."""
 
 import math
 
-SPREAD, SPREAD_CALLS = 0.3, 20  # standard deviation to begin with, and how many calls that guess counts for
-LATEST_CALLS = 200  # that the variance looks back on, over all windows
+SPREAD, SPREAD_CALLS = 0.3, 20  # the first guess of the standard deviation, and the calls that it weighs
+LATEST_CALLS = 200  # on which the variance looks back, over all windows
 
 
 class Speed:
-    """Of a call: the log of its audio seconds per second in the server.
+    """Statistics of speeds. The speed of a call is the log of its audio seconds per second in the server.
 
-    `mean`: over the `calls` of the window. `variance`: of one call's, from the differences within windows (Welford).
+    mean: over the `calls` of the window.
+    variance: of the speed of one call, from differences within windows (Welford 1962).
     """
 
     def __init__(self) -> None:
@@ -18,7 +19,7 @@ class Speed:
         self.begin()
 
     def begin(self) -> None:
-        """Another window."""
+        """Begin another window."""
         self.calls, self.mean = 0, 0.0
 
     def add(self, audio_seconds: float, seconds: float) -> None:

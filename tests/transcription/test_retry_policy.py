@@ -34,7 +34,7 @@ from transcription.errors import (
     Unreachable,
     Withdrawn,
 )
-from transcription.retry import LONGEST_BACKOFF, POISON, SAVED, SHARE, SUSPECT, GiveUp, History, Retry, RetryPolicy
+from transcription.retry import LONGEST_BACKOFF, POISON, SAVED, SHARE, SUSPECT, CallHistory, GiveUp, Retry, RetryPolicy
 from transcription.sentence import Sentence
 
 ATTEMPTS, DELAY = 3, 5.0
@@ -110,20 +110,20 @@ def test_the_table_has_every_error() -> None:
 def test_what_becomes_of_a_call(kind: type[TranscriptionError]) -> None:
     met = error(kind)
     histories = [
-        History(durable, attempts=failures, failures=failures) for durable in (True, False) for failures in (0, 2)
+        CallHistory(durable, attempts=failures, failures=failures) for durable in (True, False) for failures in (0, 2)
     ]
     assert [told(policy().next(met, history, fits=True), met) for history in histories] == TABLE[kind]
 
 
 def test_a_call_that_got_no_answer_in_time_has_two_attempts() -> None:
     met = error(TimedOut)
-    assert isinstance(policy().next(met, History(False)), Retry)
-    assert policy().next(met, History(False, attempts=1)) == GiveUp(met)
-    assert policy(max_attempts=1).next(met, History(False)) == GiveUp(met)
+    assert isinstance(policy().next(met, CallHistory(False)), Retry)
+    assert policy().next(met, CallHistory(False, attempts=1)) == GiveUp(met)
+    assert policy(max_attempts=1).next(met, CallHistory(False)) == GiveUp(met)
 
 
 def test_backoffs_double_up_to_a_minute_and_begin_at_nothing() -> None:
-    met, history, delays = error(ServerBusy), History(True), []
+    met, history, delays = error(ServerBusy), CallHistory(True), []
     for _ in range(20):
         decision = policy().next(met, history)
         assert isinstance(decision, Retry)
@@ -140,17 +140,17 @@ def test_the_server_says_when_and_only_a_durable_call_waits_for_longer_than_a_mi
 ) -> None:
     for seconds, words in ((0.0, "0 s, elsewhere"), (60.0, "60 s, elsewhere"), (90.0, expected)):
         met = error(ServerBusy, seconds)
-        assert told(policy().next(met, History(durable)), met) == words
+        assert told(policy().next(met, CallHistory(durable)), met) == words
 
 
 def test_a_full_line_is_waited_for_a_minute_at_most_and_no_server_is_avoided() -> None:
     met = error(QueueFull, 300.0)
-    assert told(policy().next(met, History(True)), met) == "60 s"
+    assert told(policy().next(met, CallHistory(True)), met) == "60 s"
 
 
 def test_a_server_that_does_not_fit_costs_no_attempt_before_it_has_shown_that_it_fits() -> None:
     met = error(Misconfigured)
-    decision = policy().next(met, History(True, attempts=2), fits=False)
+    decision = policy().next(met, CallHistory(True, attempts=2), fits=False)
     assert told(decision, met) == "0 s, elsewhere"
     assert isinstance(decision, Retry)
     assert decision.history.attempts == 2
@@ -176,7 +176,7 @@ def test_calls_that_cannot_wait_share_a_budget_of_retries_which_each_call_adds_t
 def test_a_durable_call_over_which_servers_break_down_is_a_suspect_and_then_poison(
     kind: type[TranscriptionError],
 ) -> None:
-    met, history = error(kind), History(True)
+    met, history = error(kind), CallHistory(True)
     for breakdowns in range(1, POISON):
         decision = policy().next(met, history)
         assert isinstance(decision, Retry)
@@ -189,7 +189,7 @@ def test_a_durable_call_over_which_servers_break_down_is_a_suspect_and_then_pois
 
 
 def test_a_killed_engine_speaks_against_a_call_only_if_others_have_got_through_since() -> None:
-    history = History(True, completed=10)
+    history = CallHistory(True, completed=10)
     for completed, breakdowns in ((10, 0), (11, 1), (11, 1), (15, 2)):
         decision = policy().next(error(Killed), history, completed=completed)
         assert isinstance(decision, Retry)
@@ -199,7 +199,7 @@ def test_a_killed_engine_speaks_against_a_call_only_if_others_have_got_through_s
 
 @pytest.mark.parametrize("kind", [Unreachable, SilenceLost, ServerBusy, OutOfMemory, ServerError])
 def test_what_is_not_the_calls_doing_makes_no_suspect(kind: type[TranscriptionError]) -> None:
-    decision = policy(max_attempts=9).next(error(kind), History(True, breakdowns=1))
+    decision = policy(max_attempts=9).next(error(kind), CallHistory(True, breakdowns=1))
     assert isinstance(decision, Retry)
     assert decision.history.breakdowns == 1
 
@@ -213,7 +213,7 @@ failing = st.sampled_from([kind for kind in TABLE if issubclass(kind, AnswerErro
 def test_a_call_that_cannot_wait_ends_after_its_attempts_and_never_waits_long(
     course: list[type[TranscriptionError]], fits: bool
 ) -> None:
-    rules, history = policy(), History(False)
+    rules, history = policy(), CallHistory(False)
     for number, kind in enumerate(course):
         decision = rules.next(error(kind), history, completed=number, fits=fits)
         if isinstance(decision, GiveUp):
@@ -226,7 +226,7 @@ def test_a_call_that_cannot_wait_ends_after_its_attempts_and_never_waits_long(
 
 @given(st.lists(st.sampled_from([Unreachable, SilenceLost, ServerBusy, QueueFull, Killed]), max_size=60))
 def test_what_passes_by_itself_never_fails_a_durable_call(course: list[type[TranscriptionError]]) -> None:
-    rules, history = policy(), History(True)
+    rules, history = policy(), CallHistory(True)
     for kind in course:
         decision = rules.next(error(kind), history)
         assert isinstance(decision, Retry)
