@@ -1,4 +1,4 @@
-"""The way to Whisper, and Whisper itself where no server is named."""
+"""The way to Whisper: gate, limit, client, audio, captions, and the embedded engine. Its door is `service`."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What a Whisper server's answer means: a `Transcript`, or one of the errors that say what to do next."""
+"""The meaning of a Whisper server's answer: a `Transcript`, or one of the errors of `errors`."""
 
 import json
 import math
@@ -17,10 +17,10 @@ __all__ = ["HeardWord", "Transcript", "TranscriptSegment", "read_answer"]
 
 QUOTED = 200  # bytes of an answer that an error quotes
 LISTS = ("segments", "chunks", "transcription", "sentences", "results")  # names of a list of segments
-LONGEST = 86400.0  # seconds of audio, where nobody says how long it is
-WRAPPERS = ("result", "data", "output", "response")  # names of an object around the answer proper
+LONGEST = 86400.0  # seconds of audio, if neither the request nor the answer tells its length
+WRAPPERS = ("result", "data", "output", "response")  # names of an object around the answer
 
-# A body that is no transcript though it is no JSON either: markup, broken JSON, or a proxy's excuse.
+# A body that is neither JSON nor plain text: markup, broken JSON, or the error of a proxy.
 NO_TRANSCRIPT = re.compile(
     r"\s*(?:[<{\[]|(?:error|exception|traceback|internal server error|bad gateway|service unavailable"
     r"|gateway time-?out|upstream connect error|no healthy upstream)\b)",
@@ -43,7 +43,10 @@ class TranscriptSegment:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The text of one stretch of audio; where the server tells, its seconds, and its language as a code (`zh`)."""
+    """The text of one stretch of audio.
+
+    language: Whisper's code, such as `zh`. duration: seconds. None if the server does not tell them.
+    """
 
     text: str
     language: str | None
@@ -55,10 +58,10 @@ class Transcript:
 def read_answer(
     status: int, headers: dict[str, str], body: bytes, seconds: float = math.inf, note: Note = lambda kind: None
 ) -> Transcript:
-    """The transcript in an HTTP answer. Raises the `AnswerError` that its status and text call for.
+    """The transcript in an HTTP answer. Raises the `AnswerError` that its status and body stand for.
 
-    seconds: the length of the audio that was sent; no time in the transcript is outside it.
-    note: told of each part of the answer that could not be used.
+    seconds: length of the audio that was sent. No time in the transcript is later.
+    note: takes a few words about each part of the answer that cannot be used.
     """
     if status != 200:
         raise refusal.failure(status, headers, body)
@@ -83,12 +86,12 @@ def _unreadable(body: bytes) -> ProtocolError:
 
 
 def _json(body: bytes | str) -> Any:
-    """All numbers are floats: Python refuses integers of more than 4,300 digits."""
+    """Parse JSON with all numbers as floats: Python refuses integers of more than 4,300 digits."""
     return json.loads(body, parse_int=float)
 
 
 def _not_json(body: bytes, note: Note) -> Any:
-    """What can be made of a body that is no JSON: events, JSON with something behind it, or plain text."""
+    """The answer in a body that is not JSON: events, JSON with something behind it, or plain text."""
     text = salvage.decoded(body)
     if events := list(_events(text)):
         note("a stream of events")
@@ -117,7 +120,7 @@ def _printable(text: str) -> bool:
 
 
 def _events(text: str) -> Iterator[dict[str, Any]]:
-    """The objects of server-sent events (`data: {…}`), or of several lines with one each."""
+    """The objects of server-sent events (`data: {…}`), or of lines with one object each."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     sent = [line.removeprefix("data:").strip() for line in lines if line.startswith("data:")]
     if not sent and len(lines) < 2:
@@ -134,7 +137,7 @@ def _events(text: str) -> Iterator[dict[str, Any]]:
 
 
 def _told_by(events: list[dict[str, Any]]) -> dict[str, Any]:
-    """One answer out of events: the one that repeats all the text, else their texts one after the other."""
+    """One answer from several events: the event that repeats the whole text, else all their texts joined."""
     last = events[-1]
     texts = [text for event in events if (text := _delta(event))]
     whole: dict[str, Any] | None = next(
@@ -148,7 +151,7 @@ def _told_by(events: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _delta(event: dict[str, Any]) -> str | None:
-    """The text that an event adds: OpenAI's `delta`, vLLM's `choices`, or a `text`."""
+    """The text that an event adds, in OpenAI's `delta`, vLLM's `choices`, or `text`."""
     choices = event.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], dict):
         delta = choices[0].get("delta")
@@ -160,14 +163,14 @@ def _delta(event: dict[str, Any]) -> str | None:
 
 
 def _unwrapped(answer: Any) -> Any:
-    """The object that has the text, where another one is around it."""
+    """The object that has the text, out of the object around it."""
     if not isinstance(answer, dict) or _text(answer) is not None:
         return answer
     return next((inner for name in WRAPPERS if _text(inner := answer.get(name)) is not None), answer)
 
 
 def _text(answer: Any) -> str | None:
-    """The text of an answer, else that of its segments one after the other; None where it has neither."""
+    """The text of an answer, else the texts of its segments joined. None if it has neither."""
     if not isinstance(answer, dict):
         return salvage.text_of(answer)
     for name in ("text", "transcript", "transcription"):
@@ -185,7 +188,7 @@ def _transcript(text: str, answer: dict[str, Any], seconds: float, note: Note) -
     parts = next((found for name in LISTS if (found := salvage.items(answer.get(name), "segments", note))), [])
     words = salvage.items(answer.get("words") or answer.get("word_segments"), "words", note)
     if not words and len(parts) > 1 and "segments" not in answer and all(_is_word(part) for part in parts):
-        parts, words = [], parts  # Hugging Face's chunks are words where words were asked for
+        parts, words = [], parts  # Hugging Face's chunks are words if words were asked for
     if not words:
         words = [word for part in parts for word in salvage.items(part.fields.get("words"), "words", note)]
     timed = salvage.timed(words, length, "words", note)
@@ -217,7 +220,7 @@ def _is_word(part: Item) -> bool:
 
 
 def _language(value: Any, note: Note) -> str | None:
-    """Whisper's code of the language that the answer names, in whatever form; None where it names none of Whisper's."""
+    """Whisper's code of the language that the answer names in any form. None if Whisper does not know the language."""
     if isinstance(value, list | tuple):
         value = next(iter(value), None)
     if isinstance(value, dict):

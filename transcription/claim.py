@@ -1,6 +1,7 @@
-"""The claim: the right of one process to call the Whisper servers. Of two, each would let in as many as the limit.
+"""The claim: the right of one process to call the Whisper servers.
 
-A claim is one or more locks, held together. The process that makes the gates holds it from then on until its end.
+Two processes have two gates, which together would let in twice the limit. So a process must have the claim before it
+makes its gates, and keeps it until it ends. A claim consists of one or more locks.
 """
 
 import fcntl
@@ -11,35 +12,35 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-PATIENCE = 2.0  # seconds: a process that was told to stop may need a moment to end; `manage.py check` holds for less
+PATIENCE = 2.0  # seconds to wait for another process to end; `manage.py check` holds the locks for less
 LOOK_EVERY = 0.1  # seconds
 
 
 class AlreadyRunning(Exception):
-    """Another process has the claim; the message is one sentence that says on what."""
+    """Another process has the claim. The message says in one sentence what that process runs on."""
 
 
 class Lock(Protocol):
-    """A lock of which one process at a time has hold. `subject`: what it stands for, after “already running on”."""
+    """A lock that one process at a time holds. `subject`: what it protects, to follow “already running on”."""
 
     @property
     def subject(self) -> str: ...
 
     @property
     def held(self) -> bool:
-        """Whether this process has hold of it, at this moment."""
+        """Whether this process holds the lock now."""
 
     def take(self) -> bool:
-        """False: another process has it."""
+        """Take the lock. Returns False if another process has it."""
 
     def taken(self) -> bool:
-        """Whether another process has it. Takes nothing."""
+        """Whether another process has the lock. Does not take it."""
 
     def release(self) -> None: ...
 
 
 class FileLock:
-    """Taken in a file, which stays. The kernel lets go of it when the process ends, however it ends."""
+    """A lock in a file. The kernel releases it when the process ends, in whatever way. The file stays."""
 
     def __init__(self, path: Path, subject: str) -> None:
         self.path = path
@@ -83,12 +84,12 @@ def _locked(fd: int, kind: int) -> bool:
 
 
 class Claim:
-    """All the locks together. Safe to ask from any thread."""
+    """All locks together. Safe to use from any thread."""
 
     def __init__(self, locks: Sequence[Lock], clock: Callable[[], float] = time.monotonic) -> None:
         self._locks = locks
         self._clock = clock
-        self._owner: int | None = None  # the process that took it: a fork of it has these objects too, and no right
+        self._owner: int | None = None  # process that took the claim; its forks have this object, but not the right
 
     @property
     def held(self) -> bool:
@@ -96,9 +97,9 @@ class Claim:
         return self._owner == os.getpid() and all(lock.held for lock in self._locks)
 
     def take(self) -> None:
-        """Take it, and keep it. Does nothing where this process took it before.
+        """Take the claim and keep it. Does nothing if this process has it.
 
-        Raises AlreadyRunning where another process has it, after PATIENCE.
+        Raises AlreadyRunning if another process has it for longer than PATIENCE.
         """
         if self._owner == os.getpid():
             return
@@ -113,7 +114,7 @@ class Claim:
         self._owner = os.getpid()
 
     def taken_by_another(self) -> str | None:
-        """What another process runs on, if one does. Takes nothing."""
+        """The subject of the lock that another process has, if there is one. Takes nothing."""
         return next((lock.subject for lock in self._locks if lock.taken()), None)
 
     def release(self) -> None:

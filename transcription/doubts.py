@@ -1,5 +1,8 @@
-"""Takes out what Whisper invented. On silence, music and noise it writes fluent sentences that nobody said; its own
-numbers give them away, and so do loops of one phrase. Never a list of phrases: people do say 'thank you'."""
+"""Removes the text that Whisper invented.
+
+On silence, music and noise Whisper writes fluent sentences that nobody said, or repeats one phrase. Its own numbers
+tell such segments from real ones. A list of phrases would not: people do say 'thank you'.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -13,14 +16,14 @@ NO_SPEECH_PROB = 0.6
 AVG_LOGPROB = -1.0
 COMPRESSION_RATIO = 2.4
 
-# A person who repeats something needs time for every word; a loop of Whisper's runs on when the sound has ended, and
-# its words then get no time. Measured with `base`: real repetition has none of them, loops from 45 to 99 of 100.
+# A person who repeats something needs time for each word. A loop of Whisper's goes on after the sound, so its words
+# have no time. Measured with `base`: real repetitions have no such words; in loops they are 45 to 99 of 100.
 INSTANT = 0.05  # seconds
 INSTANT_WORDS = 0.25
 
 
 def without_inventions(transcript: Transcript) -> Transcript:
-    """The transcript less the segments that the server itself doubts. Unchanged where it gave no segments."""
+    """The transcript without the segments that the server itself doubts. Without segments it stays as it is."""
     dropped = [segment for segment in transcript.segments if _invented(segment, _words_in(segment, transcript.words))]
     if not dropped:
         return transcript
@@ -44,5 +47,5 @@ def _invented(segment: TranscriptSegment, words: Sequence[HeardWord]) -> bool:
 
 
 def _too_fast(words: Sequence[HeardWord]) -> bool:
-    """Nobody says so much in the time; taken for true where the server gave no words."""
+    """Whether the words are more than anybody says in the time. True if the server gave no words."""
     return sum(word.end - word.start < INSTANT for word in words) >= INSTANT_WORDS * len(words)

@@ -1,33 +1,36 @@
-"""Everything that can go wrong on the way to a text, as one small tree.
+"""All errors on the way from sound to text, as one small tree.
 
     TranscriptionError
     ├── GateError                the gate did not let the call through
-    │   ├── QueueFull            too many wait; `retry_after` says when to come back
-    │   ├── DeadlineExceeded     it waited past its own deadline
+    │   ├── QueueFull            too many calls wait; `retry_after` says when to come back
+    │   ├── DeadlineExceeded     the call waited past its deadline
     │   ├── Superseded           a newer call took its place
-    │   ├── Evicted              its server was lost while it waited; another may take it
-    │   ├── Withdrawn            when its turn came, its caller had no use for it any more
-    │   ├── NestedPermit         its task already holds a permit of this server (a bug in the caller)
-    │   └── BypassRefused        it asked to skip the gate and may not
-    ├── AnswerError              the server's answer, or that there was none
-    │   ├── OutOfMemory, ServerBusy, Unreachable, TimedOut, ServerError, ProtocolError    may pass: retried
-    │   │   └── BrokenOff        (an Unreachable) it had taken the request, and there was no answer
-    │   │       └── Killed       the kernel ended the embedded engine
-    │   ├── Misconfigured        the administrator must put the settings or the server right; until then jobs wait
-    │   ├── Poison               this very request breaks it each time, while it answers others: final
-    │   └── Rejected             will not pass: final at once
+    │   ├── Evicted              the server was lost while the call waited; another server may take it
+    │   ├── Withdrawn            the caller no longer wanted the text when the call's turn came
+    │   ├── NestedPermit         the task already holds a permit of this server (a bug in the caller)
+    │   └── BypassRefused        the call asked to skip the gate, which is not allowed
+    ├── AnswerError              the server answered with an error, or not at all
+    │   ├── OutOfMemory, ServerBusy, TimedOut, ServerError                  may pass: retried
+    │   │   └── ProtocolError    (a ServerError) the answer cannot be read
+    │   ├── Unreachable          no connection: retried
+    │   │   ├── BrokenOff        the connection broke after the server had taken the request
+    │   │   │   └── Killed       the kernel ended the embedded engine
+    │   │   └── SilenceLost      the silence that was sent before a suspect was not answered
+    │   ├── Misconfigured        the administrator must change the settings or the server; until then jobs wait
+    │   ├── Poison               this request breaks the server each time, and others do not: final
+    │   └── Rejected             the server will never take this request: final at once
     │       └── UnknownModel     the caller named a model that the server does not have
-    └── BadAudio                 the file is not audio that can be transcribed
-        └── CrashedDecoder       the process that read the file ended amid its work
+    └── BadAudio                 the file cannot be transcribed
+        └── CrashedDecoder       the process that read the file ended before it was done
 
-`code` is the stable name that the API, the pages and the database use.
+`code` is the name that the API, the pages and the database use. It never changes.
 """
 
 from typing import Literal
 
 from .sentence import Sentence
 
-# What a refusal is about. `audio`: the recording, or what its owner asked for; the others are the administrator's.
+# What a refusal is about. `audio`: the recording, or the options of its owner. The others are for the administrator.
 Fault = Literal["address", "key", "model", "format", "field", "encoding", "audio"]
 
 
@@ -44,7 +47,7 @@ class QueueFull(GateError):
 
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
-        self.retry_after = retry_after  # seconds, from the measured service rate
+        self.retry_after = retry_after  # seconds, by the measured service time
 
 
 class DeadlineExceeded(GateError):
@@ -60,7 +63,7 @@ class Evicted(GateError):
 
 
 class Withdrawn(GateError):
-    """Nothing was sent."""
+    """The caller no longer wanted the text when the call's turn came, so nothing was sent."""
 
 
 class NestedPermit(GateError):
@@ -72,7 +75,7 @@ class BypassRefused(GateError):
 
 
 class AnswerError(TranscriptionError):
-    """`retry_after`: seconds the server asked us to wait, if it did."""
+    """`retry_after`: seconds that the server asked to wait; None if it did not."""
 
     code = "server_error"
 
@@ -94,15 +97,18 @@ class Unreachable(AnswerError):
 
 
 class BrokenOff(Unreachable):
-    """The server, or a proxy before it, had taken the request, and then the connection broke."""
+    """The connection broke after the server, or a proxy before it, had taken the request."""
 
 
 class Killed(BrokenOff):
-    """Most likely for want of memory, which is hardly the call's fault: only where others get through it may be."""
+    """The kernel ended the embedded engine, most likely because memory ran out.
+
+    That speaks against the call only if other calls get through.
+    """
 
 
 class SilenceLost(Unreachable):
-    """The call itself was not sent: the silence that went before it did not get through."""
+    """The silence that is sent before a suspect was not answered. The suspect itself was not sent."""
 
 
 class Poison(AnswerError):
@@ -130,10 +136,11 @@ class UnknownModel(Rejected):
 
 
 class Misconfigured(AnswerError):
-    """The settings and the server do not fit: the address, the API key, the model or the format.
+    """The settings do not fit the server: the address, the API key, the model or the format.
 
-    Neither the caller nor the recording is at fault, and the next request would fare the same.
-    `finding`: what is wrong and what to do, without the server's own words, for pages and programs.
+    Neither the caller nor the recording is the cause, so the next request would fail in the same way.
+    finding: what is wrong and what to do, without the server's own words; for pages and programs.
+    what: the setting that does not fit.
     """
 
     code = "misconfigured"
@@ -149,8 +156,11 @@ class Misconfigured(AnswerError):
 
 
 class BadAudio(TranscriptionError):
-    """`code`: not_audio, unknown_codec, empty_file, no_sound, truncated, damaged, too_long or too_complex; the message
-    is for a person. `detail`: the codecs of an unknown_codec."""
+    """The file cannot be transcribed. The message is for a person.
+
+    code: not_audio, unknown_codec, empty_file, no_sound, truncated, damaged, too_long, too_complex or no_such_track.
+    detail: the codecs of unknown_codec; the number of no_such_track.
+    """
 
     def __init__(self, code: str, message: str, detail: str = "") -> None:
         super().__init__(message)
@@ -159,7 +169,7 @@ class BadAudio(TranscriptionError):
 
 
 class CrashedDecoder(BadAudio):
-    """The file may be to blame, or the machine (no memory left), so another try may succeed."""
+    """The process that read the file ended. The file may be the cause, or a lack of memory: another try may succeed."""
 
     def __init__(self, message: str) -> None:
         super().__init__("crashed_decoder", message)

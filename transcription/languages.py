@@ -1,12 +1,12 @@
-"""The languages that Whisper knows, in the forms in which programs, people and servers say them.
+"""The languages that Whisper knows, in the forms in which programs, people and servers name them.
 
-`code` turns a form into Whisper's own code. Every door of the product uses it, for what comes in and for what Whisper
-servers answer, so that all other code sees codes only.
+`code` turns any form into Whisper's code. Every door of the product uses it, for requests and for the answers of
+servers, so that all other code sees codes only.
 
-The table holds what a library would give: the codes of ISO 639-1, -2 and -3, the names of CLDR 47 in English, in
-Chinese and in the language itself, the aliases of Whisper (openai/whisper, tokenizer.py), and common mistakes such as
-`jp`. Whisper's list is closed. A library costs more than this table: Babel 36 MB on disk, and 98 MB of memory once the
-own names of all languages are loaded; langcodes with language_data 30 MB on disk.
+The table has the codes of ISO 639-1, -2 and -3, the names of CLDR 47 in English, in Chinese and in the language itself,
+the aliases of Whisper (openai/whisper, tokenizer.py), and common mistakes such as `jp`. Whisper's list of languages is
+closed. Libraries cost more: Babel takes 36 MB on disk, and 98 MB of memory for the names of all languages in
+themselves; langcodes with language_data takes 30 MB on disk.
 """
 
 import re
@@ -14,8 +14,8 @@ import unicodedata
 from dataclasses import dataclass
 
 # Whisper's code and other codes | English names | Chinese names | names in the language itself.
-# The first English and the first Chinese name are for pages. An endonym that is like a name before it is left out.
-# Codes of a macrolanguage's members (ISO 639-3) stand with the macrolanguage: Whisper calls Egyptian Arabic `ar`.
+# Pages show the first English and the first Chinese name. Names that equal another one of the row are left out.
+# The members of a macrolanguage (ISO 639-3) stand in its row: Whisper calls Egyptian Arabic `ar`.
 _TABLE = """
 af afr | Afrikaans | 南非荷兰语, 南非荷蘭文, 阿非利卡语 |
 am amh | Amharic | 阿姆哈拉语 | አማርኛ
@@ -124,9 +124,9 @@ zh zho chi cmn cn chs cht zhs zht cdo cjy cnp cpx csp czh czo gan hak hnm hsn lu
  | Chinese, Mandarin, Putonghua | 中文, 汉语, 漢語, 普通话, 国语, 國語, 华语, 華語, 中国语, \
  简体中文, 簡體中文, 繁体中文, 繁體中文 |
 """
-# Tags of two parts in which the second one is the language (IANA's registry: extlang, grandfathered).
+# Tags of two parts whose second part is the language (IANA's registry: extlang, grandfathered).
 _TWO_PARTS = {"zh-yue": "yue", "zho-yue": "yue", "chi-yue": "yue", "no-nyn": "nn"}
-# What programs and servers say instead of a language that they do not know; und, mul, zxx, mis: ISO 639-2's own.
+# Words of programs and servers for an unknown language; und, mul, zxx and mis are from ISO 639-2.
 _NOT_A_LANGUAGE = """auto, autodetect, auto detect, automatic, automatic detection, default, detect, detect language
 unknown, undefined, undetermined, unspecified, any, none, null, nil, nospeech, no speech, n a, und, mis, zxx
 mul, multi, multilingual, multiple languages, 自动, 自动检测, 自動, 自動檢測, 未知"""
@@ -135,7 +135,7 @@ _WHISPERS_OWN = {"my": "myanmar", "nn": "nynorsk"}  # for all others it is the f
 _TAG = re.compile(r"([a-z]{2,3})(?:[-_.@][a-z0-9-]+)*")  # BCP 47 and POSIX: zh-Hant-TW, en_US.UTF-8
 _PARTS = re.compile(r"[,;:/()\[\]（），、_-]+")
 _DROPPED = re.compile(r"['’‘ʻʼ`´]+")
-_LONGEST = 100  # characters; the longest form in the table has 31, and this bounds the work on what is none
+_LONGEST = 100  # characters; the longest form in the table has 31, and longer texts are not worth the work
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ class Language:
 
 
 def _folded(text: str) -> str:
-    """A form without case, accents and punctuation; of Chinese names also without the last character, “language”."""
+    """A form without case, accents and punctuation. Chinese names also lose their last character, “language”."""
     decomposed = unicodedata.normalize("NFKD", _DROPPED.sub("", text).casefold())
     letters = "".join(c for c in decomposed if unicodedata.category(c) != "Mn")  # Mn: accents
     words = "".join(c if c.isalnum() or unicodedata.category(c) == "Mc" else " " for c in letters)  # Mc: vowel signs
@@ -178,8 +178,7 @@ LANGUAGES, _CODES, _NAMES = _read(_TABLE)
 def code(said: str) -> str | None:
     """Whisper's code for a language in any form: `zh` for zh-CN, zh_Hant, chi, cmn, Chinese, Mandarin, 中文.
 
-    "" where the form says that the language is not known (“auto”, “unknown”, nothing); None where it names no language
-    of Whisper's.
+    "" if the form says that the language is unknown (“auto”, “unknown”, nothing). None if Whisper has no such language.
     """
     text = said.strip().removeprefix("<|").removesuffix("|>").casefold()
     if len(text) > _LONGEST:
@@ -197,7 +196,7 @@ def _tagged(text: str) -> str | None:
 
 
 def _named(text: str) -> str | None:
-    """The whole as a name; else the one language among its parts, as in “Portuguese (Brazil)”; else its last word."""
+    """The language of a name; else of the only known part, as in “Portuguese (Brazil)”; else of the last word."""
     if name := _NAMES.get(_folded(text)):
         return name
     parts = [_folded(part) for part in _PARTS.split(text)]
@@ -205,5 +204,5 @@ def _named(text: str) -> str | None:
     if not found and len(parts) == 1:  # Brazilian Portuguese
         found = {_NAMES[word] for word in parts[0].split()[-1:] if word in _NAMES}
     if len(found) > 1:
-        found.discard("la")  # the script: Hindi (Latin)
+        found.discard("la")  # it is the script, as in “Hindi (Latin)”
     return found.pop() if len(found) == 1 else None

@@ -18,7 +18,11 @@ from .snapshot import ServerSnapshot
 
 
 class Bar(NamedTuple):
-    """Why no call may go to a server now, and seconds after which to ask again. `said`: its last words, for admins."""
+    """The reason why no call may go to a server now.
+
+    seconds: after which to ask again.
+    said: the last words of the server, for admins.
+    """
 
     reason: Sentence
     seconds: float
@@ -35,10 +39,10 @@ async def _just_call(call: Callable[[], Awaitable[Transcript]]) -> Transcript:
 
 @dataclass(eq=False, slots=True)
 class Server:
-    """One Whisper HTTP endpoint with the gate and the breaker before it, and what is known of it.
+    """One Whisper HTTP endpoint, with its gate, its breaker and its profile.
 
-    barred: what this process knows of itself that keeps calls away, where the breaker has to find out by trying.
-    around: makes a call, as one that ends when the server does where this process would know.
+    barred: the reason that this process knows without trying (the engine is loading, the claim is lost), or None.
+    around: runs an exchange. For the embedded engine it ends the exchange when the engine ends.
     """
 
     url: str
@@ -56,22 +60,22 @@ class Server:
         return self.breaker.allows() and self.profile.allows() and not self.barred()
 
     def trouble(self) -> Bar | None:
-        """Why calls wait or fail, as far as it is known."""
+        """The reason why calls wait or fail now, if it is known."""
         if bar := self.barred():
             return bar
         if self.breaker.state != "closed":
             return Bar(_("The Whisper server cannot be reached."), 0.0)
         if fault := self.profile.fault:
-            return Bar(fault.finding, 0.0)  # its own words are for staff: see `known`
+            return Bar(fault.finding, 0.0)  # the server's own words are in the profile, for admins
         return None if self.breaker.steady else Bar(_("The Whisper server did not answer the latest call."), 0.0)
 
     def retry_in(self, now: float) -> float:
-        """Seconds from `now`, of the breaker's clock, until a call may be tried again."""
+        """Seconds until a call may be tried again. now: time of the breaker's clock."""
         bar = self.barred()
         return max(self.breaker.retry_at - now, self.profile.retry_at - now, bar.seconds if bar else 0.0)
 
     def snapshot(self, oom_errors: int) -> ServerSnapshot:
-        """The server at this moment. oom_errors: its out-of-memory answers, which others count."""
+        """The server at this moment. oom_errors: number of its out-of-memory answers."""
         now = self.breaker.clock()
         trouble, since = self.trouble(), self.breaker.open_since
         waits = since is not None or self.barred()
@@ -88,8 +92,11 @@ class Server:
         )
 
     def finish(self, trial: bool, reached: bool | None) -> None:
-        """Tell the breaker how a call ended. Where that opens it, all waiting calls are sent to look elsewhere, and the
-        server is asked again when it is back: it may be another one by then."""
+        """Tell the breaker how a call ended: see `Breaker.finish`.
+
+        If that opens the breaker, all waiting calls are sent away to look for another server. When this one is
+        back, it is asked anew: another software may then be behind the address.
+        """
         if self.breaker.finish(trial, reached):
             self.profile.doubt()
             self.gate.drain(lambda: Evicted(f"{self.gate.name} cannot be reached."))
@@ -103,9 +110,9 @@ class Pool:
         self._clock = clock
 
     def choose(self, avoid: Server | None = None) -> Server | None:
-        """The server with the shortest expected wait, of those that are free the fastest. None: all are out.
+        """The server with the shortest expected wait; among those that are free now, the fastest. None: all are out.
 
-        avoid: taken only where there is no other.
+        avoid: chosen only if there is no other.
         """
 
         def rank(server: Server) -> tuple[bool, float, float]:
@@ -114,7 +121,7 @@ class Pool:
         return min((server for server in self.servers if server.allows()), key=rank, default=None)
 
     def retry_in(self) -> float:
-        """Seconds until the first of the servers that are out may be tried again."""
+        """Seconds until a server may be tried again."""
         now = self._clock()
         return max(0.0, min((server.retry_in(now) for server in self.servers), default=0.0))
 
@@ -127,7 +134,10 @@ class Pool:
 
 
 def endpoint(url: str) -> str:
-    """The transcription URL of a base URL as the OpenAI SDK takes it; a full one is kept. Else ValueError."""
+    """The URL for transcriptions, from a base URL such as the OpenAI SDK takes. A full URL is returned as it is.
+
+    Raises ValueError if it is not an HTTP address.
+    """
     parts = urlsplit(url.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{url!r} is not the address of a Whisper server, such as http://host:8000/v1.")

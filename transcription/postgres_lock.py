@@ -1,4 +1,4 @@
-"""A lock in a PostgreSQL database, on a connection of its own that is watched for as long as the lock is wanted."""
+"""A lock in a PostgreSQL database. It has a connection of its own, which a thread watches."""
 
 import logging
 import select
@@ -11,11 +11,11 @@ import psycopg
 
 log = logging.getLogger(__name__)
 
-KEY = int.from_bytes(b"stile")  # of the advisory lock; each database has its own
-LOOK_EVERY = 1.0  # seconds between questions to the database
-LEASE = 5.0  # seconds: an answer proves for so long that the lock is held
-# The server lets go of the lock of a connection that was cut: after 10 + 3 × 5 s, well after the lease is over. Its own
-# default is two hours.
+KEY = int.from_bytes(b"stile")  # of the advisory lock; advisory locks are separate for each database
+LOOK_EVERY = 1.0  # seconds between two queries
+LEASE = 5.0  # seconds for which an answer of the database proves that the lock is held
+# With these the server releases the lock of a connection that was cut after 10 + 3 × 5 s, well after the lease is over.
+# Its default is two hours.
 KEEPALIVES = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
 CONNECT_TIMEOUT = 5  # seconds
 TAKEN = "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database \
@@ -26,13 +26,13 @@ Connection = psycopg.Connection[Any]
 
 
 class PostgresLock:
-    """A session's advisory lock.
+    """An advisory lock of a database session.
 
-    parameters: those of a connection, for psycopg. It may go through no pooler that gives each transaction another
-    connection: the lock would stay behind.
+    parameters: connection parameters for psycopg. The connection must not go through a pooler that changes it between
+        transactions, since the lock belongs to one connection.
 
-    From `take()` to `release()` a thread looks after it. Where the connection is lost, the lock is not `held` from
-    then on, until the thread has taken it on a new connection.
+    From `take()` to `release()` a thread watches the connection. If that is lost, the lock is not `held` until the
+    thread has taken it on a new connection.
     """
 
     def __init__(
@@ -52,7 +52,10 @@ class PostgresLock:
         return self._clock() < self._held_until
 
     def take(self) -> bool:
-        """False: another process has it. A database that is away is waited for: the lock is then not `held` yet."""
+        """Take the lock. Returns False if another process has it.
+
+        If the database cannot be reached, the thread goes on trying, and the lock is not `held` until then.
+        """
         if self._watch:
             return True
         try:
@@ -84,7 +87,7 @@ class PostgresLock:
     def _keep(self) -> None:
         while not self._stop.is_set():
             if self._connection:
-                select.select([self._connection.fileno()], [], [], LOOK_EVERY)  # readable when it ends
+                select.select([self._connection.fileno()], [], [], LOOK_EVERY)  # readable as soon as it is cut
             else:
                 self._stop.wait(LOOK_EVERY)
             try:
@@ -94,7 +97,7 @@ class PostgresLock:
                 self._lost(error)
 
     def _look(self) -> bool:
-        """Ask the database, on the connection that has the lock, or for the lock on a new one. False: it is taken."""
+        """Query the connection that has the lock, or take the lock on a new one. False: another process has it."""
         asked = self._clock()
         if self._connection:
             self._connection.execute("SELECT 1")
@@ -127,7 +130,7 @@ class PostgresLock:
             self._connection = None
 
     def _say(self, what: str) -> None:
-        """Each thing once, not every second."""
+        """Log a state when it begins, not every second."""
         if what != self._said:
             log.warning(what)
         self._said = what

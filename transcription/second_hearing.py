@@ -1,9 +1,9 @@
-"""Hears what was not understood a second time, by itself: so a recording that mixes languages keeps them all.
+"""The second hearing: utterances that Whisper was not sure of are sent again, each alone.
 
-Whisper takes all that it is sent, up to 30 s, for one language. What is said in another then comes out as improbable
-words (Chinese as pinyin), or is left out; and of somebody who repeats something it leaves out the repetitions, or runs
-into a loop, which `doubts` takes out. An utterance that stands out so is sent again alone, in whatever language. In a
-recording of one language that is rare; where it comes to nothing, it is soon given up.
+Whisper takes a stretch of up to 30 s for one language. Speech in another language then becomes improbable words (as
+Chinese becomes pinyin) or is left out. Repetitions are left out too, or end in a loop, which `doubts` removes. Alone,
+such an utterance is heard in its own language. In recordings of one language this is rare, and stops if it gains
+nothing.
 """
 
 import math
@@ -17,14 +17,14 @@ from transcription.audio import RATE, Samples, Stretch
 from transcription.errors import AnswerError
 from transcription.writing import join
 
-# Measured with `base`, the mean probability of an utterance's words: English in its own language 0.84 to 0.99 (a bare
-# 'Hello world' 0.4 to 0.6), Chinese taken for English 0.41 to 0.62, Chinese by itself 0.53 to 0.85.
+# Mean probability of an utterance's words, measured with `base`: English heard as English 0.84 to 0.99 (a bare
+# 'Hello world' 0.4 to 0.6), Chinese heard as English 0.41 to 0.62, Chinese alone 0.53 to 0.85.
 DOUBTFUL = 0.65
-SURE = 0.5  # of what it makes of noise, or of a language it hardly knows, Whisper is less sure
-SHORTEST = 0.8  # seconds: of shorter ones Whisper cannot tell the language
+SURE = 0.5  # Whisper is less sure of noise, and of languages that it hardly knows
+SHORTEST = 0.8  # seconds; Whisper cannot tell the language of a shorter utterance
 
-# How often a second hearing may come to nothing: twice, once in ten stretches, and once for each that was worth it.
-# This bounds the time it costs where nothing is to be gained.
+# A second hearing that gains nothing costs 1 of a credit, which bounds the time that is lost. A recording begins
+# with FIRST_CREDIT, each stretch adds CREDIT, and each second hearing that gains something adds 1.
 FIRST_CREDIT, CREDIT = 2.0, 0.1
 
 Hear = Callable[[Samples], Awaitable[Transcript]]
@@ -32,7 +32,7 @@ Hear = Callable[[Samples], Awaitable[Transcript]]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """An utterance, and which of the transcript's words and what of its text belong to it."""
+    """An utterance, from `start` to `end` in seconds, and its share of the transcript's words and text."""
 
     start: float
     end: float
@@ -41,7 +41,10 @@ class Part:
 
 
 class SecondHearing:
-    """Hears the stretches of one recording. `any_language`: nobody said which is spoken."""
+    """Transcribes the stretches of one recording, doubtful utterances twice.
+
+    hear: transcribes samples. any_language: the owner has not named the language.
+    """
 
     def __init__(self, hear: Hear, *, any_language: bool) -> None:
         self._hear = hear
@@ -49,11 +52,12 @@ class SecondHearing:
         self._credit = FIRST_CREDIT
 
     async def __call__(self, stretch: Stretch) -> Transcript:
-        """What is said in the stretch. Raises what hearing it raises; that parts are refused only leaves them as they
-        were."""
+        """The transcript of the stretch. Raises what `hear` raises; a refused second hearing changes nothing."""
         transcript = await self._hear(stretch.samples)
         self._credit += CREDIT
-        for part in reversed(_parts(transcript, stretch.utterances)):  # from the end: earlier parts keep their place
+        for part in reversed(
+            _parts(transcript, stretch.utterances)
+        ):  # from the end, so that earlier parts keep their places
             if self._is_doubtful(part, transcript):
                 transcript = await self._heard_again(transcript, part, stretch)
         return transcript
@@ -78,7 +82,7 @@ class SecondHearing:
 
 
 def _parts(transcript: Transcript, utterances: Sequence[tuple[float, float]]) -> list[Part]:
-    """The transcript by utterances; none where it cannot be told apart: there is only one, or no words with times."""
+    """The transcript cut by utterances. Empty if that is impossible: one utterance only, or no words with times."""
     words, text = transcript.words, transcript.text
     places, at = [], 0
     for word in words:
@@ -100,10 +104,9 @@ def _parts(transcript: Transcript, utterances: Sequence[tuple[float, float]]) ->
 
 
 def _sureness(words: Sequence[HeardWord], transcript: Transcript, start: float, end: float) -> float | None:
-    """How probable the words are, 0 to 1, on average; None where the server does not tell.
+    """The mean probability of the words, 0 to 1. None if the server does not tell it.
 
-    The words' own probabilities count. Where a server gives none, as OpenAI's, the probability of the tokens of the
-    segments between `start` and `end` stands for it.
+    If words have no probabilities, as OpenAI's, those of the segments between `start` and `end` (seconds) are taken.
     """
     told = [word.probability for word in words if word.probability is not None]
     if not told:
@@ -113,10 +116,10 @@ def _sureness(words: Sequence[HeardWord], transcript: Transcript, start: float, 
 
 
 def _is_better(again: Transcript, transcript: Transcript, part: Part) -> bool:
-    """Whether the second hearing may take the place of the first.
+    """Whether the second hearing shall replace the first.
 
-    An utterance is heard best among the others in its own language, so a better one is in another language. A hearing
-    of which nobody knows how probable it is, is not better: of noise, too, Whisper makes sentences.
+    It must be in another language: in its own, an utterance is heard best among the others. It must have a probability,
+    and a high one: Whisper makes sentences out of noise too.
     """
     words = transcript.words[part.words]
     if not any(letter.isalnum() for letter in again.text) or (words and again.language == transcript.language):

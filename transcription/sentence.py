@@ -1,11 +1,11 @@
-"""What admins are told by code that knows no Django: in English, and still fit to be said in another language."""
+"""Sentences for people, from code that knows no Django. They are English, and can be translated afterwards."""
 
 from collections.abc import Callable
 from typing import Self
 
 
 class Sentence(str):
-    """`template` with `values` in it, as `str.format` puts them there."""
+    """The text of a `template` with `values` filled in by `str.format`, which remembers both."""
 
     template: str
     values: tuple[object, ...]
@@ -16,7 +16,7 @@ class Sentence(str):
         return sentence
 
     def translated(self, translate: Callable[[str], str]) -> str:
-        """The same in the language that `translate` puts templates into."""
+        """The sentence in another language. translate: translates a template."""
         return translate(self.template).format(*self.values)
 
 

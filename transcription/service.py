@@ -1,4 +1,4 @@
-"""The one door to Whisper for the rest of the product: builds the process's gates and client from the settings."""
+"""The door to Whisper for the rest of the product. It makes the process's gates and client from the settings."""
 
 import asyncio
 import sys
@@ -28,7 +28,7 @@ from .sentence import Sentence, _
 from .snapshot import Jobs, Snapshot
 from .unanswered import Unanswered
 
-PATIENCE = 10.0  # seconds to inspect a server: nothing it is asked for is work
+PATIENCE = 10.0  # seconds for an inspection, which gives a server nothing to compute
 
 
 async def transcribe_audio(
@@ -52,10 +52,10 @@ async def transcribe_audio(
     task_id: str = "",
     use_concurrency_control: bool = True,
 ) -> Transcript:
-    """The transcript of a 16 kHz mono WAV file of `seconds`, without what Whisper invented.
+    """Transcribe a 16 kHz mono WAV file, under a permit of a gate, and remove the text that Whisper invented.
 
-    translate: the text is English, whatever was spoken.
-    Waits for its turn at the gate: see `CallOptions` for what lane, owner and the others from durable to task_id mean.
+    seconds: length of the audio. translate: the text shall be English, whatever is spoken. For language, prompt and
+    model see `AsrRequest`; for lane, owner, and the parameters from durable to task_id see `CallOptions`.
     The times in the transcript are seconds from the start of the audio. Raises `errors.TranscriptionError`.
     """
     request = AsrRequest(audio, seconds, language, prompt, model, temperature, translate)
@@ -69,7 +69,10 @@ async def transcribe_audio(
 
 @asynccontextmanager
 async def running() -> AsyncIterator[None]:
-    """The embedded engine runs, or the servers of the settings are got to know; connections are closed at the end."""
+    """While the block runs, so does the embedded engine, or else the servers of the settings are kept known.
+
+    At the end the connections are closed.
+    """
     embedded = engine()
     asking = None if embedded else asyncio.create_task(client().keep_acquainted())
     try:
@@ -87,7 +90,7 @@ async def running() -> AsyncIterator[None]:
 
 @cache
 def claim() -> Claim:
-    """The right to call Whisper, which one process has: of those with this data, and of those with this database."""
+    """The claim to Whisper: one process has it, of all with this data folder and of all with this database."""
     locks: list[Lock] = [FileLock(settings.DATA_DIR / "runner.lock", f"the data in {settings.DATA_DIR}")]
     database = connections["default"]
     if database.vendor == "postgresql":
@@ -103,7 +106,7 @@ def claim() -> Claim:
 
 
 def _database_file() -> Path | None:
-    """Where SQLite keeps it, whatever link leads there; None where it is in no file."""
+    """The file of an SQLite database, with links resolved; None if the database is in no file."""
     database = connections["default"]
     if database.vendor != "sqlite" or database.is_in_memory_db():  # type: ignore[attr-defined] # SQLite's
         return None
@@ -112,7 +115,7 @@ def _database_file() -> Path | None:
 
 @cache
 def unanswered() -> Unanswered:
-    """What is in flight, noted beside the database, or in the data's folder where that is on a server."""
+    """The notes of exchanges in flight: a file beside the database's, or in the data folder if there is none."""
     file = _database_file() or settings.DATA_DIR / "stile"
     return Unanswered(
         file.with_name(f"{file.name}-unanswered"), settings.ASR_REQUEST_TIMEOUT + settings.ASR_ABANDONED_GRACE
@@ -121,13 +124,13 @@ def unanswered() -> Unanswered:
 
 @cache
 def client() -> WhisperClient:
-    """The client of this process, with a gate for each server. Raises AlreadyRunning where another has the claim."""
+    """The client of this process, with a gate for each server. Raises AlreadyRunning if another has the claim."""
     claim().take()
     return _client(None if engine() else unanswered())  # the embedded engine ends with its process
 
 
 def inspector() -> WhisperClient:
-    """For `inspect`, also beside a process that has the claim. Calls of this client are refused (see `barred`)."""
+    """A client for `inspect`. It can be used beside a process that has the claim, but makes no calls (see `barred`)."""
     return _client(None)
 
 
@@ -149,7 +152,7 @@ def _client(notes: Unanswered | None) -> WhisperClient:
 
 
 def barred() -> Bar | None:
-    """Why this process may call no server now."""
+    """The reason why this process may call no server now, or None."""
     if claim().held:
         embedded = engine()
         return embedded.bar() if embedded else None
@@ -158,7 +161,7 @@ def barred() -> Bar | None:
 
 @cache
 def engine() -> EmbeddedEngine | None:
-    """The Whisper server that the product brings itself; None where the settings name others."""
+    """The Whisper server that the product starts itself. None if the settings name servers."""
     if settings.ASR_API_URL:
         return None
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "whisper_server"]
@@ -170,17 +173,17 @@ def snapshot() -> Snapshot:
 
 
 def note_jobs(jobs: Jobs) -> None:
-    """What waits and works behind the calls, from now on: the runner of jobs tells it."""
+    """Tell the client of the jobs behind its calls. The runner does, at each change."""
     client().jobs = jobs
 
 
 def announce(task_id: str, jobs: int) -> None:
-    """Write to the log that a job has arrived. jobs: how many wait in line, itself included if it does."""
+    """Write to the log that a job has arrived. jobs: number of jobs in line, itself included if it waits."""
     client().announce(task_id, jobs)
 
 
 def inspect(client: WhisperClient, server: Server) -> Sentence:
-    """What can be said of the server without giving it work. Raises `AnswerError`."""
+    """Describe a server for the administrator without giving it work. Raises `AnswerError`."""
     return asyncio.run(_inspect(client, server))
 
 
@@ -195,14 +198,14 @@ async def _inspect(client: WhisperClient, server: Server) -> Sentence:
 
 
 def models() -> set[str]:
-    """The models that the servers say they have, as far as they were asked."""
+    """The models in the lists of all servers, as far as they are known."""
     return {name for server in snapshot().servers for name in server.profile.models}
 
 
 def set_ceiling(name: str, ceiling: int | None) -> None:
-    """Change the ceiling of the server with this name, until the process ends; None: as the settings say.
+    """Change the ceiling of a server until the process ends. None: the ceiling of the settings.
 
-    Raises ValueError, with a `Sentence`, where there is no such server or it may not have that limit.
+    Raises ValueError with a `Sentence` if there is no such server, or it may not have that ceiling.
     """
     for server in client().pool.servers:
         if server.gate.name == name:
@@ -211,7 +214,7 @@ def set_ceiling(name: str, ceiling: int | None) -> None:
 
 
 def total_limit() -> int:
-    """How many exchanges may be in flight now, over all servers."""
+    """The limits of all servers together."""
     return sum(server.gate.limit for server in snapshot().servers)
 
 
@@ -230,7 +233,7 @@ def _server(address: str) -> Server:
 
 
 def _limit(ceiling: str) -> Limit:
-    """`ceiling` as the settings give it: a whole number, or `auto`."""
+    """A limit with this ceiling of the settings: a whole number, or `auto`."""
     most = None if ceiling == "auto" else int(ceiling)
     if settings.ASR_ADAPTIVE or most is None:
         return AdaptiveLimit(floor=settings.ASR_MIN_CONCURRENT, ceiling=most)
@@ -238,5 +241,5 @@ def _limit(ceiling: str) -> Limit:
 
 
 def _name(url: str) -> str:
-    """`host:port`, as pages and stats call the server; no path, user or password."""
+    """The server's name on pages and in stats: `host:port`, without path, user and password."""
     return url.partition("://")[2].partition("/")[0].rpartition("@")[2]

@@ -1,4 +1,4 @@
-"""What there is to see of gates, servers and calls: immutable, of one moment. All times are seconds."""
+"""Gates, servers and calls as they were at one moment. Snapshots never change. All times are seconds."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,11 +17,12 @@ class LaneCount:
 
 @dataclass(frozen=True, slots=True)
 class GateSnapshot:
-    """A gate. What is not a number of calls looks back on the latest exchanges.
+    """A gate.
 
-    `peak`: the most permits out when one was given, under this ceiling.
-    `services` and `audio` go together: how long each exchange took, and how much audio it carried.
-    `changes`: of the limit, each with the gate's clock.
+    peak: the most permits that were out at once under this ceiling.
+    waits: how long each of the latest calls waited.
+    services, audio: how long each of the latest exchanges took, and the length of its audio, in the same order.
+    changes: the latest changes of the limit, each with the time of the gate's clock.
     """
 
     name: str
@@ -43,8 +44,9 @@ class GateSnapshot:
 class ProfileSnapshot:
     """What is known of a server.
 
-    finding: in words, with what to do. fault: nothing can be sent until that is done; `said`: the server's own words.
-    model: the one that is asked for where nobody names another. models: those that the server says it has.
+    finding: what a probe found, with what to do. fault: whether nothing can be sent until that is done.
+    said: the server's own words about the fault.
+    model: asked for if a request names no other. models: those that the server lists.
     """
 
     finding: Sentence
@@ -58,9 +60,11 @@ class ProfileSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class ServerSnapshot:
-    """`unreachable_since`, `retry_in`: seconds ago and from now, where the breaker is open.
+    """A server.
 
-    `trouble`: why calls wait or fail, where that is known; `said`: the server's last words, for admins.
+    trouble: why calls wait or fail now, if that is known. said: the server's last words, for admins.
+    unreachable_since: seconds since the breaker opened; None if it is closed.
+    retry_in: seconds until a call may be tried again; None if calls may go.
     """
 
     url: str
@@ -76,7 +80,7 @@ class ServerSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """Recordings, as the runner of jobs last told. `queued`: in line, none of their calls is made yet."""
+    """Jobs, as the runner last told. `queued`: jobs in line, whose calls are not made yet."""
 
     queued: int = 0
     transcribing: int = 0
@@ -84,9 +88,9 @@ class Jobs:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Calls counted since the start. A call with three attempts is one, with two retries.
+    """Calls since the start. A call with three attempts counts as one call and two retries.
 
-    `probes`: exchanges of silence besides, which only ask whether a server answers.
+    probes: exchanges of silence, which are no calls.
     """
 
     total: int = 0
@@ -105,7 +109,7 @@ class Calls:
 class Snapshot:
     """All servers, all calls, and the jobs behind them.
 
-    `pausing`: calls that stand at no gate now, because no server is open or because they failed and are tried again.
+    pausing: calls that stand at no gate now, because no server takes calls or because they wait for their next attempt.
     """
 
     calls: Calls
@@ -115,5 +119,5 @@ class Snapshot:
 
     @property
     def queued_calls(self) -> int:
-        """Calls that wait: at a gate, or for their next try."""
+        """Calls that wait: at a gate, or for their next attempt."""
         return self.pausing + sum(server.gate.queued for server in self.servers)

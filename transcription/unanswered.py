@@ -1,11 +1,11 @@
-"""What was sent to the Whisper servers and is not answered yet, in a file that outlives this process.
+"""Notes of the exchanges that are sent and not answered yet, in a file that outlives this process.
 
-A server goes on computing when the process that asked it is killed. The next process reads here what that may be, and
-lets in so many fewer until it is over.
+A server goes on computing when the process that asked it is killed. The next process reads the notes, and lets in so
+many calls fewer until the server can be computing them no more.
 
 The file is a row of slots, one for each exchange. A slot is written before anything is sent, in one piece, without
-waiting for the disk: the kernel keeps what was written however the process ends. After a power cut the latest notes
-may be missing.
+waiting for the disk: the kernel keeps what was written, in whatever way the process ends. After a power cut the latest
+notes may be missing.
 """
 
 import hashlib
@@ -25,12 +25,16 @@ from typing import NamedTuple
 SLOT = struct.Struct(
     "<B16s16sddd7x"
 )  # in use, server, boot, since boot, wall clock, seconds: 64 bytes, within a sector
-PREPARED = 64  # slots that a new file has, one block of a disk: noting then works on a full disk too
+PREPARED = 64  # slots of a new file, one block of a disk: then notes can be written on a full disk too
 FREE, USED = 0, 1
 
 
 class Moment(NamedTuple):
-    """`boot`: which start of the machine; `since_boot`: seconds, sleep included; `wall`: seconds of the wall clock."""
+    """A moment by two clocks.
+
+    boot: identifies the start of the machine. since_boot: seconds since then, sleep included.
+    wall: seconds of the wall clock, which can be set.
+    """
 
     boot: bytes
     since_boot: float
@@ -38,7 +42,7 @@ class Moment(NamedTuple):
 
 
 def _boot() -> bytes:
-    """16 bytes; zeros where the system does not tell, and the wall clock has to do."""
+    """16 bytes that identify this start of the machine; zeros if the system does not tell."""
     try:
         return bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text().replace("-", ""))[:16]
     except (OSError, ValueError):
@@ -62,9 +66,9 @@ class Leftover:
 
 
 class Unanswered:
-    """The notes of one process, which has the claim (see `claim`). Safe to use from any thread.
+    """The notes of the process that has the claim (see `claim`). Safe to use from any thread.
 
-    seconds: how long after it was sent an exchange may still be computed: the request time-out and the grace.
+    seconds: how long a server may compute an exchange: the request time-out and the grace.
     """
 
     def __init__(self, path: Path, seconds: float, now: Callable[[], Moment] = moment) -> None:
@@ -76,11 +80,11 @@ class Unanswered:
         self._leftovers: dict[bytes, list[Leftover]] = {}
         self._free = [slot for slot in range(self._slots) if not self._read(slot)]
         if not self._slots:
-            with suppress(OSError):  # the disk is full, so it is said when something is to be noted
+            with suppress(OSError):  # the disk is full; `note()` will say so
                 self._grow()
 
     def _read(self, slot: int) -> bool:
-        """Whether it holds an exchange that a server may still compute."""
+        """Whether the slot holds an exchange that a server may still compute. Such an exchange becomes a leftover."""
         use, server, *sent, seconds = SLOT.unpack(os.pread(self._fd, SLOT.size, slot * SLOT.size))
         left = seconds - elapsed(Moment(*sent), self._now())
         if use != USED or not 0 < left < math.inf:
@@ -94,11 +98,11 @@ class Unanswered:
         self._slots += PREPARED
 
     def leftovers(self, url: str) -> list[Leftover]:
-        """What earlier processes had sent to this server. Each is told once; see `when_over`."""
+        """The exchanges that earlier processes had sent to this server. Each is returned once; see `when_over`."""
         return self._leftovers.pop(_digest(url), [])
 
     def when_over(self, leftover: Leftover, then: Callable[[], None]) -> None:
-        """Forget it when no server can compute it any more, and call `then`, in a thread."""
+        """Forget the leftover when no server can compute it any more, and then call `then` in a thread."""
 
         def end() -> None:
             self.forget(leftover.slot)
@@ -109,9 +113,9 @@ class Unanswered:
         timer.start()
 
     def note(self, url: str) -> int:
-        """Something is about to be sent to this server. `forget()` the slot when it has answered.
+        """Note an exchange that is about to be sent to this server. Returns its slot, for `forget()` after the answer.
 
-        Raises OSError where it cannot be written.
+        Raises OSError if the note cannot be written.
         """
         with self._lock:
             if not self._free:
@@ -125,6 +129,7 @@ class Unanswered:
         return slot
 
     def forget(self, slot: int) -> None:
+        """Free the slot of an exchange that was answered."""
         with self._lock:
             os.pwrite(self._fd, bytes([FREE]), slot * SLOT.size)
             heapq.heappush(self._free, slot)
@@ -134,10 +139,10 @@ class Unanswered:
 
 
 def elapsed(sent: Moment, now: Moment) -> float:
-    """Seconds from `sent` to `now`, at least 0. Within one start of the machine no change of the clock matters."""
+    """Seconds from `sent` to `now`, at least 0. Between two starts of the machine the wall clock must do."""
     same = sent.boot == now.boot != bytes(16)
     seconds = now.since_boot - sent.since_boot if same else now.wall - sent.wall
-    return seconds if seconds >= 0 else 0.0  # a wall clock that was set back, or no number: it may just have been sent
+    return seconds if seconds >= 0 else 0.0  # the wall clock was set back, or NaN: take it for just sent
 
 
 @cache

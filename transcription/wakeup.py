@@ -4,9 +4,9 @@ import asyncio
 
 
 def wake(future: asyncio.Future[None], error: Exception | None = None) -> bool:
-    """Let the task that awaits this future go on, or raise the error in it.
+    """Let the task that awaits this future go on, or raise the error in it. Called from any thread.
 
-    False if the future's loop is closed, so that nobody ever will.
+    Returns False if the future's event loop is closed, so that the task never goes on.
     """
     loop = future.get_loop()
     try:

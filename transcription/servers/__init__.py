@@ -1,3 +1,3 @@
-"""How Whisper servers differ: how each wants to be asked (`dialect`), what is known of it (`profile`), and the
-meaning of its answers (`refusal`, `salvage`). `inspection` looks at a server from outside the product.
+"""How Whisper servers differ: how to ask each (`dialect`), what is known of one (`profile`), and what its answers mean
+(`refusal`, `salvage`). `inspection` looks at a server without giving it work.
 """

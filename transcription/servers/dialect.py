@@ -1,12 +1,13 @@
-"""How a Whisper server wants to be asked: they differ in address, model, format and in what they call their fields.
+"""How a Whisper server wants to be asked. Servers differ in address, model, format and the names of fields.
 
-Most take what OpenAI's service takes. The others, by their sources:
+Most servers take the requests that OpenAI's service takes. The others, by their source code:
 
-- whisper.cpp (examples/server/server.cpp) listens at /inference, or where --inference-path says; takes speech for
-  English unless the language is `auto`; translates by a field; works out the odds of every language unless told not to.
-- vLLM (entrypoints/openai/speech_to_text) gives times for some models only, in newer versions only where a language is
-  named, and else refuses the format.
-- vox-box (server/routers.py) reads `timestamp_granularities` without brackets; OpenAI's name for it has them.
+- whisper.cpp (examples/server/server.cpp) listens at /inference, or at its --inference-path. It takes speech for
+  English unless the language is `auto`. A field makes it translate. It computes the probability of each language unless
+  a field forbids it.
+- vLLM (entrypoints/openai/speech_to_text) gives times for some models only, and newer versions only if the request
+  names a language. Otherwise it refuses the format.
+- vox-box (server/routers.py) reads `timestamp_granularities` without the brackets of OpenAI's name.
 """
 
 import json
@@ -23,20 +24,21 @@ from transcription.sentence import Sentence, _
 ENDPOINT = "/audio/transcriptions"
 DEFAULT_MODEL = "whisper-1"  # OpenAI's name, which servers with one model take for theirs
 BRACKETS, NO_BRACKETS = "timestamp_granularities[]", "timestamp_granularities"
-MOST_MODELS = 1000  # of a server's list that are kept
-NAMED_MODELS = 20  # of them that a sentence names
+MOST_MODELS = 1000  # kept of a server's list
+NAMED_MODELS = 20  # named in a sentence
 
 Format = Literal["verbose_json", "json", "text"]
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one server is asked.
+    """How to ask one server.
 
-    granularities: the names under which it is told that words and segments shall have times.
-    wants_language: it gives times only where a language is named.
-    whisper_cpp: it takes whisper.cpp's own fields.
-    models: the names of the models that it says it has. LiteLLM and open-asr-server also list patterns: openai/*, tiny*
+    url: where it takes audio. model: asked for if a request names no other.
+    granularities: the names of the fields that ask for times of words and segments.
+    wants_language: it gives times only if the request names a language.
+    whisper_cpp: it takes the fields of whisper.cpp.
+    models: the names in its list of models. LiteLLM and open-asr-server also list patterns: openai/*, tiny*
     """
 
     url: str
@@ -48,11 +50,12 @@ class Dialect:
     models: tuple[str, ...] = ()
 
     def address(self, request: AsrRequest) -> str:
+        """The URL for a request."""
         translations = request.translate and not self.whisper_cpp
         return f"{self.url.removesuffix('transcriptions')}translations" if translations else self.url
 
     def fields(self, request: AsrRequest) -> dict[str, str | list[str]]:
-        """The fields of the form beside the file."""
+        """The fields of a request's form, without the file."""
         times = self.response_format == "verbose_json" and (bool(request.language) or not self.wants_language)
         fields: dict[str, str | list[str]] = {
             "model": request.model or self.model,
@@ -68,7 +71,7 @@ class Dialect:
 
     @property
     def finding(self) -> Sentence:
-        """What its administrator should know."""
+        """What the administrator should know of the server."""
         if self.response_format != "verbose_json":
             return _(
                 "Ready for the model {}, but it gives no times: words and subtitles have those of their sentence.",
@@ -80,19 +83,19 @@ class Dialect:
 
     @property
     def lists_model(self) -> bool:
-        """Whether the model is one of those that the server says it has."""
+        """Whether the server's list has the model."""
         return any(fnmatchcase(self.model, pattern) for pattern in self.models)
 
     @property
     def model_finding(self) -> Sentence:
-        """What to do where the server does not know the model."""
+        """What the administrator should do if the server does not know the model."""
         if self.models:
             names = ", ".join(self.models[:NAMED_MODELS])
             return _("The Whisper server has no model {}. Name one of its models in ASR_MODEL: {}.", self.model, names)
         return _("The Whisper server does not know the model {}. Name one of its models in ASR_MODEL.", self.model)
 
 
-# What a server is offered, one after the other, until it takes something: the most telling first.
+# The requests that a server is offered, one after the other, until it takes one. The most detailed comes first.
 VARIANTS: tuple[dict[str, Any], ...] = (
     {"granularities": (BRACKETS, NO_BRACKETS)},
     {"granularities": (BRACKETS,)},
@@ -103,14 +106,16 @@ VARIANTS: tuple[dict[str, Any], ...] = (
 )
 
 Try = Callable[[Dialect], Awaitable[None]]  # sends a second of silence; raises `AnswerError`
-Look = Callable[[str], Awaitable[tuple[bytes, str]]]  # GETs an address: the body of a good answer, and the software
+Look = Callable[
+    [str], Awaitable[tuple[bytes, str]]
+]  # GETs an address: the body of a good answer, and the server's name
 
 
 async def learn(url: str, model: str, attempt: Try, look: Look) -> Dialect:
-    """The dialect in which a server takes a second of silence; a guess where it takes none for its own reasons.
+    """The dialect in which a server takes a second of silence. A guess, if it refuses each for reasons of its own.
 
-    url: the endpoint that the settings say. model: the one that they name; empty where they name none.
-    Raises what `attempt` and `look` raise; `Misconfigured` where the settings must be changed.
+    url: the endpoint of the settings. model: the model of the settings; empty if they name none.
+    Raises what `attempt` and `look` raise, and `Misconfigured` if the settings must be changed.
     """
     guess: Dialect | None = None
     refused: Misconfigured | None = None
@@ -130,7 +135,7 @@ async def learn(url: str, model: str, attempt: Try, look: Look) -> Dialect:
 
 
 async def _introduced(place: str, model: str, look: Look) -> Dialect:
-    """How to ask at an address first: with the model that is named, else the only one that the server has."""
+    """The first dialect for an address: with the model of the settings, else the only model of the server."""
     openai = place.endswith(ENDPOINT)
     body, software = await look(f"{place.removesuffix(ENDPOINT)}/models") if openai else (b"", "")
     models = _models(body)
@@ -141,7 +146,7 @@ async def _introduced(place: str, model: str, look: Look) -> Dialect:
 
 
 async def _suited(dialect: Dialect, attempt: Try) -> Dialect:
-    """The first variant that the server takes. Raises the first refusal where it takes none."""
+    """The first variant that the server takes. Raises its first refusal if it takes none."""
     refused: AnswerError | None = None
     for variant in VARIANTS:
         offered = replace(dialect, **variant)
@@ -159,7 +164,8 @@ async def _suited(dialect: Dialect, attempt: Try) -> Dialect:
 
 
 def _addresses(url: str) -> Iterator[str]:
-    """Where the server may listen: as the settings say; there without our addition; OpenAI's and whisper.cpp's path."""
+    """The addresses at which the server may listen: that of the settings, with and without the path that was added to
+    it, and those of OpenAI and of whisper.cpp."""
     base, parts = url.removesuffix(ENDPOINT), urlsplit(url)
     origin = f"{parts.scheme}://{parts.netloc}"
     places = [url, base, f"{origin}/v1{ENDPOINT}", f"{origin}/inference"]
@@ -167,7 +173,7 @@ def _addresses(url: str) -> Iterator[str]:
 
 
 def _models(body: bytes) -> tuple[str, ...]:
-    """The models of a list in OpenAI's form, without those that say they are for something else than speech."""
+    """The models in a list of OpenAI's form, without those that are not for the recognition of speech."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
@@ -181,7 +187,7 @@ def _models(body: bytes) -> tuple[str, ...]:
 
 
 def _hears(entry: dict[str, Any]) -> bool:
-    """Whether the model turns speech into text, by what speaches, Xinference and LiteLLM say of theirs, if anything."""
+    """Whether the model may turn speech into text. speaches, Xinference and LiteLLM tell the purpose of a model."""
     told = " ".join(
         str(entry[name]) for name in ("task", "mode", "model_type", "model_ability") if entry.get(name)
     ).lower()

@@ -1,7 +1,7 @@
-"""Looks at a Whisper server from outside the product, without making it compute.
+"""Inspection of a Whisper server that gives it nothing to compute.
 
-`manage.py check` runs beside the product, whose gate it does not pass. So it sends no sound: a request without a file
-already shows whether the address and the API key are right, and the list of models whether the model is.
+`manage.py check` runs beside the product and does not pass its gate, so it sends no sound. A request without a file
+shows whether the address and the API key are right. The list of models shows whether the model is.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,9 +15,10 @@ Ask = Callable[[Dialect], Awaitable[tuple[int, dict[str, str], bytes]]]  # witho
 
 
 async def inspect(url: str, model: str, ask: Ask, look: Look) -> Sentence:
-    """What can be said of the server at an endpoint, to which the settings name this model, or none.
+    """Describe the server at an endpoint in a sentence for the administrator.
 
-    Raises `Misconfigured` where the settings must be changed, and other `AnswerError`s where it gives no answer.
+    model: the model of the settings; empty if they name none.
+    Raises `Misconfigured` if the settings must be changed, and other `AnswerError`s if the server gives no answer.
     """
 
     async def attempt(dialect: Dialect) -> None:
@@ -27,7 +28,7 @@ async def inspect(url: str, model: str, ask: Ask, look: Look) -> Sentence:
 
 
 def _judge(refused: Exception, dialect: Dialect) -> None:
-    """That the file is missing is the answer of a server that was asked in the right way."""
+    """Raise the refusal, unless it complains of the missing file: then the request was right."""
     if isinstance(refused, UnknownModel):
         raise Misconfigured(str(refused), dialect.model_finding, "model")
     if isinstance(refused, Misconfigured) and refused.what in ("address", "key"):

@@ -1,4 +1,4 @@
-"""What is known of a Whisper server, and when to ask it again."""
+"""What is known of one Whisper server, and when it must be asked again."""
 
 import asyncio
 import threading
@@ -11,15 +11,16 @@ from transcription.servers.dialect import Dialect
 from transcription.snapshot import ProfileSnapshot
 
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 60.0  # seconds until a server that does not fit is asked again; doubled each time
-RENEWAL = 30.0  # seconds for which what a probe found stands, whatever a single call says
+RENEWAL = 30.0  # seconds in which no single call can cast doubt on what a probe found
 
 
 class ServerProfile:
-    """The dialect of a server, as far as it is known; or why no request can be made that fits.
+    """The dialect of a server, or the fault for which no request fits it.
 
-    doubtful: the next call shall ask the server first. So it is at the start, after the server was away, and when an
-    answer does not fit what is known: another software may be behind the address by now.
-    fault: what the administrator must put right. Until `retry_at` nothing is sent to the server.
+    doubtful: the server must be asked before the next call. That is so at the start, after the server was away, and
+        after an answer that does not fit the profile: another software may be behind the address.
+    asked: the server was asked at least once. unasked: the finding until then.
+    fault: what the administrator must put right. Nothing is sent to the server before `retry_at` (clock time).
     """
 
     def __init__(self, dialect: Dialect, clock: Callable[[], float]) -> None:
@@ -31,7 +32,7 @@ class ServerProfile:
         self.dialect = dialect
         self.doubtful = False
         self.asked = False
-        self.unasked = _("Not asked yet.")  # what is said of it before it is asked
+        self.unasked = _("Not asked yet.")
         self.fault: Misconfigured | None = None
         self.retry_at = 0.0
 
@@ -40,12 +41,12 @@ class ServerProfile:
         return self.fault is None or self._clock() >= self.retry_at
 
     def doubt(self, error: Misconfigured | None = None) -> None:
-        """Ask again before the next call. After an `error` of one call only where the latest probe is not fresh."""
+        """Have the server asked again before the next call. After an `error` of one call: only if no probe is fresh."""
         self.doubtful = self.doubtful or error is None or not self.fresh
 
     @property
     def fresh(self) -> bool:
-        """Whether the latest probe, and a good one, was a moment ago."""
+        """Whether a probe has succeeded in the last RENEWAL seconds."""
         return not self.doubtful and self._clock() - self._asked_at < RENEWAL
 
     def snapshot(self) -> ProfileSnapshot:
@@ -61,9 +62,9 @@ class ServerProfile:
         )
 
     async def renew(self, ask: Callable[[], Awaitable[Dialect]]) -> bool:
-        """Ask the server where that is due; False: there was no need to. While one call asks, the others wait for it.
+        """Ask the server if that is due. Returns whether this call asked. While one call asks, the others wait for it.
 
-        Raises `Misconfigured` where no request fits, and what `ask` raises; then the server stays doubtful.
+        Raises `Misconfigured` if no request fits the server, and what `ask` raises; then the server stays doubtful.
         """
         with self._lock:
             other, mine = self._asking, None

@@ -1,7 +1,7 @@
-"""What an HTTP answer without a transcript means: one of the errors that say what to do next.
+"""The error that an HTTP answer without a transcript stands for.
 
-Status and the fields that name the fault (`code`, `param`, `type`) decide first. Only where they say nothing, the
-wording does: every server has its own. `tests/transcription/servers/test_refusals.py` has their answers.
+The status and the fields that name the fault (`code`, `param`, `type`) decide first. If they say nothing, the wording
+decides; each server has its own. `tests/transcription/servers/test_refusals.py` has answers of real servers.
 """
 
 import json
@@ -26,11 +26,11 @@ from transcription.errors import (
 from transcription.sentence import Sentence, _
 from transcription.servers.salvage import finite
 
-KEPT = 2000  # characters of a server's own words that are kept
-SEARCHED = 100_000  # characters of them that are looked at: a traceback names its error last
+KEPT = 2000  # characters of a server's own words that an error keeps
+SEARCHED = 100_000  # characters of them that are searched: a traceback names its error at the end
 
-# The ways in which servers say that the GPU's memory ran out: PyTorch, CTranslate2, cuBLAS, the CUDA runtime,
-# Xinference, ggml and vLLM. Whole words only: a 'room' or a 'zoom' is none.
+# Messages of PyTorch, CTranslate2, cuBLAS, the CUDA runtime, Xinference, ggml and vLLM when the GPU has no memory left.
+# Whole words only, because of `room` and `zoom`.
 OUT_OF_MEMORY = re.compile(
     r"\bout of memory\b|\bCUBLAS_STATUS_ALLOC_FAILED\b|\bcudaMalloc failed\b|\bfailed to allocate\b|\bOOM\b"
     r"|\bcudaErrorMemoryAllocation\b|\bOutOfMemoryError\b|显存不足",
@@ -64,7 +64,7 @@ FIELD = re.compile(
 )
 
 
-# What a status says where nothing else does.
+# The fault that a status stands for, if nothing else names one.
 BY_STATUS: dict[int, Fault] = {
     **dict.fromkeys((401, 402, 403, 407), "key"),
     **dict.fromkeys((404, 405, 410), "address"),
@@ -81,13 +81,13 @@ FINDINGS: dict[Fault, Sentence] = {
 
 @dataclass(frozen=True, slots=True)
 class RefusalBody:
-    """What the body of a failed answer says: the server's own words on one line, and the fields beside them."""
+    """The body of a failed answer: the server's own words on one line, and the fields that name the fault."""
 
     words: str
     code: str = ""
     param: str = ""
     kind: str = ""
-    status: int | None = None  # of an error inside a proper answer
+    status: int | None = None  # of an error in the body of an answer with status 200
 
     @property
     def names_model(self) -> bool:
@@ -99,7 +99,7 @@ class RefusalBody:
 
 
 def failure(status: int, headers: dict[str, str], body: bytes) -> AnswerError:
-    """The error that an answer without a transcript calls for."""
+    """The error that this answer stands for."""
     said = read(body)
     if status < 300 and said.status:  # vox-box returns its HTTPException as a proper answer
         status = said.status
@@ -121,7 +121,7 @@ def failure(status: int, headers: dict[str, str], body: bytes) -> AnswerError:
 
 
 def _refusal(status: int, said: RefusalBody) -> Rejected | Misconfigured:
-    """The meaning of a status from 300 to 499 that does not pass by itself."""
+    """The error for a status from 300 to 499, of a request that would be refused again."""
     if status < 400:
         finding = _("The Whisper server redirects elsewhere, which is not followed. Check ASR_API_URL.")
         return Misconfigured(f"{finding} (HTTP {status})", finding, "address")
@@ -135,14 +135,16 @@ def _refusal(status: int, said: RefusalBody) -> Rejected | Misconfigured:
 
 
 def _named_by_fields(said: RefusalBody) -> Fault | None:
-    """What `code`, `param` and `type` say that the fault lies in; None where they say nothing."""
+    """The fault that `code`, `param` and `type` name, if they name one."""
     if said.names_model:
         return "model"
     if said.names_format:
         return "format"
     if said.kind in ("missing", "extra_forbidden", "value_error.missing", "value_error.extra"):  # pydantic's names
         return "field"
-    if said.param in ("language", "prompt", "file") or said.code.startswith("audio"):  # the caller's, not the settings'
+    if said.param in ("language", "prompt", "file") or said.code.startswith(
+        "audio"
+    ):  # from the caller, not the settings
         required = said.param == "language" and FIELD.search(f"field {said.words}")
         return "field" if required else "audio"
     return "field" if said.param in ("temperature", "stream", "include") else None
@@ -160,7 +162,7 @@ def _named_by_words(status: int, said: RefusalBody) -> Fault | None:
 
 
 def read(body: bytes) -> RefusalBody:
-    """The words and fields of an error in OpenAI's, FastAPI's, vLLM's or any similar form; else all that was said."""
+    """Read an error in the form of OpenAI, FastAPI, vLLM or a similar one. Of another body, all of it is the words."""
     try:
         answer = json.loads(body, parse_int=float)
     except (ValueError, RecursionError):
@@ -177,7 +179,7 @@ def read(body: bytes) -> RefusalBody:
 
 
 def _objects(answer: Any) -> Iterator[dict[str, Any]]:
-    """The objects of an error, from the outermost inwards: `detail` of FastAPI may be one, or a list of them."""
+    """The nested objects of an error, the outermost first. FastAPI's `detail` is an object or a list of objects."""
     for _depth in range(5):
         if isinstance(answer, list):
             answer = next(iter(answer), None)
@@ -188,7 +190,7 @@ def _objects(answer: Any) -> Iterator[dict[str, Any]]:
 
 
 def _field(objects: list[dict[str, Any]], *names: str, lower: bool = True) -> str:
-    """The innermost text under one of the names, in small letters unless it is for people."""
+    """The text under one of the names, from the innermost object that has one. Lower case, unless it is for people."""
     for inner in reversed(objects):
         for name in names:
             value = inner.get(name)
@@ -213,12 +215,12 @@ def _line(text: str) -> str:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """`Retry-After` as seconds from now, whether it gives seconds or a date (RFC 9110, 10.2.3)."""
+    """`Retry-After` in seconds from now. The header holds seconds or a date (RFC 9110, 10.2.3)."""
     if not retry_after:
         return None
     if (seconds := finite(retry_after)) is None:
         try:
             seconds = (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError, OverflowError):  # no date; or one without a time zone
+        except (ValueError, TypeError, OverflowError):  # no date, or a date without a time zone
             return None
     return min(max(0.0, seconds), 86400.0)

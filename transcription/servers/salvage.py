@@ -1,7 +1,7 @@
-"""Takes what is there out of an answer, whatever its shape, and leaves what is not: pure functions on parsed JSON.
+"""Pure functions that take the usable parts out of a parsed JSON answer, whatever its shape.
 
-Only the text counts. Times, words, probabilities and segments are extras, and each server has its own way with them:
-a part that cannot be used is left out, and its kind is noted, so that the log can say it once.
+Only the text is required. Times, words, probabilities and segments are extras, which each server gives in its own form.
+A part that cannot be used is left out, and a note is made of its kind, so that the log can tell it once.
 """
 
 import math
@@ -13,14 +13,14 @@ from typing import Any
 
 from transcription.writing import CJK, CJK_PUNCTUATION, SOUTHEAST, join
 
-Note = Callable[[str], None]  # told in a few words of what is odd in an answer
+Note = Callable[[str], None]  # takes a few words about an odd part of an answer
 
 CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)")  # 1:02:03.5, and 00:00:02,500 as subtitles have it
 NUMBER = re.compile(r"([+-]?\d+(?:\.\d*)?(?:e[+-]?\d+)?)\s*(ms|s|sec|secs|seconds?)?", re.IGNORECASE)
 TEXTS = ("text", "transcript", "transcription", "word", "token", "value")
 PROBABILITIES = ("probability", "prob", "p", "score", "confidence", "conf")
-# The names that servers give to start and end, and the seconds in their unit.
-# `offsets` are whisper.cpp's milliseconds, `t0` and `t1` its hundredths of a second.
+# Names of start and end in answers, and their unit in seconds.
+# whisper.cpp's `offsets` are milliseconds, its `t0` and `t1` hundredths of a second.
 SPANS = (
     ("start", "end", 1.0),
     ("from", "to", 1.0),
@@ -30,15 +30,15 @@ SPANS = (
 )
 NESTED_SPANS = (("offsets", 0.001), ("timestamp", 1.0), ("timestamps", 1.0))
 
-LONGEST_WORD = 1.0  # seconds that a word without an end may get: few take longer
-ROUNDING = 0.5  # seconds by which a time may be moved without a word: servers round, and fill audio up
+LONGEST_WORD = 1.0  # seconds of a word without an end, at most; few words take longer
+ROUNDING = 0.5  # seconds by which a time may be moved without a note: servers round times, and pad audio
 
 Span = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class HeardWord:
-    """Times are seconds from the start of the audio that was sent; probability is 0 to 1 where the server tells it."""
+    """A word of a transcript. Times: seconds from the start of the audio. Probability: 0 to 1, or None."""
 
     start: float
     end: float
@@ -48,7 +48,7 @@ class HeardWord:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A segment or a word as the server gave it. Times are seconds; None where they are missing or no numbers."""
+    """A segment or a word as the server gave it. Times: seconds; None if they are missing or no numbers."""
 
     text: str
     start: float | None
@@ -56,6 +56,7 @@ class Item:
     fields: dict[str, Any]
 
     def number(self, *names: str) -> float | None:
+        """The first number among the fields of these names."""
         return next((number for name in names if (number := finite(self.fields.get(name))) is not None), None)
 
     @property
@@ -65,7 +66,7 @@ class Item:
 
 
 def finite(value: Any) -> float | None:
-    """The number, or the seconds in a text such as `3.0`, `3.0s`, `3000ms` or `00:00:03,000`; None where it is none."""
+    """A number, or the seconds of a text such as `3.0`, `3.0s`, `3000ms` or `00:00:03,000`. None for anything else."""
     if isinstance(value, str):
         return _spelt(value.strip())
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -78,7 +79,7 @@ def finite(value: Any) -> float | None:
 
 
 def _spelt(text: str) -> float | None:
-    if len(text) > 40:  # no time takes more, and the patterns need not look at what does
+    if len(text) > 40:  # longer than any time; this bounds the work of the patterns
         return None
     if clock := CLOCK.fullmatch(text):
         hours, minutes, seconds = clock.groups()
@@ -90,12 +91,12 @@ def _spelt(text: str) -> float | None:
 
 
 def string(value: str) -> str:
-    """Text that every database and encoding takes: no NUL, no half of a surrogate pair."""
+    """The text without NUL and halves of surrogate pairs, which databases and encodings refuse."""
     return value.replace("\0", "").encode(errors="replace").decode()
 
 
 def text_of(value: Any) -> str | None:
-    """A text, or the texts of a list one after the other; None where there is none."""
+    """A text, that of an object, or those of a list joined. None if there is no text."""
     if isinstance(value, str):
         return string(value)
     if isinstance(value, dict):
@@ -107,17 +108,17 @@ def text_of(value: Any) -> str | None:
 
 
 def run_on(texts: Sequence[str]) -> str:
-    """Texts of one speech: as they are where they bring their spaces, as deltas and tokens do; else as sentences."""
+    """Join the parts of one text: as they are if they bring their spaces, as tokens do; else as sentences."""
     return "".join(texts) if any(text[:1].isspace() or text[-1:].isspace() for text in texts) else join(texts)
 
 
 def decoded(body: bytes) -> str:
-    """The body's text. UTF-8 without or with its mark; what is none shows as U+FFFD."""
+    """The body as UTF-8, without a byte order mark. Bytes that are not UTF-8 become U+FFFD."""
     return body.decode("utf-8-sig", errors="replace")
 
 
 def items(value: Any, kind: str, note: Note) -> list[Item]:
-    """The segments or words in a list of an answer; what has no text is left out."""
+    """The segments or words in a list of an answer. Those without text are left out."""
     if value is None:
         return []
     if not isinstance(value, list):
@@ -132,7 +133,7 @@ def items(value: Any, kind: str, note: Note) -> list[Item]:
 
 
 def span(part: Any) -> Span:
-    """Start and end in seconds, under whatever names; None for each that is missing."""
+    """Start and end in seconds, under any of the known names. None for a time that is missing."""
     if not isinstance(part, dict):
         return None, None
     for first, last, unit in SPANS:
@@ -154,9 +155,9 @@ def _scaled(value: Any, unit: float) -> float | None:
 
 
 def timed(found: Sequence[Item], seconds: float, kind: str, note: Note) -> list[tuple[Item, float, float]]:
-    """The items with times in order, inside the audio of so many `seconds`. Empty where none of them has a time.
+    """The items with their start and end, in order and within the `seconds` of the audio. Empty if no item has a time.
 
-    An item without times gets a share of the gap between its neighbours: whisperX, for one, times no numerals.
+    An item without times gets a share of the gap between its neighbours. whisperX, for instance, gives numerals none.
     """
     if all(item.start is None and item.end is None for item in found):
         if found:
@@ -178,10 +179,10 @@ def timed(found: Sequence[Item], seconds: float, kind: str, note: Note) -> list[
 
 
 def _filled(found: Sequence[Item], seconds: float, longest: float) -> list[tuple[float, float]]:
-    """Start and end of each item; those that are missing share the time up to the next one that is known, but
-    none gets more than `longest` seconds."""
+    """Start and end of each item. Items without times share the time up to the next known one, each at most `longest`
+    seconds."""
     spans: list[tuple[float, float]] = []
-    begin, waiting = 0.0, 0  # items that wait for the end of their common time, which begins at `begin`
+    begin, waiting = 0.0, 0  # number of items that share a time, which begins at `begin` and has no end yet
 
     def share(upto: float) -> None:
         nonlocal begin, waiting
@@ -208,16 +209,15 @@ def _filled(found: Sequence[Item], seconds: float, longest: float) -> list[tuple
 # --- Words -------------------------------------------------------------------------------------
 
 
-# Scripts without spaces between words: there each piece of a text stays a word of its own.
+# Scripts without spaces between words. In these, each piece of a text is a word.
 UNSPACED = re.compile(f"[{CJK}{CJK_PUNCTUATION}{SOUTHEAST}]")
 
 
 def whole_words(pieces: Iterable[HeardWord], text: str) -> list[HeardWord]:
-    """The pieces with those joined that the text writes as one word.
+    """Join the pieces that the text writes as one word.
 
-    whisper.cpp gives tokens (" cr", "isp"), where other servers give words. Two pieces are of one word where nothing
-    stands between them in the text; punctuation goes to the word before it. A piece that the text does not have stays
-    as it is.
+    whisper.cpp gives tokens (" cr", "isp") instead of words. Two pieces belong to one word if nothing stands between
+    them in the text. Punctuation belongs to the word before it. A piece that the text does not have stays as it is.
     """
     words: list[HeardWord] = []
     parts: list[list[HeardWord]] = []
