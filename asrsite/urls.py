@@ -21,7 +21,7 @@ urlpatterns = [
     path("api/uploads", tus.uploads),
     path("api/uploads/<uuid:key>", tus.upload),
     path("api/", api.urls),
-    path("v1/", include("recordings.api.v1")),
+    path("v1/", include("recordings.api.v1.urls")),
     path("admin/asr/monitor/", include("transcription.monitor.urls")),  # before the admin's pattern for all the rest
     path("admin/", admin.site.urls),
 ]

@@ -9,10 +9,11 @@ nothing.
 import math
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from transcription.answer import HeardWord, Transcript
+from transcription.answer import HeardWord, Transcript, TranscriptSegment
 from transcription.audio import RATE, Samples, Stretch
 from transcription.errors import AnswerError
 from transcription.writing import join
@@ -52,15 +53,17 @@ class SecondHearing:
         self._credit = FIRST_CREDIT
 
     async def __call__(self, stretch: Stretch) -> Transcript:
-        """The transcript of the stretch. Raises what `hear` raises; a refused second hearing changes nothing."""
+        """The transcript of the stretch. Where an utterance was heard again, its segments are the utterances.
+
+        Raises the errors of the first call. A second one that is refused leaves the utterance as it was.
+        """
         transcript = await self._hear(stretch.samples)
         self._credit += CREDIT
-        for part in reversed(
-            _parts(transcript, stretch.utterances)
-        ):  # from the end, so that earlier parts keep their places
-            if self._is_doubtful(part, transcript):
-                transcript = await self._heard_again(transcript, part, stretch)
-        return transcript
+        heard = [
+            (part, await self._heard_again(transcript, part, stretch) if self._is_doubtful(part, transcript) else None)
+            for part in reversed(_parts(transcript, stretch.utterances))
+        ]
+        return _mended(transcript, heard) if any(again for _, again in heard) else transcript
 
     def _is_doubtful(self, part: Part, transcript: Transcript) -> bool:
         words = transcript.words[part.words]
@@ -69,16 +72,15 @@ class SecondHearing:
         sure = _sureness(words, transcript, part.start, part.end)
         return not words or (self._any_language and sure is not None and sure < DOUBTFUL)
 
-    async def _heard_again(self, transcript: Transcript, part: Part, stretch: Stretch) -> Transcript:
-        try:
+    async def _heard_again(self, transcript: Transcript, part: Part, stretch: Stretch) -> Transcript | None:
+        """The transcript of the utterance alone; None where it is no better."""
+        with suppress(AnswerError):
             again = await self._hear(stretch.samples[round(part.start * RATE) : round(part.end * RATE)])
-        except AnswerError:
-            again = replace(transcript, words=())
-        if _is_better(again, transcript, part):
-            self._credit += 1
-            return _mended(transcript, part, again)
+            if _is_better(again, transcript, part):
+                self._credit += 1
+                return again
         self._credit -= 1
-        return transcript
+        return None
 
 
 def _parts(transcript: Transcript, utterances: Sequence[tuple[float, float]]) -> list[Part]:
@@ -129,11 +131,28 @@ def _is_better(again: Transcript, transcript: Transcript, part: Part) -> bool:
     return sure is not None and before is not None and sure > max(SURE, before)
 
 
-def _mended(transcript: Transcript, part: Part, again: Transcript) -> Transcript:
-    words, text = transcript.words, transcript.text
-    found = [replace(word, start=part.start + word.start, end=part.start + word.end) for word in again.words]
-    return replace(
-        transcript,
-        text=join((text[: part.text.start].strip(), again.text, text[part.text.stop :].strip())),
-        words=(*words[: part.words.start], *found, *words[part.words.stop :]),
-    )
+def _mended(transcript: Transcript, heard: Sequence[tuple[Part, Transcript | None]]) -> Transcript:
+    """The transcript with what was heard again in its place. `heard`: its parts from the last to the first."""
+    text, words = transcript.text, transcript.words
+    segments: list[TranscriptSegment] = []
+    for part, again in heard:  # from the end: the slices of earlier parts stay right
+        if again:
+            found = [replace(word, start=part.start + word.start, end=part.start + word.end) for word in again.words]
+            text = join((text[: part.text.start].strip(), again.text, text[part.text.stop :].strip()))
+            words = (*words[: part.words.start], *found, *words[part.words.stop :])
+        segments[:0] = _segments(part, again, transcript)
+    return replace(transcript, text=text, words=words, segments=tuple(segments) if transcript.segments else ())
+
+
+def _segments(part: Part, again: Transcript | None, transcript: Transcript) -> list[TranscriptSegment]:
+    """The segments of one utterance, at the times of the transcript."""
+    if again:
+        whole = TranscriptSegment(0.0, part.end - part.start, again.text)
+        return [
+            replace(segment, start=part.start + segment.start, end=part.start + segment.end)
+            for segment in again.segments or (whole,)
+        ]
+    text = transcript.text[part.text].strip()
+    around = (each for each in transcript.segments if each.start < part.end and each.end > part.start)
+    numbers = next(around, TranscriptSegment(0.0, 0.0, ""))
+    return [replace(numbers, start=part.start, end=part.end, text=text)] if text else []

@@ -1,6 +1,6 @@
 """What /api/openapi.json says of the routes that are no ninja operations: resumable uploads and OpenAI's.
 
-Shapes come from what judges the requests: `Options` and the constants of `tus`.
+Shapes come from what judges the requests: `OpenAIOptions` and the constants of `tus`.
 """
 
 from http import HTTPStatus
@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from recordings.api.v1_options import Options
+from recordings.api.v1.options import OpenAIOptions
 from recordings.intake import tus
 
 Part = dict[str, Any]
@@ -281,7 +281,7 @@ def _openai() -> dict[str, Part]:
 
 
 def _form() -> Part:
-    form = Options.model_json_schema()
+    form = OpenAIOptions.model_json_schema()
     file = {"type": "string", "format": "binary", "description": "Audio or video in any usual format."}
     return {
         "type": "object",

@@ -2,30 +2,28 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, cast
 from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from recordings.events import recording_changed
-from recordings.models import Recording, Segment, Transcription, kept_spans, kept_tracks, kept_words
+from recordings.models import Recording, Segment, Transcription, kept_spans, kept_tracks
 from recordings.work.arrivals import task_id
+from recordings.work.hearing import Call, Hearing, as_segment
 from recordings.work.runner import runner
 from transcription import service
 from transcription.answer import Transcript
-from transcription.audio import RATE, Samples, Stretch, apart, wav
+from transcription.audio import Stretch, apart
 from transcription.errors import CrashedDecoder, TranscriptionError, Withdrawn
 from transcription.line import Lane
-from transcription.second_hearing import SecondHearing
 from web.patience import DATABASE_AWAY, patiently
 
 log = logging.getLogger(__name__)
@@ -34,8 +32,6 @@ Status = Transcription.Status
 
 
 _limiters = WeakValueDictionary[tuple[str, str], CapacityLimiter]()  # those of the jobs at work
-
-LOOK_AROUND = 0.5  # seconds: how often who waits for the next stretch asks whether the process is stopping
 
 
 class Stopped(Exception):
@@ -118,30 +114,36 @@ async def _transcribe(job: Transcription, stopping: Callable[[], bool], at_gate:
     done = {index async for index in job.segments.values_list("index", flat=True)}
     total = 0
     room = asyncio.Semaphore(service.total_limit() + 1)  # bounds memory; one more than fits, so that no permit idles
-    listen = _listener(job, stopping, at_gate)
     original = job.recording.original
     file = await asyncio.to_thread(original.storage.open, str(original.name))
-    reading = speech_in(cast(BinaryIO, file), stopping, owner=job.recording.owner_id, kind="job", track=job.track)
-    async with reading as (speech, stretches), asyncio.TaskGroup() as tasks:
+    hearing = Hearing(
+        cast(BinaryIO, file),
+        _call(job, stopping, at_gate),
+        language=job.language,
+        owner=job.recording.owner_id,
+        kind="job",
+        track=job.track,
+        stopping=stopping,
+    )
+    async with hearing.stretches() as stretches, asyncio.TaskGroup() as tasks:
         async for stretch in stretches:
             if stopping():
                 break
             total += 1
             if stretch.index not in done:
                 await room.acquire()
-                tasks.create_task(_segment(job, stretch, listen)).add_done_callback(lambda _: room.release())
+                tasks.create_task(_segment(job, stretch, hearing)).add_done_callback(lambda _: room.release())
     if not stopping():
-        await patiently(lambda: sync_to_async(_finish)(job, total, speech))
+        await patiently(lambda: sync_to_async(_finish)(job, total, hearing.speech))
 
 
-def _listener(job: Transcription, stopping: Callable[[], bool], at_gate: Callable[[], None] | None) -> SecondHearing:
-    """The first call is the job's own: it was asked for when the job was put in line."""
+def _call(job: Transcription, stopping: Callable[[], bool], at_gate: Callable[[], None] | None) -> Call:
+    """Sends the sound of the job to Whisper. The first call is the job's own: its wait began in the line of jobs."""
     owner = f"user:{job.recording.owner_id}"
     places = _places(owner, job.lane)
     numbers = count(1)
 
-    async def hear(samples: Samples) -> Transcript:
-        audio = b"".join(wav(samples))
+    async def call(audio: bytes, seconds: float) -> Transcript:
         places.total_tokens = max(1, service.total_limit())
         await places.acquire_on_behalf_of(place := object())
         with ExitStack() as held:
@@ -150,7 +152,7 @@ def _listener(job: Transcription, stopping: Callable[[], bool], at_gate: Callabl
             first = number == 1
             return await service.transcribe_audio(
                 audio,
-                seconds=len(samples) / RATE,
+                seconds=seconds,
                 lane=cast(Lane, job.lane),
                 owner=owner,
                 language=job.language,
@@ -164,7 +166,7 @@ def _listener(job: Transcription, stopping: Callable[[], bool], at_gate: Callabl
                 task_id=task_id(job.pk) if first else f"{task_id(job.pk)}_{number}",
             )
 
-    return SecondHearing(hear, any_language=not job.language)
+    return call
 
 
 def _places(owner: str, lane: str) -> CapacityLimiter:
@@ -178,9 +180,9 @@ def _in_line(job: Transcription) -> float:
     return max(0.0, (timezone.now() - job.created_at).total_seconds()) if job.attempts == 1 else 0.0
 
 
-async def _segment(job: Transcription, stretch: Stretch, listen: SecondHearing) -> None:
+async def _segment(job: Transcription, stretch: Stretch, hearing: Hearing) -> None:
     try:
-        transcript = await listen(stretch)
+        transcript = await hearing.transcript(stretch)
     except Withdrawn:
         return
     await patiently(lambda: sync_to_async(_commit)(job, stretch, transcript))
@@ -209,25 +211,6 @@ def _commit(job: Transcription, stretch: Stretch, transcript: Transcript) -> Non
     segment.transcription = job
     segment.save(force_insert=True)
     recording_changed(job.recording_id, job.recording.owner_id)
-
-
-def as_segment(stretch: Stretch, transcript: Transcript) -> Segment:
-    """What was heard in a stretch, at the times of the recording; not saved, and of no transcription yet."""
-    return Segment(
-        index=stretch.index,
-        start=stretch.start,
-        end=stretch.end,
-        text=transcript.text,
-        language=transcript.language or "",
-        words=kept_words(
-            replace(word, start=moment(stretch, word.start), end=moment(stretch, word.end)) for word in transcript.words
-        ),
-    )
-
-
-def moment(stretch: Stretch, seconds: float) -> float:
-    """A time within the stretch as one of the recording."""
-    return round(min(stretch.start + max(0.0, seconds), stretch.end), 3)
 
 
 @transaction.atomic
@@ -284,39 +267,3 @@ def _one_error() -> Iterator[None]:
 
 def _leaf(error: BaseException) -> BaseException:
     return _leaf(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
-
-
-@asynccontextmanager
-async def speech_in(
-    file: BinaryIO,
-    stopping: Callable[[], bool] = lambda: False,
-    *,
-    owner: int,
-    kind: Literal["job", "call"],
-    track: int = 0,
-) -> AsyncIterator[tuple[apart.Speech, AsyncIterator[Stretch]]]:
-    """The file's stretches of speech; they end early where the process is `stopping`, for there may be hours to the
-    next one. The file is closed in the end. `owner`, `kind`: who waits for the file to be read, and in which line.
-    """
-    speech = apart.Speech(file, max_hours=settings.MAX_AUDIO_HOURS, owner=owner, kind=kind, track=track or None)
-    async with aclosing(_until(stopping, aiter(speech))) as stretches:
-        try:
-            yield speech, stretches
-        finally:
-            await asyncio.to_thread(file.close)
-
-
-async def _until(stopping: Callable[[], bool], stretches: AsyncGenerator[Stretch]) -> AsyncGenerator[Stretch]:
-    async with aclosing(stretches):
-        while True:
-            reading = asyncio.ensure_future(anext(stretches, None))
-            try:
-                while not (await asyncio.wait({reading}, timeout=LOOK_AROUND))[0]:
-                    if stopping():
-                        return
-            finally:
-                reading.cancel()
-                await asyncio.wait({reading})
-            if (stretch := reading.result()) is None:
-                return
-            yield stretch

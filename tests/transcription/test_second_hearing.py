@@ -64,6 +64,21 @@ async def test_what_is_said_in_another_language_is_kept_in_it_at_its_place_and_t
     assert whisper.sent == [10.0, pytest.approx(1.6)]
 
 
+async def test_the_segments_of_a_mended_transcript_are_its_utterances() -> None:
+    pinyin = heard(*ALL[:2], ("Ni", 4.3, 0.3), ("Hao", 4.7, 0.5), *ALL[3:])
+    whole = TranscriptSegment(0.0, 10.0, pinyin.text, avg_logprob=-0.5)
+    chinese = heard(("你", 0.4, 0.6), ("好", 0.8, 0.8), language="zh", text="你好")
+    own = (TranscriptSegment(0.2, 0.6, "你", avg_logprob=-0.1), TranscriptSegment(0.6, 1.0, "好", avg_logprob=-0.2))
+    whisper = Whisper(replace(pinyin, segments=(whole,)), replace(chinese, segments=own))
+    mended = await SecondHearing(whisper, any_language=True)(stretch())
+    assert [(round(each.start, 1), each.text, each.avg_logprob) for each in mended.segments] == [
+        *((0.0, "One", -0.5), (2.0, "Two", -0.5)),
+        *((4.2, "你", -0.1), (4.6, "好", -0.2)),
+        *((6.0, "Four", -0.5), (8.0, "Five.", -0.5)),
+    ]
+    assert "".join(each.text for each in mended.segments) == mended.text.replace(" ", "")
+
+
 @pytest.mark.parametrize("any_language", [True, False])
 async def test_speech_that_was_left_out_is_heard_by_itself(any_language: bool) -> None:
     whisper = Whisper(

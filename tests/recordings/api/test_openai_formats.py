@@ -6,16 +6,19 @@ import subprocess
 from collections.abc import Iterator
 from itertools import pairwise
 
+import numpy as np
 import pysubs2
 import pytest
 from openai.types.audio import TranscriptionVerbose
 
 from recordings.models import Recording
+from tests.support.audio_files import clip
 from tests.support.jobs import CLIPS, speech_with_pauses
 from tests.support.openai_clients import Door, heard, open_door
 from tests.support.site import Site
 from tests.support.speech import librivox
 from tests.support.whisper_stub import WhisperStub
+from transcription.audio import RATE, wav
 
 SENTENCES = [("This", "is", f"sentence{number}.") for number in range(CLIPS)]
 TEXT = " ".join(word for sentence in SENTENCES for word in sentence)
@@ -126,6 +129,21 @@ def test_a_translation_asks_the_server_for_one(
     assert asked == [f"[ASR API] Calling ASR API: url={door.stub.url}/audio/translations"] * CLIPS
     assert all("language" not in call.fields for call in door.stub.received)
     assert translations.create(model="whisper-1", file=speech, response_format="verbose_json").segments
+
+
+def test_an_utterance_that_was_left_out_is_heard_again_as_in_the_library(door: Door) -> None:
+    two = b"".join(wav(np.concatenate((clip(), np.zeros(RATE, np.int16), clip()))))  # one stretch, two utterances
+    door.stub.answer([heard("first"), heard("second")])  # of the two the first alone is understood
+    answer = door.client().audio.transcriptions.create(
+        model="whisper-1", file=("two.wav", two), response_format="verbose_json"
+    )
+    whole, part = [call.audio_seconds for call in door.stub.received]
+    assert part < whole / 2
+    assert answer.text == "first second"
+    assert answer.segments
+    first, second = answer.segments
+    assert (first.text, second.text) == ("first", "second")
+    assert first.end <= second.start
 
 
 def test_silence_is_an_empty_text_and_is_not_sent(door: Door, speech: tuple[str, bytes]) -> None:

@@ -9,7 +9,8 @@ import pytest
 from django.http import QueryDict
 from pydantic import ValidationError
 
-from recordings.api.v1_options import Options, asked_model, read_options
+from recordings.api.v1.models import asked_model
+from recordings.api.v1.options import OpenAIOptions, read_options
 from tests.support.openai_clients import Door, heard, open_door
 from tests.support.site import Site
 from tests.support.whisper_stub import WhisperStub
@@ -19,7 +20,7 @@ BOTH = {"word", "segment"}
 Fields = list[tuple[str, str]]
 
 
-def read(*fields: tuple[str, str]) -> Options:
+def read(*fields: tuple[str, str]) -> OpenAIOptions:
     return read_options(QueryDict(urlencode(fields)))
 
 
@@ -93,14 +94,14 @@ def test_a_field_that_is_spelt_otherwise_is_refused_by_name(name: str, meant: st
     ],
 )
 def test_other_fields_of_openais_and_of_other_programs_do_no_harm(name: str) -> None:
-    assert read((name, "1")).model_dump(exclude={"hotwords"}) == Options().model_dump(exclude={"hotwords"})
+    assert read((name, "1")).model_dump(exclude={"hotwords"}) == OpenAIOptions().model_dump(exclude={"hotwords"})
 
 
 @pytest.mark.parametrize(("name", "asks", "not_asks"), [
     ("task", "translate", "transcribe"), ("translate", "true", "false"), ("diarize", "True", "0")
 ])  # fmt: skip
 def test_what_another_address_does_is_not_ignored(name: str, asks: str, not_asks: str) -> None:
-    assert read((name, not_asks)) == Options()
+    assert read((name, not_asks)) == OpenAIOptions()
     with pytest.raises(Problem) as refused:
         read((name, asks))
     assert (refused.value.status, refused.value.param) == (400, name)
