@@ -53,7 +53,7 @@ class ServerStats:
     ]
     finding: Annotated[str, Field(description="What is known of the server, and what its administrator should do.")]
     model: Annotated[str, Field(description="The model that is asked for where nobody names another.")]
-    models: Annotated[list[str], Field(description="The models that the server says it has.")]
+    models: Annotated[tuple[str, ...], Field(description="The models that the server says it has.")]
     response_format: str
 
 
@@ -169,7 +169,7 @@ def _server(server: ServerSnapshot) -> ServerStats:
         fits=not profile.fault,
         finding=str(profile.finding),
         model=profile.model,
-        models=list(profile.models),
+        models=profile.models,
         response_format=profile.response_format,
     )
 
