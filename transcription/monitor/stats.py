@@ -43,7 +43,7 @@ class ServerStats:
     queued: int
     abandoned: int
     breaker: str
-    trouble: Annotated[str | None, Field(description="Why calls wait or fail, where that is profile.")]
+    trouble: Annotated[str | None, Field(description="Why calls wait or fail, where that is known.")]
     said: Annotated[str, Field(description="The last words of the embedded engine, where it has ended.")]
     unreachable_seconds: float | None
     retry_in_seconds: float | None
