@@ -79,7 +79,7 @@ class Session:
                 self._patience.cancel()
             await on_disk(self.journal.close)
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Take no more sound. Does nothing where none is taken any more."""
         if self._life.allows(Event.STOP):
             self._life.on(Event.STOP)
@@ -97,14 +97,14 @@ class Session:
         if self._life.allows(Event.OPENED):
             self._life.on(Event.OPENED)
             if self._row.ended_at is not None:
-                self.end()
+                self.stop()
             elif not self.speaker.socket:
                 self._wait_for_speaker()
         self.opened.set()
 
     async def _recall(self) -> None:
-        """Look up the last caption and the owner's room. Sessions that run at once do not share the room: each may
-        take what was left when it began."""
+        """Look up the last caption and the quota that is left. Sessions that run at once do not share it: each may take
+        what was left when it began."""
         self.sound.begin(await sync_to_async(quota.left)(self._row.owner_id))
         await self.captioning.recall()
 
@@ -188,7 +188,7 @@ class Session:
 
     def _wait_for_speaker(self) -> None:
         if self.state is State.LIVE:
-            self._patience = asyncio.get_running_loop().call_later(settings.LIVE_PATIENCE, self.end)
+            self._patience = asyncio.get_running_loop().call_later(settings.LIVE_PATIENCE, self.stop)
 
     async def hear(self, speaker: Speaker, number: int, sound: bytes) -> None:
         """Take a frame. Waits while the disk is behind, and so does the socket. Raises LiveRefused."""
@@ -202,7 +202,7 @@ class Session:
         if number > self.sound.next_seq:
             raise LiveRefused("sequence_gap")
         if code := self.sound.excess(sound):
-            self.end()
+            self.stop()
             raise LiveRefused(code)
         self.sound.take(sound)
 

@@ -37,7 +37,7 @@ class IncomingSound:
         self._frames: list[bytes] = []  # the sound of frames that wait to be written
         self._unwritten = 0  # bytes
         self._taken = 0  # bytes of the whole session
-        self._quota = float("inf")  # bytes that the owner has room for
+        self._quota = float("inf")  # bytes of this session that the quota of its owner allows
         self._came, self._written, self._synced = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._at_once = False  # acknowledge without waiting for the second to end
         self._paused = self._closed = False
@@ -45,11 +45,11 @@ class IncomingSound:
         self.complete = False
         self.news = asyncio.Event()
 
-    def begin(self, room: float) -> None:
-        """Go on behind the sound that the journal has. `room`: the bytes that the owner may add to it."""
+    def begin(self, left: float) -> None:
+        """Go on behind the sound in the journal. `left`: the bytes that the owner may still store."""
         self.next_seq = self._journal.last + 1
         self._taken = self._journal.size
-        self._quota = self._journal.size + room
+        self._quota = self._journal.size + left
 
     def excess(self, sound: bytes) -> str:
         """The code of the limit that this sound would pass, or ""."""

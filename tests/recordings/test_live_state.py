@@ -111,14 +111,14 @@ async def speaking(session: Session) -> Told:
 async def test_a_session_that_is_stopped_becomes_a_recording(session: Session, events: list[Event]) -> None:
     running = asyncio.create_task(session.run())
     told = await speaking(session)
-    session.end()
-    session.end()  # a client may say it twice
+    session.stop()
+    session.stop()  # a client may say it twice
     await running
     assert events == [Event.OPENED, Event.STOP, Event.KEPT, Event.CAPTIONED, Event.MADE]
     assert session.state is State.DONE
     assert (await Recording.objects.aget(pk=session.recording)).duration == 1.0
     assert told.kinds == ["ready", "status", "ack", "done"]
-    session.end()
+    session.stop()
     session.suspend()
     late = Told()
     await session.attach(late)
@@ -132,7 +132,7 @@ async def test_a_session_of_a_process_that_stops_keeps_its_sound_and_takes_no_mo
     running = asyncio.create_task(session.run())
     told = await speaking(session)
     session.suspend()
-    session.end()
+    session.stop()
     await session.hear(told, 10, bytes(3200))
     await running
     assert events == [Event.OPENED, Event.SUSPEND]

@@ -111,7 +111,7 @@ class SpeakerConsumer(LiveSocket):
         elif kind == "pause":
             self.session.sound.pause()
         elif kind == "stop":
-            self.session.end()
+            self.session.stop()
         else:
             raise LiveRefused("bad_message")
 
