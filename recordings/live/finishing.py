@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from asgiref.sync import sync_to_async
 from django.core.files import File
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -47,21 +46,15 @@ def seal(journal: Journal) -> SealedSound | None:
         return SealedSound(journal.path, file.tell(), journal.seconds, digest.hexdigest(), peaks.values())
 
 
-async def make_recording(session: str, sound: SealedSound | None, *, all_captioned: bool) -> int | None:
+def make_recording(session: str, sound: SealedSound | None, *, all_captioned: bool) -> int | None:
     """Make the recording and return its id; None if there is no sound. A second call, after a crash, makes no other.
 
     If the last captions are missing, a job transcribes the recording. Until then the captions are the transcript.
+    The storage gets a second name of the file, so that the first one stays until the rows are committed.
+    Raises LiveSession.DoesNotExist if the owner was deleted.
     """
     if sound is None:
         return None
-    return await sync_to_async(_make)(session, sound, all_captioned)
-
-
-def _make(session: str, sound: SealedSound, all_captioned: bool) -> int:
-    """The rows in one transaction. The storage gets a second name of the file, so that the first is there until then.
-
-    Raises LiveSession.DoesNotExist where its owner is gone.
-    """
     row = LiveSession.objects.select_related("recording").get(pk=session)
     if row.recording:
         return row.recording.pk

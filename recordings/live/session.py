@@ -138,7 +138,7 @@ class Session:
     async def _finish(self, all_captioned: bool) -> None:
         self._life.on(Event.CAPTIONED)
         sound = await self._disk.surely(lambda: on_disk(seal, self.journal))
-        make = partial(make_recording, self.id, sound, all_captioned=all_captioned)
+        make = partial(sync_to_async(make_recording), self.id, sound, all_captioned=all_captioned)
         self.recording = await self._disk.surely(lambda: patiently(make))
         await self._disk.surely(lambda: on_disk(self.journal.remove))
         self._life.on(Event.MADE)

@@ -60,7 +60,7 @@ async def recorded(folder: Path, text: str = "as it was heard live") -> Recordin
     """The recording of a session with one caption."""
     session = await LiveSession.objects.acreate(owner=await someone(), ended_at=None)
     await Caption.objects.acreate(session=session, index=0, start=0.5, end=2.0, text=text)
-    await make_recording(session.pk, seal(journal(folder, session)), all_captioned=True)
+    await sync_to_async(make_recording)(session.pk, seal(journal(folder, session)), all_captioned=True)
     await LiveSession.objects.filter(pk=session.pk).aupdate(ended_at=session.created_at)
     return await Recording.objects.aget()
 
@@ -105,7 +105,7 @@ def test_an_acknowledgement_that_the_sound_does_not_reach_does_not_count(tmp_pat
 async def test_a_recording_is_made_once_however_often_it_is_tried(folder: Path) -> None:
     first = await recorded(folder)
     session = await LiveSession.objects.aget(recording=first)
-    again = await make_recording(session.pk, seal(journal(folder, session)), all_captioned=True)
+    again = await sync_to_async(make_recording)(session.pk, seal(journal(folder, session)), all_captioned=True)
     assert again == first.pk
     assert await Recording.objects.acount() == 1
 
@@ -120,7 +120,7 @@ async def test_captions_do_not_reach_beyond_the_sound(folder: Path) -> None:
     """The power failed: the caption was committed, but the end of the sound was lost."""
     session = await LiveSession.objects.acreate(owner=await someone())
     await Caption.objects.acreate(session=session, index=0, start=1.0, end=500.0, text="said")
-    pk = await make_recording(session.pk, seal(journal(folder, session)), all_captioned=True)
+    pk = await sync_to_async(make_recording)(session.pk, seal(journal(folder, session)), all_captioned=True)
     segment = await Segment.objects.aget(transcription__recording=pk)
     assert (segment.start, segment.end) == (1.0, len(SOUND) / 16000)
 

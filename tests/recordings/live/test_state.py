@@ -116,7 +116,8 @@ async def test_a_session_that_is_stopped_becomes_a_recording(session: Session, e
     await running
     assert events == [Event.OPENED, Event.STOP, Event.KEPT, Event.CAPTIONED, Event.MADE]
     assert session.state is State.DONE
-    assert (await Recording.objects.aget(pk=session.recording)).duration == 1.0
+    recording = await Recording.objects.aget()
+    assert (recording.pk, recording.duration) == (session.recording, 1.0)
     assert told.kinds == ["ready", "status", "ack", "done"]
     session.stop()
     session.suspend()
