@@ -59,7 +59,7 @@ def make_recording(session: str, sound: SealedSound | None, *, all_captioned: bo
     if row.recording:
         return row.recording.pk
     recording = _recording(row, sound)
-    with _Given(sound.path) as file, keeping(recording, file):
+    with _MovableFile(sound.path) as file, keeping(recording, file):
         recording.save()
         _transcript(row, recording)
         if all_captioned:
@@ -119,12 +119,12 @@ def _transcript(row: LiveSession, recording: Recording) -> None:
     )
 
 
-class _Given(File):  # type: ignore[type-arg]  # takes none at run time
+class _MovableFile(File):  # type: ignore[type-arg]  # takes none at run time
     """A second name of a file, for the storage to move away. The file stays under its first name."""
 
     def __init__(self, path: Path) -> None:
-        self._given = second_name(path, ".given")
-        super().__init__(self._given.open("rb"), name=path.name)
+        self._path = second_name(path, ".given")
+        super().__init__(self._path.open("rb"), name=path.name)
 
     def temporary_file_path(self) -> str:
-        return str(self._given)
+        return str(self._path)
