@@ -12,12 +12,13 @@ import pytest
 from django.conf import LazySettings, settings
 from django.utils import timezone, translation
 
-from tests.support.site import Site, serving
+from tests.support.site import Site, address_of, serving
 from tests.support.speech import librivox
 from tests.support.waiting import wait_for
 from transcription import service
 from transcription.claim import Claim, FileLock
 from transcription.unanswered import Unanswered
+from web.server import BoundedServer
 
 # Without Hypothesis' own time limits: a busy machine makes an example take many times as long.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -66,17 +67,17 @@ def whisper_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    with serving(timeout_graceful_shutdown=2) as address:
-        yield address
+def server() -> Iterator[BoundedServer]:
+    with serving(timeout_graceful_shutdown=2) as running:
+        yield running
 
 
 @pytest.fixture
-def site(server: str, transactional_db: None, settings: LazySettings, tmp_path: Path) -> Iterator[Site]:
+def site(server: BoundedServer, transactional_db: None, settings: LazySettings, tmp_path: Path) -> Iterator[Site]:
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "incoming"
     settings.FILE_UPLOAD_TEMP_DIR.mkdir()
-    running = Site(server, tmp_path)
+    running = Site(address_of(server), tmp_path, lambda: len(server.server_state.tasks))
     yield running
     running.close()
 

@@ -10,6 +10,7 @@ from asgiref.sync import sync_to_async
 from recordings.intake import copies
 from recordings.models import Recording, want_copy
 from tests.support.jobs import recording, someone
+from tests.support.waiting import PATIENCE
 
 
 @asynccontextmanager
@@ -26,8 +27,8 @@ async def wanting(path: Path) -> Recording:
     return made
 
 
-async def eventually(made: Recording, seconds: float = 30) -> str:
-    async with asyncio.timeout(seconds):
+async def eventually(made: Recording) -> str:
+    async with asyncio.timeout(PATIENCE):
         while True:
             await made.arefresh_from_db()
             if made.playable:

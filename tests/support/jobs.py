@@ -17,6 +17,7 @@ from recordings.work.jobs import in_line
 from recordings.work.runner import Runner, runner
 from recordings.work.transcribing import run_transcription
 from tests.support.speech import librivox
+from tests.support.waiting import PATIENCE
 from tests.support.whisper_stub import WhisperStub
 from transcription import service
 
@@ -98,8 +99,8 @@ async def jobs_running() -> AsyncIterator[Runner]:
         await service.client().aclose()
 
 
-async def finished(transcription: Transcription, seconds: float = 40.0) -> Transcription:
-    async with asyncio.timeout(seconds):
+async def finished(transcription: Transcription) -> Transcription:
+    async with asyncio.timeout(PATIENCE):
         while True:
             await transcription.arefresh_from_db()
             if transcription.finished:

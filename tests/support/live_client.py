@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatu
 from websockets.typing import Origin, Subprotocol
 
 from recordings.live.sessions import live
+from tests.support.waiting import PATIENCE
 
 PROTOCOL = Subprotocol("stile.live.1")
 FRAME = 1600  # samples, 100 ms
@@ -46,11 +47,11 @@ class Client:
 
     async def counted(self, viewers: int) -> None:
         """Wait for the message that there are so many viewers."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while (await self.told_of("viewers"))["count"] != viewers:
                 pass
 
-    async def told_of(self, *kinds: str, seconds: float = 30.0) -> Message:
+    async def told_of(self, *kinds: str, seconds: float = PATIENCE) -> Message:
         """The next message of one of these kinds."""
         async with asyncio.timeout(seconds):
             while True:
@@ -59,9 +60,9 @@ class Client:
                 if message["type"] in kinds:
                     return message
 
-    async def acknowledged(self, number: int, seconds: float = 30.0) -> None:
-        async with asyncio.timeout(seconds):
-            while (await self.told_of("ack", seconds=seconds))["seq"] < number:
+    async def acknowledged(self, number: int) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while (await self.told_of("ack"))["seq"] < number:
                 pass
 
     async def say(self, sound: npt.NDArray[np.int16], first: int = 0, *, pace: float = 0.0, size: int = FRAME) -> None:
@@ -71,7 +72,7 @@ class Client:
             if pace:
                 await asyncio.sleep(size / 16000 / pace)
 
-    async def closed(self, seconds: float = 30.0) -> int | None:
+    async def closed(self, seconds: float = PATIENCE) -> int | None:
         """Read all messages until the socket is closed, and return the close code."""
         async with asyncio.timeout(seconds):
             try:

@@ -4,7 +4,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +21,11 @@ from web.server import BoundedServer, configuration
 
 @dataclass
 class Site:
-    """`folder` holds all files it writes."""
+    """`folder` holds all files it writes; `under_way` is the number of requests that have begun and not ended."""
 
     url: str
     folder: Path
+    under_way: Callable[[], int]
     _open: list[httpx.Client] = field(default_factory=list)
 
     @property
@@ -63,9 +64,15 @@ class Site:
             client.close()
 
 
+def address_of(server: BoundedServer) -> str:
+    """Its URL."""
+    [listening] = server.servers
+    return f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+
+
 @contextmanager
-def serving(**options: Any) -> Iterator[str]:
-    """The product's address, on the product's server with these options of uvicorn's."""
+def serving(**options: Any) -> Iterator[BoundedServer]:
+    """The product on its own server, with these options of uvicorn's besides. See `address_of`."""
     from asrsite.asgi import application  # noqa: PLC0415 it needs Django to be set up
 
     tempfile.tempdir = None  # what the application sets it to is for its own process
@@ -75,6 +82,6 @@ def serving(**options: Any) -> Iterator[str]:
     thread.start()
     while not running.started:
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    yield running
     running.should_exit = True
     thread.join()

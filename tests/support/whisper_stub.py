@@ -110,8 +110,7 @@ class WhisperStub:
         self._knows_silence = knows_silence
         self._loop = asyncio.new_event_loop()
         self._computations: set[asyncio.Task[None]] = set()
-        self._going_on = asyncio.Event()
-        self._going_on.set()
+        self._exits: asyncio.Semaphore | None = None  # while computations are held
         self.received: list[Received] = []
         self.computing = self.peak = self.finished = self.connections = self.silences = 0
 
@@ -123,11 +122,23 @@ class WhisperStub:
 
     def hold(self) -> None:
         """From now on, and until `let_go`, no computation ends."""
-        self._loop.call_soon_threadsafe(self._going_on.clear)
+        self._exits = asyncio.Semaphore(0)
+
+    def let_one_go(self) -> None:
+        """End one of the computations that are held."""
+        assert self._exits
+        self._loop.call_soon_threadsafe(self._exits.release)
 
     def let_go(self) -> None:
-        """End the computations that were held, and hold none any more."""
-        self._loop.call_soon_threadsafe(self._going_on.set)
+        """End the computations that are held, and hold none any more."""
+        assert self._exits
+        exits, self._exits = self._exits, None
+
+        def open_all() -> None:
+            for _ in range(self.computing):
+                exits.release()
+
+        self._loop.call_soon_threadsafe(open_all)
 
     @property
     def url(self) -> str:
@@ -234,7 +245,8 @@ class WhisperStub:
         try:
             if not over:
                 await asyncio.sleep(self._time_for(request))
-                await self._going_on.wait()
+                if self._exits:
+                    await self._exits.acquire()
         finally:
             self.computing -= 1
             self.finished += request.reply is not NOTHING_SAID

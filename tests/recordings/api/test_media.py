@@ -1,6 +1,5 @@
 """The sound of a recording: whole or any part of it, to its owner only, as nothing but sound."""
 
-import time
 from pathlib import Path
 
 import httpx
@@ -9,6 +8,7 @@ import pytest
 from recordings.models import Recording
 from tests.support.processes import open_files
 from tests.support.site import Site
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture
@@ -99,10 +99,7 @@ def test_a_client_that_hangs_up_leaves_no_file_open(site: Site, audio: tuple[htt
         pieces = answer.iter_raw()  # kept: the response would be closed with it
         next(pieces)
         assert str(stored) in open_files()
-    deadline = time.monotonic() + 5
-    while str(stored) in open_files() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert str(stored) not in open_files()
+    wait_for(lambda: str(stored) not in open_files(), "the file closed")
 
 
 def test_a_file_that_the_storage_lost_is_a_404_with_its_own_code(site: Site, audio: tuple[httpx.Client, str]) -> None:

@@ -4,17 +4,17 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain, repeat
 from typing import Any, Protocol
 
 import httpx
 import openai
 import pytest
 
+from tests.support.calls import SENT_WITHIN
 from tests.support.jobs import speech_with_pauses
 from tests.support.openai_clients import Door, open_door
 from tests.support.site import Site
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE, wait_for
 from tests.support.whisper_stub import OUT_OF_MEMORY, WhisperStub, hang, http, said
 from transcription import service
 
@@ -138,7 +138,7 @@ def test_what_is_not_there_is_told_so_in_openais_shape(door: Door) -> None:
 def test_what_went_wrong_at_the_server_has_a_status_of_its_own(
     site: Site, speech: Speech, reply: Any, status: int, code: str
 ) -> None:
-    hasty = {"ASR_MAX_RETRIES": 1, "ASR_REQUEST_TIMEOUT": 0.3, "ASR_ABANDONED_GRACE": 0.1}
+    hasty = {"ASR_MAX_RETRIES": 1, "ASR_REQUEST_TIMEOUT": SENT_WITHIN, "ASR_ABANDONED_GRACE": 0.1}
     with open_door(site, WhisperStub(0, replies=reply), **hasty) as door:
         with pytest.raises(openai.APIStatusError) as raised:
             door.client().audio.transcriptions.create(model="x", file=speech)
@@ -172,12 +172,12 @@ def test_a_server_that_is_away_is_a_503_and_the_client_comes_back_by_itself(door
         time.sleep(0.5)
         assert not asking.done()
         door.stub.start()
-        assert asking.result(20).text == "hello"
+        assert asking.result(PATIENCE).text == "hello"
 
 
 def test_a_full_queue_is_a_503_that_the_client_obeys(site: Site, speech: Speech) -> None:
-    takes = chain([4.0], repeat(0.1))  # seconds: the first call is there until the second has come and the third
-    with open_door(site, WhisperStub(lambda: next(takes)), ASR_MAX_QUEUE=1) as door, ThreadPoolExecutor() as pool:
+    with open_door(site, WhisperStub(), ASR_MAX_QUEUE=1) as door, ThreadPoolExecutor() as pool:
+        door.stub.hold()
         clients = [door.client(user, retries=retries) for user, retries in (("a", 0), ("b", 0), ("c", 0), ("d", 9))]
         first, second = (
             pool.submit(client.audio.transcriptions.create, model="whisper-1", file=speech) for client in clients[:2]
@@ -187,8 +187,10 @@ def test_a_full_queue_is_a_503_that_the_client_obeys(site: Site, speech: Speech)
             clients[2].audio.transcriptions.create(model="whisper-1", file=speech)
         assert fault(raised.value.response)[:2] == (503, "queue_full")
         assert int(raised.value.response.headers["Retry-After"]) >= 1
-        assert clients[3].audio.transcriptions.create(model="whisper-1", file=speech).text == "hello"
-        assert first.result(10).text == second.result(10).text == "hello"
+        last = pool.submit(clients[3].audio.transcriptions.create, model="whisper-1", file=speech)
+        wait_for(lambda: service.snapshot().calls.rejected == 2, "the last call, and its end")
+        door.stub.let_go()
+        assert first.result(PATIENCE).text == second.result(PATIENCE).text == last.result(PATIENCE).text == "hello"
         assert door.stub.peak == 1
         assert len(door.stub.received) == 3
 

@@ -1,7 +1,7 @@
 """Callers of /v1 take turns, and who hangs up makes room: measured at the server."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from itertools import pairwise
@@ -12,6 +12,7 @@ import pytest
 from tests.support.jobs import CLIPS, speech_with_pauses
 from tests.support.openai_clients import Door, open_door
 from tests.support.site import Site
+from tests.support.waiting import PATIENCE, wait_for
 from tests.support.whisper_stub import WhisperStub
 from transcription import service
 from transcription.snapshot import GateSnapshot
@@ -46,40 +47,41 @@ def places() -> int:
     return now.active + now.queued
 
 
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 @pytest.mark.parametrize("user", ["mei", "ann"])
 def test_a_short_call_waits_for_one_exchange_of_a_long_file(
     door: Door, long: tuple[str, bytes], speech: tuple[str, bytes], user: str
 ) -> None:
+    door.stub.hold()
     with ThreadPoolExecutor() as pool:
         whole = pool.submit(door.client().audio.transcriptions.create, model="whisper-1", file=long, prompt="long")
-        until(lambda: len(door.stub.received) == 2)
+        door.stub.let_one_go()
+        wait_for(lambda: len(door.stub.received) == 2, "the second exchange")
         assert places() == 1  # never more than one turn for a file, however long
         short = pool.submit(
             door.client(user).audio.transcriptions.create, model="whisper-1", file=speech, prompt="short"
         )
-        until(lambda: places() == 2)
+        wait_for(lambda: places() == 2, "the short call")
         before = len(door.stub.received)
-        assert short.result(10).text == "hello"
+        door.stub.let_go()
+        assert short.result(PATIENCE).text == "hello"
         assert door.stub.prompts.index("short") <= before + 1
-        assert whole.result(20).text == " ".join(["hello"] * CLIPS)
+        assert whole.result(PATIENCE).text == " ".join(["hello"] * CLIPS)
     assert door.stub.peak == 1
     assert door.stub.prompts.count("long") == CLIPS
 
 
 def test_two_long_files_of_two_people_take_turns(door: Door, long: tuple[str, bytes]) -> None:
+    door.stub.hold()
     with ThreadPoolExecutor() as pool:
         both = [
             pool.submit(door.client(user).audio.transcriptions.create, model="whisper-1", file=long, prompt=user)
             for user in ("mei", "ann")
         ]
-        assert {answer.result(30).text for answer in both} == {" ".join(["hello"] * CLIPS)}
+        for exchange in range(2 * CLIPS):
+            wait_for(lambda: door.stub.computing and (gate().queued or any(answer.done() for answer in both)), "both")
+            door.stub.let_one_go()
+            wait_for(lambda number=exchange: door.stub.finished > number, "the end of the exchange")  # type: ignore[misc]
+        assert {answer.result(PATIENCE).text for answer in both} == {" ".join(["hello"] * CLIPS)}
     prompts = door.stub.prompts
     second = max(prompts.index("mei"), prompts.index("ann"))
     first_done = min(len(prompts) - prompts[::-1].index(user) for user in ("mei", "ann"))
@@ -100,14 +102,16 @@ def asked(door: Door, file: tuple[str, bytes], user: str, **fields: str) -> HTTP
 def test_a_waiter_that_hangs_up_leaves_the_line_and_never_reaches_the_server(
     door: Door, long: tuple[str, bytes], speech: tuple[str, bytes]
 ) -> None:
+    door.stub.hold()
     with ThreadPoolExecutor() as pool:
         whole = pool.submit(door.client().audio.transcriptions.create, model="whisper-1", file=long)
-        until(lambda: len(door.stub.received) == 1)
+        wait_for(lambda: door.stub.computing, "the first exchange")
         waiting = asked(door, speech, "ann", prompt="gone")
-        until(lambda: gate().queued == 1)
+        wait_for(lambda: gate().queued == 1, "the waiter")
         waiting.close()
-        until(lambda: places() <= 1, seconds=EXCHANGE / 2)
-        assert whole.result(20).text == " ".join(["hello"] * CLIPS)
+        wait_for(lambda: places() == 1, "the end of the waiter")
+        door.stub.let_go()
+        assert whole.result(PATIENCE).text == " ".join(["hello"] * CLIPS)
     assert "gone" not in door.stub.prompts
     assert door.site.files() == []
 
@@ -116,10 +120,14 @@ def test_a_waiter_that_hangs_up_leaves_the_line_and_never_reaches_the_server(
 def test_who_hangs_up_in_the_middle_of_a_file_costs_no_more_than_the_exchange_under_way(
     door: Door, long: tuple[str, bytes], fields: dict[str, str]
 ) -> None:
+    door.stub.hold()
     under_way = asked(door, long, "mei", **fields)
-    until(lambda: len(door.stub.received) == 2)
+    door.stub.let_one_go()
+    wait_for(lambda: len(door.stub.received) == 2, "the second exchange")
     under_way.close()
-    until(lambda: places() == 0, seconds=3 * EXCHANGE)
+    wait_for(lambda: places() == 0, "the end of the request")
+    door.stub.let_go()
+    wait_for(lambda: door.stub.finished == 2, "the end of the exchange")
     time.sleep(2 * EXCHANGE)
     assert len(door.stub.received) == door.stub.finished == 2
     assert door.site.files() == []
@@ -129,13 +137,16 @@ def test_what_has_begun_is_not_sent_home_by_a_full_queue(
     door: Door, long: tuple[str, bytes], speech: tuple[str, bytes]
 ) -> None:
     its_gate = service.client().pool.servers[0].gate
+    door.stub.hold()
     with ThreadPoolExecutor() as pool:
         whole = pool.submit(door.client().audio.transcriptions.create, model="whisper-1", file=long)
-        until(lambda: len(door.stub.received) == 1)
+        wait_for(lambda: door.stub.computing, "the first exchange")
         short = pool.submit(door.client("ann").audio.transcriptions.create, model="whisper-1", file=speech)
-        until(lambda: gate().queued == 1)
+        wait_for(lambda: gate().queued == 1, "the short call")
         its_gate.max_queue = 0  # so that the file's second segment finds no place behind the other's call
-        until(lambda: service.snapshot().calls.rejected > 0)
+        door.stub.let_one_go()
+        wait_for(lambda: service.snapshot().calls.rejected, "the second segment")
         its_gate.max_queue = 100
-        assert short.result(10).text == "hello"
-        assert whole.result(20).text == " ".join(["hello"] * CLIPS)
+        door.stub.let_go()
+        assert short.result(PATIENCE).text == "hello"
+        assert whole.result(PATIENCE).text == " ".join(["hello"] * CLIPS)

@@ -16,7 +16,7 @@ from accounts.models import ApiToken
 from bench import upload as bench
 from tests.support.site import Site
 from tests.support.uploads import answer_to
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE, wait_for
 from web.throttle import Allowance
 
 pytestmark = pytest.mark.usefixtures("no_lingering")
@@ -43,9 +43,8 @@ KIB, MIB = 1024, 1024**2
 def test_a_body_that_has_no_business_here_is_refused_before_it_is_sent(
     site: Site, line: str, length: int, status: int, code: str
 ) -> None:
-    got = answer_to(site, f"{line} HTTP/1.1\nHost: localhost\nContent-Length: {length}\n")
-    assert (got[0], got[1]["code"]) == (status, code)
-    assert got[2] < 1
+    answered, error = answer_to(site, f"{line} HTTP/1.1\nHost: localhost\nContent-Length: {length}\n")
+    assert (answered, error["code"]) == (status, code)
 
 
 @pytest.mark.parametrize(("path", "status"), [("/accounts/login", 413), ("/api/recordings", 401), ("/", 413)])
@@ -82,7 +81,7 @@ def test_a_wrong_token_and_one_that_may_not_write_are_refused_before_the_body(si
     head = f"POST /api/recordings HTTP/1.1\nHost: localhost\nContent-Length: {3 * MIB}\nAuthorization: "
     assert answer_to(site, f"{head}Bearer asr_wrong\n")[0] == 401
     reader = site.program(scopes=["read", "transcribe"]).headers["Authorization"]
-    status, error, _ = answer_to(site, f"{head}{reader}\n")
+    status, error = answer_to(site, f"{head}{reader}\n")
     assert (status, error["code"]) == (403, "missing_scope")
 
 
@@ -91,7 +90,7 @@ def test_an_upload_over_the_limit_is_refused_before_its_body_in_the_callers_lang
 ) -> None:
     settings.MAX_UPLOAD_BYTES = 5 * MIB
     head = f"POST /api/recordings HTTP/1.1\nHost: localhost\nAccept-Language: fr\nContent-Length: {8 * MIB}\n"
-    status, error, _ = answer_to(site, head + f"Authorization: {site.program().headers['Authorization']}\n")
+    status, error = answer_to(site, head + f"Authorization: {site.program().headers['Authorization']}\n")
     assert (status, error["code"]) == (413, "too_large")
     assert "5.0\xa0MB" in error["message"]
 
@@ -102,7 +101,7 @@ def test_a_body_of_unknown_length_is_cut_off_at_the_limit(site: Site, settings: 
     authorization = site.program().headers["Authorization"]
     head = f"POST {path} HTTP/1.1\nHost: localhost\nTransfer-Encoding: chunked\nAuthorization: {authorization}\n"
     piece = b"80000\r\n" + bytes(0x80000) + b"\r\n"
-    status, error, _ = answer_to(site, head, piece * 5)
+    status, error = answer_to(site, head, piece * 5)
     assert (status, error["code"]) == (413, "too_large")
     assert site.files() == []
 
@@ -126,7 +125,7 @@ def test_whoever_loses_the_right_to_an_upload_is_stopped_while_it_runs(
     line = f"PATCH /api/uploads/{UUID(int=1)}" if resumable else "POST /api/recordings"
     request = client.build_request("POST", "/", headers={"Content-Length": str(8 * MIB)})
     head = f"{line} HTTP/1.1\n" + "".join(f"{name}: {value}\n" for name, value in request.headers.items())
-    with socket.create_connection(site.address, timeout=10) as connection:
+    with socket.create_connection(site.address, timeout=PATIENCE) as connection:
         connection.sendall(f"{head}\n".replace("\n", "\r\n").encode())
         connection.sendall(bytes(MIB))
         assert not select.select([connection], [], [], 0.5)[0]  # it goes on, and they were asked twice

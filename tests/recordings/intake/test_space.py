@@ -136,7 +136,7 @@ def test_a_person_has_so_much_room_at_every_door_and_is_told_how_much_is_used(si
 def test_a_large_body_is_refused_before_it_is_sent(site: Site, settings: LazySettings) -> None:
     settings.USER_MAX_BYTES = MIB
     head = f"POST /api/recordings HTTP/1.1\nHost: localhost\nContent-Length: {100 * MIB}\nAuthorization: "
-    status, error, _ = answer_to(site, head + site.program().headers["Authorization"] + "\n")
+    status, error = answer_to(site, head + site.program().headers["Authorization"] + "\n")
     assert (status, error["code"]) == (413, "quota_exceeded")
 
 

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import io
 import socket
-import time
 import wave
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -202,8 +201,8 @@ def test_an_upload_whose_client_hangs_up_leaves_nothing(site: Site, clip: bytes,
     head += f"Authorization: {program.headers['Authorization']}\r\n\r\n"
     with socket.create_connection(site.address) as connection:
         connection.sendall(head.encode() + body[: int(len(body) * part)])
-        time.sleep(0.02)
-    time.sleep(0.5)
+        wait_for(site.under_way, "the request", every=0.005)
+    wait_for(lambda: not site.under_way(), "the end of the request")
     wait_for(lambda: len(site.files()) == Recording.objects.count(), "an end of the upload")
     assert not site.files() or part == 1.0
 

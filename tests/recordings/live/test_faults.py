@@ -206,9 +206,9 @@ async def test_a_locked_database_holds_up_who_begins_and_not_who_speaks(product:
             other.execute("BEGIN IMMEDIATE")
             await late.send("start")
             speaking_on = asyncio.create_task(speaker.say(silence, pace=1))
-            assert (await late.told_of("error", seconds=30))["code"] == "database_unavailable"
+            assert (await late.told_of("error"))["code"] == "database_unavailable"
             assert await late.closed() == 1013
-            await speaker.acknowledged(len(silence) // 1600 - 1, seconds=10)
+            await speaker.acknowledged(len(silence) // 1600 - 1)
             await speaking_on
             other.rollback()
             await speaker.send("stop")
@@ -266,10 +266,10 @@ async def test_live_waits_for_one_exchange_at_most_while_batch_work_takes_all_th
                 await asyncio.to_thread(upload, api, path)
             async with speaking(api) as speaker:
                 await speaker.start()
-                await asyncio.gather(speaker.say(sound[: 8 * 16000], pace=1), speaker.told_of("caption", seconds=20))
+                await asyncio.gather(speaker.say(sound[: 8 * 16000], pace=1), speaker.told_of("caption"))
                 began = asyncio.get_running_loop().time()
                 await speaker.send("stop")
-                await speaker.told_of("done", seconds=20)
+                await speaker.told_of("done")
                 assert asyncio.get_running_loop().time() - began < 3 * seconds  # batch's, the last words', patience
             assert whisper.peak == 1
             left = query(product.data_dir, "SELECT count(*) FROM recordings_transcription WHERE status = 'queued'")

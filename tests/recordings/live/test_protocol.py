@@ -192,7 +192,7 @@ async def test_nothing_is_recognised_in_an_hour_of_silence_and_it_is_kept(
     silence = np.zeros(3600 * 16000, "<i2")
     await speaker.start()
     await speaker.say(silence, size=8000)
-    recording = await stopped(speaker, seconds=120)
+    recording = await stopped(speaker)
     assert recording
     assert (heard(recording) == silence).all()
     assert whisper.received == []
@@ -534,9 +534,9 @@ async def test_fifty_viewers_get_every_final_and_cost_whisper_nothing(
 
         async def watch(joined: asyncio.Event) -> list[str]:
             async with client(site.url, f"/ws/live/{session}") as viewer:
-                await viewer.told_of("status", seconds=20)
+                await viewer.told_of("status")
                 joined.set()
-                await viewer.closed(60)
+                await viewer.closed()
                 return viewer.finals()
 
         viewers = [group.create_task(watch(joined)) for joined in ready]

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -17,7 +16,7 @@ from recordings.live.sessions import live
 from tests.support.jobs import whisper_at
 from tests.support.live_client import PROTOCOL, Client, client, in_its_process, speaking, ticket, watching
 from tests.support.oracle import Oracle, speech
-from tests.support.site import Site, serving
+from tests.support.site import Site, address_of, serving
 from tests.support.waiting import until
 from tests.support.whisper_stub import WhisperStub
 
@@ -36,8 +35,8 @@ def whisper() -> Iterator[WhisperStub]:
 @pytest.fixture
 def impatient(site: Site) -> Iterator[str]:
     """A server that pings its clients every half second, not every 20 s."""
-    with serving(ws_ping_interval=0.5, ws_ping_timeout=0.5) as address:
-        yield address
+    with serving(ws_ping_interval=0.5, ws_ping_timeout=5.0) as server:
+        yield address_of(server)
 
 
 @pytest.fixture
@@ -75,22 +74,30 @@ async def test_a_viewer_whose_connection_is_dead_is_counted_no_more(impatient: s
             await speaker.counted(0)
 
 
-async def test_a_viewer_that_does_not_read_is_dropped_and_the_others_read_on(
+async def test_a_viewer_that_does_not_read_is_dropped(
     site: Site, api: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(viewer, "UNREAD", 1.0)
+    monkeypatch.setattr(viewer, "UNREAD", 0.5)
+    async with speaking(api) as speaker:
+        session = (await speaker.start())["session"]
+        async with deaf(site.url, f"/ws/live/{session}", ticket(api)):
+            await speaker.counted(1)
+            for index in range(150):
+                await flood(session, index, LONG)
+            await speaker.counted(0)
+
+
+async def test_beside_a_viewer_that_does_not_read_the_others_read_on(
+    site: Site, api: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(viewer, "UNREAD", 3600.0)  # a viewer that waits for the deaf one waits for ever
     async with speaking(api) as speaker:
         session = (await speaker.start())["session"]
         async with deaf(site.url, f"/ws/live/{session}", ticket(api)), watching(api, session) as other:
             await speaker.counted(2)
-            slowest = 0.0
             for index in range(150):
-                began = time.monotonic()
                 await flood(session, index, LONG)
                 assert (await other.told_of("caption"))["index"] == index
-                slowest = max(slowest, time.monotonic() - began)
-            assert slowest < 1
-            await speaker.counted(1)
         await speaker.counted(0)
 
 
@@ -108,7 +115,7 @@ async def test_a_speaker_that_does_not_read_is_dropped_and_comes_back_to_all_of_
         for _ in range(MOST_UNTOLD + 100):
             await in_its_process(running.broadcast({"type": "status", "state": LONG, "behind_seconds": 0}))
         assert running.speaker.socket is None
-        assert await speaker.closed(20) == 1013
+        assert await speaker.closed() == 1013
         assert speaker.errors == ["slow_client"]
     async with speaking(api) as again:
         assert (await again.start(session=session, resume=True))["next_seq"] == len(sound) // 1600

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 from django.utils import timezone
 
@@ -19,8 +19,9 @@ from recordings.work.transcribing import run_transcription
 from tests.support.audio_files import RATE
 from tests.support.copies import copies_made, eventually, wanting
 from tests.support.jobs import CLIPS, finished, jobs_running, recording, someone, whisper_at
+from tests.support.processes import decoders
 from tests.support.product import Product, query, transcribed, upload
-from tests.support.waiting import until, wait_for
+from tests.support.waiting import PATIENCE, until, wait_for
 from tests.support.whisper_stub import WhisperStub
 from transcription.audio import apart, wav
 
@@ -33,26 +34,22 @@ def noise(minutes: float) -> bytes:
 
 @asynccontextmanager
 async def decoders_dying(most: int = 1000) -> AsyncIterator[list[int]]:
-    """The first `most` processes that read files are killed, each in the midst of it; which they were."""
+    """The first `most` processes that read files are killed as soon as they are there; which they were."""
     await apart.network_closed()
-    process = apart._fork_server()._process
-    assert process
-    fork_server = psutil.Process(process.pid)
-    await until(lambda: not fork_server.children())
+    await until(lambda: not decoders())
     killed: list[int] = []
+    fork = apart._ForkServerProcess.fork
 
-    async def kill() -> None:
-        while len(killed) < most:
-            for child in fork_server.children():
-                if child.pid not in killed and len(killed) < most:
-                    child.kill()
-                    killed.append(child.pid)
-            await asyncio.sleep(0.002)
+    def fork_and_kill(server: apart._ForkServerProcess, *files: Any) -> None:
+        fork(server, *files)
+        if len(killed) < most:
+            child = wait_for(lambda: [one for one in decoders() if one.pid not in killed], "the child", every=0.001)[0]
+            child.kill()
+            killed.append(child.pid)
 
-    killing = asyncio.create_task(kill())
-    yield killed
-    killing.cancel()
-    await asyncio.wait({killing})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(apart._ForkServerProcess, "fork", fork_and_kill)
+        yield killed
 
 
 @pytest.mark.django_db(transaction=True)
@@ -188,7 +185,7 @@ async def test_stopping_in_the_midst_of_a_copy_counts_for_nothing(stored: Path, 
     (tmp_path / "long.wav").write_bytes(noise(3))
     await wanting(tmp_path / "long.wav")
     for _ in range(4):
-        async with copies_made(), asyncio.timeout(30):
+        async with copies_made(), asyncio.timeout(PATIENCE):
             while not await LooseFile.objects.filter(crashes=1).aexists():  # noqa: ASYNC110 it happens in a database
                 await asyncio.sleep(0.01)
         assert await LooseFile.objects.filter(crashes=0).acount() == 1

@@ -1,6 +1,6 @@
 """The product with its own Whisper engine, when that cannot start, and when it is killed again and again."""
 
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -16,12 +16,9 @@ STATS = "/api/recordings/stats/asr-concurrency"
 
 
 def asked(api: httpx.Client) -> httpx.Response:
-    """What a program gets that cannot wait, and at once."""
-    start = time.monotonic()
+    """What a program gets that cannot wait."""
     with librivox()[0].path.open("rb") as file:
-        answer = api.post("/v1/audio/transcriptions", files={"file": file}, data={"model": "whisper-1"})
-    assert time.monotonic() - start < 5  # the engine is not waited for, and a busy machine is
-    return answer
+        return api.post("/v1/audio/transcriptions", files={"file": file}, data={"model": "whisper-1"})
 
 
 def test_an_engine_that_cannot_start_fails_no_job_and_everybody_is_told_why(tmp_path: Path) -> None:
@@ -52,8 +49,11 @@ def test_an_engine_that_is_killed_again_and_again_fails_no_job(tmp_path: Path) -
         def engine() -> psutil.Process | None:
             if not api.get(STATS).json()["active_tasks"]:
                 return None
-            family = psutil.Process(product.process.pid).children()
-            return next((child for child in family if "whisper_server" in child.cmdline()), None)
+            with suppress(psutil.NoSuchProcess):  # it has just ended
+                for child in psutil.Process(product.process.pid).children():
+                    if "whisper_server" in child.cmdline():
+                        return child
+            return None
 
         assert asked(api).status_code in (200, 503)  # it may load still
         pk = upload(api, five)["id"]

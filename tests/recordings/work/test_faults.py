@@ -4,11 +4,13 @@ jumps; and what people do: they cancel in the middle."""
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from django.utils import timezone
 
@@ -17,7 +19,7 @@ from recordings.work.jobs import acancel_transcription, aqueue_transcription
 from tests.support.audio_files import silent_wav
 from tests.support.disks import fill
 from tests.support.jobs import CLIPS, finished, jobs_running, recording, someone, speech_with_pauses, whisper_at
-from tests.support.processes import open_files, processes
+from tests.support.processes import decoders, open_files, processes
 from tests.support.product import Product, query, transcribed, upload
 from tests.support.site import Site
 from tests.support.waiting import until, wait_for
@@ -36,6 +38,13 @@ def five(tmp_path: Path) -> Path:
     return path
 
 
+def decoders_of(product: Product) -> list[psutil.Process]:
+    """The processes that read files for it: the children of its one child."""
+    with suppress(psutil.NoSuchProcess):
+        return [one for child in psutil.Process(product.process.pid).children() for one in child.children()]
+    return []
+
+
 def test_a_server_that_is_stopped_takes_no_new_work_and_loses_none(five: Path, tmp_path: Path) -> None:
     with WhisperStub(seconds=0.5) as stub:
         product = Product(tmp_path / "data", ASR_API_URL=stub.url, ASR_MAX_CONCURRENT="2")
@@ -43,9 +52,7 @@ def test_a_server_that_is_stopped_takes_no_new_work_and_loses_none(five: Path, t
         with product.client() as api:
             ids = [upload(api, five)["id"] for _ in range(4)]
             wait_for(lambda: stub.finished > 2, "some segments")
-            started = time.monotonic()
             product.stop()
-            assert time.monotonic() - started < 8  # not the grace; to end any process takes 5 s on a busy machine
             committed = query(product.data_dir, "SELECT count(*) FROM recordings_segment")[0][0]
             assert committed == stub.finished == len(stub.received) < 4 * CLIPS  # all that was under way was kept
             assert processes(product.data_dir) == []
@@ -61,15 +68,15 @@ def test_a_server_stops_and_a_job_is_canceled_at_once_in_the_middle_of_an_hour_o
         product.start()
         with product.client() as api:
             pk = upload(api, tmp_path / "silence.wav")["id"]
-            wait_for(lambda: api.get(f"/api/recordings/{pk}").json()["status"] == "transcribing", "start")
-            started = time.monotonic()
-            assert api.post(f"/api/recordings/{pk}/cancel").json()["status"] == "canceled"
-            assert time.monotonic() - started < 3
-            api.post(f"/api/recordings/{pk}/transcribe")
-            wait_for(lambda: api.get(f"/api/recordings/{pk}").json()["status"] == "transcribing", "start")
-            started = time.monotonic()
-            product.stop()
-            assert time.monotonic() - started < 8  # not the grace, which is for exchanges
+            for stopped in (False, True):
+                for decoder in wait_for(partial(decoders_of, product), "the process that reads the file"):
+                    decoder.suspend()  # so that it comes to no end by itself
+                if stopped:
+                    product.stop()
+                else:
+                    assert api.post(f"/api/recordings/{pk}/cancel").json()["status"] == "canceled"
+                    wait_for(lambda: not decoders_of(product), "the end of the process")
+                    api.post(f"/api/recordings/{pk}/transcribe")
 
 
 def test_a_full_disk_is_told_to_the_person_and_waited_out_by_the_job(five: Path, small_disk: Path) -> None:
@@ -129,7 +136,8 @@ async def test_a_clock_that_is_set_back_changes_no_order_and_no_outcome(monkeypa
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("moment", ["queued", "at the gate", "in the exchange"])
 async def test_a_cancel_is_over_at_once_and_its_permit_comes_back(moment: str) -> None:
-    with WhisperStub(seconds=0.6) as stub, whisper_at(stub):
+    with WhisperStub() as stub, whisper_at(stub):
+        stub.hold()
         jonas, mei = await someone("jonas"), await someone("mei")
         async with jobs_running() as runner:
             if moment != "in the exchange":
@@ -140,12 +148,11 @@ async def test_a_cancel_is_over_at_once_and_its_permit_comes_back(moment: str) -
                 await until(lambda: service.snapshot().servers[0].gate.queued >= 1)
             elif moment == "in the exchange":
                 await until(lambda: stub.computing == 1)
-            started = time.monotonic()
             await acancel_transcription(made)
             await job.arefresh_from_db()
             assert job.status == "canceled"
             await until(lambda: job.pk not in runner._tasks)
-            assert time.monotonic() - started < 0.5
+            stub.let_go()
             for other in [other async for other in Recording.objects.all()]:
                 await acancel_transcription(other)
             await until(lambda: service.snapshot().servers[0].gate.active == 0)
@@ -154,7 +161,7 @@ async def test_a_cancel_is_over_at_once_and_its_permit_comes_back(moment: str) -
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("segments", [3, 20])
-async def test_a_cancel_in_the_midst_of_decoding_speech_is_over_within_three_seconds(segments: int) -> None:
+async def test_a_cancel_in_the_midst_of_decoding_speech_is_over_at_once(segments: int) -> None:
     speech = speech_with_pauses()[44:] * 30  # half an hour; the server answers at once, so decoding is what takes time
     with WhisperStub(seconds=0) as stub, whisper_at(stub):
         async with jobs_running() as runner:
@@ -162,10 +169,10 @@ async def test_a_cancel_in_the_midst_of_decoding_speech_is_over_within_three_sec
             job = await aqueue_transcription(made)
             await until(lambda: len(stub.received) >= segments)
             assert made.original.path in open_files()
-            started = time.monotonic()
+            for decoder in decoders():
+                decoder.suspend()  # so that it comes to no end by itself
             await acancel_transcription(made)
             await until(lambda: job.pk not in runner._tasks and made.original.path not in open_files())
-            assert time.monotonic() - started < 3
             await job.arefresh_from_db()
             assert job.status == "canceled"
 
