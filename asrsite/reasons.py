@@ -16,5 +16,5 @@ def reason(error: BaseException) -> str | None:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or os.strerror(error.errno)}. Stile must be able to write to its DATA_DIR."
     if isinstance(error, DatabaseError) and any(words in str(error) for words in DATABASES):
-        return f"The database cannot be used: {error}. Can its folder be written to? See docs/operations.md."
+        return f"The database cannot be used: {error}. Can its folder be written to? See docs/how-to/backup.md."
     return None

@@ -115,6 +115,6 @@ def require_usable_database() -> None:
             cursor.execute("SELECT app, name FROM django_migrations")
             applied = [f"{app}.{name}" for app, name in cursor.fetchall()]
     except DatabaseError as error:
-        raise BackupError(f"The database cannot be used ({error}). Is it damaged? See docs/operations.md.") from None
+        raise BackupError(f"The database cannot be used ({error}). Is it damaged? See docs/how-to/backup.md.") from None
     if newer := unknown_migrations(applied):
         raise BackupError(f"The database was made by a newer version ({newer[0]}). Install that version again.")

@@ -1,4 +1,4 @@
-"""The recipes of docs/proxy.md, run as they stand by a real nginx and a real Caddy, with the product behind them."""
+"""The recipes of docs/how-to/proxy.md, run as they stand by a real nginx and a real Caddy, before the product."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ from tests.support.product import Product, free_port
 from tests.support.waiting import wait_for
 from tests.support.whisper_stub import WhisperStub
 
-RECIPES = dict(re.findall(r"```(\S+)\n(.*?)```", (Path(settings.BASE_DIR) / "docs/proxy.md").read_text(), re.S))
+RECIPES = dict(re.findall(r"```(\S+)\n(.*?)```", (Path(settings.BASE_DIR) / "docs/how-to/proxy.md").read_text(), re.S))
 UPLOAD = 300 * 1024**2  # bytes
 ALLOWED, ELSEWHERE, GUESSER, NEIGHBOUR = "127.0.0.9", "127.0.0.3", "127.0.0.4", "127.0.0.5"
 PROXIES = ["nginx", "caddy"]

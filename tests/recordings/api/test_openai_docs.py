@@ -1,4 +1,4 @@
-"""The examples in docs/programs.md work as they stand."""
+"""The examples in docs/how-to/programs.md work as they stand."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from tests.support.openai_clients import open_door
 from tests.support.site import Site
 from tests.support.whisper_stub import WhisperStub
 
-PAGE = (settings.BASE_DIR / "docs/programs.md").read_text()
+PAGE = (settings.BASE_DIR / "docs/how-to/programs.md").read_text()
 PROGRAMS = re.findall(r"^```(sh|python)\n(.+?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 

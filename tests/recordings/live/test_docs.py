@@ -1,4 +1,4 @@
-"""docs/live.md is true: its client works, and its lists are complete."""
+"""docs/reference/live.md is true: its client works, and its lists are complete."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from tests.support.oracle import Oracle, speech
 from tests.support.site import Site
 from tests.support.whisper_stub import WhisperStub
 
-PAGE = (settings.BASE_DIR / "docs/live.md").read_text()
+PAGE = (settings.BASE_DIR / "docs/reference/live.md").read_text()
 
 
 def test_the_client_prints_the_captions_and_says_where_the_recording_is(
