@@ -19,7 +19,7 @@ TYPED := wavesurfer.js/dist/wavesurfer.esm uplot/dist/uPlot.esm
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run test lint audit sbom bench requirements
+.PHONY: help install install-dev run test lint docs hooks audit sbom bench requirements
 
 help:  ## list what one can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -41,6 +41,13 @@ lint: $(VENV)/installed-dev $(VENV)/installed-npm  ## ruff, mypy, eslint and tsc
 	$(BIN)/lint-imports --no-cache --no-logo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent lint
 
+docs: $(VENV)/installed-docs $(VENV)/installed-npm  ## build docs/ as a site, into site/; a link that leads nowhere fails it
+	@$(BIN)/python -m docs.generate
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+hooks: $(VENV)/installed-dev  ## look at each commit before it is made: ruff, the layers, the generated docs
+	@$(BIN)/pre-commit install
+
 audit: $(VENV)/installed-dev  ## what is known against the pinned packages; says so where nobody can be asked
 	@$(BIN)/python .ci/audit.py
 
@@ -53,6 +60,7 @@ bench: $(VENV)/installed-dev  ## list the measurements one can repeat
 requirements: $(VENV)/installed-dev  ## pin what requirements*.in and package.json name (PIN=--upgrade: anew)
 	$(PIP_COMPILE) $(PIN) --output-file requirements.txt requirements.in
 	$(PIP_COMPILE) $(PIN) --output-file requirements-dev.txt requirements-dev.in
+	$(PIP_COMPILE) $(PIN) --output-file requirements-docs.txt requirements-docs.in
 	$(PIP_COMPILE) $(PIN) --output-file requirements-npm.txt requirements-npm.in
 	npm install --package-lock-only $(NPM_FLAGS)
 
@@ -69,6 +77,11 @@ $(VENV)/installed: requirements.txt
 
 $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
 	@$(PIP_INSTALL) -r requirements-dev.txt || { \
+		echo "The packages could not be installed. If pip named no other reason: is there a network?" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/installed-docs: requirements-docs.txt $(VENV)/installed-dev
+	@$(PIP_INSTALL) -r requirements-docs.txt || { \
 		echo "The packages could not be installed. If pip named no other reason: is there a network?" >&2; exit 1; }
 	@touch $@
 

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = settings.BASE_DIR
 PYTHONS = ("3.11.2", "3.12.0", "3.13.0", "3.14.0")  # 3.11.2 is Debian 12's
-REQUIREMENTS = ("requirements.txt", "requirements-dev.txt", "requirements-npm.txt")
+REQUIREMENTS = ("requirements.txt", "requirements-dev.txt", "requirements-docs.txt", "requirements-npm.txt")
 
 
 def make(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -44,7 +44,20 @@ def checkout(tmp_path: Path) -> Path:
 def test_make_alone_lists_what_one_can_do() -> None:
     lines = make(ROOT).stdout.splitlines()
     listed = {line.split()[0] for line in lines}
-    assert listed == {"help", "install", "install-dev", "run", "test", "lint", "audit", "sbom", "bench", "requirements"}
+    assert listed == {
+        "help",
+        "install",
+        "install-dev",
+        "run",
+        "test",
+        "lint",
+        "docs",
+        "hooks",
+        "audit",
+        "sbom",
+        "bench",
+        "requirements",
+    }
     assert all(len(line.split()) > 2 for line in lines)
 
 
