@@ -16,7 +16,7 @@ from dataclasses import astuple, dataclass
 from functools import cache
 from statistics import mean
 
-from bench.adaptive_simulation import Run, Server, Simulation, Stretch
+from bench.adaptive_simulation import Phase, Run, SimulatedServer, Simulation
 from transcription.limit import FixedLimit, Limit, LimitChange, Sample
 from transcription.sentence import Sentence
 
@@ -41,21 +41,21 @@ class Cell:
         return random.Random(repr(self)).getrandbits(32)
 
     @property
-    def server(self) -> Server:
-        return Server(self.curve, self.peak, self.noise, tuple(self._stretches()))
+    def server(self) -> SimulatedServer:
+        return SimulatedServer(self.curve, self.peak, self.noise, tuple(self._phases()))
 
-    def _stretches(self) -> Iterable[Stretch]:
-        yield Stretch(0.0, self.memory)
+    def _phases(self) -> Iterable[Phase]:
+        yield Phase(0.0, self.memory)
         if self.scenario == "drop":
-            yield Stretch(SECONDS * 3 / 8, max(1, self.memory // 2))
-            yield Stretch(SECONDS * 5 / 8, self.memory)
+            yield Phase(SECONDS * 3 / 8, max(1, self.memory // 2))
+            yield Phase(SECONDS * 5 / 8, self.memory)
         elif self.scenario == "tenant":
             rng = random.Random(self.seed)
-            beside = Stretch(0.0, max(1, self.memory - max(1, self.memory // 4)), 0.5)
+            beside = Phase(0.0, max(1, self.memory - max(1, self.memory // 4)), 0.5)
             time, alone = 0.0, True
             while (time := time + rng.uniform(120, 480)) < SECONDS:
                 alone = not alone
-                yield Stretch(time, self.memory) if alone else Stretch(time, beside.memory, beside.share)
+                yield Phase(time, self.memory) if alone else Phase(time, beside.memory, beside.share)
 
 
 def grid(scenario: str, curve: str, noise: float, step: int = 1) -> list[Cell]:
@@ -82,9 +82,7 @@ def run(cell: Cell, limit: Limit) -> Run:
 
 
 def known(cell: Cell) -> Run:
-    plan = [
-        (part.start, _best_steady(cell.curve, cell.noise, cell.peak)[part.memory]) for part in cell.server.stretches
-    ]
+    plan = [(part.start, _best_steady(cell.curve, cell.noise, cell.peak)[part.memory]) for part in cell.server.phases]
     return run(cell, Known(plan))
 
 
@@ -97,7 +95,7 @@ def fixed(cell: Cell) -> Run:
 @cache
 def _best_steady(curve: str, noise: float, peak: int) -> dict[int, int]:
     """The best limit for each memory. Up to its memory a steady server runs alike whatever that is: one sweep does."""
-    roomy = Server(curve, peak, noise, (Stretch(0.0, HIGHEST),))
+    roomy = SimulatedServer(curve, peak, noise, (Phase(0.0, HIGHEST),))
     sweep = [Simulation(roomy, FixedLimit(n), 0).run(SWEEP_SECONDS) for n in range(1, HIGHEST + 1)]
     return {memory: _best(sweep[:memory])[0] for memory in range(1, HIGHEST + 1)}
 

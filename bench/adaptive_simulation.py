@@ -52,7 +52,7 @@ CURVES: dict[str, Callable[[int, int], float]] = {
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Phase:
     """From `start` on: calls that fit in memory, and the share of the GPU that is ours."""
 
     start: float
@@ -61,11 +61,11 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class Server:
+class SimulatedServer:
     curve: str
     peak: int
     noise: float  # standard deviation of the log of a call's work
-    stretches: tuple[Stretch, ...]
+    phases: tuple[Phase, ...]
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Run:
         return 100 * self.oom / max(1, self.calls + self.oom)
 
 
-class _Call(NamedTuple):
+class _SimulatedCall(NamedTuple):
     """A call in the server. `work`: what the server's own clock shows when it is done, or before it is served, how
     much that is."""
 
@@ -111,17 +111,17 @@ class Simulation:
     """One server under one limit. `demand`: how many calls are wanted in flight at a time, by default any number."""
 
     def __init__(
-        self, server: Server, limit: Limit, seed: int, demand: Callable[[float], float] = lambda now: math.inf
+        self, server: SimulatedServer, limit: Limit, seed: int, demand: Callable[[float], float] = lambda now: math.inf
     ) -> None:
         self.server, self.limit, self.demand = server, limit, demand
         self.works = _works(server.noise, seed)
         self.now = self.clock = 0.0  # `clock` runs at the speed of each call in service
-        self.running: list[_Call] = []  # a heap
-        self.waiting: deque[_Call] = deque()  # in the server, for a worker
+        self.running: list[_SimulatedCall] = []  # a heap
+        self.waiting: deque[_SimulatedCall] = deque()  # in the server, for a worker
         self.failing: deque[tuple[float, float, float, int]] = deque()
         self.number = 0
-        self.stretch = server.stretches[0]
-        self.pending = deque(server.stretches[1:])
+        self.phase = server.phases[0]
+        self.pending = deque(server.phases[1:])
         queue = server.curve == "queue"
         self.workers = server.peak if queue else math.inf
         curve = CURVES[server.curve]
@@ -138,7 +138,7 @@ class Simulation:
         return Run(self.audio / span, self.seconds / max(1, self.calls), self.calls, self.oom, self.trace)
 
     def _step(self) -> None:
-        rate = self.rates[len(self.running)] * self.stretch.share
+        rate = self.rates[len(self.running)] * self.phase.share
         finish = self.now + (self.running[0].work - self.clock) / rate if self.running else math.inf
         answer = self.failing[0][0] if self.failing else math.inf
         change = self.pending[0].start if self.pending else math.inf
@@ -164,11 +164,11 @@ class Simulation:
         while self._in_flight() < min(self.limit.limit, self.demand(self.now)) and self.now >= self.limit.hold_until:
             audio, work = next(self.works)
             in_flight = self._in_flight() + 1
-            if len(self.running) + len(self.waiting) >= self.stretch.memory:
+            if len(self.running) + len(self.waiting) >= self.phase.memory:
                 self.failing.append((self.now + OOM_ANSWER, self.now, audio, in_flight))
                 continue
             self.number += 1
-            call = _Call(work, self.number, self.now, audio, in_flight)
+            call = _SimulatedCall(work, self.number, self.now, audio, in_flight)
             if len(self.running) < self.workers:
                 self._serve(call)
             else:
@@ -177,7 +177,7 @@ class Simulation:
     def _in_flight(self) -> int:
         return len(self.running) + len(self.waiting) + len(self.failing)
 
-    def _serve(self, call: _Call) -> None:
+    def _serve(self, call: _SimulatedCall) -> None:
         heapq.heappush(self.running, call._replace(work=self.clock + call.work))
 
     def _answer(self, started: float, audio: float, in_flight: int, outcome: Outcome) -> None:
@@ -193,8 +193,8 @@ class Simulation:
             self.trace.append((self.now, change.limit))
 
     def _change(self) -> None:
-        self.stretch = self.pending.popleft()
-        while len(self.running) + len(self.waiting) > self.stretch.memory:
+        self.phase = self.pending.popleft()
+        while len(self.running) + len(self.waiting) > self.phase.memory:
             call = self.waiting.pop() if self.waiting else max(self.running, key=lambda call: call.number)
             if call in self.running:
                 self.running.remove(call)

@@ -41,7 +41,7 @@ from rich.table import Table  # noqa: E402
 
 from bench.captions_contestants import (  # noqa: E402
     Contestant,
-    Cost,
+    ProcessCost,
     Stile,
     WhisperLive,
     WhisperLiveKit,
@@ -49,7 +49,7 @@ from bench.captions_contestants import (  # noqa: E402
     heard,
 )
 from bench.captions_figures import Figures, error_rate  # noqa: E402
-from bench.captions_speech import Offline, Speech, offline, speech  # noqa: E402
+from bench.captions_speech import Offline, SpokenSample, offline, speech  # noqa: E402
 from tests.support.speech import librivox  # noqa: E402
 from transcription.audio import RATE  # noqa: E402
 from transcription.engine.weights import ensure_weights, weight_folders  # noqa: E402
@@ -71,7 +71,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Row:
+class FigureRow:
     title: str
     of: Callable[[Result], float]
     shape: str
@@ -79,28 +79,28 @@ class Row:
 
 
 ROWS = (
-    Row("first-text latency, s", lambda r: r.figures.first_text, "{:.2f}", 0.1),
-    Row("final latency p50, s", lambda r: r.figures.final_p50, "{:.2f}", 0.1),
-    Row("final latency p95, s", lambda r: r.figures.final_p95, "{:.2f}", 0.1),
-    Row("after an utterance p95, s", lambda r: r.figures.uttered_p95, "{:.2f}", 0.1),
-    Row("service time, s", lambda r: r.service, "{:.2f}", 0.1),
-    Row("errors", lambda r: r.figures.errors, "{:.1%}", 0.002),
-    Row("erasure", lambda r: r.figures.erasure, "{:.2f}", 0.02),
-    Row("broken promises", lambda r: r.figures.broken, "{:.0f}", 0.5),
-    Row("CPU s per s", lambda r: r.cpu, "{:.2f}", 0.02),
-    Row("memory, MiB", lambda r: r.pss, "{:.0f}", 10),
-    Row("memory, MiB (RSS)", lambda r: r.rss, "{:.0f}", 10),
+    FigureRow("first-text latency, s", lambda r: r.figures.first_text, "{:.2f}", 0.1),
+    FigureRow("final latency p50, s", lambda r: r.figures.final_p50, "{:.2f}", 0.1),
+    FigureRow("final latency p95, s", lambda r: r.figures.final_p95, "{:.2f}", 0.1),
+    FigureRow("after an utterance p95, s", lambda r: r.figures.uttered_p95, "{:.2f}", 0.1),
+    FigureRow("service time, s", lambda r: r.service, "{:.2f}", 0.1),
+    FigureRow("errors", lambda r: r.figures.errors, "{:.1%}", 0.002),
+    FigureRow("erasure", lambda r: r.figures.erasure, "{:.2f}", 0.02),
+    FigureRow("broken promises", lambda r: r.figures.broken, "{:.0f}", 0.5),
+    FigureRow("CPU s per s", lambda r: r.cpu, "{:.2f}", 0.02),
+    FigureRow("memory, MiB", lambda r: r.pss, "{:.0f}", 10),
+    FigureRow("memory, MiB (RSS)", lambda r: r.rss, "{:.0f}", 10),
 )
 
 
-def measure(contestant: Contestant, speeches: dict[str, tuple[Speech, Offline]]) -> Iterator[Result]:
+def measure(contestant: Contestant, speeches: dict[str, tuple[SpokenSample, Offline]]) -> Iterator[Result]:
     busy = os.getloadavg()[0]
     if busy > BUSY:
         console.print(f"The machine is not idle (load {busy:.1f}): {contestant.name} may look worse than it is.")
     with contestant.running() as process:
         for language, (spoken, truth) in speeches.items():
             asyncio.run(heard(contestant, spoken.samples[: WARM_UP * RATE], language))
-            with Cost(process) as cost:
+            with ProcessCost(process) as cost:
                 shown = asyncio.run(heard(contestant, spoken.samples, language))
             yield Result(
                 contestant.name,
@@ -113,7 +113,7 @@ def measure(contestant: Contestant, speeches: dict[str, tuple[Speech, Offline]])
             )
 
 
-def report(language: str, results: list[Result], spoken: Speech, truth: Offline) -> None:
+def report(language: str, results: list[Result], spoken: SpokenSample, truth: Offline) -> None:
     offline_errors = error_rate(spoken, truth.text)
     table = Table(
         title=f"{language}: {spoken.seconds:.0f} s, {len(spoken.said)} words; offline {offline_errors:.1%} wrong"

@@ -290,7 +290,7 @@ def _server(command: list[str], port: int, **environment: str) -> Iterator[psuti
 # --- what it costs -----------------------------------------------------------------------------------
 
 
-class Cost:
+class ProcessCost:
     """Of a process and all its children, while the block runs: CPU seconds, and the most memory at one time.
 
     rss counts memory that processes share as often as they share it; pss once.
@@ -302,7 +302,7 @@ class Cost:
         self.cpu = 0.0
         self.rss = self.pss = 0
 
-    def __enter__(self) -> Cost:
+    def __enter__(self) -> ProcessCost:
         self._before = self._cpu()
         self._watch = threading.Thread(target=self._look)
         self._watch.start()

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import jiwer
 
-from bench.captions_speech import Offline, Speech, aligned, units
+from bench.captions_speech import Offline, SpokenSample, aligned, units
 
 NEAR = 2  # places by which a word may have moved in the text before it became final
 
@@ -34,7 +34,7 @@ class Figures:
     broken: int  # messages that changed what was final
 
     @classmethod
-    def of(cls, shown: Sequence[Shown], speech: Speech, offline: Offline) -> Figures:
+    def of(cls, shown: Sequence[Shown], speech: SpokenSample, offline: Offline) -> Figures:
         finals = [units(one.final, speech.language) for one in shown]
         texts = [units(f"{one.final} {one.tentative}", speech.language) for one in shown]
         end = finals[-1]
@@ -59,7 +59,7 @@ class Figures:
         )
 
 
-def error_rate(speech: Speech, text: str) -> float:
+def error_rate(speech: SpokenSample, text: str) -> float:
     """Wrong, missing and added words per word that was said; in Chinese, characters."""
     return float(jiwer.wer(" ".join(speech.said), " ".join(units(text, speech.language))))
 

@@ -39,7 +39,7 @@ def units(text: str, language: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Speech:
+class SpokenSample:
     """A sound and what is said in it.
 
     limits  of each word: when its sentence has certainly ended
@@ -65,7 +65,7 @@ class Offline:
     ends: dict[int, float]  # word of the speech: when it has been said
 
 
-def speech(language: str, minutes: float, seed: int = 7) -> Speech:
+def speech(language: str, minutes: float, seed: int = 7) -> SpokenSample:
     """Sentences in a random order, again and again, until the time is full."""
     chance = random.Random(seed)
     clips = [_Sentence.of(clip, language) for clip in _clips(language)]
@@ -82,7 +82,7 @@ def speech(language: str, minutes: float, seed: int = 7) -> Speech:
                 last.append(len(said) - 1)
             parts += [clip.samples, _silence(pause)]
             length += len(clip.samples) / RATE + pause
-    return Speech(language, np.concatenate([*parts, _silence(TAIL)]), said, limits, last)
+    return SpokenSample(language, np.concatenate([*parts, _silence(TAIL)]), said, limits, last)
 
 
 def _clips(language: str) -> Iterator[Clip]:
@@ -114,7 +114,7 @@ def _silence(seconds: float) -> Samples:
     return np.random.default_rng(3).integers(-3, 4, int(seconds * RATE)).astype(np.int16)
 
 
-def offline(speech: Speech, weights: Path) -> Offline:
+def offline(speech: SpokenSample, weights: Path) -> Offline:
     """One call of the same weights over the whole file, as good as it gets: it hears what comes after each word.
 
     Its word times are the truth that latencies are measured from. Its words are aligned to those that were said by

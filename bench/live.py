@@ -39,7 +39,7 @@ BOUND = 5.0  # seconds of lag
 
 
 @dataclass
-class Cost:
+class ServerCost:
     """Of the server's process while something ran: seconds of CPU per second, and its memory then, in MiB."""
 
     cpu: float = 0.0
@@ -47,7 +47,7 @@ class Cost:
 
 
 @dataclass
-class Speaker:
+class SimulatedSpeaker:
     """Says the sound in real time. `lags` of the finals, each with when it was told."""
 
     sound: Samples
@@ -95,8 +95,8 @@ def stile(options: argparse.Namespace, sound: Samples, permits: int) -> Iterator
 
 
 @contextmanager
-def costing(product: Product) -> Iterator[Cost]:
-    process, cost = psutil.Process(product.process.pid), Cost()
+def costing(product: Product) -> Iterator[ServerCost]:
+    process, cost = psutil.Process(product.process.pid), ServerCost()
     before, began = process.cpu_times(), time.monotonic()
     yield cost
     after = process.cpu_times()
@@ -104,14 +104,14 @@ def costing(product: Product) -> Iterator[Cost]:
     cost.memory = process.memory_info().rss / 2**20
 
 
-async def crowd(api: httpx.Client, sound: Samples, count: int) -> list[Speaker]:
+async def crowd(api: httpx.Client, sound: Samples, count: int) -> list[SimulatedSpeaker]:
     """So many speak, each beginning a little later than the one before."""
-    people = [Speaker(sound) for _ in range(count)]
+    people = [SimulatedSpeaker(sound) for _ in range(count)]
     await asyncio.gather(*(person.run(api, number * 6 / count) for number, person in enumerate(people)))
     return people
 
 
-def late(people: list[Speaker], after: float) -> float:
+def late(people: list[SimulatedSpeaker], after: float) -> float:
     """The 95th percentile of the lags after so many seconds."""
     lags = sorted(lag for person in people for when, lag in person.lags if when > after)
     return lags[int(len(lags) * 0.95)] if lags else float("inf")
@@ -128,7 +128,7 @@ async def sockets(options: argparse.Namespace, sound: Samples) -> None:
 async def viewers(options: argparse.Namespace, sound: Samples) -> None:
     with stile(options, sound, 1) as (product, api):
         with costing(product) as alone:
-            await Speaker(sound).run(api)
+            await SimulatedSpeaker(sound).run(api)
         async with AsyncExitStack() as stack:
             speaker = await stack.enter_async_context(speaking(api))
             session = (await speaker.start())["session"]
@@ -138,7 +138,7 @@ async def viewers(options: argparse.Namespace, sound: Samples) -> None:
                 await watchers[-1].told_of("status")
             ends = [asyncio.create_task(viewer.closed(600)) for viewer in watchers]
             with costing(product) as cost:
-                await Speaker(sound).speak(speaker)
+                await SimulatedSpeaker(sound).speak(speaker)
             await asyncio.gather(*ends)
     missed = sum(viewer.finals() != speaker.finals() for viewer in watchers)
     print(
