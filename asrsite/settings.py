@@ -167,7 +167,7 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"
 MEDIA_ROOT = DATA_DIR / "media"
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "incoming"  # same file system as the media: a whole file is moved, not copied
 LIVE_ROOT = DATA_DIR / "live"  # the same, for sessions that go on
-FILE_UPLOAD_HANDLERS = ["recordings.intake.uploads.UploadHandler"]
+FILE_UPLOAD_HANDLERS = ["recordings.intake.form.UploadHandler"]
 DATA_UPLOAD_MAX_NUMBER_FILES = 1
 for _folder in (MEDIA_ROOT, FILE_UPLOAD_TEMP_DIR):
     private_folder(_folder)

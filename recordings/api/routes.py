@@ -48,7 +48,8 @@ from recordings.api.shapes import (
     transcript_of,
 )
 from recordings.failures import answer, on_failure
-from recordings.intake.uploads import ReceivedFile, accept_upload
+from recordings.intake.form import ReceivedFile
+from recordings.intake.uploads import accept_upload
 from recordings.library.listing import afind, apage
 from recordings.library.organising import achange_recording, adelete_recording
 from recordings.models import Recording

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from ninja import Schema
 from pydantic import BaseModel, ConfigDict, Field
 
+from recordings.intake.options import UploadOptions
 from recordings.text import Correction, Language, Prompt, Title
 
 Status = Literal["queued", "transcribing", "done", "failed", "canceled"]
@@ -150,28 +151,10 @@ class SocketTicketOut(Schema):
     expires_in: int = Field(description="Seconds.")
 
 
-class UploadOptions(BaseModel):
-    title: Title = Field("", description="The file’s name if empty.")
-    language: Language = Field(
-        "", description="In any form: “zh”, “zh-CN”, “Chinese”, “中文”; empty or “auto”: find out."
-    )
-    prompt: Prompt = Field("", description="Names and terms to expect.")
-    track: int = Field(0, ge=0, le=999, description="The sound track to hear, from 1; 0: all that belong together.")
-    transcribe: bool = Field(True, description="Put it in line at once.")
-
-
 class UploadForm(UploadOptions):
     duplicate: Literal["allow", "reuse"] = Field(
         "allow", description="reuse: where you have the same bytes already, answer 200 with that recording."
     )
-
-
-class UploadMetadata(UploadOptions):
-    """`ask`: where you have the same bytes already, the upload waits whole for an answer, and names that recording.
-    `source`: what a page has recorded comes from the browser; whatever comes with a token, from the API."""
-
-    duplicate: Literal["allow", "reuse", "ask"] = "allow"
-    source: Literal["upload", "browser"] = "upload"
 
 
 class RecordingPatch(BaseModel):

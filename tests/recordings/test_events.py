@@ -14,7 +14,8 @@ from django.db import connection, transaction
 
 from recordings import events
 from recordings.events import QUEUE_GROUP, Paced, owner_group, recording_changed, recording_gone, text_changed
-from recordings.intake.uploads import ReceivedFile, accept_upload
+from recordings.intake.form import ReceivedFile
+from recordings.intake.uploads import accept_upload
 from recordings.models import Recording
 from recordings.work.jobs import queue_transcription
 from recordings.work.runner import runner

@@ -10,7 +10,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from accounts.auth import ApiRequest
-from recordings.intake.uploads import ReceivedFile
+from recordings.intake.form import ReceivedFile
 from recordings.work.hearing import Call, Hearing
 from transcription import service
 from transcription.answer import Transcript

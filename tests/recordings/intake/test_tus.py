@@ -338,7 +338,7 @@ def test_a_client_that_leaves_before_the_answer_finds_its_recording(
         await asyncio.sleep(0.5)
         return await accept(*args, **kwargs)
 
-    monkeypatch.setattr("recordings.intake.tus.accept_upload", slow)
+    monkeypatch.setattr("recordings.intake.tus.completing.accept_upload", slow)
     api = site.program()
     url = create(api, len(clip))
     with pytest.raises(httpx.ReadTimeout):

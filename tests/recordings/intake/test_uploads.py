@@ -12,7 +12,8 @@ import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import User
 
-from recordings.intake.uploads import ReceivedFile, accept_upload, sweep
+from recordings.intake.form import ReceivedFile, sweep
+from recordings.intake.uploads import accept_upload
 from recordings.models import Recording, Transcription
 from tests.support.site import Site
 from tests.support.uploads import form
