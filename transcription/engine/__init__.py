@@ -1,1 +1,3 @@
-"""The embedded Whisper server: its process (`process`), the program that runs in it (`server`), and its weights."""
+"""The embedded Whisper server: the process that the product keeps (`process`), the program that runs in it (`server`,
+with `model`, `options` and `answers`), and its weights (`weights`, with their digests in `pins`).
+"""

@@ -1,10 +1,10 @@
 """The embedded Whisper server as a child process: started, watched, restarted, and never left behind.
 
-The listening socket is ours and outlives the child, so the address stays the same. The child inherits the socket, and
-a pipe as its standard input: when this process dies, however it dies, the pipe ends and the child goes.
+This process owns the listening socket, which outlives the child, so the address stays the same. The child inherits the
+socket, and a pipe as its standard input. When this process dies in any way, the pipe ends and the child exits.
 
-The socket takes connections while no child answers them. So calls ask `bar()` first, which says why none may be made
-now, and are made inside `during_life()`, which ends them when the child ends.
+The socket accepts connections also while no child answers them. So a call asks `bar()` first, which gives the reason
+why no call may be made now, and runs inside `during_life()`, which ends it when the child ends.
 """
 
 import asyncio
@@ -33,13 +33,13 @@ from transcription.sentence import Sentence, _
 logger = logging.getLogger(__name__)
 
 FIRST_DELAY, LONGEST_DELAY = 1.0, 60.0  # seconds before a restart: doubled each time, up to a minute
-GOOD_WHILE = 60.0  # seconds; a child that lived so long starts the delays anew
+GOOD_WHILE = 60.0  # seconds; after a longer life the delays begin anew
 GRACE = 5.0  # seconds from SIGTERM to SIGKILL
 BACKLOG = 128  # connections that may wait for the child
 LONGEST_LINE = 2000  # bytes of the child's log
-LAST_WORDS = 300  # characters of the child's last line that are told to admins
-LOADS = 1.0  # seconds after which to ask again while it loads its model: `base` takes 1 to 4
-KNOWN = 2.0  # seconds: a child that is dead is known to be within some ms, on a busy machine a second
+LAST_WORDS = 300  # characters of the child's last line that admins see
+LOADS = 1.0  # seconds until a call tries again while the child loads its model: `base` takes 1 to 4
+KNOWN = 2.0  # seconds in which the death of the child becomes known: some ms, on a busy machine a second
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x1f\x7f-\x9f]")  # colours, cursor movements and the like
 
 
@@ -51,47 +51,47 @@ T = TypeVar("T")
 
 
 class _Life:
-    """One life of the child, from the moment it answers; `end` is how it ended."""
+    """One life of the child, from its first answer to its end. `end`: the reason, once it has ended."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._mourners: set[Callable[[], object]] = set()
+        self._listeners: set[Callable[[], object]] = set()
         self.end: BrokenOff | None = None
 
     @contextmanager
     def on_end(self, call: Callable[[], object]) -> Iterator[None]:
-        """Call it, in whatever thread, when the child ends within the block, or has ended before."""
+        """Call `call`, in any thread, when the child ends within the block or has ended before."""
         with self._lock:
-            self._mourners.add(call)
+            self._listeners.add(call)
             ended = self.end
         if ended:
             call()
         try:
             yield
         finally:
-            self._mourners.discard(call)
+            self._listeners.discard(call)
 
     def over(self, end: BrokenOff) -> None:
         with self._lock:
             self.end = end
-            mourners = list(self._mourners)
-        for call in mourners:
+            listeners = list(self._listeners)
+        for call in listeners:
             with suppress(RuntimeError):  # its event loop is closed
                 call()
 
 
 class EmbeddedEngine:
-    """A Whisper server of our own, on a free port of this machine, from `start` to `stop`.
+    """A Whisper server as a child process, on a free port of this machine, from `start` to `stop`.
 
-    `command` is the server's; `--fd N --stop-with-stdin` are added to it (see the command `whisper_server`).
+    `command` starts the server; `--fd N --stop-with-stdin` are added to it (see the command `whisper_server`).
     """
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = command
         self._process: Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
-        self._life: _Life | None = None  # of a child that answers
-        self._absent = NOT_STARTED  # why there is none
+        self._life: _Life | None = None  # of the child, while it answers
+        self._absent = NOT_STARTED  # the reason why no child answers
         self._back_at = 0.0  # monotonic seconds: when the next child is started
         self._last_line = ""  # of the child
         self._said = HOW_TO_START
@@ -107,19 +107,19 @@ class EmbeddedEngine:
 
     @property
     def pid(self) -> int | None:
-        """The child's, while it lives."""
+        """The child's process id while it lives, else None."""
         return self._process.pid if self._process and self._process.returncode is None else None
 
     def bar(self) -> Bar | None:
-        """Why it can take no call now; None where it can."""
+        """The reason why the child takes no call now; None where it takes calls."""
         if self._life:
             return None
         return Bar(self._absent, max(LOADS, self._back_at - time.monotonic()), self._said)
 
     async def during_life(self, work: Callable[[], Awaitable[T]]) -> T:
-        """What `work` returns, which calls the child.
+        """Run `work`, which calls the child, and return its result.
 
-        Raises `Killed`, or another `BrokenOff`, as soon as the child ends, with the reason.
+        Raises `Killed` or another `BrokenOff`, with the reason, as soon as the child ends.
         """
         life, loop = self._life, asyncio.get_running_loop()
         if not life:
@@ -128,7 +128,7 @@ class EmbeddedEngine:
             try:
                 return await work()
             except BrokenOff:
-                await anyio.sleep(KNOWN)  # where the child has ended, the reason comes, and this is cancelled
+                await anyio.sleep(KNOWN)  # where the child has died, its end cancels this, with the reason
                 raise
         raise copy(life.end) if life.end else BrokenOff(self._absent)
 
@@ -142,7 +142,7 @@ class EmbeddedEngine:
         await self.stop()
 
     async def start(self) -> None:
-        """Start the child, and keep it running. It answers some seconds later."""
+        """Start the child and keep it running. It answers after some seconds."""
         self._absent, self._said = LOADING, ""
         self._supervisor = asyncio.create_task(self._supervise())
 
@@ -179,7 +179,7 @@ class EmbeddedEngine:
             life.over(end)
 
     async def _run(self) -> BrokenOff:
-        """One life of the child; how it ended."""
+        """Start the child and wait for its end. Returns the reason."""
         fd = self._listener.fileno()
         self._last_line = ""
         process = self._process = await asyncio.create_subprocess_exec(
@@ -189,9 +189,9 @@ class EmbeddedEngine:
             stdout=PIPE,
             stderr=STDOUT,
             pass_fds=[fd],
-            # A session of its own: Ctrl-C in a terminal is for us alone, who stop it when its callers are done.
+            # A session of its own keeps Ctrl-C from the child. This process stops it when its callers are done.
             start_new_session=True,
-            env={**os.environ, "TQDM_MININTERVAL": "10"},  # seconds: progress bars become lines of our log
+            env={**os.environ, "TQDM_MININTERVAL": "10"},  # seconds; each step of a progress bar is a line of the log
         )
         born = asyncio.create_task(self._wait_until_it_answers())
         try:
@@ -204,7 +204,7 @@ class EmbeddedEngine:
         return _how_it_ended(code)
 
     async def _wait_until_it_answers(self) -> None:
-        """Ask it how it is until it says well. The question waits in the socket's backlog while the model loads."""
+        """Ask for /health until the child answers 200. The request waits in the backlog while the model loads."""
         parts = urlsplit(self.url)
         while not self._life:
             with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -219,7 +219,7 @@ class EmbeddedEngine:
             await asyncio.sleep(0.1)
 
     async def _relay(self, output: asyncio.StreamReader) -> None:
-        """The child's lines into our log, until it closes its output; an overlong one is cut in pieces."""
+        """Write the child's lines to the log until it closes its output. An overlong line is cut in pieces."""
         rest = b""
         while chunk := await output.read(LONGEST_LINE):
             *lines, rest = re.split(rb"[\r\n]+", rest + chunk)
@@ -247,7 +247,7 @@ def _how_it_ended(code: int) -> BrokenOff:
 
 
 async def _end(process: Process) -> None:
-    """End the child, if it has not ended by itself."""
+    """Stop the child, where it has not ended by itself."""
     with suppress(ProcessLookupError):
         process.terminate()
         try:

