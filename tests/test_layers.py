@@ -29,6 +29,10 @@ FORBIDDEN = {
         ("transcription/servers/salvage.py", "import transcription.servers.refusal", "transcription.servers"),
         ("web/problems.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import web.throttle", "web"),
     ],
+    "door": [
+        ("recordings/work/runner.py", "from transcription.client import WhisperClient", "transcription.client"),
+        ("asrsite/checks.py", "import transcription.gate", "asrsite.checks"),
+    ],
     "heart": [
         ("transcription/limit.py", "import django.conf", "transcription.limit is not allowed to import django"),
         ("transcription/audio/vad.py", "import channels.layers", "transcription.audio is not allowed to import"),
