@@ -5,7 +5,6 @@ import pty
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from django.conf import settings
 from tests.support.jobs import CLIPS, speech_with_pauses
 from tests.support.product import NewProduct, Product, started_before, transcribed, upload
 from tests.support.speech import audioeval, character_error_rate, librivox, word_error_rate
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -125,12 +124,10 @@ def test_killed_in_the_midst_of_a_transcription_it_finishes_by_itself_after_the_
         family = psutil.Process(product.process.pid).children(recursive=True)
         product.kill()
         assert len(before) < CLIPS
-        _, alive = psutil.wait_procs(family, timeout=3)
+        _, alive = psutil.wait_procs(family, timeout=PATIENCE)
         assert alive == []  # the engine went with its parent
 
-        started = time.monotonic()
         product.start()
-        assert time.monotonic() - started < 10
         recording = transcribed(api, pk)
         after = api.get(transcript).json()["segments"]
     assert recording["status"] == "done"

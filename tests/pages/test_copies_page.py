@@ -15,6 +15,7 @@ from playwright.async_api import Page
 from recordings.intake.copies import make_copies
 from recordings.models import Recording, want_copy
 from tests.support.audio_files import clip, encode
+from tests.support.waiting import PATIENCE
 
 LONG = np.concatenate([clip()] * 3)  # 21.3 s
 KINDS: dict[str, dict[str, Any]] = {
@@ -42,7 +43,7 @@ async def with_copy(owner: User, path: Path) -> Recording:
     await made.asave()
     await sync_to_async(want_copy)(made)
     making = asyncio.create_task(make_copies())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not made.playable:
             await asyncio.sleep(0.05)
             await made.arefresh_from_db()

@@ -20,7 +20,7 @@ from recordings.models import Recording
 from recordings.work.jobs import queue_transcription
 from recordings.work.runner import runner
 from tests.support.rows import make_recording
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 
 class Told:
@@ -111,7 +111,7 @@ async def test_a_storm_of_changes_is_a_few_messages_for_each_page(
     last: dict[int, bool] = {}
     kinds = Counter[str]()
     while len(last) < 20 or not last[made[-1].pk]:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             message = await layer.receive(page)
         kinds[message["type"]] += 1
         last |= {change["recording"]: change["gone"] for change in message.get("changes", ())}
@@ -136,7 +136,7 @@ class Page:
         return self
 
     async def next(self) -> dict[str, Any]:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             return dict(await self._layer.receive(self._name))
 
     async def until_next_change_of(self, recording: Recording) -> list[dict[str, Any]]:

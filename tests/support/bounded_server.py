@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE, wait_for
 from web.connections import Bounds
 from web.server import BoundedServer, configuration
 
@@ -73,7 +73,7 @@ class Running:
         return len(self.server.server_state.connections)
 
     def connect(self, sent: bytes = b"") -> socket.socket:
-        connection = socket.create_connection(self.address, timeout=20)
+        connection = socket.create_connection(self.address, timeout=PATIENCE)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sendall(sent)
         return connection

@@ -8,6 +8,7 @@ from openai import AsyncOpenAI, OpenAI
 
 from tests.support.jobs import whisper_at
 from tests.support.site import Site
+from tests.support.waiting import PATIENCE
 from tests.support.whisper_stub import Reply, WhisperStub, http
 
 
@@ -26,7 +27,7 @@ class Door:
         return OpenAI(base_url=f"{self.site.url}/v1", api_key=self.key(user), max_retries=retries, timeout=timeout)
 
     def async_client(self, key: str) -> AsyncOpenAI:
-        return AsyncOpenAI(base_url=f"{self.site.url}/v1", api_key=key, max_retries=0, timeout=60)
+        return AsyncOpenAI(base_url=f"{self.site.url}/v1", api_key=key, max_retries=0, timeout=PATIENCE)
 
 
 @contextmanager

@@ -104,7 +104,8 @@ class Product:
         """An HTTP client with a token of this user's, which is made once: it takes a process a second or two."""
         if user not in self._tokens:
             self._tokens[user] = self.manage("create_token", user, "--create").strip()
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self._tokens[user]}"}, timeout=60)
+        headers = {"Authorization": f"Bearer {self._tokens[user]}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE)
 
 
 def started_before() -> Path:
@@ -147,5 +148,5 @@ def transcribed(api: httpx.Client, pk: int, seconds: float = PATIENCE) -> dict[s
 
 
 def query(folder: Path, sql: str, *parameters: object) -> list[Any]:
-    with closing(sqlite3.connect(folder / "stile.sqlite3", timeout=20)) as database:
+    with closing(sqlite3.connect(folder / "stile.sqlite3", timeout=PATIENCE)) as database:
         return database.execute(sql, parameters).fetchall()

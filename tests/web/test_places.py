@@ -14,7 +14,7 @@ from bench.upload import noise
 from tests.support.bounded_server import Running, answer, running, talk
 from tests.support.product import Product, upload
 from tests.support.virtual_time import in_virtual_time
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE, wait_for
 from web.connections import Bounds, Deadline, Places
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -195,7 +195,7 @@ def test_with_few_open_files_a_crowd_of_idle_sockets_keeps_nobody_out(cramped: P
     size = cramped.log.stat().st_size
     crowd = [socket.create_connection(("127.0.0.1", cramped.port)) for _ in range(600)]
     for _ in range(5):
-        assert httpx.get(f"{cramped.url}/healthz", timeout=20).status_code == 200
+        assert httpx.get(f"{cramped.url}/healthz", timeout=PATIENCE).status_code == 200
     assert files(cramped) < 200
     assert cramped.log.stat().st_size - size < 20_000
     for connection in crowd:
@@ -214,6 +214,6 @@ def test_readers_of_sound_that_do_not_read_leave_no_file_open(cramped: Product, 
         reader.sendall(head.encode())
     wait_for(lambda: files(cramped, ".wav") >= 20, "the sound, open for each")
     wait_for(lambda: files(cramped, ".wav") == 0, "the end of all readers")
-    assert httpx.get(f"{cramped.url}/healthz", timeout=20).status_code == 200
+    assert httpx.get(f"{cramped.url}/healthz", timeout=PATIENCE).status_code == 200
     for reader in readers:
         reader.close()

@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Origin, Subprotocol
 
 from tests.support.product import Product, free_port
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE, wait_for
 from tests.support.whisper_stub import WhisperStub
 
 RECIPES = dict(re.findall(r"```(\S+)\n(.*?)```", (Path(settings.BASE_DIR) / "docs/how-to/proxy.md").read_text(), re.S))
@@ -233,7 +233,7 @@ async def speak(house: House, proxy: str) -> None:
         for number in range(10):
             await socket.send(struct.pack("<I", number) + bytes(3200))
         await socket.send(json.dumps({"type": "stop"}))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             told = [json.loads(message)["type"] async for message in socket]
     assert told[0] == "ready"
     assert told[-1] == "done"

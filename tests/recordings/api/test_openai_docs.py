@@ -12,6 +12,7 @@ from django.conf import settings
 from recordings.models import Recording
 from tests.support.openai_clients import open_door
 from tests.support.site import Site
+from tests.support.waiting import PATIENCE
 from tests.support.whisper_stub import WhisperStub
 
 PAGE = (settings.BASE_DIR / "docs/how-to/programs.md").read_text()
@@ -30,7 +31,7 @@ def test_the_example_works(site: Site, clip: bytes, tmp_path: Path, language: st
     command = ["sh", "-ec", program] if language == "sh" else [sys.executable, "-c", program]
     with open_door(site, WhisperStub(0.01)) as door:
         environment = {**os.environ, "STILE": site.url, "STILE_TOKEN": door.key(scopes=["transcribe", "write"])}
-        run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=30)
+        run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE)
     assert run.returncode == 0, run.stderr
     if "inbox" in program:
         assert (folder / "done" / f"{dropped.name}.txt").read_text() == "hello\n"

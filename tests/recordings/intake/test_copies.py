@@ -16,9 +16,9 @@ from recordings.library.organising import adelete_recording
 from recordings.models import LooseFile, copy_name
 from tests.support.audio_files import clip, encode
 from tests.support.copies import copies_made, eventually, wanting
-from tests.support.processes import processes
+from tests.support.processes import decoders, processes
 from tests.support.product import Product, query, transcribed, upload
-from tests.support.waiting import until, wait_for
+from tests.support.waiting import PATIENCE, until, wait_for
 from tests.support.whisper_stub import WhisperStub
 from transcription.audio import audio_info
 
@@ -76,7 +76,7 @@ def test_a_copy_that_a_killed_server_had_begun_is_made_by_the_next(long: Path, t
 @pytest.mark.django_db(transaction=True)
 async def test_a_copy_of_what_was_deleted_meanwhile_is_not_made(long: Path, amr: Path, stored: Path) -> None:
     made = await wanting(long)
-    async with copies_made(), asyncio.timeout(30):
+    async with copies_made(), asyncio.timeout(PATIENCE):
         await until(lambda: "incoming" in files(stored))
         await adelete_recording(made)
         await eventually(await wanting(amr))  # what was under way is over
@@ -87,10 +87,10 @@ async def test_a_copy_of_what_was_deleted_meanwhile_is_not_made(long: Path, amr:
 @pytest.mark.django_db(transaction=True)
 async def test_stopping_in_the_middle_of_a_copy_takes_a_moment_and_leaves_nothing(long: Path, stored: Path) -> None:
     made = await wanting(long)
-    async with copies_made(), asyncio.timeout(30):
+    async with copies_made(), asyncio.timeout(PATIENCE):
         await until(lambda: "incoming" in files(stored))
-        stopped = asyncio.get_running_loop().time()
-    assert asyncio.get_running_loop().time() - stopped < 1
+        for decoder in decoders():
+            decoder.suspend()  # so that it comes to no end by itself
     assert files(stored) == ["originals"]
     assert [name async for name in LooseFile.objects.values_list("name", flat=True)] == [copy_name(made.pk)]
 

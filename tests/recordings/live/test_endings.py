@@ -28,7 +28,7 @@ from tests.support.jobs import jobs_running, someone, whisper_at
 from tests.support.live_client import speaking
 from tests.support.oracle import Oracle, speech
 from tests.support.site import Site
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from tests.support.whisper_stub import WhisperStub, said
 from transcription.captions import Captioner
 
@@ -141,7 +141,7 @@ async def second_passes(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Whispe
 
 
 async def second(recording: Recording) -> Transcription:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             made = await recording.transcriptions.order_by("-pk").afirst()
             if made and made.lane != "live" and made.finished:

@@ -17,7 +17,7 @@ from django.conf import settings
 
 from tests.support.product import Product, transcribed, upload
 from tests.support.speech import librivox
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE, wait_for
 from tests.support.whisper_stub import WhisperStub, http, said
 
 
@@ -147,7 +147,7 @@ def test_ctrl_c_in_a_terminal_leaves_the_line_as_it_is(product: Product, stub: W
         # Its first piece, and not the second of silence by which the server is got to know.
         wait_for(lambda: any(call.audio_seconds > 1.5 for call in stub.received[-1:]), "the first call")
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(PATIENCE) == 130
         with os.fdopen(terminal, "rb", buffering=0) as screen:
             assert "the work stays in line" in everything(screen)
         with product.client() as api:

@@ -17,7 +17,7 @@ from tests.support.audio_files import clip
 from tests.support.jobs import CLIPS, finished, jobs_running, recording, someone, whisper_at
 from tests.support.openai_clients import heard
 from tests.support.speech import audioeval, librivox
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from tests.support.whisper_stub import OUT_OF_MEMORY, WhisperStub, http, reset, said
 from transcription import service
 from transcription.audio import RATE, wav
@@ -50,7 +50,7 @@ async def test_a_run_that_was_killed_goes_on_after_the_segments_that_are_committ
     with WhisperStub(seconds=0.2, replies=[said(f"sentence {n}") for n in range(2 * CLIPS)]) as stub, whisper_at(stub):
         job = await aqueue_transcription(await recording(await someone()))
         first = asyncio.create_task(run_transcription(job.pk))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while await job.segments.acount() < 2 or len(stub.received) < 3:  # noqa: ASYNC110 it happens in a database
                 await asyncio.sleep(0.005)
         first.cancel()

@@ -23,6 +23,7 @@ from faster_whisper.transcribe import Segment, TranscriptionInfo
 
 from tests.support.audio_files import clip, encode, sounds_like
 from tests.support.speech import Clip, audioeval, librivox, word_error_rate
+from tests.support.waiting import PATIENCE
 from transcription.audio import wav
 from transcription.engine import server as server_module
 from transcription.engine.model import SAMPLE_RATE, decode, load
@@ -244,7 +245,7 @@ def recording_server() -> Iterator[tuple[str, list[str]]]:
 
 def test_an_upload_that_is_too_large_is_refused_before_it_is_sent(whisper_server: str) -> None:
     address = urlsplit(whisper_server)
-    with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=PATIENCE) as connection:
         connection.sendall(
             b"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n"
             b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
@@ -256,9 +257,9 @@ def test_an_upload_that_is_too_large_is_refused_before_it_is_sent(whisper_server
 
 def test_health_answers_while_a_transcription_is_computed(whisper_server: str) -> None:
     with ThreadPoolExecutor() as pool:
-        transcription = pool.submit(ask, whisper_server, repeated(SHORT, 10))
+        transcription = pool.submit(ask, whisper_server, repeated(SHORT, 20))
         time.sleep(1)  # it is computing by now
-        health = httpx.get(whisper_server.removesuffix("/v1") + "/health", timeout=60).json()
+        health = httpx.get(whisper_server.removesuffix("/v1") + "/health", timeout=PATIENCE).json()
         assert not transcription.done()
         assert (health["status"], health["model"]) == ("ok", "base")
         assert transcription.result().status_code == 200
@@ -272,8 +273,8 @@ def test_a_caller_who_hangs_up_is_not_computed_for_any_longer(monkeypatch: pytes
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
         serving = pool.submit(server.run, [listener])
         with pytest.raises(httpx.ReadTimeout):
-            ask(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", SHORT, timeout=0.5)
-        assert windows.left.wait(timeout=5)
+            ask(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", SHORT, timeout=2.0)
+        assert windows.left.wait(timeout=PATIENCE)
         server.should_exit = True
         serving.result()
     assert 0 < windows.computed < windows.ALL

@@ -14,7 +14,7 @@ from django.conf import settings
 
 from tests.support.product import Product, upload
 from tests.support.speech import librivox
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE, wait_for
 from tests.support.whisper_stub import WhisperStub
 
 
@@ -49,7 +49,7 @@ def tokens(product: Product) -> int:
 
 @pytest.mark.slow
 def test_it_shows_what_the_gate_does_and_watches_until_it_is_stopped(product: Product) -> None:
-    said, wrong = stats(product).communicate(timeout=30)
+    said, wrong = stats(product).communicate(timeout=PATIENCE)
     assert "calls     1 of 1 at once" in said, wrong
     assert "jobs      1 transcribing · 1 in line" in said
     assert said.count(": 1 active, 0 wait") == 1
@@ -58,7 +58,7 @@ def test_it_shows_what_the_gate_does_and_watches_until_it_is_stopped(product: Pr
     assert watching.stdout
     seen = list(islice((line for line in watching.stdout if line.startswith("jobs")), 3))
     watching.send_signal(signal.SIGINT)
-    assert watching.wait(10) == 0
+    assert watching.wait(PATIENCE) == 0
     assert len(seen) == 3
     assert tokens(product) == 0
 
@@ -73,7 +73,7 @@ def test_on_a_terminal_it_stays_in_its_place(product: Product) -> None:
     while shown.count(b"jobs ") < 3:
         shown += os.read(main, 65536)
     watching.send_signal(signal.SIGINT)
-    assert watching.wait(10) == 0
+    assert watching.wait(PATIENCE) == 0
     os.close(main)
     assert b"\x1b[" in shown  # it moves up again
 
@@ -82,6 +82,6 @@ def test_without_a_server_it_says_what_to_do(tmp_path: Path) -> None:
     product = Product(tmp_path / "data", ASR_API_URL="http://127.0.0.1:9/v1")
     product.data_dir.mkdir()
     done = stats(product)
-    _, wrong = done.communicate(timeout=30)
+    _, wrong = done.communicate(timeout=PATIENCE)
     assert done.returncode == 1
     assert f"No server answers at {product.url}" in wrong
