@@ -33,7 +33,7 @@ from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
 from recordings.models import Recording, Transcription  # noqa: E402
-from recordings.work.jobs import read_line  # noqa: E402
+from recordings.work.line import read_line  # noqa: E402
 from tests.support.rows import fill_library  # noqa: E402
 
 ROUNDS = 20

@@ -4,13 +4,15 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TypeVar
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
 
 log = logging.getLogger(__name__)
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 DATABASE_AWAY = (OperationalError, InterfaceError)  # may pass; every other error would come again
@@ -32,6 +34,12 @@ async def patiently(work: Callable[[], Awaitable[T]]) -> T:
             await sync_to_async(close_old_connections)()
         await asyncio.sleep(pause)
         pause = min(LONGEST_PAUSE, pause * 2)
+
+
+async def in_database(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a synchronous function in the thread of the database, patiently. It may run again after a failed commit that
+    did reach the database, so it must bear that."""
+    return await patiently(partial(sync_to_async(work), *args, **kwargs))
 
 
 async def to_its_end(work: Awaitable[T]) -> T:

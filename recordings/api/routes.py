@@ -56,7 +56,8 @@ from recordings.models import Recording
 from recordings.text import download_name
 from recordings.transcripts.corrections import EditConflict, acorrect, arestore
 from recordings.transcripts.exports import FORMATS
-from recordings.work.jobs import acancel_transcription, aqueue_transcription, job_counts
+from recordings.work.jobs import acancel_transcription, aqueue_transcription
+from recordings.work.line import job_counts
 from transcription.monitor.stats import Stats, read_stats
 from web.problems import Problem, not_found
 from web.throttle import UPLOADS

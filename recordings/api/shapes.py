@@ -9,7 +9,7 @@ from recordings.api.schemas import RecordingStatus
 from recordings.library.listing import Entry, abeginnings, afind, transcriptions
 from recordings.models import Segment, Transcription
 from recordings.transcripts.exports import Transcript, segment_json
-from recordings.work.jobs import Place, aplaces
+from recordings.work.places import Place, aplaces
 from web.codes import error_words
 from web.problems import Problem
 

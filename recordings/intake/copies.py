@@ -12,7 +12,6 @@ from io import SEEK_END
 from pathlib import PurePath
 from typing import BinaryIO, NoReturn, cast
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
@@ -25,7 +24,7 @@ from recordings.storage import space
 from recordings.storage.files import discard
 from transcription.audio import apart
 from transcription.errors import BadAudio, CrashedDecoder
-from web.patience import DATABASE_AWAY, patiently, to_its_end
+from web.patience import DATABASE_AWAY, in_database, patiently, to_its_end
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ async def _keep_making(choosing: asyncio.Lock, owners: set[int]) -> NoReturn:
         await asyncio.sleep(pause)
         pause = LOOK_AGAIN
         async with choosing:
-            recording = await patiently(lambda: sync_to_async(_next)(owners))
+            recording = await in_database(_next, owners)
             if recording is None:
                 continue
             owners.add(recording.owner_id)
@@ -106,7 +105,7 @@ def _next(owners: Container[int]) -> Recording | None:
 
 
 async def _give_up(recording: Recording) -> None:
-    await patiently(lambda: sync_to_async(discard)(copy_name(recording.pk)))
+    await in_database(discard, copy_name(recording.pk))
 
 
 async def _make(recording: Recording) -> bool:
@@ -125,7 +124,7 @@ async def _make(recording: Recording) -> bool:
                 if not await Recording.objects.filter(pk=recording.pk).aexists():
                     return False
         await to_its_end(asyncio.to_thread(_store, recording, copy))
-    return await patiently(lambda: sync_to_async(_give)(recording))
+    return await in_database(_give, recording)
 
 
 def _store(recording: Recording, copy: TemporaryUploadedFile) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 
 import numpy as np
 import numpy.typing as npt
-from asgiref.sync import sync_to_async
 
 from recordings.live.disk import on_disk
 from recordings.live.journal import SAMPLE, SECOND, Journal
@@ -18,7 +17,7 @@ from transcription import captions, service
 from transcription.answer import Transcript
 from transcription.audio import RATE, wav
 from transcription.errors import Misconfigured, TimedOut, TranscriptionError, Unreachable
-from web.patience import patiently
+from web.patience import in_database
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +148,7 @@ class Captioning:
         """A final caption is committed before anybody sees it."""
         message = caption_message(caption)
         if caption.final:
-            await patiently(lambda: sync_to_async(_commit)(self._row.pk, caption))
+            await in_database(_commit, self._row.pk, caption)
             self._next_index = caption.index + 1
         self.tentative = None if caption.final else message
         await self._broadcast(message)

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from datetime import timedelta
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
@@ -12,7 +11,7 @@ from recordings.live.sessions import live
 from recordings.models import Recording, Transcription
 from recordings.work.jobs import aqueue_transcription
 from transcription import service
-from web.patience import patiently
+from web.patience import in_database
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +23,7 @@ async def make_second_passes() -> None:
     """Queue a second pass whenever the gate is idle. Until canceled."""
     while settings.LIVE_SECOND_PASS:
         await asyncio.sleep(LOOK_AGAIN)
-        if _idle() and (recording := await patiently(sync_to_async(_next))):
+        if _idle() and (recording := await in_database(_next)):
             try:
                 await aqueue_transcription(recording, limited=False, automatic=True)
             except Exception:

@@ -30,6 +30,7 @@ from recordings.transcripts import corrections as editing
 from recordings.transcripts.sentences import Line, lines, text_language
 from recordings.transcripts.transcript import shown_text
 from recordings.work import jobs
+from recordings.work.places import places as places_in_line
 from transcription.monitor.stats import read_stats
 from transcription.writing import tail
 from web.codes import error_words
@@ -138,7 +139,7 @@ def rows_of(entries: Sequence[shelf.Entry], places: Mapping[int, Place], query: 
 
 def line() -> Mapping[int, Place]:
     """Everyone's place: transcription id to where it stands."""
-    return jobs.places()
+    return places_in_line()
 
 
 def own(request: Request, pk: int, transcription: int | None = None) -> shelf.Entry:

@@ -1,4 +1,8 @@
-"""The jobs: their line in the database, the runner that starts them, and the run of one job from file to segments.
+"""The jobs: put in line, started, run.
 
-Public: `jobs` puts a recording in line and cancels; `runner` is started by `serve`.
+jobs           puts a recording in line, and cancels
+line, places   which jobs start next; where each stands
+runner         starts jobs in this process; `serve` runs it
+transcribing   the run of one job, on `hearing` (from sound to text) and `progress` (the changes of its row)
+arrivals       the log lines of jobs that come
 """

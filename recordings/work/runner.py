@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import NamedTuple
 
 from django.db.models import F
 from django.utils import timezone
 
 from recordings.models import Transcription
 from recordings.work.arrivals import Arrivals
+from recordings.work.line import QueuedJob
 from transcription import service
 from transcription.snapshot import Jobs
 from web.patience import patiently
@@ -27,20 +27,6 @@ GRACE = 10.0  # seconds that exchanges under way get to end when the process sto
 
 
 RunJob = Callable[[int, Callable[[], bool], Callable[[], None]], Awaitable[None]]
-
-
-class Queued(NamedTuple):
-    """A job in line, as far as its turn depends on it.
-
-    seconds: the duration of its recording
-    crashes: how many processes in a row ended uncleanly while they worked on it
-    """
-
-    pk: int
-    lane: str
-    owner_id: int
-    seconds: float
-    crashes: int = 0
 
 
 class Runner:
@@ -59,7 +45,7 @@ class Runner:
 
     async def run(
         self,
-        in_line: Callable[[], Awaitable[list[Queued]]],
+        in_line: Callable[[], Awaitable[list[QueuedJob]]],
         run_job: RunJob,
         at_once: Callable[[], int],
     ) -> None:
@@ -109,7 +95,7 @@ class Runner:
 
     async def _look(
         self,
-        in_line: Callable[[], Awaitable[list[Queued]]],
+        in_line: Callable[[], Awaitable[list[QueuedJob]]],
         run_job: RunJob,
         at_once: Callable[[], int],
     ) -> None:
@@ -124,7 +110,7 @@ class Runner:
 
     def _start(
         self,
-        jobs: list[Queued],
+        jobs: list[QueuedJob],
         run_job: RunJob,
         at_once: int,
     ) -> None:

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 
 from recordings.models import Recording, Transcription
-from recordings.work.jobs import in_line
+from recordings.work.line import in_line
 from recordings.work.runner import Runner, runner
 from recordings.work.transcribing import run_transcription
 from tests.support.speech import librivox

@@ -19,7 +19,8 @@ from rich.progress import Progress
 
 from recordings.models import Recording, Transcription
 from recordings.text import language_code
-from recordings.work.jobs import aqueue_transcription, in_line
+from recordings.work.jobs import aqueue_transcription
+from recordings.work.line import in_line
 from recordings.work.runner import runner
 from recordings.work.transcribing import run_transcription
 from transcription import service

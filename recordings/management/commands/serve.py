@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
 
@@ -25,7 +24,7 @@ from recordings.live.sessions import live
 from recordings.models import LooseFile, Upload
 from recordings.storage.files import discard, discard_put_off
 from recordings.storage.space import keep_spare
-from recordings.work.jobs import in_line
+from recordings.work.line import in_line
 from recordings.work.runner import runner
 from recordings.work.transcribing import run_transcription
 from transcription import service
@@ -33,7 +32,7 @@ from transcription.audio import apart
 from transcription.claim import AlreadyRunning
 from transcription.monitor.history import keep_history
 from web.connections import Bounds
-from web.patience import patiently
+from web.patience import in_database, patiently
 from web.private import look_after
 from web.server import BoundedServer, configuration, connections_possible
 
@@ -153,7 +152,7 @@ async def discard_later() -> None:
     """Remove the files of what was deleted while a backup was made."""
     while True:
         await asyncio.sleep(LOOK_AGAIN)
-        await patiently(sync_to_async(discard_put_off))
+        await in_database(discard_put_off)
 
 
 def _remove_leftovers() -> None:

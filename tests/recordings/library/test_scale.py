@@ -7,8 +7,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from recordings.models import Recording, Transcription
-from recordings.work.jobs import read_line, work_until_done
-from recordings.work.runner import Queued
+from recordings.work.line import QueuedJob, read_line
+from recordings.work.places import work_until_done
 from tests.support.rows import fill_library
 
 
@@ -46,16 +46,16 @@ def test_a_long_line_is_read_once_until_it_changes(client: Client) -> None:
 
 
 def test_one_owners_jobs_share_what_the_owner_gets() -> None:
-    jobs = [Queued(1, "batch", 7, 60.0), Queued(2, "batch", 7, 600.0), Queued(3, "batch", 7, 30.0)]
+    jobs = [QueuedJob(1, "batch", 7, 60.0), QueuedJob(2, "batch", 7, 600.0), QueuedJob(3, "batch", 7, 30.0)]
     assert work_until_done(jobs, at_once=1) == {1: 60.0, 2: 660.0, 3: 690.0}
     assert work_until_done(jobs, at_once=2) == {1: 120.0, 3: 180.0, 2: 690.0}
 
 
 def test_another_owners_long_line_costs_only_as_much_as_ones_own_work() -> None:
-    jobs = [Queued(number, "batch", 7, 3600.0) for number in range(500)] + [Queued(500, "batch", 8, 60.0)]
+    jobs = [QueuedJob(number, "batch", 7, 3600.0) for number in range(500)] + [QueuedJob(500, "batch", 8, 60.0)]
     assert work_until_done(jobs, at_once=1)[500] == 120.0
 
 
 def test_a_short_clip_goes_before_long_recordings() -> None:
-    jobs = [Queued(1, "batch", 7, 3600.0), Queued(2, "interactive", 7, 30.0)]
+    jobs = [QueuedJob(1, "batch", 7, 3600.0), QueuedJob(2, "interactive", 7, 30.0)]
     assert work_until_done(jobs, at_once=1) == {2: 30.0, 1: 3630.0}

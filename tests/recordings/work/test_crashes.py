@@ -13,8 +13,9 @@ import pytest
 from django.utils import timezone
 
 from recordings.models import LooseFile, Recording, Transcription, copy_name
-from recordings.work.jobs import acancel_transcription, aqueue_transcription, in_line
-from recordings.work.runner import Queued, Runner, _put_back, _trust
+from recordings.work.jobs import acancel_transcription, aqueue_transcription
+from recordings.work.line import QueuedJob, in_line
+from recordings.work.runner import Runner, _put_back, _trust
 from recordings.work.transcribing import run_transcription
 from tests.support.audio_files import RATE
 from tests.support.copies import copies_made, eventually, wanting
@@ -143,10 +144,10 @@ async def test_a_job_that_gets_further_each_time_is_none_that_ends_processes() -
 
 @pytest.mark.django_db(transaction=True)
 async def test_suspects_run_one_at_a_time_beside_the_others_until_they_are_cleared() -> None:
-    jobs = [Queued(pk, "batch", pk, 60.0, crashes) for pk, crashes in enumerate([1, 2, 0, 1, 0])]
+    jobs = [QueuedJob(pk, "batch", pk, 60.0, crashes) for pk, crashes in enumerate([1, 2, 0, 1, 0])]
     begun, ends = list[int](), [asyncio.Event() for _ in jobs]
 
-    async def line() -> list[Queued]:
+    async def line() -> list[QueuedJob]:
         return [job for job in jobs if job.pk not in begun]
 
     async def run_job(pk: int, *_: object) -> None:

@@ -11,7 +11,8 @@ from django.core.files.storage import default_storage
 from bench.segments import sound
 from recordings.library.organising import adelete_recording
 from recordings.models import Recording, Segment, Transcription
-from recordings.work.jobs import acancel_transcription, aplaces, aqueue_transcription
+from recordings.work.jobs import acancel_transcription, aqueue_transcription
+from recordings.work.places import aplaces
 from recordings.work.transcribing import _limiters, run_transcription
 from tests.support.audio_files import clip
 from tests.support.jobs import CLIPS, finished, jobs_running, recording, someone, whisper_at
