@@ -1,4 +1,4 @@
-"""Recordings in the stock admin: to look at, not to change. Changes go through the jobs, which the pages use."""
+"""Recordings in Django's admin: to look at, not to change: changes there would be told to nobody."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from recordings.models import Caption, LiveSession, Recording, Segment, Transcri
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # takes none at run time
-    """Superusers see everyone's; other staff, whatever their permissions, see their own."""
+    """Rows to look at. Superusers see all; other staff, whatever their permissions, see their own."""
 
     owner_field = "owner"
     show_full_result_count = False  # counting a large table takes longer than showing a page of it

@@ -1,4 +1,7 @@
-"""What people have: recordings, the transcriptions made of them, and the segments of their text."""
+"""The rows: recordings, transcriptions and their segments, uploads, live sessions and their captions.
+
+One module, because each model refers to most of the others. Rules that the database can hold are constraints here.
+"""
 
 import secrets
 from collections.abc import Iterable
@@ -20,7 +23,7 @@ from transcription.audio.tracks import Track
 
 
 def original_path(recording: "Recording", filename: str) -> str:
-    """A storage name that owes nothing to the person's file name but a short, plain suffix."""
+    """A storage name for an original: random, with no part of the person's file name but a short, plain suffix."""
     suffix = PurePath(filename).suffix.lower()
     return (
         f"originals/{uuid4().hex}{suffix if suffix[1:].isascii() and suffix[1:].isalnum() and len(suffix) <= 6 else ''}"
@@ -31,12 +34,12 @@ COPIES = "playable"
 
 
 def copy_name(recording_id: int) -> str:
-    """The storage name of a recording's copy for browsers, also before there is one (see `copies`)."""
+    """The storage name of a recording's copy for browsers, also before the copy is made (see `intake.copies`)."""
     return f"{COPIES}/{recording_id}.webm"
 
 
 class Recording(models.Model):
-    """One piece of audio (or the sound of a video) that somebody owns. The file is whole when the row exists."""
+    """One piece of sound, of an audio or a video file, that a person owns. The file is whole before the row exists."""
 
     class Source(models.TextChoices):
         UPLOAD = "upload", _("upload")
@@ -100,24 +103,25 @@ class Recording(models.Model):
 
     @property
     def breaks_off(self) -> float | None:
-        """When its sound breaks off because the end of the file is missing, in seconds."""
+        """The time in seconds at which the sound breaks off, where the end of the file is missing; else None."""
         return self.damaged[-1][0] if self.damaged and self.damaged[-1][0] > self.duration - 1 else None
 
     @property
     def holes(self) -> list[list[float]]:
-        """The damaged parts that have sound behind them."""
+        """The damaged spans with sound after them: [[start, end]], in seconds."""
         return list(self.damaged if self.breaks_off is None else self.damaged[:-1])
 
     @property
     def heard_tracks(self) -> str:
+        """The numbers of the sound tracks that are heard, as “1, 2”."""
         return ", ".join(str(track["number"]) for track in self.tracks if track["heard"])
 
 
 class LooseFile(models.Model):
-    """A file in the storage that no recording has yet, or any more.
+    """A file in the storage that no recording has yet, or has any more (see `storage.files`).
 
-    The row is there before such a file is, and goes with it, or in the transaction that gives it to a recording: so
-    the next start knows what a killed process left, and removes it, or makes it if it is a copy for browsers.
+    The row is there before the file, and goes with it, or in the transaction that gives the file to a recording. So the
+    next start finds what a killed process left: it removes the file, or makes it if it is a copy for browsers.
     """
 
     name = models.CharField(max_length=255, unique=True)
@@ -130,18 +134,20 @@ class LooseFile(models.Model):
 
     @classmethod
     def copies(cls) -> "models.QuerySet[LooseFile]":
-        """Those for browsers, which are yet to be made."""
+        """The copies for browsers, which are yet to be made."""
         return cls.objects.filter(name__startswith=f"{COPIES}/")
 
     @classmethod
     def leftovers(cls) -> "models.QuerySet[LooseFile]":
-        """The others, which nobody has any use for."""
+        """All other files, of which nobody has any use."""
         return cls.objects.exclude(name__startswith=f"{COPIES}/")
 
 
 def want_copy(recording: Recording) -> None:
-    """Have a copy made for browsers, in place of the one there is. To be called in the transaction that makes the
-    recording, or changes what is heard of it."""
+    """Have a copy made for browsers, in the place of one that is there.
+
+    To be called in the transaction that makes the recording, or changes its sound track.
+    """
     LooseFile.objects.get_or_create(name=copy_name(recording.pk))
 
 
@@ -150,10 +156,10 @@ def _two_days_on() -> datetime:
 
 
 class Upload(models.Model):
-    """A file that comes in pieces. Those that have come are in its part on disk, whose size is how far it has got.
+    """A resumable upload: a file that comes in pieces. The pieces so far are its part on disk.
 
-    The row gets its recording in the transaction that makes it, and is kept until it expires, so that a client which
-    lost the answer to its last piece can still ask for it.
+    The row gets its recording in the transaction that makes the recording. It stays until it expires, so that a client
+    which lost the answer to its last piece can still ask for it.
     """
 
     LIFETIME = timedelta(days=2)  # a laptop that is closed in the evening goes on in the morning
@@ -174,34 +180,35 @@ class Upload(models.Model):
 
     @property
     def offset(self) -> int:
-        """How many bytes have come. Raises FileNotFoundError where the part is gone."""
+        """The number of bytes that have come. Raises FileNotFoundError where the part is gone."""
         return self.bytes if self.recording_id else self.part.stat().st_size
 
     def discard(self) -> None:
-        """Forget it and remove its part. Deleting the row first leaves at worst a part that no row has."""
+        """Delete the row, then the part. If a crash comes between, the next start removes the part."""
         part = self.part
         self.delete()
         part.unlink(missing_ok=True)
 
     @classmethod
     def expired(cls) -> "models.QuerySet[Upload]":
+        """The uploads that nobody can continue any more."""
         return cls.objects.filter(expires_at__lte=timezone.now())
 
     @classmethod
     def parts(cls) -> set[str]:
-        """The names of the parts that are still being added to."""
+        """The file names of the parts of all uploads under way."""
         return {f"{pk}.part" for pk in cls.objects.filter(recording=None).values_list("pk", flat=True)}
 
 
 def _public_id() -> str:
-    return secrets.token_urlsafe(12)  # 96 bits: who does not have the link cannot guess it
+    return secrets.token_urlsafe(12)  # 96 bits: nobody can guess the link
 
 
 class LiveSession(models.Model):
-    """A recording that is being made: someone speaks, captions appear, others may watch. See `live`.
+    """A recording that is being made: a person speaks, captions appear, others may watch. See `live`.
 
-    Its sound is a file that grows (`live.journal`); its row gets its recording in the transaction that makes it, and
-    stays, so that viewers and a speaker who comes back late find out what became of it.
+    The row gets its recording in the transaction that makes the recording. It stays, so that viewers, and a speaker who
+    comes back late, find out what became of the session.
     """
 
     id = models.CharField("ID", max_length=16, primary_key=True, default=_public_id, editable=False)
@@ -236,7 +243,7 @@ class LiveSession(models.Model):
 
 
 def kept_words(words: Iterable[HeardWord]) -> list[dict[str, Any]]:
-    """As a caption and a segment keep them: times to the millisecond."""
+    """Words in the shape in which captions and segments keep them: times in seconds, to the millisecond."""
     return [
         {"start": round(word.start, 3), "end": round(word.end, 3), "word": word.word, "probability": word.probability}
         for word in words
@@ -244,17 +251,17 @@ def kept_words(words: Iterable[HeardWord]) -> list[dict[str, Any]]:
 
 
 def kept_spans(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """As a recording keeps what is damaged: to the millisecond."""
+    """Damaged spans in the shape in which a recording keeps them: in seconds, to the millisecond."""
     return [(round(start, 3), round(end, 3)) for start, end in spans]
 
 
 def kept_tracks(tracks: Iterable[Track]) -> list[dict[str, Any]]:
-    """As a recording keeps them: at most 64, more than any device records."""
+    """Sound tracks in the shape in which a recording keeps them: at most 64, more than any device records."""
     return [asdict(track) for track in islice(tracks, 64)]
 
 
 class Caption(models.Model):
-    """A final caption of a live session: committed before anyone sees it, never changed."""
+    """A final caption of a live session. It is committed before anybody sees it, and never changes."""
 
     session = models.ForeignKey(LiveSession, models.CASCADE, verbose_name=_("live session"), related_name="captions")
     index = models.PositiveIntegerField(_("number"))
@@ -277,7 +284,7 @@ class Caption(models.Model):
 
 
 class Transcription(models.Model):
-    """One run of Whisper over a recording. The row is the job: from its commit on, it is never lost."""
+    """One run of Whisper over a recording. While it is unfinished, the row is the job: once committed, never lost."""
 
     class Status(models.TextChoices):
         QUEUED = "queued", _("queued")
@@ -292,7 +299,7 @@ class Transcription(models.Model):
         BATCH = "batch", _("batch")
 
     UNFINISHED = (Status.QUEUED, Status.TRANSCRIBING)
-    MOST_CRASHES = 3  # two may be bad luck: another job's doing, a power cut
+    MOST_CRASHES = 3  # in a row, then the job fails; two may be bad luck: the fault of another job, a power cut
 
     recording = models.ForeignKey(Recording, models.CASCADE, verbose_name=_("recording"), related_name="transcriptions")
     status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.QUEUED)
@@ -347,7 +354,7 @@ class Transcription(models.Model):
 
     @property
     def progress(self) -> float:
-        """How much of the recording is transcribed, 0 to 1."""
+        """The share of the recording that is transcribed, 0 to 1."""
         return min(1.0, self.seconds_done / self.recording.duration) if self.recording.duration else 0.0
 
     @property
@@ -356,7 +363,7 @@ class Transcription(models.Model):
 
 
 class Segment(models.Model):
-    """A stretch of audio that passed the gate by itself, and its text. Committed once, in full."""
+    """A stretch of sound with its text. It is committed once, in full; a person's correction stands beside the text."""
 
     transcription = models.ForeignKey(
         Transcription, models.CASCADE, verbose_name=_("transcription"), related_name="segments"

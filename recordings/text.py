@@ -1,4 +1,4 @@
-"""Text that people type: cleaned of what no title, prompt or correction needs, and names no path."""
+"""Texts that people type: titles, prompts, corrections and file names, cleaned and bounded."""
 
 import unicodedata
 from collections.abc import Callable
@@ -20,12 +20,12 @@ def one_line(text: str) -> str:
 
 
 def lines(text: str) -> str:
-    """As `one_line`, but for the line breaks that somebody made; empty lines go."""
+    """The text with each of its lines as `one_line` has it, without the empty ones."""
     return "\n".join(filter(None, map(one_line, text.splitlines())))
 
 
 def filename_fault(name: str) -> str | None:
-    """What is wrong with a file's name, as a sentence; None where it can be kept as it is."""
+    """A sentence that says what is wrong with a file's name; None where it can be kept as it is."""
     if len(name) > 255:
         return _("The file’s name is longer than 255 characters.")
     if "/" in name or "\\" in name or name in {".", ".."}:
@@ -36,13 +36,13 @@ def filename_fault(name: str) -> str | None:
 
 
 def download_name(title: str, suffix: str) -> str:
-    """A file name from a title, in any script, that no file system or header stumbles over."""
+    """A file name made of a title, in any script, that every file system and header takes."""
     name = one_line(title).translate(dict.fromkeys(map(ord, '/\\:*?"<>|'), "_")).strip(" .")
     return (head(name, 100) or "recording") + suffix
 
 
 def language_code(text: str) -> str:
-    """Whisper's code for a language in any form; "" for “auto” and the like: Whisper finds the language out."""
+    """Whisper's code for a language in any form; "" for “auto” and the like. Raises ValueError for any other text."""
     code = languages.code(text)
     if code is None:
         raise ValueError(_("Whisper does not know this language. Use a code such as “en” or “zh”."))
@@ -63,6 +63,6 @@ Title = Annotated[str, AfterValidator(_checked(one_line, 255))]
 # Whisper reads at most the last 224 tokens of a prompt (half its context of 448): about 1,000 characters. Twice
 # that is kept for people who list more.
 Prompt = Annotated[str, AfterValidator(_checked(one_line, 2_000))]
-# Nobody says more in the 30 s of a segment; people who paste a chapter have the wrong field.
+# Nobody says more in the 30 s of a segment; a person who pastes a chapter has the wrong field.
 Correction = Annotated[str, AfterValidator(_checked(lines, 10_000))]
 Language = Annotated[str, AfterValidator(language_code)]

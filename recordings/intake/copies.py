@@ -1,7 +1,7 @@
-"""Copies for browsers that cannot play the original: made beside the jobs, one of a person at a time.
+"""Copies for browsers that cannot play the original: made beside the jobs, one of each person at a time.
 
-That a copy is wanted is a `LooseFile` of its name, made together with the recording; it goes in the transaction that
-gives the copy to the recording. So what a killed server had begun, the next one makes.
+A `LooseFile` with the name of the copy says that it is wanted. Its row is made together with the recording, and goes in
+the transaction that gives the copy to the recording. So the next server makes what a killed one had begun.
 """
 
 import asyncio
@@ -34,9 +34,9 @@ CANNOT_WRITE = 300.0  # seconds until it is tried again, where the disk was full
 
 
 async def make_copies() -> None:
-    """Make every copy that is wanted, of the shortest recording first, until canceled.
+    """Make every copy that is wanted, the shortest recording first, until canceled.
 
-    Of two persons' recordings two at a time, so that hours of one person's do not hold up another's minute.
+    MAKERS copies are made at a time, each of another person, so that hours of one person hold up nobody's minute.
     """
     choosing, owners = asyncio.Lock(), set[int]()
     async with asyncio.TaskGroup() as makers:
@@ -45,7 +45,7 @@ async def make_copies() -> None:
 
 
 async def _keep_making(choosing: asyncio.Lock, owners: set[int]) -> NoReturn:
-    """`owners`: those whose copies are being made, here or by another maker."""
+    """Make one copy after the other. `owners`: the persons whose copies are under way, here or at another maker."""
     pause = 0.0
     while True:
         await asyncio.sleep(pause)
@@ -62,10 +62,10 @@ async def _keep_making(choosing: asyncio.Lock, owners: set[int]) -> NoReturn:
 
 
 async def _try(recording: Recording) -> float:
-    """Make the copy, or give it up where it never will be made. Returns how long to wait before the next one."""
+    """Make the copy, or give it up where it cannot be made. Returns the seconds to wait before the next one."""
     wanted = LooseFile.objects.filter(name=copy_name(recording.pk))
     crashed = False
-    await patiently(lambda: wanted.aupdate(crashes=F("crashes") + 1))  # as long as nobody knows how this try ends
+    await patiently(lambda: wanted.aupdate(crashes=F("crashes") + 1))  # if this try ends the process, it counts
     try:
         return 0.0 if await _make(recording) else LOOK_AGAIN
     except CrashedDecoder as error:
@@ -90,7 +90,7 @@ async def _try(recording: Recording) -> float:
 
 
 def _next(owners: Container[int]) -> Recording | None:
-    """The next one to make a copy of, of nobody among `owners`."""
+    """The next recording that wants a copy, of nobody in `owners`. Gives up the copies that crashed too often."""
     for name in LooseFile.copies().filter(crashes__gte=Transcription.MOST_CRASHES).values_list("name", flat=True):
         log.warning("%s is given up: crashed_decoder, %d times in a row", name, Transcription.MOST_CRASHES)
         discard(name)
@@ -109,12 +109,14 @@ async def _give_up(recording: Recording) -> None:
 
 
 async def _make(recording: Recording) -> bool:
-    """Whether it was made; not where the recording was deleted meanwhile. Raises OSError where the disk is full: a copy
-    takes nothing of its reserve."""
+    """Make the copy. Returns whether it was made: not if the recording was deleted meanwhile.
+
+    Raises OSError where the disk is full: a copy takes nothing of the reserve.
+    """
     if await asyncio.to_thread(space.left) < 0:
         raise space.no_space()
     original = await asyncio.to_thread(recording.original.storage.open, str(recording.original.name))
-    with original, TemporaryUploadedFile("copy", "audio/webm", 0, None) as copy:  # its folder is cleared up at starts
+    with original, TemporaryUploadedFile("copy", "audio/webm", 0, None) as copy:  # each start clears its folder
         files = cast(BinaryIO, original), cast(BinaryIO, copy.file)
         steps = apart.copy(
             *files, max_hours=settings.MAX_AUDIO_HOURS, owner=recording.owner_id, track=recording.track or None
@@ -130,11 +132,12 @@ async def _make(recording: Recording) -> bool:
 def _store(recording: Recording, copy: TemporaryUploadedFile) -> None:
     copy.size = copy.seek(0, SEEK_END)
     copy.seek(0)
-    default_storage.delete(copy_name(recording.pk))  # of a server that was killed before it could give it
+    default_storage.delete(copy_name(recording.pk))  # left by a server that was killed
     default_storage.save(copy_name(recording.pk), copy)
 
 
 def _give(recording: Recording) -> bool:
+    """Give the stored copy to its recording. Returns whether the recording is there; if not, the copy is discarded."""
     with transaction.atomic():
         name = copy_name(recording.pk)
         given = Recording.objects.filter(pk=recording.pk).update(playable=name)

@@ -58,7 +58,7 @@ class UploadHandler(FileUploadHandler):
 
 
 class _Form:
-    """A multipart form as it comes in, cut by Django at its boundaries; the parts' headers are read by `parts`.
+    """A multipart form while it comes in. Django cuts it at its boundaries; `web.parts` reads the headers of its parts.
 
     Django's own reader takes a file without a name for a field, refuses names that are not in UTF-8, and cuts paths and
     control characters off a name in silence.
@@ -73,7 +73,7 @@ class _Form:
         self._size = 0  # of the file so far
 
     def read(self) -> tuple[QueryDict, "MultiValueDict[str, UploadedFile[bytes]]"]:
-        """The fields and the files. Raises Problem, and Django's errors for a form with too much in it."""
+        """Returns the fields and the files. Raises Problem, and Django's errors for a form with too much in it."""
         unfinished = ""
         for number, part in enumerate(self._parts):
             if unfinished:  # the boundary after a file has come: the file is whole
@@ -94,7 +94,7 @@ class _Form:
         return self._post, self._files
 
     def _value(self, head: Head, part: LazyStream) -> str:
-        """A field's value. Its fields together may hold as much as Django allows."""
+        """The value of a field. All fields together may hold DATA_UPLOAD_MAX_MEMORY_SIZE."""
         raw = part.read(self._left + 1)
         self._left -= len(raw) + len(head.name)
         if self._left < 0:
@@ -106,6 +106,7 @@ class _Form:
         return decoded(raw)
 
     def _take(self, head: Head, part: LazyStream) -> None:
+        """Pass the bytes of a file to the receiver."""
         if len(self._files) >= settings.DATA_UPLOAD_MAX_NUMBER_FILES:
             raise TooManyFilesSent
         if fault := filename_fault(head.filename):
@@ -118,7 +119,7 @@ class _Form:
 
 
 def _unpacked(part: Iterable[bytes]) -> Iterator[bytes]:
-    """The bytes of a part in base64. Raises MultiPartParserError."""
+    """Decode the bytes of a part in base64. Raises MultiPartParserError."""
     rest = b""
     try:
         for chunk in part:
@@ -133,6 +134,8 @@ def _unpacked(part: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class _Receiver(FileUploadHandler):
+    """Writes the chunks of one file to disk, and computes its digest."""
+
     file: ReceivedFile
 
     def __init__(self, request: HttpRequest | None = None) -> None:
@@ -169,9 +172,9 @@ class _Receiver(FileUploadHandler):
 
 
 def sweep(older_than: float = 24 * 3600) -> None:
-    """Remove what killed processes left half-received; a file untouched for `older_than` seconds is nobody's.
+    """Remove the files that killed processes left: those that nobody wrote to for `older_than` seconds.
 
-    A day by default, since other hosts may share the folder; a process that is alone may pass 0 at its start.
+    A day by default, since other processes may share the folder.
     """
     for path in Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*.upload"):
         with suppress(FileNotFoundError):

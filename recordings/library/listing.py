@@ -1,4 +1,4 @@
-"""Reading a library: somebody's recordings, each with its newest transcription and the one whose text is shown."""
+"""Finding recordings in a library, each with its newest transcription and the one whose text is shown."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,11 @@ BEGINNING = 300  # characters of the text that a list shows
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`newest`: the transcription whose status is the recording's; `shown`: the one whose text is (see `library`)."""
+    """A recording as lists and pages show it.
+
+    newest: the transcription whose status is the recording's.
+    shown: the transcription whose text is the recording's (see `library`).
+    """
 
     recording: Recording
     newest: Transcription | None
@@ -39,9 +43,11 @@ class Corrections(TypedDict):
 
 
 def library(owner_id: int) -> "QuerySet[WithAnnotations[Recording, Ids]]":
-    """The owner's recordings with `newest_id` and `text_id`: the newest transcription, and the one whose text is shown,
-    which is what a person went back to, else the newest finished well, else the newest that has text or may yet get it,
-    else the newest."""
+    """The owner's recordings, with the ids of the newest transcription (`newest_id`) and of the shown one (`text_id`).
+
+    The shown one is the one that a person went back to, else the newest that is done, else the newest that has text or
+    may yet get some, else the newest.
+    """
     runs = Transcription.objects.filter(recording=OuterRef("pk")).order_by("-id").values("id")
     newest = Subquery(runs[:1])
     text = Exists(Segment.objects.filter(transcription=OuterRef("pk")).exclude(text=""))
@@ -57,8 +63,10 @@ def library(owner_id: int) -> "QuerySet[WithAnnotations[Recording, Ids]]":
 
 
 def find(owner_id: int, recording_id: int, transcription_id: int | None = None) -> Entry:
-    """With `transcription_id`, that one's text is the one shown. Raises Problem 404 for an id that is nobody's, or
-    somebody else's, or another recording's."""
+    """One recording of the owner. With `transcription_id`, that transcription is the shown one.
+
+    Raises Problem 404 for the id of nothing, of somebody else's recording, or of another recording's transcription.
+    """
     recording = library(owner_id).filter(pk=recording_id).first()
     if recording is None:
         raise not_found()
@@ -75,13 +83,13 @@ afind = sync_to_async(find)
 
 
 def transcriptions(recording: Recording) -> "QuerySet[WithAnnotations[Transcription, Corrections]]":
-    """The recording's, the newest first, each with how many of its segments people corrected."""
+    """The transcriptions of a recording, the newest first, each with the number of corrected segments."""
     corrected = Count("segments", filter=Q(segments__correction__isnull=False))
     return recording.transcriptions.annotate(corrections=corrected).order_by("-id")
 
 
 def several(owner_id: int, ids: Iterable[int]) -> list[Entry]:
-    """Those of the ids that are the owner's, in no order."""
+    """The owner's recordings among the ids, in no order."""
     return _entries(list(library(owner_id).filter(pk__in=ids)))
 
 
@@ -94,7 +102,11 @@ def newer(owner_id: int, than: int, limit: int) -> list[Entry]:
 def page(
     owner_id: int, *, query: str, status: str | None, before: int | None, limit: int
 ) -> tuple[list[Entry], int | None]:
-    """The newest `limit` recordings with ids under `before`, and the id to go on from if there are more."""
+    """A page of the library: the newest `limit` recordings with ids under `before`.
+
+    query: words in the title or the shown text. status: of the newest transcription, or "new" where there is none.
+    Returns the recordings, and the id to go on from; None where there are no more.
+    """
     rows = library(owner_id).order_by("-id")
     if before is not None:
         rows = rows.filter(pk__lt=before)
@@ -123,7 +135,7 @@ def _saying(query: str) -> QuerySet[Segment]:
 
 
 def hits(entries: Iterable[Entry], query: str) -> dict[int, Segment]:
-    """The first segment that says it in each shown text, by the id of its transcription: one query for all."""
+    """The first segment of each shown text that has the query in it, by the id of its transcription. One query."""
     shown = [entry.shown.pk for entry in entries if entry.shown]
     said = _saying(query)
     first = said.filter(transcription_id=OuterRef("transcription_id")).order_by("index").values("pk")[:1]
@@ -132,11 +144,10 @@ def hits(entries: Iterable[Entry], query: str) -> dict[int, Segment]:
 
 
 def beginnings(entries: Iterable[Entry]) -> dict[int, str]:
-    """The first words of each text that has some, also of an unfinished one, by the id of its transcription: one query
-    for all."""
+    """The first words of each shown text, also of an unfinished one, by the id of its transcription. One query."""
     pieces = defaultdict[int, list[str]](list)
     shown = [entry.shown.pk for entry in entries if entry.shown]
-    # Three segments of up to 30 s have said more than is shown.
+    # Three segments of up to 30 s have more text than is shown.
     first = Segment.objects.filter(transcription_id__in=shown, index__lt=3).order_by("transcription_id", "index")
     for segment in first:
         pieces[segment.transcription_id].append(shown_text(segment))

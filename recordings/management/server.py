@@ -1,4 +1,4 @@
-"""What commands need that talk to the running server as a program does: its address, and a token."""
+"""For commands that talk to the running server as any program does: its address, and a token."""
 
 import os
 from collections.abc import Iterator
@@ -13,11 +13,12 @@ from django.core.management import CommandError
 
 from accounts.models import ApiToken
 
-TOKEN = "STILE_TOKEN"  # noqa: S105 the name of a variable
+TOKEN = "STILE_TOKEN"  # noqa: S105 the name of an environment variable
 PATIENCE = 10.0  # seconds for each request
 
 
 def here() -> str:
+    """The address of the server on this machine."""
     return f"http://127.0.0.1:{settings.PORT}"
 
 
@@ -30,7 +31,10 @@ def _must_answer(url: str) -> None:
 
 @contextmanager
 def token_for(url: str, name: str | None, scope: str) -> Iterator[str]:
-    """A secret that opens the server: the environment's, else one of the user's that is good for as long as this."""
+    """A token that the server at `url` takes: the one in STILE_TOKEN, else a new one of the user, deleted at the end.
+
+    name: of the user; None: the only one, or the only superuser. Raises CommandError where there is none.
+    """
     secret = os.environ.get(TOKEN)
     if not secret and not _on_this_machine(url):
         raise CommandError(f"A server elsewhere wants a token: set {TOKEN}.")

@@ -1,4 +1,4 @@
-"""Runs jobs inside the server process: the executor of the embedded mode."""
+"""The runner: starts jobs from the line in this process."""
 
 import asyncio
 import logging
@@ -20,9 +20,9 @@ from web.patience import patiently
 
 log = logging.getLogger(__name__)
 
-MOST_JOBS = 32  # of one lane at once: each holds a decoder and a few stretches of audio
+MOST_JOBS = 32  # at work in one lane at once: each holds a decoder and a few stretches of sound
 LOOK_AGAIN = 5.0  # seconds, for jobs that another process put in line
-PROVEN = 60.0  # seconds; what ends a process ends it at once: the worst job seen did within 4 s
+PROVEN = 60.0  # seconds after which a job is not to blame for a crash: the worst job seen ended its process within 4 s
 GRACE = 10.0  # seconds that exchanges under way get to end when the process stops
 
 
@@ -30,15 +30,16 @@ RunJob = Callable[[int, Callable[[], bool], Callable[[], None]], Awaitable[None]
 
 
 class Runner:
-    """Starts jobs from the line, as many of one owner and lane at once as the servers take; more would only wait
-    at the gate. Other owners' jobs, and a short clip beside a long recording, start at once: the gate has them take
-    turns.
+    """Starts jobs from the line: of one owner and lane as many at once as the servers have permits.
+
+    More would only wait at the gate. The jobs of other owners, and a short clip beside a long recording, start at once,
+    because the gate lets them take turns.
     """
 
     def __init__(self) -> None:
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._running: dict[int, tuple[int, str]] = {}  # whose each is: owner and lane
-        self._suspects: set[int] = set()  # those at work that may be to blame for the end of an earlier process
+        self._running: dict[int, tuple[int, str]] = {}  # the owner and lane of each
+        self._suspects: set[int] = set()  # jobs at work that may have ended an earlier process
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awake = asyncio.Event()
         self._stopping = False
@@ -49,12 +50,12 @@ class Runner:
         run_job: RunJob,
         at_once: Callable[[], int],
     ) -> None:
-        """Run until `stop()`, or until canceled. Jobs that an earlier process left running are put back in line first.
+        """Run until `stop()`, or until canceled. Jobs that an earlier process left at work are put back in line first.
 
-        in_line: the queued jobs, in the order in which they start.
-        run_job: runs one, given its id, a function that says whether the process is about to stop, and one to call as
-            soon as its first call stands at the gate.
-        at_once: how many of one owner and lane run.
+        in_line: returns the queued jobs, in the order in which they start.
+        run_job: runs one job. Its arguments are the job's id, a function that says whether the process is about to
+            end, and a function to call when the job's first call stands at the gate.
+        at_once: returns how many jobs of one owner and lane run at once.
         """
         self._loop, self._awake, self._stopping = asyncio.get_running_loop(), asyncio.Event(), False
         self._arrivals = Arrivals(service.announce)
@@ -78,17 +79,17 @@ class Runner:
         self._looking.cancel()
 
     def wake(self) -> None:
-        """There may be something to start. Callable from any thread; does nothing where no runner runs."""
+        """Look at the line now: it has changed. Any thread may call this; it does nothing where no runner runs."""
         if self._loop:
             self._loop.call_soon_threadsafe(self._awake.set)
 
     def cancel(self, pk: int) -> None:
-        """Stop the job if it runs here. Callable from any thread."""
+        """Stop the job if it runs in this process. Any thread may call this."""
         if self._loop and (task := self._tasks.get(pk)):
             self._loop.call_soon_threadsafe(task.cancel)
 
     def clear(self, pk: int) -> None:
-        """The job has got further than any process before: it is no suspect any more, and the next one may start."""
+        """Note that a segment of the job was committed: it is no suspect any more, and the next suspect may start."""
         if pk in self._suspects:
             self._suspects.discard(pk)
             self._awake.set()
@@ -117,7 +118,7 @@ class Runner:
         owners, lanes = Counter(self._running.values()), Counter(lane for _, lane in self._running.values())
         for job in jobs:
             whose = (job.owner_id, job.lane)
-            if job.crashes and self._suspects:  # one at a time, so that an innocent one does not run beside the culprit
+            if job.crashes and self._suspects:  # suspects go one at a time: an innocent one is not blamed for another
                 continue
             if job.pk not in self._tasks and owners[whose] < at_once and lanes[job.lane] < MOST_JOBS:
                 if job.crashes:
@@ -141,7 +142,7 @@ class Runner:
 
 
 async def _trust() -> None:
-    """What has been at work for PROVEN seconds is not to blame if the process ends now: it may wait for Whisper."""
+    """Clear the jobs that have been at work for PROVEN seconds: if the process ends now, they are not to blame."""
     held = Transcription.objects.filter(
         status=Transcription.Status.TRANSCRIBING, held=True, started_at__lt=timezone.now() - timedelta(seconds=PROVEN)
     )
@@ -150,7 +151,7 @@ async def _trust() -> None:
 
 
 async def _put_back() -> None:
-    """A process that stops lets go of its jobs (`transcribing`). Where it did not, it ended uncleanly."""
+    """Put the jobs of an earlier process back in line. A job that is still held crashed with its process."""
     queued = Transcription.Status.QUEUED
     running = Transcription.objects.filter(status=Transcription.Status.TRANSCRIBING)
     held = running.filter(held=True)

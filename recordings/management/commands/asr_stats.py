@@ -1,6 +1,6 @@
 """`manage.py asr_stats`: the monitor in a terminal.
 
-The numbers are those of the server that runs, asked as any program asks: only its process knows its gate.
+Only the process of the server knows its gate, so the command asks it as any program does.
 """
 
 import time
@@ -43,7 +43,7 @@ class Command(BaseCommand):
                 self.stdout.write("\n".join(lines(asked(server))))
 
     def _watch(self, server: httpx.Client) -> None:
-        """In one place on a terminal; else one after the other."""
+        """Show the stats again and again: in one place on a terminal, else one after the other."""
         if self.stdout.isatty():
             with Live(console=Console(), auto_refresh=False) as screen:
                 self._repeat(server, lambda text: screen.update(text, refresh=True))
@@ -51,7 +51,7 @@ class Command(BaseCommand):
             self._repeat(server, self.stdout.write)
 
     def _repeat(self, server: httpx.Client, show: Callable[[str], object]) -> NoReturn:
-        """A server that restarts is waited for."""
+        """Show the stats once a second. Waits for a server that restarts."""
         while True:
             try:
                 show("\n".join(lines(asked(server))) + "\n")
@@ -62,6 +62,7 @@ class Command(BaseCommand):
 
 
 def asked(server: httpx.Client) -> dict[str, Any]:
+    """The stats of the server. Raises CommandError, and httpx.TransportError where it cannot be reached."""
     answer = server.get(STATS)
     if answer.is_error:
         raise CommandError(f"The server answers {answer.status_code}: {answer.text[:200]}")
@@ -69,7 +70,7 @@ def asked(server: httpx.Client) -> dict[str, Any]:
 
 
 def lines(stats: dict[str, Any]) -> Iterator[str]:
-    """As on the monitor's page, for people who read from top to bottom."""
+    """The stats as lines of text, in the order of the monitor's page."""
     success = "none judged yet" if stats["success_rate"] is None else f"{stats['success_rate']} % success"
     jobs, calls = stats["jobs"], f"{stats['active_tasks']} of {stats['limit']} at once · {stats['queued_calls']} wait"
     yield f"waiting   {stats['queued_tasks']}: {stats['queued_calls']} calls · {jobs['queued']} recordings"

@@ -1,4 +1,4 @@
-"""`manage.py prune`: find what a crash could leave behind, say what it is, and remove it with `--yes`."""
+"""`manage.py prune`: find files that a crash left and tokens that expired, and remove them with `--yes`."""
 
 import time
 from argparse import ArgumentParser
@@ -18,7 +18,7 @@ from recordings.intake.tus import remove_expired
 from recordings.live.journal import sessions_on_disk
 from recordings.models import COPIES, LiveSession, Recording, Upload
 
-# A file without a row may be an upload that is about to get one; no upload takes so long between the two.
+# A file without a row may be an upload that is about to get one. No upload takes so long between the two.
 LEAST_AGE = timedelta(hours=1)
 BATCH = 500  # names looked up at once
 
@@ -54,7 +54,7 @@ class Command(BaseCommand):
 
 
 def orphans(storage: Storage, folder: str, field: str) -> Iterator[str]:
-    """Names of files stored in the folder that no recording has as its `field`, an hour after they were written."""
+    """The storage names in the folder that no recording has in its `field`, an hour after they were written."""
     names = [f"{folder}/{name}" for name in storage.listdir(folder)[1]] if storage.exists(folder) else []
     for start in range(0, len(names), BATCH):
         some = names[start : start + BATCH]
@@ -65,7 +65,7 @@ def orphans(storage: Storage, folder: str, field: str) -> Iterator[str]:
 
 
 def abandoned_uploads(folder: Path) -> Iterator[Path]:
-    """Parts of uploads that nothing was written to for an hour, and that nobody can continue any more."""
+    """Parts of uploads that nobody can continue, and to which nothing was written for an hour."""
     expired = {upload.part.name for upload in Upload.expired()}
     going_on = Upload.parts() - expired
     for part in folder.iterdir():
@@ -74,7 +74,7 @@ def abandoned_uploads(folder: Path) -> Iterator[Path]:
 
 
 def abandoned_sound(folder: Path) -> Iterator[Path]:
-    """The files of live sessions that are recordings now, or nobody's. A session's row is there before they are."""
+    """Files of live sessions that are recordings now, or were deleted. The row of a session is older than its files."""
     files = sessions_on_disk(folder)
     going_on = set(LiveSession.objects.filter(pk__in=files, recording=None).values_list("pk", flat=True))
     return chain.from_iterable(paths for session, paths in files.items() if session not in going_on)

@@ -88,7 +88,7 @@ class Command(BaseCommand):
         return list(chosen.values_list("pk", flat=True))
 
     async def _work(self, ids: list[int], options: dict[str, Any]) -> int:
-        """Put them in line and see them through; returns how many did not succeed."""
+        """Put the recordings in line, and wait for the ends of their jobs. Returns how many did not succeed."""
         jobs = []
         for some in _batches(ids):
             async for recording in Recording.objects.filter(pk__in=some).order_by("pk"):
@@ -118,7 +118,7 @@ class Command(BaseCommand):
                         ends[job.status] += 1
                         tell(job)
                         pending.discard(pk)
-                    # A recording that was deleted meanwhile is nothing to wait for.
+                    # A recording that was deleted meanwhile has no job any more.
                     there = {pk async for pk in Transcription.objects.filter(pk__in=some).values_list("pk", flat=True)}
                     pending -= set(some) - there
                 await asyncio.sleep(LOOK_EVERY if pending else 0)
@@ -127,7 +127,7 @@ class Command(BaseCommand):
 
     @contextmanager
     def _progress(self, total: int) -> Iterator[Callable[[Transcription], None]]:
-        """A bar in a terminal, a line for each recording elsewhere."""
+        """Yields a function to tell the end of a job: to a bar in a terminal, elsewhere by a line."""
         seen = 0
 
         def line(job: Transcription) -> None:
@@ -153,7 +153,7 @@ class Command(BaseCommand):
 
 @contextmanager
 def _where(here: bool, no_wait: bool) -> Iterator[None]:
-    """Makes sure that exactly one process does the work: the server, or with `--here` this one."""
+    """Make sure that exactly one process does the work: the server, or with `here` this one. Raises CommandError."""
     claim = service.claim()
     if not here:
         if not (no_wait or claim.taken_by_another()):

@@ -38,8 +38,8 @@ from web.server import BoundedServer, configuration, connections_possible
 
 log = logging.getLogger(__name__)
 
-MAX_MESSAGE_BYTES = 256 * 1024  # of one on a WebSocket: frames of sound have 16 KB at most
-LOOK_AGAIN = 5.0  # seconds until a backup may be done
+MAX_MESSAGE_BYTES = 256 * 1024  # of one message on a WebSocket: frames of sound have 16 KB at most
+LOOK_AGAIN = 5.0  # seconds between two looks whether a backup is done
 GRACE = 10  # seconds that open requests get when the server is told to stop
 
 
@@ -69,7 +69,7 @@ class Command(BaseCommand):
             service.claim().release()
 
     def _ready(self, address: str, link: str) -> str:
-        """The link is for a person at a terminal: what a service prints becomes a log, which others may read."""
+        """The line that says that the server is ready. Only a terminal gets the link: a log may be read by others."""
         if self.stdout.isatty():
             return f"\n  Stile 听序 is ready. Sign in, once, within the hour, with\n\n    {link}\n"
         return f"Stile 听序 is ready at {address}. For a link that signs you in: manage.py sign_in_link"
@@ -80,10 +80,10 @@ class Command(BaseCommand):
             _bounds(),
             log_config=None,
             access_log=False,
-            proxy_headers=False,  # believed in by TRUSTED_PROXIES alone (see asrsite.asgi)
+            proxy_headers=False,  # asrsite.asgi reads the headers of TRUSTED_PROXIES alone
             timeout_graceful_shutdown=GRACE,
             ws_max_size=MAX_MESSAGE_BYTES,
-            ws_per_message_deflate=False,  # sound does not get smaller, and each viewer would cost its own window
+            ws_per_message_deflate=False,  # sound does not get smaller, and each viewer would cost memory
         )
         log.info("Stile %s starts", settings.VERSION)
         apart.start()
@@ -97,23 +97,25 @@ class Command(BaseCommand):
             self.stdout.write(ready)
             self.stdout.flush()
             for number in (signal.SIGINT, signal.SIGTERM):
-                # When its own work has ended, uvicorn raises the signal that stopped it again: ours may not end then.
+                # At its end uvicorn raises the signal that stopped it again. It must not end the work beside it.
                 signal.signal(number, lambda *_: None)
-            await _Server(config).serve(sockets=[listener])
+            await _ProductServer(config).serve(sockets=[listener])
             for task in beside:
                 task.cancel()
 
 
-class _Server(BoundedServer):
+class _ProductServer(BoundedServer):
+    """The web server, which stops the jobs and the live sessions when it is told to stop."""
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """No job starts any more, from the moment on in which no request is taken any more."""
+        """Start no job and take no request from now on."""
         runner.stop()
         await live.suspend()
         await super().shutdown(sockets)
 
 
 def _bounds() -> Bounds:
-    """As the settings say, and as the system's limit of open files allows."""
+    """The bounds of connections: from the settings, and no more than the system's limit of open files allows."""
     wanted = settings.MAX_CONNECTIONS
     connections = connections_possible(wanted)
     if connections < wanted:
@@ -124,7 +126,7 @@ def _bounds() -> Bounds:
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Taken before anything is started or changed, so that a taken port is the first thing said."""
+    """The listening socket. It is opened first, so that a taken port is told before anything was started or changed."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -137,26 +139,27 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 
 
 def _why_not(error: OSError, host: str, port: int) -> str:
+    """Why the port cannot be opened, as a sentence."""
     if error.errno == errno.EADDRINUSE:
         return f"Port {port} is taken by another program. Choose a free one, for example: make run PORT={port + 1}"
     return f"Cannot listen on {host}, port {port}: {error.strerror}."
 
 
 async def end_link() -> None:
-    """The link in the file ends with its hour. In the database it ends by itself."""
+    """Remove the file with the sign-in link when the link expires."""
     await asyncio.sleep(SignInLink.LIFE.total_seconds())
     forget_file()
 
 
 async def discard_later() -> None:
-    """Remove the files of what was deleted while a backup was made."""
+    """Remove the files of recordings that were deleted while a backup was made."""
     while True:
         await asyncio.sleep(LOOK_AGAIN)
         await in_database(discard_put_off)
 
 
 def _remove_leftovers() -> None:
-    """What a killed server left half-way. Nobody else writes here: there is only one server."""
+    """Remove the files that a killed server left. Nobody else writes here: there is only one server."""
     remove_expired()
     going_on = Upload.parts()
     for part in Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir():
