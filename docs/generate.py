@@ -27,6 +27,7 @@ from django.utils.translation import override  # noqa: E402
 from recordings.live.metrics import LiveCollector  # noqa: E402
 from transcription import service  # noqa: E402
 from transcription.monitor.metrics import GateCollector  # noqa: E402
+from transcription.snapshot import Calls, Snapshot  # noqa: E402
 from web.codes import CODES, STAYS_OPEN  # noqa: E402
 
 FOLDER = Path(settings.BASE_DIR) / "docs/reference"
@@ -80,7 +81,7 @@ def errors_page() -> str:
 def metrics_page() -> str:
     text = "`GET /metrics`, for Prometheus and OpenMetrics. Metrics of the process (`process_…`) come besides.\n"
     rows = []
-    with patch.object(service, "snapshot", service.inspector().snapshot):  # it takes no claim: a server may run
+    with patch.object(service, "snapshot", lambda: Snapshot(Calls(), ())):
         for family in chain(GateCollector().collect(), LiveCollector().collect()):
             name = f"{family.name}_total" if family.type == "counter" else family.name
             labels = ", ".join(f"`{label}`" for label in getattr(family, "_labelnames", ()))
@@ -122,17 +123,15 @@ def _table(heads: Iterable[str], rows: list[list[str]]) -> Iterator[str]:
         yield ""
 
 
-def pages() -> dict[Path, str]:
-    """Each page that is generated, in English."""
+PAGES = {"settings": settings_page, "errors": errors_page, "metrics": metrics_page, "commands": commands_page}
+
+
+def page(name: str) -> str:
+    """A page of PAGES, in English."""
     with override("en"):
-        return {
-            FOLDER / "settings.md": settings_page(),
-            FOLDER / "errors.md": errors_page(),
-            FOLDER / "metrics.md": metrics_page(),
-            FOLDER / "commands.md": commands_page(),
-        }
+        return PAGES[name]()
 
 
 if __name__ == "__main__":
-    for path, text in pages().items():
-        path.write_text(text)
+    for name in PAGES:
+        (FOLDER / f"{name}.md").write_text(page(name))
