@@ -1,6 +1,6 @@
 """The ASGI application: HTTP to Django behind the body guard, WebSockets to the consumers.
 
-The process that loads it has the claim to call Whisper, or ends: `serve`, and any ASGI server.
+The process that loads it, `serve` or any ASGI server, takes the claim to call Whisper, or ends where another has it.
 """
 
 import os
@@ -10,7 +10,7 @@ from typing import Any, cast
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "asrsite.settings")
-django_application = get_asgi_application()  # first: it loads the apps that the imports below need
+django_application = get_asgi_application()  # first, since the imports below need the loaded apps
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
@@ -30,7 +30,7 @@ try:
     service.claim().take()
 except AlreadyRunning as error:
     print(error, file=sys.stderr)
-    sys.exit(3)  # tells uvicorn and gunicorn that no other worker would start either
+    sys.exit(3)  # uvicorn and gunicorn then start no other worker
 
 look_after()
 routes = ProtocolTypeRouter(

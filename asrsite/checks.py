@@ -1,4 +1,4 @@
-"""`manage.py check`: what is wrong or dangerous in the settings, in words one can act on."""
+"""Checks of the settings for `manage.py check`: each names a wrong or dangerous setting and what to do about it."""
 
 import os
 import re
@@ -19,15 +19,15 @@ from transcription.pool import endpoint
 from web.private import is_open, places
 
 LOCAL = {"localhost", "127.0.0.1", "[::1]", ".localhost", "testserver"}
-SHORTEST_KEY = 50  # characters, as Django's own security.W009 has it
-CONNECT_SECONDS = 2.0
+SHORTEST_KEY = 50  # characters, as in Django's security.W009
+CONNECT_SECONDS = 2.0  # patience with a Whisper server
 
 
 @register()
 def check_settings(**_: Any) -> list[CheckMessage]:
     found = [*_limits(), *_servers(), *_processes(), *_exposure()]
     if sys.argv[1:2] == ["check"] and not any(isinstance(message, Error) for message in found):
-        found += _fitting()  # no other command shall wait for it
+        found += _fitting()  # only here, since no other command may wait for the servers
     return found
 
 
@@ -84,7 +84,7 @@ def _servers() -> Iterator[CheckMessage]:
 
 
 def _fitting() -> Iterator[CheckMessage]:
-    """What the servers themselves say. Those that cannot be reached are named by `_servers`."""
+    """Findings of an inspection of each server. `_servers` names the servers that cannot be reached."""
     if not settings.ASR_API_URL:
         return
     client = service.inspector()
@@ -114,7 +114,7 @@ def _processes() -> Iterator[CheckMessage]:
     if (workers := os.environ.get("WEB_CONCURRENCY", "")) not in ("", "0", "1"):
         hint = "ASGI servers start as many processes, and the second refuses to start. Unset it, or set it to 1."
         yield Error(f"WEB_CONCURRENCY is {workers!r}, but only one process may call Whisper.", hint=hint, id="asr.E012")
-    # Every command checks the settings, and most may run beside a server.
+    # Only here: every command checks the settings, and most may run beside the server.
     if sys.argv[1:2] == ["check"] and (other := service.claim().taken_by_another()):
         hint = "Another server with these settings would refuse to start, until that one has stopped."
         yield Info(f"Stile is running on {other}.", hint=hint, id="asr.I001")

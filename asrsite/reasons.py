@@ -1,4 +1,4 @@
-"""What a command says where the machine does not let it work: a sentence, and no traceback."""
+"""One sentence in place of a traceback, for a command that fails because of the machine."""
 
 import errno
 import os
@@ -6,12 +6,12 @@ import os
 from django.db import DatabaseError
 
 MACHINES = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EIO}
-# SQLite's words: nothing else tells them from a fault of ours.
+# SQLite's own words. Nothing else tells these errors from a fault of the product.
 DATABASES = ("readonly", "unable to open", "disk is full", "disk I/O", "malformed", "not a database", "locked")
 
 
 def reason(error: BaseException) -> str | None:
-    """Why the machine is to blame; None where it is not."""
+    """The reason, as a sentence, for an error of the machine; None for any other error."""
     if isinstance(error, OSError) and error.errno in MACHINES:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or os.strerror(error.errno)}. Stile must be able to write to its DATA_DIR."

@@ -1,4 +1,4 @@
-"""Settings, read from the environment (and `.env`, if there). Every name stands in `.env.example`."""
+"""Settings, read from the environment and from `.env`, if there is one. `.env.example` explains each name."""
 
 import os
 import secrets
@@ -12,7 +12,7 @@ from csp.constants import NONCE, NONE, SELF
 
 from web.private import keep_to_oneself, private_folder
 
-django_stubs_ext.monkeypatch()  # lets classes such as ModelAdmin be written with their type arguments
+django_stubs_ext.monkeypatch()  # allows type arguments of classes such as ModelAdmin
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
@@ -20,7 +20,7 @@ VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project
 env = environ.Env()
 env.read_env(BASE_DIR / ".env")
 
-# Where everything that must be kept lives: database, recordings, the secret key.
+# Folder of everything that is kept: database, recordings, the secret key.
 DATA_DIR = Path(env.str("DATA_DIR", default="./data"))
 if not DATA_DIR.is_absolute():
     DATA_DIR = BASE_DIR / DATA_DIR
@@ -29,7 +29,7 @@ private_folder(DATA_DIR)
 
 
 def _secret_key() -> str:
-    """The key from the environment, else one made once and kept in DATA_DIR, readable by its owner only."""
+    """The key from the environment, else a key made once and kept in DATA_DIR, which only its owner may read."""
     key: str = env.str("SECRET_KEY", default="")
     if key:
         return key
@@ -85,7 +85,7 @@ METRICS_ALLOWED = env.list("METRICS_ALLOWED", default=[])  # addresses and netwo
 
 # --- Applications ------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    # First, for its runserver replaces Django's; and there only, for it loads Twisted, a third of a command's start.
+    # First, so that its runserver replaces Django's. Only there, since it loads Twisted: a third of a command's start.
     *(["daphne"] if sys.argv[1:2] == ["runserver"] else []),
     "accounts",
     "recordings",
@@ -146,11 +146,11 @@ TEMPLATES = [
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'stile.sqlite3'}")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",  # take the write lock first: no deadlock on upgrading a read
+        "transaction_mode": "IMMEDIATE",  # takes the write lock first, so that no read has to be upgraded: no deadlock
         "timeout": 20,  # seconds to wait for another writer
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
-    # In a file like the real one: threads would not share a database in memory.
+    # In a file like the real one, since threads do not share a database in memory.
     DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -161,17 +161,17 @@ CHANNEL_LAYERS = {
     else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 }
 
-# Counts of tries and calls. Django's own 300 entries would be too few: what is thrown out is counted anew.
+# Counts of the throttles. Django's default of 300 entries is too few: a dropped count begins anew.
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 20_000}}}
 
 MEDIA_ROOT = DATA_DIR / "media"
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "incoming"  # same file system as the media: a whole file is moved, not copied
-LIVE_ROOT = DATA_DIR / "live"  # the same, for sessions that go on
+LIVE_ROOT = DATA_DIR / "live"  # the same, for live sessions
 FILE_UPLOAD_HANDLERS = ["recordings.intake.form.UploadHandler"]
 DATA_UPLOAD_MAX_NUMBER_FILES = 1
 for _folder in (MEDIA_ROOT, FILE_UPLOAD_TEMP_DIR):
     private_folder(_folder)
-FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o600, 0o700  # Django's own are for everyone
+FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o600, 0o700  # Django's defaults let everyone read
 
 STATIC_URL = f"{URL_PREFIX}/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
@@ -202,15 +202,15 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 # --- Security ----------------------------------------------------------------------------------
-# Behind TLS the trusted origins are https, and cookies follow. Whether a request came over TLS is the scope's scheme,
-# which `asgi` takes from X-Forwarded-Proto of a trusted proxy; Django's own setting would believe anybody's header.
+# Behind TLS the trusted origins are https, and cookies are secure. A request's scheme is that of its scope, which
+# `asgi` takes from the X-Forwarded-Proto of a trusted proxy; Django's own setting believes the header of anybody.
 BEHIND_TLS = any(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = BEHIND_TLS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
 SECURE_HSTS_SECONDS = 3600 if BEHIND_TLS else 0
 SECURE_SSL_REDIRECT = BEHIND_TLS
 SECURE_REDIRECT_EXEMPT = [rf"^{URL_PREFIX[1:]}/?(healthz|readyz|metrics)$"]  # probes come from inside, without TLS
-# Whether other hosts of the domain speak TLS, and its name goes into browsers' lists, is for the domain's owner to say.
+# HSTS for subdomains and the preload lists are decisions of the domain's owner.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
