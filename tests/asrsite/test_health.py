@@ -127,6 +127,7 @@ async def test_many_who_ask_at_once_cost_one_probe_and_the_next_second_asks_agai
         asked += 1
         await asyncio.sleep(0.01)
 
+    monkeypatch.setattr(readiness, "FRESH", 3600.0)
     shared = Readiness({"part": probe})
     await asyncio.gather(*(shared.parts() for _ in range(50)))
     await shared.parts()

@@ -6,8 +6,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from playwright.async_api import Browser, ConsoleMessage, Page, Response
 
+from tests.support import waiting
+
 CHROMIUM = "/usr/bin/chromium-headless-shell"  # an empty page costs a fifth of the one with windows
-PATIENCE = 30_000  # ms that a page may take on a busy machine
+PATIENCE = 1000 * waiting.PATIENCE  # ms
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -149,5 +149,5 @@ async def seconds_recorded(page: Page, seconds: float) -> None:
         """wanted => document.getElementById("clock").textContent.split(":")
             .reduce((minutes, part) => minutes * 60 + Number(part), 0) >= wanted""",
         arg=seconds,
-        timeout=(seconds + 15) * 1000,
+        timeout=seconds * 1000 + PATIENCE,
     )

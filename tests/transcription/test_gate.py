@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.virtual_time import VirtualLoop, in_virtual_time
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from transcription.errors import DeadlineExceeded, Evicted, GateError, NestedPermit, QueueFull, Superseded
 from transcription.gate import Gate, Permit
 from transcription.limit import AdaptiveLimit, FixedLimit, Limit
@@ -416,7 +416,7 @@ async def test_a_cool_down_ends_for_all_though_the_loop_that_was_first_in_line_i
     waiting = asyncio.create_task(whisper.acquire("batch", "here"))
     await asyncio.sleep(0)
     permit.release("oom")
-    (await asyncio.wait_for(waiting, 5)).release()
+    (await asyncio.wait_for(waiting, PATIENCE)).release()
 
 
 @in_virtual_time

@@ -25,11 +25,12 @@ from tests.support.answers import code
 from tests.support.audio_files import silent_wav
 from tests.support.bad_network import PIECE as BIG_PIECE
 from tests.support.bad_network import BadNetwork, gigabyte
+from tests.support.calls import SENT_WITHIN
 from tests.support.disks import fill
 from tests.support.product import Product
 from tests.support.site import Site
 from tests.support.tus import PIECE, TUS, create, encoded, offset, send
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE, wait_for
 
 KIB = 1024
 MIB = KIB**2
@@ -331,21 +332,22 @@ def test_what_goes_wrong_at_the_end_can_be_tried_again(
 def test_a_client_that_leaves_before_the_answer_finds_its_recording(
     site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    accept, entered = uploads.accept_upload, threading.Event()
+    accept, entered, go_on = uploads.accept_upload, threading.Event(), threading.Event()
 
     async def slow(*args: Any, **kwargs: Any) -> tuple[Recording, bool]:
         entered.set()
-        await asyncio.sleep(0.5)
+        await asyncio.to_thread(go_on.wait)
         return await accept(*args, **kwargs)
 
     monkeypatch.setattr("recordings.intake.tus.completing.accept_upload", slow)
     api = site.program()
     url = create(api, len(clip))
     with pytest.raises(httpx.ReadTimeout):
-        api.patch(url, content=clip, headers=PIECE | {"Upload-Offset": "0"}, timeout=0.3)
-    assert entered.is_set()
+        api.patch(url, content=clip, headers=PIECE | {"Upload-Offset": "0"}, timeout=SENT_WITHIN)
+    assert entered.wait(PATIENCE)
     assert offset(api, url) == len(clip)
     assert code(api.get(url)) == (423, "upload_busy")
+    go_on.set()
     found = wait_for(lambda: api.head(url, headers=TUS).headers.get("Stile-Recording"), "the recording")
     assert found == str(Recording.objects.get().pk)
     assert len(site.files()) == 1
