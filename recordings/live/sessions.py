@@ -39,7 +39,7 @@ class Sessions:
         return self._running.get(session)
 
     async def begin(self, owner: User, **options: Any) -> Session:
-        """Begin a new session. Raises LiveRefused if the owner has USER_MAX_LIVE open, or no room left."""
+        """Begin a new session. Raises LiveRefused if the owner has USER_MAX_LIVE open, or no quota left."""
         return self._take_up(await sync_to_async(_begin)(owner.pk, options))
 
     async def find(self, owner: User, session: str) -> Session | LiveSession:
