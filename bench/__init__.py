@@ -1,0 +1,1 @@
+"""Measurements that one can repeat: `make bench` lists them, each is a command."""

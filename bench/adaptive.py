@@ -1,14 +1,14 @@
-"""The adaptive limit beside an oracle and other limits: throughput, latency, OOM answers, and a picture.
+"""The adaptive limit beside an oracle and other limits: throughput, latency, out-of-memory answers, and a picture.
 
     python -m bench.adaptive [--step 2] [--runs 5] [--real]
 
-A grid of simulated servers in virtual time (`bench.adaptive_simulation` tells how they compute, `bench.adaptive_grid`
-what the oracles know), every run from calls of its own seed. Goals, after the first minute: at least 95 % of the
-best fixed limit's throughput, at most one OOM answer in 100 calls, latency at most 10 % above the best's. In twenty
-minutes luck moves these by some per cent, so our limit meets each server several times, and a cell is the mean.
-Prints one line per kind of server and limit, then each cell and each run that our limit misses, with what it misses.
-Draws the limit over time beside the oracle into bench/results/adaptive.svg. `--real` does a few cells over HTTP, in
-real time.
+A grid of simulated servers in virtual time. `bench.adaptive_simulation` describes how they compute, and
+`bench.adaptive_grid` what the oracles know. Each run has calls of its own seed. Goals, after the first minute: at
+least 95 % of the best fixed limit's throughput, at most one OOM answer in 100 calls, latency at most 10 % above the
+best's. In twenty minutes chance moves these by some per cent, so our limit meets each server several times, and a cell
+is the mean. Prints one line for each kind of server and limit, then each cell and each run in which our limit misses a
+goal. Draws the limit over time beside the oracle into bench/results/adaptive.svg. `--real` does a few cells over HTTP,
+in real time.
 """
 
 import argparse
@@ -56,7 +56,7 @@ PICTURE = Path(__file__).parent / "results" / "adaptive.svg"
 
 
 def scores(cell: Cell, runs: int) -> dict[str, list[Score]]:
-    """Of each limit, one a run; the others meet each server once."""
+    """Scores of each limit: ours in `runs` runs, the others in one."""
     cells = [replace(cell, run=run) for run in range(runs)]
     return {
         name: [score(met, make)[0] for met in (cells if name == OURS else cells[:1])] for name, make in LIMITS.items()
@@ -64,7 +64,7 @@ def scores(cell: Cell, runs: int) -> dict[str, list[Score]]:
 
 
 def compare(console: Console, step: int, runs: int) -> None:
-    """Every kind of server with every limit: one table, then what our own misses."""
+    """Print a table of every kind of server with every limit, then the goals that our own limit misses."""
     table = Table("server", "noise", "limit", title="ratios to the best fixed limit after the first minute")
     for column in (
         "throughput, least",

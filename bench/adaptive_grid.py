@@ -1,10 +1,11 @@
-"""The grid of `bench.adaptive`: its servers, what is best on each, and what counts as good enough.
+"""The grid of `bench.adaptive`: its servers, the best limit of each, and the goals.
 
 steady: memory for N calls, throughput's peak at M. drop: from 3/8 to 5/8 of the time memory for N / 2 only.
-tenant: for 2 to 8 minutes at a time somebody else takes half of the GPU and a quarter of its memory.
+tenant: for 2 to 8 minutes at a time another program takes half of the GPU and a quarter of its memory.
 
-Beside each run stand two oracles. `fixed` is the best fixed limit for the whole run, found by sweep. `known` is
-told at each change which limit is best from then on, also found by sweep; on a steady server they are the same.
+Each run is compared with two oracles. `fixed` is the best fixed limit for the whole run, found by a sweep. `known`
+changes at each change of the server to the limit that is best from then on, also found by a sweep. On a steady server
+the two are the same.
 "Best" is the lowest limit within 1 % of the best throughput, of those with at most one OOM answer in 100.
 """
 
@@ -37,7 +38,7 @@ class Cell:
 
     @property
     def seed(self) -> int:
-        """One of its own, so that no two runs see the same calls."""
+        """Seed of this cell and run, so that no two runs see the same calls."""
         return random.Random(repr(self)).getrandbits(32)
 
     @property
@@ -64,7 +65,7 @@ def grid(scenario: str, curve: str, noise: float, step: int = 1) -> list[Cell]:
 
 
 class Known(FixedLimit):
-    """Told beforehand which limit is best from which time on."""
+    """A limit that follows a plan of (time, best limit), made beforehand."""
 
     def __init__(self, plan: Iterable[tuple[float, int]]) -> None:
         (_, first), *self._rest = plan
@@ -94,7 +95,7 @@ def fixed(cell: Cell) -> Run:
 
 @cache
 def _best_steady(curve: str, noise: float, peak: int) -> dict[int, int]:
-    """The best limit for each memory. Up to its memory a steady server runs alike whatever that is: one sweep does."""
+    """The best limit for each memory. One sweep is enough, since a limit within the memory does not depend on it."""
     roomy = SimulatedServer(curve, peak, noise, (Phase(0.0, HIGHEST),))
     sweep = [Simulation(roomy, FixedLimit(n), 0).run(SWEEP_SECONDS) for n in range(1, HIGHEST + 1)]
     return {memory: _best(sweep[:memory])[0] for memory in range(1, HIGHEST + 1)}
@@ -108,7 +109,7 @@ def _best(sweep: list[Run]) -> tuple[int, Run]:
 
 @dataclass(frozen=True)
 class Score:
-    """Ratios to the oracles. `latency` is to `known`'s: a fixed limit that is too low answers fast for nothing."""
+    """Ratios to the oracles. `latency` is to that of `known`, since a fixed limit that is too low answers fast too."""
 
     throughput: float
     throughput_known: float
@@ -118,7 +119,7 @@ class Score:
 
     @property
     def misses(self) -> list[str]:
-        """Which of the three goals it misses, in words."""
+        """Those of the three goals that are missed, in words."""
         return (
             [f"throughput {self.throughput:.1%} of the best"] * (self.throughput < 0.95)
             + [f"latency {self.latency:.2f} times the best's"] * (self.latency > 1.10)
@@ -131,7 +132,7 @@ def mean_score(scores: Iterable[Score]) -> Score:
 
 
 def score(cell: Cell, make: Callable[[], Limit]) -> tuple[Score, Run]:
-    """A limit's run on a cell, and how it compares with both oracles."""
+    """Run a limit on a cell. Returns its ratios to both oracles, and the run."""
     best, told = _oracles(cell)
     got = run(cell, make())
     return Score(

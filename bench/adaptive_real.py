@@ -39,7 +39,7 @@ class RealResult:
 
 
 def measure() -> Iterator[RealResult]:
-    """Each cell: the lowest fixed limit within 1 % of the best, as the curve tells, and ours."""
+    """Yield the figures of each cell, for the lowest fixed limit within 1 % of the curve's best, and for ours."""
     for curve, peak, memory in CELLS:
         with _server(curve, peak, memory) as url:
             curves = [CURVES[curve](n, peak) for n in range(1, memory + 1)]
@@ -76,7 +76,7 @@ def _wait_for(port: int) -> None:
 
 
 async def _drive(url: str, limit: Limit, seconds: float, warm_up: float) -> Run:
-    """Ask for more than the limit lets through, for so long; what counts begins after `warm_up`."""
+    """Keep more calls waiting than the limit lets through. The figures begin after `warm_up` seconds."""
     gate = Gate("bench", limit)
     rng = random.Random(1)
     begin = time.monotonic()

@@ -1,4 +1,4 @@
-"""The limits that `bench.adaptive` sets beside ours, each by its own published rule."""
+"""The limits that `bench.adaptive` compares with ours, each by its own published rule."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Rival(FixedLimit):
 
 
 class Aimd(_Rival):
-    """TCP's: one more per round of successes while the limit is used, half on a failure of this round."""
+    """TCP's rule: one more for each round of successes while the limit is used, half after a failure in this round."""
 
     _cut = -math.inf
 

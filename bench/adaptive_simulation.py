@@ -1,4 +1,4 @@
-"""A Whisper server in virtual time, always asked for more than it is let: what `bench.adaptive` runs limits on.
+"""A Whisper server in virtual time, with more calls waiting than its limit lets in: the ground of `bench.adaptive`.
 
 The server computes SPEED audio seconds per second with one call in flight, and `curve(n, peak)` times that with
 n, shared evenly among them (or, for `queue`, by `peak` workers that take calls in order). A call is 5 to 30 s of
@@ -26,12 +26,12 @@ WARM_UP = 60.0  # seconds that do not count
 
 
 def flat(n: int, peak: int) -> float:
-    """Rises in proportion up to the peak, then stays."""
+    """Speed that rises in proportion up to the peak, then stays."""
     return min(n, peak)
 
 
 def falling(n: int, peak: int) -> float:
-    """Rises in proportion up to the peak, then loses 7 % with each call more."""
+    """Speed that rises in proportion up to the peak, then falls by 7 % with each further call."""
     return min(n, peak) * 0.93 ** max(0, n - peak)
 
 
@@ -41,7 +41,7 @@ def gunther(n: int, peak: int) -> float:
 
 
 def parabola(n: int, peak: int) -> float:
-    """Bends down all the way to the peak, then stays."""
+    """Speed that rises ever less up to the peak, then stays."""
     n = min(n, peak)
     return n * (2 * peak - n) / (2 * peak - 1)
 
@@ -53,7 +53,7 @@ CURVES: dict[str, Callable[[int, int], float]] = {
 
 @dataclass(frozen=True)
 class Phase:
-    """From `start` on: calls that fit in memory, and the share of the GPU that is ours."""
+    """State of the server from `start` on: calls that fit in its memory, and our share of the GPU."""
 
     start: float
     memory: int
@@ -70,7 +70,7 @@ class SimulatedServer:
 
 @dataclass
 class Run:
-    """What came of it after WARM_UP.
+    """Figures of one run after WARM_UP.
 
     throughput: audio seconds per second. latency: mean seconds in the server of calls that succeeded.
     trace: (time, limit) of each change.
@@ -88,8 +88,9 @@ class Run:
 
 
 class _SimulatedCall(NamedTuple):
-    """A call in the server. `work`: what the server's own clock shows when it is done, or before it is served, how
-    much that is."""
+    """A call in the server. `work`: the time on the server's own clock at which the call is done; before the call is
+    served, its amount of work.
+    """
 
     work: float
     number: int
@@ -99,7 +100,7 @@ class _SimulatedCall(NamedTuple):
 
 
 def _works(noise: float, seed: int) -> Iterator[tuple[float, float]]:
-    """(audio seconds, work in audio seconds) of each call: the same calls for every limit."""
+    """(audio seconds, work in audio seconds) of each call. Every limit gets the same calls."""
     rng = random.Random(seed)
     uniform, gauss, exp = rng.random, rng.gauss, math.exp
     while True:
@@ -108,7 +109,7 @@ def _works(noise: float, seed: int) -> Iterator[tuple[float, float]]:
 
 
 class Simulation:
-    """One server under one limit. `demand`: how many calls are wanted in flight at a time, by default any number."""
+    """One server under one limit. `demand`: the most calls wanted in flight at a time; by default any number."""
 
     def __init__(
         self, server: SimulatedServer, limit: Limit, seed: int, demand: Callable[[float], float] = lambda now: math.inf

@@ -1,4 +1,4 @@
-"""What it costs to read files in processes of their own, beside reading them here: python -m bench.apart [--minutes 60]
+"""The cost of reading files in child processes, beside reading them here: python -m bench.apart [--minutes 60]
 
 An hour of speech (Opus) read to its stretches: seconds on the clock, by turns, here and apart, the best of three each;
 and CPU seconds, which other work on the machine disturbs less. Goal: at most 1.05 times. A short clip, its facts and
@@ -66,7 +66,7 @@ async def measure(hour: BinaryIO, seconds: BinaryIO, minutes: float) -> None:
 
 
 def own_memory(fork_server: psutil.Process) -> int:
-    """Bytes that her children do not share with her; 0 where there are none, or none any more."""
+    """Bytes of memory that the fork server's children do not share with it; 0 without children."""
     try:
         return sum(int(child.memory_full_info().uss) for child in fork_server.children())
     except psutil.Error:
@@ -92,7 +92,7 @@ async def look_apart(file: BinaryIO) -> None:
 
 
 async def timed(work: Callable[[], Awaitable[None]]) -> tuple[float, float]:
-    """Seconds on the clock, and of CPU, of this process and of those that it waited for."""
+    """Seconds on the clock and of CPU that a call takes, with the processes that it waited for."""
     began, spent = time.perf_counter(), cpu()
     await work()
     seconds = time.perf_counter() - began

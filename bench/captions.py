@@ -3,15 +3,15 @@
     python -m bench.captions [--minutes EN ZH] [--only NAME ...]
                              [--whisper-live PYTHON] [--whisper-live-kit PYTHON [--pytorch-weights FILE]]
 
-PYTHON is the interpreter of an environment in which that server is installed; one that is not named is left out. Each
-server runs alone, with the base weights that Stile brings, as 8-bit integers on the CPU; first it hears some seconds to
-warm up, then the whole speech, at the pace at which it is spoken. FILE has the same weights for
-PyTorch: with it WhisperLiveKit is measured with its default policy, too.
+PYTHON is the interpreter of an environment with that server; a server without one is left out. Each server runs alone,
+with the base weights that Stile brings, as 8-bit integers on the CPU. It hears some seconds to warm up, then the whole
+speech in real time. FILE has the same weights for PyTorch: with it, WhisperLiveKit is measured with its default policy,
+too.
 
 final latency       from the end of a word (see `captions_speech.offline`) to the message from which on it, and
                     everything before it, stood in the final text and stayed there
 after an utterance  the same, but from the moment at which the voice falls silent, to the last word before a pause
-service time        of a call to Whisper, the median; told of Stile alone
+service time        the median of a call to Whisper; of Stile only
 first-text latency  to the first message that shows it
 errors              wrong, missing and added words of the final text, per word that was said (Chinese: characters)
 erasure             words that were shown and taken back, per final word
@@ -138,7 +138,7 @@ def report(language: str, results: list[Result], spoken: SpokenSample, truth: Of
 
 
 def contestants(arguments: argparse.Namespace, weights: Path) -> Iterator[Contestant]:
-    """Those that there are; who is left out is said."""
+    """The installed contestants. Prints the names of those that are left out."""
     yield Stile()
     if python := _found("WhisperLive", arguments.whisper_live):
         yield WhisperLive(python, weights)

@@ -1,4 +1,4 @@
-"""Who `bench.captions` measures: each behind its own socket, spoken to as its own clients do."""
+"""The servers that `bench.captions` measures, each through its own socket, as its own client uses it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ console = Console()
 
 
 class Voice:
-    """Somebody who speaks: each piece of the sound comes when its last sample has been said."""
+    """A person who speaks: each piece of the sound is sent when its last sample has been said."""
 
     def __init__(self, samples: Samples) -> None:
         self._samples = samples
@@ -64,10 +64,10 @@ class Contestant(Protocol):
     name: str
 
     def running(self) -> Any:
-        """A context in which its server runs; gives its process."""
+        """Context in which the server runs. Gives its process."""
 
     async def hear(self, voice: Voice, language: str, show: Show) -> None:
-        """Let the voice speak to the server; return when its last word has been told."""
+        """Let the voice speak to the server. Returns when the text of its last word has come."""
 
 
 async def heard(contestant: Contestant, samples: Samples, language: str) -> list[Shown]:
@@ -86,7 +86,7 @@ async def heard(contestant: Contestant, samples: Samples, language: str) -> list
 
 
 class Stile:
-    """`stable` text counts as final: the protocol promises that it does not change."""
+    """Stile. `stable` text counts as final, since the protocol promises that it does not change."""
 
     name = "Stile"
 
@@ -117,7 +117,7 @@ class Stile:
         await LiveClient(address, tell, language=language).run(pieces)
 
     def service(self) -> float:
-        """Seconds that a call to Whisper takes, of late; the median."""
+        """Median seconds of the latest calls to Whisper."""
         return float(self._api.get("/api/recordings/stats/asr-concurrency").json()["service_seconds"]["p50"])
 
 
@@ -141,9 +141,9 @@ def _final_and_tentative(captions: dict[int, Message]) -> tuple[str, str]:
 
 @dataclass
 class WhisperLive:
-    """As its Client does: floats, 4096 samples at a time, with its default options; it ends when nothing new comes.
+    """WhisperLive, used as by its Client: floats, 4096 samples at a time, default options. Ends when nothing new comes.
 
-    Its server starts one thread for OpenMP by default; here it gets all cores, as the others have them.
+    By default its server has one thread for OpenMP; here it gets all cores, as the others.
     """
 
     python: Path  # of the environment where it is installed
@@ -197,7 +197,7 @@ class WhisperLive:
             await socket.send((piece.astype(np.float32) / 32768).tobytes())
 
     def _take(self, message: list[dict[str, Any]], completed: list[dict[str, Any]]) -> str:
-        """Each message has the last segments; those completed are kept in order of time. Returns what is not."""
+        """Keep the completed segments of a message, in order of time. Returns the segments that are not complete."""
         for segment in message:
             if segment["completed"] and (not completed or float(segment["start"]) >= float(completed[-1]["end"])):
                 completed.append(segment)
@@ -209,9 +209,9 @@ class WhisperLive:
 
 @dataclass
 class WhisperLiveKit:
-    """Raw samples over /asr. `lines` are what it has committed, the buffer is tentative.
+    """WhisperLiveKit, by raw samples over /asr. `lines` are committed text, the buffer is tentative.
 
-    It has two policies: LocalAgreement, on CTranslate2 alone, and AlignAtt, its default, whose decoder wants PyTorch.
+    It has two policies: LocalAgreement, on CTranslate2 alone, and AlignAtt, its default, whose decoder needs PyTorch.
     """
 
     python: Path
@@ -254,7 +254,7 @@ class WhisperLiveKit:
 
 
 def _alignment_heads(weights: Path) -> str:
-    """Which heads of the decoder know the time, as PyTorch's Whisper is told: a table of layers and heads, packed."""
+    """The decoder's heads that align words with time: a table of layers and heads, packed for PyTorch's Whisper."""
     heads = np.zeros((6, 8), bool)  # of the base model
     for layer, head in json.loads((weights / "config.json").read_text())["alignment_heads"]:
         heads[layer, head] = True
@@ -263,7 +263,7 @@ def _alignment_heads(weights: Path) -> str:
 
 @contextmanager
 def _server(command: list[str], port: int, **environment: str) -> Iterator[psutil.Process]:
-    """A server that listens on this port; what it said is shown if it does not get that far."""
+    """Start a server and wait until it listens on the port. Shows its output where it fails to."""
     with tempfile.TemporaryDirectory() as folder, open(Path(folder, "log"), "w+b") as log:
         process = subprocess.Popen(
             command, cwd=folder, env=os.environ | environment, stdout=log, stderr=subprocess.STDOUT
@@ -291,9 +291,9 @@ def _server(command: list[str], port: int, **environment: str) -> Iterator[psuti
 
 
 class ProcessCost:
-    """Of a process and all its children, while the block runs: CPU seconds, and the most memory at one time.
+    """CPU seconds and peak memory of a process and all its children while the block runs.
 
-    rss counts memory that processes share as often as they share it; pss once.
+    pss counts shared memory once, where rss counts it in each process.
     """
 
     def __init__(self, process: psutil.Process) -> None:
@@ -317,7 +317,7 @@ class ProcessCost:
         return [self._process, *self._process.children(recursive=True)]
 
     def _cpu(self) -> float:
-        """Children that have ended are in their parents' times."""
+        """CPU seconds. Those of ended children are part of their parents'."""
         return sum(sum(one.cpu_times()[:4]) for one in self._all())
 
     def _look(self) -> None:

@@ -1,4 +1,4 @@
-"""What `bench.captions` makes of the messages that a server sent, the same for every server."""
+"""The figures of `bench.captions`, computed from a server's messages in the same way for every server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NEAR = 2  # places by which a word may have moved in the text before it became f
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The whole text after a message: `final` will not change, as the server says; `tentative` stands behind it."""
+    """The whole text after a message: `final`, which the server will not change, and `tentative` behind it."""
 
     at: float  # seconds since the first sample was spoken
     final: str
@@ -65,7 +65,7 @@ def error_rate(speech: SpokenSample, text: str) -> float:
 
 
 def _fixed_from(finals: Sequence[list[str]], end: list[str]) -> list[int]:
-    """Of each word at the end: the message from which on it, and all before it, stood there as final."""
+    """For each word of the last text: the message from which on the word and all before it were final."""
     fixed_from = [len(finals) - 1] * len(end)
     least = len(end)
     for number in range(len(finals) - 1, -1, -1):
@@ -75,7 +75,7 @@ def _fixed_from(finals: Sequence[list[str]], end: list[str]) -> list[int]:
 
 
 def _shown_from(texts: Sequence[list[str]], end: list[str]) -> list[int]:
-    """Of each word at the end: the message that showed it first, at about its place."""
+    """For each word of the last text: the message that showed it first, at about its place."""
     found = list[int]()
     for place, word in enumerate(end):
         near = slice(max(0, place - NEAR), place + NEAR + 1)

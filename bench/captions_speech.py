@@ -1,4 +1,4 @@
-"""Speech for `bench.captions`: real sentences with pauses, and when each of their words has been said."""
+"""Speech for `bench.captions`: real sentences with pauses, and the time at which each word has been said."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NUMERALS = str.maketrans("1234567890", "一二三四五六七八九十")
 
 
 def units(text: str, language: str) -> list[str]:
-    """What is counted as a word: a word in lower case, without punctuation; in Chinese a character."""
+    """The units that are counted: words in lower case without punctuation; in Chinese characters."""
     if language == "zh":
         return list(words(text.replace("10", "0").translate(NUMERALS)).replace(" ", ""))
     return words(text).split()
@@ -40,7 +40,7 @@ def units(text: str, language: str) -> list[str]:
 
 @dataclass(frozen=True)
 class SpokenSample:
-    """A sound and what is said in it.
+    """A sound and its text.
 
     limits  of each word: when its sentence has certainly ended
     last    the words that are the last ones before a pause that ends an utterance
@@ -59,14 +59,14 @@ class SpokenSample:
 
 @dataclass(frozen=True)
 class Offline:
-    """What one call over the whole file makes of it."""
+    """The text and word times of one call over the whole file."""
 
     text: str
     ends: dict[int, float]  # word of the speech: when it has been said
 
 
 def speech(language: str, minutes: float, seed: int = 7) -> SpokenSample:
-    """Sentences in a random order, again and again, until the time is full."""
+    """Sentences in random order, repeated until the sound is `minutes` long."""
     chance = random.Random(seed)
     clips = [_Sentence.of(clip, language) for clip in _clips(language)]
     parts, said, limits, last = [_silence(LEAD)], list[str](), list[float](), list[int]()
@@ -105,12 +105,12 @@ class _Sentence:
 
     @cached_property
     def end(self) -> float:
-        """When the voice falls silent."""
+        """Seconds at which the voice falls silent."""
         return (int(np.flatnonzero(VoiceActivity()(self.samples) >= 0.5)[-1]) + 1) * WINDOW / RATE
 
 
 def _silence(seconds: float) -> Samples:
-    """With the little noise that every microphone has."""
+    """Silence with the faint noise of a microphone."""
     return np.random.default_rng(3).integers(-3, 4, int(seconds * RATE)).astype(np.int16)
 
 
@@ -143,7 +143,7 @@ def offline(speech: SpokenSample, weights: Path) -> Offline:
 
 
 def aligned(said: list[str], heard: list[str]) -> dict[int, int]:
-    """Which word stands for which: of each word that was said, the place of the same or a wrong one in `heard`."""
+    """For each word that was said, the index in `heard` of the same word or of the wrong one in its place."""
     if not heard:
         return {}
     found = jiwer.process_words(" ".join(said), " ".join(heard)).alignments[0]

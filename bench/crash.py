@@ -1,9 +1,9 @@
-"""Kill the server again and again while people upload, transcribe, cancel and delete: nothing is lost or done twice.
+"""The server is killed again and again while people upload, transcribe, cancel and delete: is anything lost or doubled?
 
     python -m bench.crash [--rounds 30] [--seed 1]
 
-The Whisper server is a stub that knows every request again. Prints what was asked and answered; fails at the first
-promise that is broken: an acknowledged upload without an end, a segment doubled or out of order, a finished segment
+The Whisper server is a stub that recognises every request. Prints the requests and answers; fails at the first broken
+promise: an acknowledged upload without an end, a segment doubled or out of order, a finished segment
 sent again, a file without a row, a temporary file, a permit or a process left behind.
 """
 

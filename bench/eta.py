@@ -1,12 +1,12 @@
-"""How far off the time left is that people are shown, on a line of short and long recordings at limit 2.
+"""The error of the time left that people see, on a line of short and long recordings at limit 2.
 
     python -m bench.eta [--minutes 1 10 60 1 10 60 1 10 60] [--shrink 1]
 
 The Whisper server is a stub that computes twenty times as fast as speech. Asks the API for every recording's ETA twice
-a second, and compares it with what it turned out to be, from the end of the third job on. Prints the factor by which it
-was off (median, 95th percentile, worst) and how often by more than 2. An ETA moves when an exchange is answered, and
-as many as the limit are under way at once: a difference of less than these is none, and matters in a job's last seconds
-only. Also counts where progress went back.
+a second, and compares it with the true time, from the end of the third job on. Prints the factor between the two
+(median, 95th percentile, worst) and the share over 2. An ETA moves when an exchange is answered, and as many as the
+limit are under way at once: a smaller difference than these take is not counted. Also counts steps back of the
+progress.
 """
 
 import argparse

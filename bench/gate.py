@@ -1,23 +1,23 @@
-"""What the gate costs, beside other limiters in one run; and what real calls through it take at a real HTTP server.
+"""The cost of the gate beside other limiters, and the time of real calls through it to a real HTTP server.
 
     python -m bench.gate [--service 0.25] [--calls 1000] [cost] [flat] [live] [makespan] [noted]
 
 cost      microseconds of CPU for a call that does nothing: alone, and with 1,000 waiting for their turn (their tasks
           included; "bare" is these tasks with no limiter). Goals: alone not slower than anyio's limiter; waiting at
           most 1.5 times asyncio's semaphore.
-flat      the same per admission while 10 to 10,000 stand in line. Goal: at most 1.2 times that of 10. All four crowds
-          stand at once and take turns of a few milliseconds, and the median of the ratios inside a round counts: so it
-          does not matter that a machine runs at half its speed for seconds. Whoever has lanes wakes tasks in another
-          order than they lie in memory; "three lanes" shows what that alone takes.
-live      how long a live call waits behind 10,000 batch calls at limit 1. Goal: one exchange and 50 ms.
+flat      the same for an admission while 10 to 10,000 stand in line. Goal: at most 1.2 times that of 10. All four
+          crowds take turns of a few milliseconds, and the median of the ratios inside a round counts, so that seconds
+          at half speed, as machines have them, do not matter. A limiter with lanes wakes tasks in another order than
+          they lie in memory; "three lanes" shows the cost of that alone.
+live      the wait of a live call behind 10,000 batch calls at limit 1. Goal: one exchange and 50 ms.
 makespan  --calls calls of --service seconds at limits 1, 2, 4. Goal: 1.02 times calls x service / limit.
-          Beside it, the same calls with a plain semaphore: what the machine and httpx take.
-noted     CPU of an exchange with a server that computes nothing, with and without a note of it that outlives this
-          process, in turns. Goal: at most 1.05 times.
+          Beside it, the same calls with a plain semaphore: the cost of the machine and of httpx.
+noted     CPU of an exchange with a server that computes nothing, with and without a note that outlives this process,
+          in turns. Goal: at most 1.05 times.
 
-Others take part where they are installed: `pip install aiometer aio-fairshare ace-concurrency`, and from Python 3.12 on
-asyncio-advanced-semaphores. Each is used as its own documentation shows. None has lanes, a bounded line or a limit that
-follows the server.
+Other limiters take part where they are installed: `pip install aiometer aio-fairshare ace-concurrency`, and from
+Python 3.12 on asyncio-advanced-semaphores. Each is used as its documentation shows. None has lanes, a bounded line or
+a limit that follows the server.
 """
 
 import argparse
@@ -91,7 +91,7 @@ async def capacity_limiter(stack: AsyncExitStack) -> Call:
 
 
 async def lanes(stack: AsyncExitStack) -> Call:
-    """The least that has three lanes, eight admissions for the first to one for another: futures in three lines."""
+    """The least limiter with three lanes, eight admissions of the first to one of another: futures in three lines."""
     lines = [deque[asyncio.Future[None]]() for _ in LANES]
     order = cycle([0] * MAX_PASSES + [1] + [0] * MAX_PASSES + [2])
     taken = False
@@ -188,7 +188,7 @@ async def waiting(call: Call, calls: int) -> float:
 
 
 async def one_after_the_other(aiometer: str, calls: int) -> float:
-    """aiometer has no permits: it runs a function on each of many items, so many at a time."""
+    """aiometer has no permits: it runs a function on each of many items, with a bound on those at a time."""
 
     async def nothing(number: int) -> None:
         await asyncio.sleep(0)
@@ -199,7 +199,7 @@ async def one_after_the_other(aiometer: str, calls: int) -> float:
 
 
 def in_turns(measures: dict[K, Callable[[], Awaitable[float]]]) -> list[dict[K, float]]:
-    """The seconds that each took in each round."""
+    """Seconds of each contestant in each round."""
 
     async def run(measure: Callable[[], Awaitable[float]]) -> float:
         gc.collect()
@@ -234,7 +234,7 @@ def cost() -> None:
 
 
 class Crowd:
-    """So many callers in line; whoever was let in comes again. It stands still but while it is measured."""
+    """A constant number of callers in line: an admitted one comes again. It moves only while it is measured."""
 
     def __init__(self, contestant: Contestant, callers: int) -> None:
         self._loop = asyncio.new_event_loop()
@@ -253,7 +253,7 @@ class Crowd:
                 self._done.set_result(None)
 
     def seconds(self, admissions: int) -> float:
-        """That so many take."""
+        """Seconds that `count` admissions take."""
         self._left = admissions
         self._done = self._loop.create_future()
         start = time.thread_time()
@@ -290,7 +290,7 @@ def serve(service: float, bench: Connection) -> None:
 
 @contextmanager
 def server(service: float) -> Iterator[str]:
-    """The URL of a server in a process of its own, as Whisper is: what it computes takes nothing from the client."""
+    """URL of a server in a process of its own, as Whisper is, so that its computation takes nothing from the client."""
     spawn = get_context("spawn")
     here, there = spawn.Pipe()
     process = spawn.Process(target=serve, args=(service, there))
@@ -324,7 +324,7 @@ def makespan(service: float, calls: int) -> None:
 
 
 async def with_gate(url: str, limit: int, calls: int) -> float:
-    """Seconds that the calls take, from three lanes and many owners."""
+    """Seconds of the calls through the gate, from three lanes and many owners."""
     async with whisper_client(url, limit) as whisper:
         await whisper.call_remote_asr_api(request(), caller())
         callers = [caller(LANES[number % 3], str(number % OWNERS)) for number in range(calls)]
@@ -334,7 +334,7 @@ async def with_gate(url: str, limit: int, calls: int) -> float:
 
 
 async def without_gate(url: str, limit: int, calls: int) -> float:
-    """Seconds for the same calls with the least that could make them."""
+    """Seconds of the same calls with a plain semaphore and httpx."""
     semaphore = asyncio.Semaphore(limit)
 
     async def call() -> None:

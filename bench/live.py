@@ -1,10 +1,10 @@
-"""What live captions cost the server, and how many people may speak at once, with a fixed service time of Whisper.
+"""The cost of live captions for the server, and the most people who may speak at once, at a fixed service time.
 
     python -m bench.live [--only sockets viewers sessions batch] [--sockets 50] [--viewers 300] [--permits 1 2 4]
                          [--seconds 40] [--service 0.5]
 
-sockets   so many people speak at once, in real time: the server's CPU as a share of one core, and its memory
-viewers   so many watch one session: the same, and whether everyone got every final caption
+sockets   --sockets people speak at once, in real time: the server's CPU as a share of one core, and its memory
+viewers   --viewers people watch one session: the same, and whether each got every final caption
 sessions  the most people whose captions keep up, for each number of permits. The lag is from the end of a sentence in
           the sound to the message that makes it final; it is bounded where 95 % of the second half's are under 5 s
 batch     at one permit: the lag when idle, and while a hundred recordings wait in line
@@ -40,7 +40,7 @@ BOUND = 5.0  # seconds of lag
 
 @dataclass
 class ServerCost:
-    """Of the server's process while something ran: seconds of CPU per second, and its memory then, in MiB."""
+    """The server's process over a while: seconds of CPU in a second, and memory at the end in MiB."""
 
     cpu: float = 0.0
     memory: float = 0.0
@@ -48,7 +48,7 @@ class ServerCost:
 
 @dataclass
 class SimulatedSpeaker:
-    """Says the sound in real time. `lags` of the finals, each with when it was told."""
+    """Speaks the sound in real time. `lags`: of each final caption, with the time at which it came."""
 
     sound: Samples
     lags: list[tuple[float, float]] = field(default_factory=list)
@@ -105,14 +105,14 @@ def costing(product: Product) -> Iterator[ServerCost]:
 
 
 async def crowd(api: httpx.Client, sound: Samples, count: int) -> list[SimulatedSpeaker]:
-    """So many speak, each beginning a little later than the one before."""
+    """`count` people speak, each beginning a little later than the one before."""
     people = [SimulatedSpeaker(sound) for _ in range(count)]
     await asyncio.gather(*(person.run(api, number * 6 / count) for number, person in enumerate(people)))
     return people
 
 
 def late(people: list[SimulatedSpeaker], after: float) -> float:
-    """The 95th percentile of the lags after so many seconds."""
+    """The 95th percentile of the lags from `after` seconds on."""
     lags = sorted(lag for person in people for when, lag in person.lags if when > after)
     return lags[int(len(lags) * 0.95)] if lags else float("inf")
 

@@ -1,4 +1,4 @@
-"""What the product costs over the bare engine: a recording through it, and its segments straight to the engine.
+"""The cost of the product over the bare engine: a recording through it, and its segments straight to the engine.
 
     python -m bench.overhead [--minutes 10] [--rounds 2]
 
@@ -37,7 +37,7 @@ PAUSE = 0.5  # seconds between the sentences
 
 
 def recording(path: Path, minutes: float) -> None:
-    """Real sentences, again and again, for this long."""
+    """Real sentences, repeated for so many minutes."""
     sentences = []
     for clip in librivox():
         with wave.open(str(clip.path)) as file:
@@ -54,7 +54,7 @@ def recording(path: Path, minutes: float) -> None:
 
 @contextlib.contextmanager
 def engine() -> Iterator[str]:
-    """The base URL of a Whisper server of its own."""
+    """Base URL of a Whisper server, started for this run."""
     port = free_port()
     command = [sys.executable, "manage.py", "whisper_server", "--port", str(port)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

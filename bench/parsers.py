@@ -1,4 +1,4 @@
-"""What the server's parser and its bounds cost beside httptools: python -m bench.parsers [--rounds 5]
+"""The cost of the server's parser and bounds beside httptools: python -m bench.parsers [--rounds 5]
 
 Three servers, each in a process of its own with the same small application, take turns in one run: uvicorn with
 httptools, uvicorn with h11, and the product's (h11 with bounds). CPU time of the server, the median of all rounds.
@@ -116,7 +116,7 @@ def body(address: tuple[str, int]) -> None:
 
 
 def chunks(address: tuple[str, int]) -> None:
-    """In pieces of 16 KiB, as Java's client sends them."""
+    """A body in chunks of 16 KiB, as Java's client sends it."""
     piece = b"4000\r\n" + bytes(0x4000) + b"\r\n"
     with socket.create_connection(address) as connection:
         connection.sendall(f"POST / HTTP/1.1\r\n{HEADERS}Transfer-Encoding: chunked\r\n\r\n".encode())

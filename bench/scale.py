@@ -1,12 +1,12 @@
-"""Whether a large library opens as fast as a small one, and how long the migrations take on it.
+"""A large library beside a small one: queries and time of its pages, and the time of the migrations.
 
     python -m bench.scale [--recordings 100000] [--queued 10000]
 
 Fills a database with 100 recordings and then with many, ten segments each; prints queries and milliseconds (median of
 20) of the first page, a page in the middle, a search and one recording as the API gives them, and of the library page
-and the page of one; then the same of the large library while many of its recordings wait in line, and what a first
-look at a line that has changed takes. In the end it takes the migrations of the recordings back to the first and makes
-them again, on all rows.
+and the page of one; then the same of the large library while many of its recordings wait in line, and the time of
+the first look at a changed line. In the end, the migrations of the recordings are reversed to the first one and applied
+again, on all rows.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What cutting costs: text and engine time of all segments, beside one call with the whole recording.
+"""The cost of cutting: text and engine time of all segments, beside one call with the whole recording.
 
     python -m bench.segments [--minutes 10] [--model base] [--only cutting|mixed|quiet|nothing]
 
@@ -44,7 +44,7 @@ SPELT = {word: digits for digits, word in NUMBERS.items()} | {
 
 
 class Heard(NamedTuple):
-    """The text, and what it cost."""
+    """A text, and its cost."""
 
     text: str
     calls: int
@@ -52,7 +52,7 @@ class Heard(NamedTuple):
 
 
 def sound(clip: Clip) -> Sound:
-    """The clip at 16 kHz."""
+    """The samples of the clip at 16 kHz."""
     resampler = AudioResampler("s16", "mono", RATE)
     with av.open(str(clip.path)) as file:
         frames = [part for frame in (*file.decode(audio=0), None) for part in resampler.resample(frame)]
@@ -60,7 +60,7 @@ def sound(clip: Clip) -> Sound:
 
 
 def recording(clips: list[Clip], minutes: float) -> tuple[Sound, str]:
-    """The clips in random order, again and again, for this long; and what is said in it."""
+    """The clips in random order, repeated for so many minutes, and their text."""
     random = np.random.default_rng(1)
     sounds = [sound(clip) for clip in clips]
     parts: list[Sound] = []
@@ -88,7 +88,7 @@ def engine(model: Model, samples: Sound, language: str | None) -> tuple[list[Seg
 
 
 def transcribe(model: Model, samples: Sound, language: str) -> tuple[str, float]:
-    """The text, and the seconds the engine took."""
+    """The text, and the engine's seconds."""
     began = time.perf_counter()
     segments, _ = engine(model, samples, language)
     return " ".join(segment.text for segment in segments), time.perf_counter() - began
@@ -114,7 +114,7 @@ def compare(
 
 
 def heard(model: Model, samples: Sound, language: str = "") -> Heard:
-    """As the product has it: every stretch by itself, less what the server doubts, what was not understood again."""
+    """The text as the product makes it: each stretch in a call, without doubts, with the second hearing."""
     seconds: list[float] = []
 
     async def hear(part: Sound) -> Transcript:
@@ -170,7 +170,7 @@ def tell_mixed(model: Model, how: str, samples: Sound, said: str) -> None:
 
 
 def tell_errors(how: str, said: str, text: str) -> None:
-    """Of each language by itself, in words or characters: wrong, missing, and added in the midst of it."""
+    """Print wrong, missing and added words (or characters) of each language by itself."""
     spoken, found = units(said), units(text)
     reference, hypothesis = (" ".join(unit for unit, _ in one) for one in (spoken, found))
     aligned = jiwer.process_words(reference, hypothesis).alignments[0]
@@ -185,7 +185,7 @@ def tell_errors(how: str, said: str, text: str) -> None:
 
 
 def units(text: str) -> list[tuple[str, str]]:
-    """English words and Chinese characters with their language; numbers as digits, however they are spelt."""
+    """English words and Chinese characters with their language; numbers as digits."""
     found = re.findall(r"[a-z']+|[\u3400-\u9fff]|\d", words(text))
     spelt = [(SPELT.get(unit, unit), "Chinese" if unit > "z" else "English") for unit in found]
     return [(digit, language) for unit, language in spelt for digit in (unit if unit.isdigit() else [unit])]
@@ -209,7 +209,7 @@ def nothing(model: Model) -> None:
 
 
 def sounds_without_speech() -> dict[str, Sound]:
-    """A minute of each."""
+    """A minute of each kind."""
     random = np.random.default_rng(1)
     time = np.arange(60 * RATE) / RATE
     white = random.normal(0, 1, len(time))

@@ -1,11 +1,11 @@
-"""A long run through the gate with every kind of fault mixed in: what does it leave behind?
+"""A long run through the gate with every kind of fault, to find what it leaves behind.
 
     python -m bench.soak [--calls 100000]
 
 A real HTTP server answers three calls in four; the others it resets, refuses, garbles, keeps waiting, or tells that its
 memory ran out. Of the callers some leave, some have deadlines, some take the place of an older call. After each tenth
-it prints the memory of the process with the server in it, and what is out and in line when all have gone.
-Goal: nothing out, nothing in line, no task left, and after the first fifth no more memory.
+it prints the memory of the process with the server in it, and the permits and waiters that are left when all have
+gone. Goal: no permit, no waiter, no task left, and after the first fifth no more memory.
 """
 
 import argparse
@@ -46,7 +46,7 @@ FAULTS: list[Reply] = [
 
 
 async def batch(whisper: WhisperClient, dice: random.Random) -> None:
-    """So many calls of all kinds; ends when each has its answer or has left."""
+    """Make `calls` calls of all kinds. Ends when each has its answer or has left."""
 
     async def call() -> None:
         await asyncio.sleep(dice.uniform(0, 0.5))

@@ -1,4 +1,4 @@
-"""What cutting into segments gains at a server that takes four calls at once, what it costs in memory, who waits.
+"""The gain of cutting into segments at a server that takes four calls at once, its memory, and the wait of others.
 
     python -m bench.speedup [--minutes 60] [--hours 12] [--only speed|memory|wait]
 
@@ -81,7 +81,7 @@ def mebibytes(process: Path, what: str) -> float:
 
 
 def lengthened(minute: Path, path: Path, times: int) -> None:
-    """The minute over and over, as Sun's audio, which no browser plays: 12 hours are 1.4 GB."""
+    """The minute, repeated, as Sun's audio, which no browser plays: 12 hours are 1.4 GB."""
     with wave.open(str(minute)) as source, path.open("wb") as file:
         samples = array("h", source.readframes(source.getnframes()))
         samples.byteswap()

@@ -1,12 +1,12 @@
-"""Whether work on text grows no faster than the text, and how long it keeps the event loop from other people.
+"""The growth of work on text with its length, and the time for which it holds up the event loop.
 
     python -m bench.text [--hours 12] [--most 8000]
 
-First: seconds for texts of doubled sizes, of the kinds that once took long, and the growth per doubling (2.0 is
-linear). Then a recording of so many hours is asked for through the ASGI application, as JSON, as its transcript in
-each format, as its page, and one segment of a long text is corrected; beside each its seconds and the longest time
-for which the event loop stood still. A thread that only counts stands first: what the loop waits for that is the
-interpreter's, and the machine's.
+First: seconds for texts of doubled sizes, of the kinds that once took long, and the growth with each doubling (2.0 is
+linear). Then a recording of --hours is asked for through the ASGI application, as JSON, as its transcript in each
+format, as its page, and one segment of a long text is corrected. Prints the seconds of each, and the longest time for
+which the event loop stood still. A thread that only counts comes first: its figure is the interpreter's and the
+machine's share.
 """
 
 import argparse
@@ -43,7 +43,7 @@ PACE = 0.33  # seconds per word: three words a second is the usual speed of spee
 
 
 def said(words: Sequence[str], index: int = 0, start: float = 0.0, *, typed: str | None = None) -> Segment:
-    """A segment with these words at an even pace, and a person's text in place of it if `typed`."""
+    """A segment with these words at an even pace, and the correction `typed`, if there is one."""
     timed = [
         {"start": start + n * PACE, "end": start + (n + 1) * PACE, "word": f" {word}", "probability": 0.9}
         for n, word in enumerate(words)
@@ -94,7 +94,7 @@ def grow(kind: str, work: Callable[[int], object], sizes: Sequence[int]) -> None
 
 
 def long_recording(owner: User, hours: float) -> Recording:
-    """A recording of so many hours, done, with a segment of 90 words for each 30 seconds."""
+    """A finished recording of so many hours, with a segment of 90 words for each 30 seconds."""
     recording = Recording.objects.create(
         owner=owner, title="Long", duration=hours * 3600, bytes=1, sha256="0" * 64, media_type="audio/wav", source="api"
     )
@@ -108,7 +108,7 @@ def long_recording(owner: User, hours: float) -> Recording:
 
 
 async def standing_still(answer: Awaitable[Any]) -> tuple[float, float]:
-    """Seconds until there is an answer, and the longest for which nothing else ran on the event loop."""
+    """Seconds until the answer, and the longest time for which nothing else ran on the event loop."""
     longest = 0.0
 
     async def beat() -> None:

@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def prepared() -> str:
-    """A fresh database with one user; returns their token."""
+    """Make a fresh database with one user. Returns the user's token."""
     manage = [sys.executable, "manage.py"]
     subprocess.run([*manage, "migrate", "--verbosity=0"], check=True)
     made = subprocess.run([*manage, "create_token", "bench", "--create"], check=True, capture_output=True, text=True)
@@ -58,7 +58,7 @@ def prepared() -> str:
 
 
 def noise(path: Path, megabytes: int) -> Path:
-    """A WAV file that no compression makes small."""
+    """A WAV file of noise, which no compression makes small."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(2)
         file.setsampwidth(2)
@@ -78,12 +78,12 @@ def _copy_seconds(path: Path) -> float:
 
 
 def as_form(client: httpx.Client, file: BinaryIO) -> int:
-    """Sends the file as one multipart form; the status of the answer."""
+    """Send the file as one multipart form. Returns the status of the answer."""
     return client.post("/api/recordings", files={"file": ("noise.wav", file)}).status_code
 
 
 def in_pieces(client: httpx.Client, file: BinaryIO) -> int:
-    """Sends the file as a resumable upload; the status of the last answer."""
+    """Send the file as a resumable upload. Returns the status of the last answer."""
     client.headers["Tus-Resumable"] = "1.0.0"
     size = os.fstat(file.fileno()).st_size
     created = client.post("/api/uploads", headers={"Upload-Length": str(size)})
@@ -120,7 +120,7 @@ def measured(
 
 
 def _memory(pid: int, what: str) -> float:
-    """MiB, from the kernel's own count."""
+    """Memory of the process in MiB, by the kernel's count."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith(what)).split()[1]) / 1024
 
