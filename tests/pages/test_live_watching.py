@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from recordings.models import LiveSession
 from tests.support.browser import CHROMIUM, FLAGS, note_faults, session_cookies, watch
 from tests.support.page_server import Server
 from tests.support.speaking import assert_accessible, lines, seconds_recorded
+from tests.support.waiting import until
 
 STARTS = {"/live": "Start captions", "/record": "Start recording"}  # the pages with a microphone, and their button
 
@@ -48,11 +48,11 @@ class Stage:
 
     async def opened(self, count: int) -> None:
         """Wait until so many sockets were opened."""
-        await eventually(lambda: len(self.paths) == count)
+        await until(lambda: len(self.paths) == count)
 
     async def asked(self, count: int) -> None:
         """Wait until so many sockets have begun."""
-        await eventually(lambda: len(self.told) == count and self.told[-1] != [])
+        await until(lambda: len(self.told) == count and self.told[-1] != [])
 
     def say(self, kind: str, **fields: Any) -> None:
         self.socket.send(json.dumps({"type": kind} | fields))
@@ -62,14 +62,6 @@ class Stage:
 
     def caption(self, index: int, text: str, state: str = "tentative", stable: int = 0) -> None:
         self.say("caption", index=index, start=index * 5.0, end=index * 5.0 + 4, text=text, state=state, stable=stable)
-
-
-async def eventually(look: Callable[[], bool]) -> None:
-    for _ in range(1500):
-        if look():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("not within 30 s")
 
 
 @pytest.fixture
@@ -364,7 +356,7 @@ async def test_a_session_that_ended_while_its_speaker_was_away_goes_on_as_anothe
     await stage.asked(1)
     ready = {"sample_rate": 16000, "max_frame_bytes": 16004}
     stage.say("ready", session="first", next_seq=0, **ready)
-    await eventually(lambda: len(stage.heard[0]) >= 10)
+    await until(lambda: len(stage.heard[0]) >= 10)
     stage.say("ack", seq=4)
     await stage.socket.close(code=1012)
     await stage.asked(2)
@@ -384,7 +376,7 @@ async def test_a_session_that_ended_while_its_speaker_was_away_goes_on_as_anothe
     await seconds_recorded(page, 2)
     await page.get_by_role("button", name="Stop", exact=True).click()
     await expect(page.get_by_text("Finishing")).to_be_visible()
-    await eventually(lambda: stage.told[2][-1] == {"type": "stop"})
+    await until(lambda: stage.told[2][-1] == {"type": "stop"})
     assert stage.heard[0][:10] == list(range(10))
     assert stage.heard[2] == list(range(len(stage.heard[2])))
     kept = len(stage.heard[2])
