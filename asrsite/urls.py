@@ -5,11 +5,9 @@ from django.contrib import admin
 from django.urls import include, path
 
 from asrsite import errors, health
-from recordings.api import specification
 from recordings.api.routes import api
 from recordings.intake import tus
 
-api.complete = specification.complete
 admin.site.site_url = f"{settings.URL_PREFIX}/"  # Django's own has no slash at the end of a prefix
 handler400, handler404, handler500 = errors.bad_request, errors.page_not_found, errors.server_error
 urlpatterns = [

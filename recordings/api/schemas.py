@@ -231,3 +231,9 @@ class TranscriptOut(Schema):
 def errors(*statuses: int) -> dict[int, Any]:
     """The answers that a route may give besides its good ones; any may be refused or find the database away."""
     return dict.fromkeys((401, 403, 422, 429, *statuses, 500, 503), Error)
+
+
+def files(*media_types: str) -> dict[str, Any]:
+    """The OpenAPI part of a route that answers 200 with a file of one of these types."""
+    schema = {"schema": {"type": "string"}}
+    return {"responses": {200: {"content": dict.fromkeys(media_types, schema)}}}

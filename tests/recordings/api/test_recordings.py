@@ -312,7 +312,7 @@ def test_what_nobody_thought_of_is_a_500_that_tells_nothing(site: Site, monkeypa
     def broken(_: object) -> None:
         raise RuntimeError("the secret is 42")
 
-    monkeypatch.setattr("recordings.api.routes.read_stats", broken)
+    monkeypatch.setattr("recordings.api.stats.read_stats", broken)
     answer = site.program().get("/api/recordings/stats/asr-concurrency")
     assert code(answer) == (500, "internal_error")
     assert "42" not in answer.text
