@@ -3,20 +3,20 @@
 from django.urls import path
 
 from recordings.live import views as live
-from recordings.pages import views
+from recordings.pages import library, recording
 
 app_name = "recordings"
 
 urlpatterns = [
-    path("", views.library, name="library"),
-    path("rail", views.rail, name="rail"),
-    path("recordings/<int:pk>", views.recording, name="recording"),
-    path("recordings/<int:pk>/text", views.text, name="text"),
-    path("recordings/<int:pk>/transcriptions", views.transcriptions, name="transcriptions"),
-    path("recordings/<int:pk>/transcriptions/<int:transcription>/restore", views.restore, name="restore"),
-    path("recordings/<int:pk>/transcribe", views.transcribe, name="transcribe"),
-    path("recordings/<int:pk>/cancel", views.cancel, name="cancel"),
-    path("recordings/<int:pk>/delete", views.delete, name="delete"),
+    path("", library.library, name="library"),
+    path("rail", library.rail, name="rail"),
+    path("recordings/<int:pk>", recording.recording, name="recording"),
+    path("recordings/<int:pk>/text", recording.text, name="text"),
+    path("recordings/<int:pk>/transcriptions", recording.transcriptions, name="transcriptions"),
+    path("recordings/<int:pk>/transcriptions/<int:transcription>/restore", recording.restore, name="restore"),
+    path("recordings/<int:pk>/transcribe", recording.transcribe, name="transcribe"),
+    path("recordings/<int:pk>/cancel", recording.cancel, name="cancel"),
+    path("recordings/<int:pk>/delete", recording.delete, name="delete"),
     path("record", live.record, name="record"),
     path("live", live.speaker, name="live"),
     path("live/<slug:session>", live.viewer, name="viewer"),

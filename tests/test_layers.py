@@ -18,7 +18,7 @@ FORBIDDEN = {
         ("accounts/auth.py", "import transcription.gate", "accounts is not allowed to import transcription"),
     ],
     "rooms": [
-        ("recordings/work/runner.py", "import recordings.pages.views", "recordings.work is not allowed to import"),
+        ("recordings/work/runner.py", "import recordings.pages.library", "recordings.work is not allowed to import"),
         ("recordings/models.py", "import recordings.library.listing", "recordings.models is not allowed to import"),
     ],
     "transcription": [

@@ -1,3 +1,3 @@
-"""What browsers show: the library, one recording, the fragments that an open page asks for again, and the sockets that
-tell pages of changes.
+"""The pages: the library, one recording, the fragments that an open page loads again, and the sockets that tell pages
+of changes.
 """

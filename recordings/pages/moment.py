@@ -1,4 +1,4 @@
-"""Reading several things of one moment, so that what a page says of them agrees."""
+"""Reading several things of one moment, so that the parts of a page agree with each other."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +8,9 @@ from django.db import connection, transaction
 
 @contextmanager
 def one_moment() -> Iterator[None]:
-    """All that is read in the block is as it was at the first read. Nothing is to be written in it.
+    """A block in which everything reads as it was at the first read. Nothing may be written in it.
 
-    No `atomic()` in SQLite: there it takes the lock of writers (see DATABASES in the settings).
+    On SQLite it is no `atomic()`, which would take the lock of writers (see DATABASES in the settings).
     """
     if connection.in_atomic_block:
         yield

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 
 from accounts import auth
 from accounts.models import ApiToken
-from recordings.api import routes as api
+from recordings.api import recordings as api
 from recordings.intake.tus import views as tus
 from tests.support.rows import recording, transcribed
 from tests.support.site import Site

@@ -1,22 +1,12 @@
 """Times and places in line, in words."""
 
-from typing import Protocol
-
 from django.utils.translation import gettext
 
-
-class Place(Protocol):
-    """Where a transcription stands: `position` 1 is next in line, None is running."""
-
-    @property
-    def position(self) -> int | None: ...
-
-    @property
-    def eta_seconds(self) -> float | None: ...
+from recordings.work.places import Place
 
 
 def place_words(place: Place | None) -> str:
-    """“Next in line · about 2 min”; a queued transcription whose place is not known just waits."""
+    """A place in line: “Next in line · about 2 min”, or “Waiting” where it is not known."""
     if place is None or place.position is None:
         return gettext("Waiting")
     if place.position == 1:
@@ -29,7 +19,7 @@ def place_words(place: Place | None) -> str:
 
 
 def about(seconds: float) -> str:
-    """A time to wait, as coarse as it is known: never seconds."""
+    """A time to wait. It is an estimate, so it is never told in seconds."""
     minutes = round(seconds / 60)
     if minutes < 1:
         return gettext("less than a minute")
@@ -40,7 +30,7 @@ def about(seconds: float) -> str:
 
 
 def took(seconds: float) -> str:
-    """A time that has passed: exact while short."""
+    """A time that has passed, in two units at most."""
     if seconds < 60:
         return gettext("%(count)d s") % {"count": max(1, round(seconds))}
     minutes, rest = divmod(round(seconds), 60)
