@@ -34,8 +34,9 @@ from django.test import AsyncClient  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from recordings.models import Recording, Segment, Transcription  # noqa: E402
-from recordings.transcripts.exports import FORMATS, Transcript, as_srt, segment_json  # noqa: E402
+from recordings.transcripts.exports import FORMATS, as_srt, segment_json  # noqa: E402
 from recordings.transcripts.sentences import lines  # noqa: E402
+from recordings.transcripts.transcript import FullTranscript  # noqa: E402
 
 LONG_ENOUGH = 20.0  # seconds, after which a kind of text is not tried any larger
 BEAT = 0.001  # seconds between two signs of life of the event loop
@@ -54,7 +55,7 @@ def said(words: Sequence[str], index: int = 0, start: float = 0.0, *, typed: str
 
 def srt_of(segment: Segment) -> str:
     recording = Recording(title="Long", duration=segment.end)
-    return as_srt(Transcript(recording, Transcription(), [segment]))
+    return as_srt(FullTranscript(recording, Transcription(), [segment]))
 
 
 def shuffled(size: int) -> Segment:
@@ -74,7 +75,7 @@ KINDS: dict[str, Callable[[int], object]] = {
     "Chinese without a comma as subtitles": lambda n: srt_of(said(["你"] * n)),
     "opening brackets as subtitles": lambda n: srt_of(said(["（" * n])),
     "a sentence without an end, on its page": lambda n: lines(said(["so"] * n)),
-    "short segments, joined": lambda n: Transcript(Recording(), Transcription(), [said(["Yes."])] * n).text,
+    "short segments, joined": lambda n: FullTranscript(Recording(), Transcription(), [said(["Yes."])] * n).text,
 }
 
 

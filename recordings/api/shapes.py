@@ -8,7 +8,8 @@ from accounts.auth import Caller, Scope
 from recordings.api.schemas import RecordingStatus
 from recordings.library.listing import Entry, abeginnings, afind, transcriptions
 from recordings.models import Segment, Transcription
-from recordings.transcripts.exports import Transcript, segment_json
+from recordings.transcripts.exports import segment_json
+from recordings.transcripts.transcript import FullTranscript
 from recordings.work.places import Place, aplaces
 from web.codes import error_words
 from web.problems import Problem
@@ -54,14 +55,14 @@ async def listed_recordings(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     ]
 
 
-async def transcript_of(entry: Entry, *, words: bool = True) -> Transcript:
+async def transcript_of(entry: Entry, *, words: bool = True) -> FullTranscript:
     """The text of `entry.shown`, with its segments' words unless nobody needs them: they are most of what a database
     gives. Raises Problem 404 where there is no text and no transcription that could still bring one."""
     if entry.shown:
         rows = Segment.objects.filter(transcription=entry.shown)
         segments = [segment async for segment in (rows if words else rows.defer("words"))]
         if segments or entry.shown.status not in {"failed", "canceled"}:
-            return Transcript(entry.recording, entry.shown, segments)
+            return FullTranscript(entry.recording, entry.shown, segments)
     raise Problem("no_transcript")
 
 

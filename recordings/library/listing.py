@@ -10,7 +10,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from recordings.models import Recording, Segment, Transcription
-from recordings.transcripts.transcript import shown_text
+from recordings.transcripts.words import shown_text
 from transcription.writing import head, join
 from web.problems import not_found
 

@@ -21,8 +21,8 @@ from recordings.pages.ids import number
 from recordings.pages.rows import rows_of
 from recordings.templatetags.reading import language_names
 from recordings.transcripts.corrections import restore as show_again
-from recordings.transcripts.sentences import Line, lines, text_language
-from recordings.transcripts.transcript import shown_text
+from recordings.transcripts.sentences import ReadingLine, lines, text_language
+from recordings.transcripts.words import shown_text
 from recordings.work.jobs import cancel_transcription, queue_transcription
 from recordings.work.places import places
 from web.problems import Problem
@@ -45,7 +45,7 @@ class Paragraph:
     """A segment as the page shows it, with the language for its `lang` attribute."""
 
     segment: Segment
-    lines: list[Line]
+    lines: list[ReadingLine]
     language: str
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby, pairwise
 
-from recordings.transcripts.transcript import FASTEST, Token
+from recordings.transcripts.times import FASTEST
+from recordings.transcripts.words import ShownWord
 from transcription.writing import clusters
 
 LINE = 126  # a line holds 42 Latin characters of width 3, or 18 full-width ones of width 7
@@ -34,14 +35,14 @@ class Cue:
     lines: tuple[str, ...]
 
 
-def cues(stretches: Iterable[Sequence[Token]]) -> list[Cue]:
-    """Cues in order, without overlap; none goes across the border of a stretch (a segment's tokens)."""
+def cues(stretches: Iterable[Sequence[ShownWord]]) -> list[Cue]:
+    """Cues in order, without overlap; none goes across the border of a stretch (a segment's words)."""
     return _timed([cue for stretch in stretches for cue in _cut(list(_short(stretch)))])
 
 
-def _room(token: Token) -> int:
-    """The width of a token inside of a line, with the space before it."""
-    return _width(token.text) + LATIN * token.spaced
+def _room(word: ShownWord) -> int:
+    """The width of a word inside of a line, with the space before it."""
+    return _width(word.text) + LATIN * word.spaced
 
 
 def _width(text: str) -> int:
@@ -54,17 +55,17 @@ def _cluster_width(cluster: str) -> int:
     return FULL_WIDTH if wide else LATIN
 
 
-def _short(stretch: Iterable[Token]) -> Iterator[Token]:
-    """The tokens, those longer than a line (an address, a script we know no words of) cut into pieces."""
-    for token in stretch:
-        if _width(token.text) <= LINE:
-            yield token
+def _short(stretch: Iterable[ShownWord]) -> Iterator[ShownWord]:
+    """The words, those longer than a line (an address, a script we know no words of) cut into pieces."""
+    for word in stretch:
+        if _width(word.text) <= LINE:
+            yield word
             continue
-        lines = list(_lines_of(token.text))
-        begin, step = token.start, (token.end - token.start) / len(token.text)
+        lines = list(_lines_of(word.text))
+        begin, step = word.start, (word.end - word.start) / len(word.text)
         for number, line in enumerate(lines):
             until = begin + step * len(line)
-            yield Token(line, token.spaced and number == 0, begin, until)
+            yield ShownWord(line, word.spaced and number == 0, begin, until)
             begin = until
 
 
@@ -80,7 +81,7 @@ def _lines_of(text: str) -> Iterator[str]:
     yield "".join(line)
 
 
-def _cut(stretch: Sequence[Token]) -> list[Cue]:
+def _cut(stretch: Sequence[ShownWord]) -> list[Cue]:
     """The cheapest way to cut a stretch into cues, found by going through all (dynamic programming)."""
     size = len(stretch)
     ends = [0, *accumulate(map(_room, stretch))]
@@ -106,7 +107,7 @@ def _cut(stretch: Sequence[Token]) -> list[Cue]:
 
 
 def _reach(ends: Sequence[int]) -> list[int]:
-    """For each token the index after the last one that fits on a line begun with it. The space before the
+    """For each word the index after the last one that fits on a line begun with it. The space before the
     first is counted too: a line may end one character early, never late."""
     result = []
     last = 0
@@ -118,7 +119,7 @@ def _reach(ends: Sequence[int]) -> list[int]:
     return [*result, len(ends) - 1]
 
 
-def _break_cost(before: Token, after: Token) -> float:
+def _break_cost(before: ShownWord, after: ShownWord) -> float:
     """How much a reader minds a break here; a cue more costs 1."""
     text = before.text.rstrip(CLOSING) or before.text
     if text.endswith(SENTENCE_END):
@@ -127,7 +128,7 @@ def _break_cost(before: Token, after: Token) -> float:
     return cost / 2 if after.start - before.end >= PAUSE else cost
 
 
-def _lines(cue: Sequence[Token]) -> tuple[str, ...]:
+def _lines(cue: Sequence[ShownWord]) -> tuple[str, ...]:
     """One line if it fits, else two of like length that part at the end of a phrase."""
     ends = [0, *accumulate(map(_room, cue))]
     whole = ends[-1] - LATIN * cue[0].spaced
@@ -142,8 +143,8 @@ def _lines(cue: Sequence[Token]) -> tuple[str, ...]:
     return _text(cue[:border]), _text(cue[border:])
 
 
-def _text(line: Sequence[Token]) -> str:
-    return "".join(f" {token.text}" if token.spaced else token.text for token in line).strip()
+def _text(line: Sequence[ShownWord]) -> str:
+    return "".join(f" {word.text}" if word.spaced else word.text for word in line).strip()
 
 
 def _timed(found: Sequence[Cue]) -> list[Cue]:

@@ -13,7 +13,7 @@ CJK_LANGUAGES = ("zh", "yue", "ja", "ko")
 
 
 @dataclass(frozen=True)
-class Line:
+class ReadingLine:
     """A sentence. `words`: [offset in `text` in UTF-16 units, as browsers count; start; end, in seconds]."""
 
     start: float
@@ -23,13 +23,13 @@ class Line:
     words: list[list[float]] = field(default_factory=list)
 
 
-def lines(segment: Segment) -> list[Line]:
+def lines(segment: Segment) -> list[ReadingLine]:
     """The segment's text cut after its sentences; one line where the words' times do not fit the text."""
     text = segment.correction if segment.correction is not None else segment.text.strip()
     words = _found(text, segment.words)
     if not words:
-        return [Line(segment.start, segment.end, text)]
-    result: list[Line] = []
+        return [ReadingLine(segment.start, segment.end, text)]
+    result: list[ReadingLine] = []
     first = 0
     for number, (place, _) in enumerate(words):
         last = number == len(words) - 1
@@ -57,7 +57,7 @@ def _found(text: str, words: list[dict[str, Any]]) -> list[tuple[int, dict[str, 
     return found
 
 
-def _line(text: str, begin: int, words: list[tuple[int, dict[str, Any]]]) -> Line:
+def _line(text: str, begin: int, words: list[tuple[int, dict[str, Any]]]) -> ReadingLine:
     times: list[list[float]] = []
     at, offset = 0, 0
     for place, word in words:
@@ -65,7 +65,7 @@ def _line(text: str, begin: int, words: list[tuple[int, dict[str, Any]]]) -> Lin
         at = place - begin
         times.append([offset, word["start"], word["end"]])
     kept = text.rstrip()
-    return Line(words[0][1]["start"], words[-1][1]["end"], kept, spaced=kept != text, words=times)
+    return ReadingLine(words[0][1]["start"], words[-1][1]["end"], kept, spaced=kept != text, words=times)
 
 
 def text_language(text: str, spoken: str) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 from django.http import HttpResponse
 
 from recordings.models import Recording, Segment, Transcription, kept_tracks
-from recordings.transcripts.exports import Transcript, as_srt, as_vtt
+from recordings.transcripts.exports import as_srt, as_vtt
+from recordings.transcripts.transcript import FullTranscript
 from recordings.work.hearing import as_segment, moment
 from transcription import answer
 from transcription.audio import Stretch, apart
@@ -103,8 +104,8 @@ class HeardText:
             case "vtt":
                 return HttpResponse(as_vtt(self._transcript()), content_type="text/vtt; charset=utf-8")
 
-    def _transcript(self) -> Transcript:
-        return Transcript(Recording(), Transcription(), self._segments)
+    def _transcript(self) -> FullTranscript:
+        return FullTranscript(Recording(), Transcription(), self._segments)
 
     def _verbose(self) -> dict[str, Any]:
         result: dict[str, Any] = {

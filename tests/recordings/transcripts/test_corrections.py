@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from recordings.models import Recording, Segment, Transcription
-from recordings.transcripts import exports
-from recordings.transcripts.transcript import Token, tokens
+from recordings.transcripts import exports, transcript
+from recordings.transcripts.words import ShownWord, shown_words
 from tests.support.answers import code
 from tests.support.rows import recording, transcribed
 from tests.support.site import Site
@@ -212,11 +212,12 @@ def test_the_event_loop_never_lays_two_texts_side_by_side(
 ) -> None:
     on_a_loop = []
 
-    def watched(segment: Segment) -> list[Token]:
+    def watched(segment: Segment) -> list[ShownWord]:
         on_a_loop.append(asyncio._get_running_loop() is not None)
-        return tokens(segment)
+        return shown_words(segment)
 
-    monkeypatch.setattr(exports, "tokens", watched)
+    for module in (exports, transcript):
+        monkeypatch.setattr(module, "shown_words", watched)
     program = site.program()
     transcribed(made, "so " * 500)
     assert correct(program, made, "so " * 400 + "and " * 400, version=0).status_code == 200

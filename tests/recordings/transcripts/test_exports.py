@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from recordings.models import Recording, Segment, Transcription
 from recordings.transcripts.cues import Cue, cues
-from recordings.transcripts.exports import SRT_SAFE, Transcript, as_docx, as_json, as_md, as_srt, as_txt, as_vtt
-from recordings.transcripts.transcript import tokens
+from recordings.transcripts.docx_file import as_docx
+from recordings.transcripts.exports import SRT_SAFE, as_json, as_md, as_srt, as_txt, as_vtt
+from recordings.transcripts.transcript import FullTranscript
+from recordings.transcripts.words import shown_words
 from transcription.writing import clusters
 
 ENGLISH = (
@@ -39,9 +41,9 @@ def segment(text: str, start: float = 0.0, *, pace: float = 0.3, correction: str
     return Segment(index=0, start=start, end=end, text=text, words=words, correction=correction)
 
 
-def transcript(*segments: Segment, title: str = "Meeting") -> Transcript:
+def transcript(*segments: Segment, title: str = "Meeting") -> FullTranscript:
     run = Transcription(status="done", detected_language="en")
-    return Transcript(Recording(title=title, duration=100.0, created_at=MADE_AT), run, segments)
+    return FullTranscript(Recording(title=title, duration=100.0, created_at=MADE_AT), run, segments)
 
 
 def width(line: str) -> float:
@@ -66,7 +68,7 @@ def check(found: list[Cue]) -> None:
 
 def test_cues_end_where_phrases_end_and_keep_to_the_words_times() -> None:
     source = segment(ENGLISH, start=10)
-    found = cues([tokens(source)])
+    found = cues([shown_words(source)])
     check(found)
     assert {cue.lines[-1][-1] for cue in found} <= set(",;.")
     words = {word["word"].strip(): word for word in source.words}
@@ -80,7 +82,7 @@ def test_cues_end_where_phrases_end_and_keep_to_the_words_times() -> None:
 
 
 def test_chinese_cues_have_lines_of_18_that_begin_with_no_comma() -> None:
-    found = cues([tokens(segment(CHINESE, pace=0.2))])
+    found = cues([shown_words(segment(CHINESE, pace=0.2))])
     check(found)
     assert all(len(line) <= 18 for cue in found for line in cue.lines)
     assert all(line[0] not in "，。：；？" for cue in found for line in cue.lines)
@@ -88,13 +90,13 @@ def test_chinese_cues_have_lines_of_18_that_begin_with_no_comma() -> None:
 
 
 def test_a_short_word_stays_long_enough_to_be_read_without_covering_the_next() -> None:
-    found = cues([tokens(segment(" Yes.", 5, pace=0.2)), tokens(segment(" No.", 5.5, pace=0.2))])
+    found = cues([shown_words(segment(" Yes.", 5, pace=0.2)), shown_words(segment(" No.", 5.5, pace=0.2))])
     check(found)
     assert [(cue.start, cue.end) for cue in found] == [(4.5, 5.5), (5.5, 6.5)]
 
 
 def test_a_word_longer_than_a_line_is_cut() -> None:
-    found = cues([tokens(segment("x" * 100 + " end", pace=5))])
+    found = cues([shown_words(segment("x" * 100 + " end", pace=5))])
     check(found)
     assert letters("".join("".join(cue.lines) for cue in found)) == "x" * 100 + "end"
 
@@ -119,7 +121,7 @@ SCRIPTS = {
 def test_no_line_begins_with_a_mark_of_the_letter_before(said: str, known: bool) -> None:
     text = SCRIPTS[said].strip()
     source = segment(text, pace=0.1) if known else Segment(index=0, start=0.0, end=60.0, text=text, words=[])
-    found = cues([tokens(source)])
+    found = cues([shown_words(source)])
     check(found)
     lines = [line for cue in found for line in cue.lines]
     assert len(lines) > 1
@@ -130,7 +132,7 @@ def test_no_line_begins_with_a_mark_of_the_letter_before(said: str, known: bool)
 def test_thai_is_cut_between_words() -> None:
     said = "วันนี้ เรา จะ ไป ที่ ตลาด เพื่อ ซื้อ ผัก และ ผลไม้ สำหรับ ครอบครัว ของ เรา แล้ว กลับ บ้าน มา ทำ อาหาร เย็น ด้วยกัน"
     words = said.split()
-    found = cues([tokens(Segment(index=0, start=0.0, end=20.0, text="".join(words), words=[]))])
+    found = cues([shown_words(Segment(index=0, start=0.0, end=20.0, text="".join(words), words=[]))])
     ends = {len("".join(words[:n])) for n in range(1, len(words) + 1)}
     at, cut = 0, []
     for line in (line for cue in found for line in cue.lines):
@@ -166,7 +168,7 @@ def timed(*times: tuple[float, float]) -> list[dict[str, object]]:
 )
 def test_words_without_length_share_the_room_there_is(times: list[tuple[float, float]], end: float) -> None:
     source = Segment(index=0, start=0.0, end=end, text=SAID, words=timed(*times))
-    found = cues([tokens(source), tokens(segment(" Next.", end + 5))])
+    found = cues([shown_words(source), shown_words(segment(" Next.", end + 5))])
     check(found)
     assert all(cue.end - cue.start >= 0.2 for cue in found)
     for line in as_srt(transcript(source)).splitlines():
@@ -177,7 +179,7 @@ def test_words_without_length_share_the_room_there_is(times: list[tuple[float, f
 
 def test_a_text_without_any_room_is_shown_all_the_same() -> None:
     crowded = [Segment(index=n, start=3.0, end=3.0, text=SAID, words=[]) for n in range(3)]
-    found = cues(map(tokens, crowded))
+    found = cues(map(shown_words, crowded))
     check(found)
     assert letters("".join(line for cue in found for line in cue.lines)) == letters(SAID) * 3
 
@@ -214,7 +216,7 @@ def test_nothing_that_was_said_or_typed_becomes_markup_or_a_cue() -> None:
     assert all(line.startswith(("# \\# \\<b", "**00:00:00**")) for line in md.splitlines() if line)
 
 
-def opened(made: Transcript) -> list[str]:
+def opened(made: FullTranscript) -> list[str]:
     """The paragraphs that a program which reads Word documents finds."""
     return [paragraph.text for paragraph in Document(io.BytesIO(as_docx(made))).paragraphs]
 
@@ -250,7 +252,7 @@ def test_a_script_from_the_right_begins_at_the_right() -> None:
 def test_a_correction_is_used_everywhere_with_the_times_of_the_words_that_stayed() -> None:
     source = segment(" Helo there my friend.", correction="Hello there, dear old friend.")
     made = transcript(source)
-    timed = {token.text: token for token in tokens(source)}
+    timed = {word.text: word for word in shown_words(source)}
     assert (timed["there,"].start, timed["there,"].end) == pytest.approx((0.3, 0.6))
     assert timed["Hello"].end == pytest.approx(0.3)
     assert 0.6 <= timed["dear"].start < timed["old"].start < timed["old"].end <= timed["friend."].start
@@ -265,9 +267,9 @@ def test_a_correction_is_used_everywhere_with_the_times_of_the_words_that_stayed
 
 def test_a_segment_without_words_spreads_its_text_over_its_time() -> None:
     source = Segment(index=0, start=2.0, end=6.0, text="one two three four", words=[])
-    found = tokens(source)
+    found = shown_words(source)
     assert (found[0].start, found[-1].end) == (2.0, 6.0)
-    assert [token.text for token in found] == ["one", "two", "three", "four"]
+    assert [word.text for word in found] == ["one", "two", "three", "four"]
     assert all(a.end == pytest.approx(b.start) for a, b in pairwise(found))
 
 

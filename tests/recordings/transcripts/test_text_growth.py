@@ -14,8 +14,10 @@ import pytest
 from django.utils import timezone
 
 from recordings.models import Recording, Segment, Transcription
-from recordings.transcripts.exports import Transcript, as_docx, as_json, as_md, as_srt, as_txt, as_vtt
+from recordings.transcripts.docx_file import as_docx
+from recordings.transcripts.exports import as_json, as_md, as_srt, as_txt, as_vtt
 from recordings.transcripts.sentences import lines
+from recordings.transcripts.transcript import FullTranscript
 
 SIZE = 1_500  # words; twice that is near the longest correction that is taken (10,000 characters)
 LINEAR = 2.4  # of n log n, a doubled size makes 2.2 at this size
@@ -90,8 +92,8 @@ HARD: dict[str, Callable[[int], Segment]] = {
 }
 
 
-def transcript(*segments: Segment) -> Transcript:
-    return Transcript(Recording(title="Long", duration=1.0), Transcription(), segments)
+def transcript(*segments: Segment) -> FullTranscript:
+    return FullTranscript(Recording(title="Long", duration=1.0), Transcription(), segments)
 
 
 @pytest.mark.parametrize("kind", HARD)
@@ -104,7 +106,7 @@ def test_a_hard_text_takes_twice_the_steps_at_twice_the_size(kind: str) -> None:
 
 
 @pytest.mark.parametrize("work", [as_srt, as_vtt, as_json, as_txt, as_md])
-def test_twice_the_segments_take_twice_the_steps(work: Callable[[Transcript], object]) -> None:
+def test_twice_the_segments_take_twice_the_steps(work: Callable[[FullTranscript], object]) -> None:
     segment = said(["Word", "after", "word,", "as", "people", "say", "them."])
     small, large = (transcript(*[segment] * size) for size in (200, 400))
     assert steps(lambda: work(large)) <= LINEAR * steps(lambda: work(small))
