@@ -63,8 +63,7 @@ def _limits() -> Iterator[CheckMessage]:
 
 
 def _servers() -> Iterator[CheckMessage]:
-    for address in filter(None, settings.ASR_API_URL.split(",")):
-        url, _, limit = address.strip().partition("|")
+    for url, limit in service.servers_named():
         try:
             parts = urlsplit(endpoint(url))
             port = parts.port or {"http": 80, "https": 443}[parts.scheme]

@@ -136,9 +136,9 @@ def inspector() -> WhisperClient:
 
 def _client(notes: Unanswered | None) -> WhisperClient:
     embedded = engine()
-    addresses = [embedded.url] if embedded else settings.ASR_API_URL.split(",")
+    named = [(embedded.url, "")] if embedded else servers_named()
     return WhisperClient(
-        Pool([_server(address) for address in addresses]),
+        Pool([_server(url, ceiling) for url, ceiling in named]),
         api_key=settings.ASR_API_KEY,
         model=settings.ASR_MODEL,
         request_timeout=settings.ASR_REQUEST_TIMEOUT,
@@ -162,7 +162,7 @@ def barred() -> Bar | None:
 @cache
 def engine() -> EmbeddedEngine | None:
     """The Whisper server that the product starts itself. None if the settings name servers."""
-    if settings.ASR_API_URL:
+    if servers_named():
         return None
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "whisper_server"]
     return EmbeddedEngine([*command, "--model", settings.ASR_EMBEDDED_MODEL])
@@ -218,8 +218,13 @@ def total_limit() -> int:
     return sum(server.gate.limit for server in snapshot().servers)
 
 
-def _server(address: str) -> Server:
-    url, _bar, ceiling = address.strip().partition("|")
+def servers_named() -> list[tuple[str, str]]:
+    """The servers in ASR_API_URL, which has the form “url|ceiling,url”: the URL of each, and its ceiling, or ""."""
+    named = [address.strip().partition("|") for address in settings.ASR_API_URL.split(",") if address.strip()]
+    return [(url, ceiling) for url, _bar, ceiling in named]
+
+
+def _server(url: str, ceiling: str) -> Server:
     server = Server(
         url=endpoint(url),
         gate=Gate(_name(url), _limit(ceiling or settings.ASR_MAX_CONCURRENT), max_queue=settings.ASR_MAX_QUEUE),
