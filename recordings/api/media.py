@@ -1,4 +1,4 @@
-"""Serving a recording's sound: any part of it, in bounded memory, as something no browser runs or renders."""
+"""The sound of a recording as a response: any range of it, in bounded memory, with headers that keep it harmless."""
 
 import asyncio
 import re
@@ -24,8 +24,8 @@ class Unsatisfiable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Sound:
-    """A stored file and how it is served."""
+class _ServedFile:
+    """A stored file and how it is served. `attached`: for saving, under `filename`."""
 
     name: str
     size: int
@@ -65,12 +65,12 @@ async def audio_response(
     return _described(body, sound)
 
 
-def _sound(recording: Recording, original: bool, attached: bool) -> _Sound:
+def _sound(recording: Recording, original: bool, attached: bool) -> _ServedFile:
     """Raises FileNotFoundError."""
     stem = PurePath(recording.original_name).stem
     if recording.playable and not original:
         name = str(recording.playable)
-        return _Sound(
+        return _ServedFile(
             name,
             default_storage.size(name),
             "audio/webm",
@@ -82,10 +82,10 @@ def _sound(recording: Recording, original: bool, attached: bool) -> _Sound:
     if not default_storage.exists(name):
         raise FileNotFoundError(name)
     filename = download_name(stem, PurePath(name).suffix)
-    return _Sound(name, recording.bytes, recording.media_type, f'"{recording.sha256}"', filename, attached)
+    return _ServedFile(name, recording.bytes, recording.media_type, f'"{recording.sha256}"', filename, attached)
 
 
-def _described(response: HttpResponseBase, sound: _Sound) -> HttpResponseBase:
+def _described(response: HttpResponseBase, sound: _ServedFile) -> HttpResponseBase:
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-cache",  # kept, but asked about: rights may have changed
@@ -102,9 +102,10 @@ def _described(response: HttpResponseBase, sound: _Sound) -> HttpResponseBase:
 
 
 def _range(request: HttpRequest, etag: str, size: int) -> tuple[int, int] | None:
-    """The asked part as [start, stop), None for the whole file (RFC 9110, section 14).
+    """The range of the request as [start, stop); None for the whole file (RFC 9110, section 14).
 
-    A header that is malformed, has several ranges, or is meant for another version of the file may be ignored, and is.
+    A header may be ignored that is malformed, has several ranges, or is for another version of the file. It is.
+    Raises Unsatisfiable.
     """
     match = RANGE.fullmatch(request.headers.get("Range", "").replace(" ", ""))
     if not match or request.headers.get("If-Range", etag) != etag:
@@ -124,8 +125,11 @@ def _range(request: HttpRequest, etag: str, size: int) -> tuple[int, int] | None
 
 
 async def _chunks(name: str, start: int, stop: int) -> AsyncIterator[bytes]:
-    """Bytes [start, stop) of a stored file, read in threads. Closed with the generator, so a hung-up client holds
-    nothing. A file that ends early cuts the connection: the length was promised."""
+    """The bytes [start, stop) of a stored file, read in threads.
+
+    The file is closed with the generator, so that nothing stays open for a client that hangs up. A file that ends early
+    cuts the connection, because its length was promised.
+    """
     file = await asyncio.to_thread(default_storage.open, name, "rb")
     try:
         await asyncio.to_thread(file.seek, start)

@@ -1,6 +1,6 @@
-"""The shapes that the API takes and gives, with an example of each: what /api/docs shows.
+"""The JSON that the API takes and gives, with examples: /api/docs shows them.
 
-What it takes are plain pydantic models: ninja's own would read attributes of anything, a list's too.
+Input is a plain pydantic model. A Schema of ninja's would also read attributes of the value, a list's too.
 """
 
 from datetime import datetime
@@ -229,7 +229,7 @@ class TranscriptOut(Schema):
 
 
 def errors(*statuses: int) -> dict[int, Any]:
-    """The answers that a route may give besides its good ones; any may be refused or find the database away."""
+    """The error answers of a route: these statuses, and those that any route may give."""
     return dict.fromkeys((401, 403, 422, 429, *statuses, 500, 503), Error)
 
 

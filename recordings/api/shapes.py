@@ -1,4 +1,4 @@
-"""What the API gives of a recording: the shapes of `schemas`, filled."""
+"""The schemas of the API, filled from the database: recordings, transcriptions, segments."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ STATUS = frozenset(RecordingStatus.model_fields)
 
 
 async def one_recording(caller: Caller, recording_id: int) -> dict[str, Any]:
-    """The recording with all of its text (`RecordingOut`), or for a token without the scope `read` its status only
+    """The recording with all of its text (`RecordingOut`). A token without the scope `read` gets its status only
     (`RecordingStatus`). Raises Problem 404 as `find` does."""
     entry = await afind(caller.user.pk, recording_id)
     if not caller.holds(Scope.READ):
@@ -30,7 +30,7 @@ async def one_recording(caller: Caller, recording_id: int) -> dict[str, Any]:
 
 
 class RecordingMemory:
-    """Of an answer that is a recording, its status is kept (see `accounts.idempotency`); all else is read anew."""
+    """What `accounts.idempotency` keeps of an answer: the status of a recording. All the rest is read again."""
 
     def keep(self, body: dict[str, Any]) -> dict[str, Any] | None:
         return {name: body[name] for name in STATUS} if body.keys() >= STATUS else None
@@ -40,14 +40,14 @@ class RecordingMemory:
 
 
 async def one_segment(caller: Caller, segment: Segment) -> dict[str, Any]:
-    """The segment (`SegmentOut`), or for a token without the scope `read` its number and version (`SegmentStatus`)."""
+    """The segment (`SegmentOut`). A token without the scope `read` gets its number and version (`SegmentStatus`)."""
     if caller.holds(Scope.READ):
         return await asyncio.to_thread(segment_json, segment)
     return {"index": segment.index, "version": segment.version}
 
 
 async def listed_recordings(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """With the beginning of each finished text."""
+    """The recordings of a list, with the beginning of each finished text."""
     texts, line = await abeginnings(entries), await aplaces()
     return [
         _recording(entry, line, texts.get(entry.shown.pk, "") if entry.shown and entry.shown.status == "done" else None)
@@ -56,8 +56,10 @@ async def listed_recordings(entries: Sequence[Entry]) -> list[dict[str, Any]]:
 
 
 async def transcript_of(entry: Entry, *, words: bool = True) -> FullTranscript:
-    """The text of `entry.shown`, with its segments' words unless nobody needs them: they are most of what a database
-    gives. Raises Problem 404 where there is no text and no transcription that could still bring one."""
+    """The text of `entry.shown`. words: whether the words of its segments are read, which are most of the data.
+
+    Raises Problem 404 where there is no text, and no transcription that could still bring one.
+    """
     if entry.shown:
         rows = Segment.objects.filter(transcription=entry.shown)
         segments = [segment async for segment in (rows if words else rows.defer("words"))]
@@ -67,7 +69,7 @@ async def transcript_of(entry: Entry, *, words: bool = True) -> FullTranscript:
 
 
 async def listed_transcriptions(entry: Entry) -> list[dict[str, Any]]:
-    """All that were made of the recording, the newest first."""
+    """All transcriptions of the recording, the newest first."""
     shown = entry.shown.pk if entry.shown else None
     return [
         {

@@ -1,4 +1,4 @@
-"""Filters for times and lines."""
+"""Filters for templates: times, JSON, and names of languages."""
 
 import json
 
@@ -26,7 +26,7 @@ def as_json(value: object) -> str:
 
 @register.filter
 def language_name(code: str) -> str:
-    """The language's name in the reader's language; what is no code of Whisper's stays as it is."""
+    """The name of a language in the reader's language. A code that Whisper does not have stays as it is."""
     if (language := LANGUAGES.get(code)) is None:
         return code
     return language.chinese if (get_language() or "").startswith("zh") else language.english

@@ -1,3 +1,3 @@
-"""Text: a transcription as people read it, in sentences and words with times, its corrections, and its exports as
-subtitles and documents.
+"""The text of a transcription as people read it: words and sentences with times, corrections, and exports as subtitles
+and documents.
 """

@@ -1,4 +1,4 @@
-"""Which words of one text are the words of another: how a corrected text finds the times of what was spoken.
+"""The words that two texts share, in order. By them a corrected text finds the times of what was spoken.
 
 The method is patience diff (Bram Cohen, 2009): words that occur once in both texts are matched first, in the longest
 run that has one order in both; then the stretches between them in the same way. It takes O(n log n) steps, where

@@ -56,7 +56,7 @@ def _cluster_width(cluster: str) -> int:
 
 
 def _short(stretch: Iterable[ShownWord]) -> Iterator[ShownWord]:
-    """The words, those longer than a line (an address, a script we know no words of) cut into pieces."""
+    """The words. A longer one than a line (an address, a script whose words we cannot find) is cut into pieces."""
     for word in stretch:
         if _width(word.text) <= LINE:
             yield word
@@ -82,7 +82,7 @@ def _lines_of(text: str) -> Iterator[str]:
 
 
 def _cut(stretch: Sequence[ShownWord]) -> list[Cue]:
-    """The cheapest way to cut a stretch into cues, found by going through all (dynamic programming)."""
+    """The cues of a stretch: the cheapest of all cuts, found by dynamic programming."""
     size = len(stretch)
     ends = [0, *accumulate(map(_room, stretch))]
     reach = _reach(ends)
@@ -120,7 +120,7 @@ def _reach(ends: Sequence[int]) -> list[int]:
 
 
 def _break_cost(before: ShownWord, after: ShownWord) -> float:
-    """How much a reader minds a break here; a cue more costs 1."""
+    """How much a reader minds a break here. One more cue costs 1."""
     text = before.text.rstrip(CLOSING) or before.text
     if text.endswith(SENTENCE_END):
         return 0.0
@@ -148,8 +148,8 @@ def _text(line: Sequence[ShownWord]) -> str:
 
 
 def _timed(found: Sequence[Cue]) -> list[Cue]:
-    """Cues long enough to read where the neighbours leave room, never over each other, and none without length: where
-    there is no room at all, a cue pushes those behind it."""
+    """The cues with time to read them, as far as their neighbours leave room. They never overlap, and none is without
+    length: where there is no room at all, a cue pushes the cues behind it."""
     roomy = list(_with_room(found))
     result: list[Cue] = []
     free = 0.0  # where the cue before ends
@@ -164,7 +164,7 @@ def _timed(found: Sequence[Cue]) -> list[Cue]:
 
 
 def _with_room(found: Sequence[Cue]) -> Iterator[Cue]:
-    """The cues, of which a run of crowded ones shares the room up to the next, as far as reading them takes."""
+    """The cues. A run of crowded ones shares the time up to the next cue, as far as reading them takes."""
     for crowded, group in groupby(enumerate(found), lambda each: each[1].end - each[1].start < CROWDED):
         run = list(group)
         if not crowded:

@@ -1,4 +1,4 @@
-"""A transcript as a file: json, txt, srt, vtt, md, docx. What people wrote stays text in each of them."""
+"""A transcript as a file: json, txt, srt, vtt, md, docx. Markup in a text is escaped, so it stays text."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from recordings.transcripts.words import shown_text, shown_words
 
 
 def as_json(transcript: FullTranscript) -> str:
-    """Written segment by segment: `json.dumps` of the whole would hold the interpreter's lock for all of its time."""
+    """The JSON transcript, written by segments: one `json.dumps` would hold the interpreter's lock long."""
     head = {
         "text": transcript.text,
         "language": transcript.language,
@@ -30,7 +30,7 @@ _json = partial(json.dumps, ensure_ascii=False)
 
 
 def segment_json(segment: Segment) -> dict[str, Any]:
-    """A corrected segment's words are those of the correction: their times are found, their probability is not."""
+    """A segment as JSON. The words of a corrected one are those of the correction, with times and no probability."""
     words = segment.words
     if segment.correction is not None:
         words = [

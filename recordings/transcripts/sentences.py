@@ -1,4 +1,4 @@
-"""How a segment is read: sentence by sentence, each with its time and its words' times."""
+"""A segment cut into sentences, each with its time and the times of its words, as a page shows it."""
 
 import re
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ CJK_LANGUAGES = ("zh", "yue", "ja", "ko")
 
 @dataclass(frozen=True)
 class ReadingLine:
-    """A sentence. `words`: [offset in `text` in UTF-16 units, as browsers count; start; end, in seconds]."""
+    """A sentence. `words`: for each [offset in `text`, start, end]: UTF-16 units, as browsers count, and seconds."""
 
     start: float
     end: float
@@ -24,7 +24,7 @@ class ReadingLine:
 
 
 def lines(segment: Segment) -> list[ReadingLine]:
-    """The segment's text cut after its sentences; one line where the words' times do not fit the text."""
+    """The text of the segment, a line for each sentence. One line for all where the words do not fit the text."""
     text = segment.correction if segment.correction is not None else segment.text.strip()
     words = _found(text, segment.words)
     if not words:
@@ -43,7 +43,7 @@ def lines(segment: Segment) -> list[ReadingLine]:
 
 
 def _found(text: str, words: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
-    """Each word with its place in the text; nothing when one is not there in order."""
+    """Each word with its place in the text. Empty where the text lacks one of them, or has another order."""
     found = []
     at = 0
     for word in words:
@@ -69,8 +69,10 @@ def _line(text: str, begin: int, words: list[tuple[int, dict[str, Any]]]) -> Rea
 
 
 def text_language(text: str, spoken: str) -> str:
-    """The `lang` attribute for a stretch of text. Chinese gets its own glyphs and line breaks in an English recording,
-    too. `spoken`: Whisper's code of the recording's language, the best guess for all other text."""
+    """The `lang` attribute for a text, so that Chinese gets its glyphs and line breaks in an English recording too.
+
+    spoken: Whisper's code of the language of the recording, the best guess for all other text.
+    """
     if HAN.search(text) and not spoken.startswith(CJK_LANGUAGES):
         return "zh-Hans"
     return {"zh": "zh-Hans", "jw": "jv"}.get(spoken, spoken)  # jw is Whisper's alone: BCP 47 has jv
