@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 PIP_COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+PARALLEL := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 NPM_FLAGS := --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved
 # The files of each npm package that the pages use.
 VENDORED := wavesurfer.js/LICENSE wavesurfer.js/dist/wavesurfer.esm.js \
@@ -19,7 +20,7 @@ TYPED := wavesurfer.js/dist/wavesurfer.esm uplot/dist/uPlot.esm
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run test lint docs hooks audit sbom bench requirements
+.PHONY: help install install-dev run test test-unit test-integration test-acceptance test-fast lint docs hooks audit sbom bench requirements
 
 help:  ## list what one can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -32,7 +33,16 @@ run: install  ## set up, start everything, print a sign-in link (obeys PORT, HOS
 	@exec $(BIN)/python manage.py serve
 
 test: install install-dev  ## set up what the tests need, run them all (PYTEST='-k gate' runs some)
-	@exec $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	@exec $(PARALLEL) -n 3 $(PYTEST)
+
+test-unit:  ## run the tests that use memory and files only
+test-integration:  ## run those that use the database, sockets, decoder processes or the embedded engine
+test-acceptance:  ## run those that start browsers, the product, servers and commands
+test-unit test-integration test-acceptance: install install-dev
+	@exec $(PARALLEL) -n 3 -m $(@:test-%=%) $(PYTEST)
+
+test-fast: install $(VENV)/installed-dev  ## run what is quick and needs Python alone: no root, no browser
+	@exec $(PARALLEL) -n 2 -m 'not (acceptance or debian or slow)' $(PYTEST)
 
 lint: $(VENV)/installed-dev $(VENV)/installed-npm  ## ruff, mypy, eslint and tsc (strict), and the layers: who may import whom
 	$(BIN)/ruff check .

@@ -4,7 +4,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import hypothesis
@@ -12,6 +13,7 @@ import pytest
 from django.conf import LazySettings, settings
 from django.utils import timezone, translation
 
+from tests.support.kinds import confined, marks
 from tests.support.site import Site, address_of, serving
 from tests.support.speech import librivox
 from tests.support.waiting import wait_for
@@ -26,6 +28,21 @@ hypothesis.settings.load_profile("patient")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # tests in the background: what they start shall hear Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its kind."""
+    for item in items:
+        if isinstance(item, pytest.Function):
+            for mark in marks(item):
+                item.add_marker(mark)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Hold unit tests to what they may do."""
+    with confined() if item.get_closest_marker("unit") else nullcontext():
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)
