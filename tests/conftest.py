@@ -1,4 +1,4 @@
-"""What tests of several applications share."""
+"""Fixtures for the tests of several rooms, and the kinds of all tests."""
 
 import signal
 import socket
@@ -40,14 +40,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Hold unit tests to what they may do."""
+    """Fail a unit test that opens a socket or starts a process."""
     with confined() if item.get_closest_marker("unit") else nullcontext():
         return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _a_claim_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Test processes run beside each other, and beside a server on the same data."""
+    """Give each test process its own claim: others run beside it, and perhaps a server on the same data."""
     folder = tmp_path_factory.mktemp("claim")
     claim = Claim([FileLock(folder / "lock", "the data of the tests")])
     unanswered = Unanswered(folder / "unanswered", 330.0)
@@ -59,14 +59,14 @@ def _a_claim_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 
 @pytest.fixture(autouse=True)
 def _a_language_and_a_clock_of_its_own() -> None:
-    """A page leaves the language and the time zone of its reader behind in the thread of the tests."""
+    """Reset the language and the time zone, which a page leaves behind in the thread of the tests."""
     translation.deactivate()
     timezone.deactivate()
 
 
 @pytest.fixture(scope="session")
 def whisper_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The base URL of the real server with the real `base` weights, in a process of its own."""
+    """The base URL of the embedded Whisper server with the real `base` weights, in its own process."""
     log = tmp_path_factory.mktemp("whisper") / "log"
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener, log.open("w") as output:
         fd = listener.fileno()
@@ -101,8 +101,7 @@ def site(server: BoundedServer, transactional_db: None, settings: LazySettings, 
 
 @pytest.fixture
 def own_sessions(site: Site, settings: LazySettings, tmp_path: Path) -> Iterator[None]:
-    """The test's live sessions have a folder of their own, and end with it, as with the process: what one test leaves
-    is no other's, and speaks to no other's Whisper."""
+    """Give the test its own folder of live sessions, and end the sessions after it. A later test has none of them."""
     from recordings.live.sessions import live  # noqa: PLC0415 it needs Django to be set up
 
     settings.LIVE_ROOT = tmp_path / "live"

@@ -1,8 +1,9 @@
-"""A real server in a thread and a real browser. Every page is watched: an error in the console, a breach of the
-content security policy, a request to another host or an address that is no page fails the test."""
+"""A real server in a thread, and a real browser. These fail a test: an error in the console, a breach of the content
+security policy, a request to another host, a page that does not exist."""
 
 import asyncio
 import importlib
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ expect.set_options(timeout=PATIENCE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One event loop for all tests here, so that they share one browser: to start one takes a second or two."""
+    """Run all tests here on one event loop, so that they share one browser. It takes a second or two to start."""
     for item in items:
         if pytest_asyncio.is_async_test(item) and Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
@@ -33,10 +34,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Serves what `collectstatic` makes of the checkout now, with hashed names, as in production."""
+    """A server with the output of `collectstatic`, with hashed names as in production."""
     with override_settings(STATIC_ROOT=tmp_path_factory.mktemp("static"), SECURE_SSL_REDIRECT=False):
         call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=["django_htmx/ext/*"])
         asgi = importlib.reload(importlib.import_module("asrsite.asgi"))
+        tempfile.tempdir = None  # what the application sets it to is for its own process
         running = Server(asgi.application)
         running.thread.start()
         while not running.uvicorn.started:
@@ -87,13 +89,13 @@ async def context(server: Server, browser: Browser, mei: User) -> AsyncIterator[
 
 @pytest.fixture
 def faults() -> list[str]:
-    """What the browser complained of; a test that provokes a complaint takes it out."""
+    """The faults that the browser reported. A test that provokes one removes it."""
     return []
 
 
 @pytest.fixture(autouse=True)
 def lost() -> Iterator[list[str]]:
-    """The addresses that were opened and answered with an error; a test that means to open them takes them out."""
+    """The pages that were opened and answered with an error. A test that opens one on purpose removes it."""
     lost_pages.clear()
     yield lost_pages
     assert lost_pages == []
@@ -109,7 +111,7 @@ async def page(context: BrowserContext, server: Server, faults: list[str]) -> As
 
 @pytest.fixture
 def shelf(mei: User) -> Recording:
-    """One recording in every state; the one with text is returned."""
+    """A recording in each state. Returns the one with text."""
     long = "Averylongwordwithoutanyspaceinit" * 6
     for status in (Status.QUEUED, Status.TRANSCRIBING, Status.FAILED, Status.CANCELED):
         recording = make_recording(mei, f"{long} {status}")

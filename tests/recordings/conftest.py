@@ -1,4 +1,4 @@
-"""Fixtures of files and disks."""
+"""Fixtures: sound files, storage, a small disk."""
 
 import subprocess
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ from tests.support.audio_files import clip, encode
 
 @pytest.fixture
 def amr(tmp_path: Path) -> Path:
-    """What old phones record, 7 seconds."""
+    """7 seconds of speech as AMR, the format of old phones."""
     how: dict[str, Any] = {"codec": "libopencore_amrnb", "rate": 8000, "encoder": {"b": "12200"}}
     return encode(tmp_path / "phone.amr", clip(), **how)
 
 
 @pytest.fixture
 def stored(settings: LazySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where files of this process lie."""
+    """The folder of the storage and of uploads, for work in the process of the tests."""
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "incoming"
     settings.FILE_UPLOAD_TEMP_DIR.mkdir()
@@ -31,7 +31,7 @@ def stored(settings: LazySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 24 MiB."""
+    """A mounted disk of 24 MiB. Only root may mount it."""
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk], check=True)
@@ -41,5 +41,5 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A refused upload is not read on."""
+    """Let the server close the connection of a refused upload at once; it reads on for 2 s otherwise."""
     monkeypatch.setattr("web.bodies.LINGER", 0.1)

@@ -1,4 +1,4 @@
-"""What the API answers."""
+"""Errors of the API."""
 
 import httpx
 

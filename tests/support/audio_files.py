@@ -35,7 +35,7 @@ def clip() -> Sound:
 
 
 def recorded(path: Path) -> Sound:
-    """The samples of a WAV file, 16 bit, one channel, at whatever rate it has."""
+    """The samples of a WAV file with one channel of 16 bits, at the file's own rate."""
     with av.open(str(path)) as file:
         return np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)]).astype(np.int16)
 
@@ -78,9 +78,9 @@ def encode(
 
 
 def ffmpeg(path: Path, *options: str | Path, sound: Sound | None = None, pipe: bool = False) -> Path:
-    """What the command `ffmpeg` makes of `sound` (16 kHz, one channel) and of the inputs among the options.
+    """The file that the command `ffmpeg` makes of `sound` (16 kHz, one channel) and of the inputs in `options`.
 
-    pipe: it writes into a pipe, so that it cannot go back to what it has written.
+    pipe: it writes into a pipe, and so cannot go back and fill in lengths.
     """
     given = [] if sound is None else ["-f", "s16le", "-ar", str(RATE), "-ac", "1", "-i", "-"]
     command = ["ffmpeg", "-loglevel", "error", "-y", *given, *options, "-" if pipe else path]
@@ -126,14 +126,14 @@ def _draw(file: OutputContainer, stream: VideoStream, pictures: int) -> None:
 
 
 def loudness(samples: Sound) -> npt.NDArray[np.float64]:
-    """The loudness of each 25 ms of 16 kHz samples: what can be compared across codecs."""
+    """The loudness of each 25 ms of 16 kHz samples. It stays nearly the same across codecs, and so can be compared."""
     whole = len(samples) // 400 * 400
     power: npt.NDArray[np.float64] = np.square(samples[:whole].astype(np.float64)).reshape(-1, 400).mean(axis=1)
     return np.sqrt(power)
 
 
 def sounds_like(samples: Sound, start: float, original: Sound) -> bool:
-    """Whether these samples of 16 kHz are what the original has from `start` on, give or take 0.1 s."""
+    """Whether these 16 kHz samples are the original's from `start` (seconds) on, give or take 0.1 s."""
 
     def alike(late: float) -> float:
         first = max(0, round((start - late) * RATE))
@@ -152,7 +152,7 @@ def silent_wav(path: Path, seconds: int) -> None:
 
 
 def tone(seconds: float) -> bytes:
-    """A WAV file that can be heard."""
+    """A WAV file with a tone: 8 kHz, one channel."""
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setparams((1, 2, 8000, 0, "NONE", ""))

@@ -17,10 +17,10 @@ CONNECTION = re.compile(rb"(?i)\r\nconnection: [^\r]*")
 
 
 class BadNetwork(socketserver.ThreadingTCPServer):
-    """Every sixth piece is cut off on its way, or its answer never arrives, in turn.
+    """A proxy that spoils every sixth piece of an upload: it cuts off the piece and the answer in turn.
 
-    `sent`: the offsets at which pieces were begun; `confirmed`: those of which the client has the answer, and how many
-    had been begun by then.
+    `sent`: the offsets of all pieces that were begun. `confirmed`: for each offset whose answer the client has, the
+    number of pieces that had been begun by then.
     """
 
     daemon_threads = True
@@ -40,7 +40,7 @@ class BadNetwork(socketserver.ThreadingTCPServer):
         self.server_close()
 
     def check(self) -> None:
-        """Every piece was sent, in order; none again of which the client had the answer."""
+        """Assert that all pieces were sent in order, and none again after the client had its answer."""
         for earlier, later in pairwise(self.sent):
             assert 0 <= later - earlier <= PIECE  # of a piece that breaks off, what has come is kept
         for offset, sent in self.confirmed.items():
@@ -51,7 +51,7 @@ class BadNetwork(socketserver.ThreadingTCPServer):
 
 
 class _Connection(socketserver.BaseRequestHandler):
-    """One request, whatever the client wants: the server is told to close the connection after it."""
+    """One request of the client. The server is told to close the connection after it."""
 
     server: BadNetwork
 

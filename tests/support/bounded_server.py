@@ -1,4 +1,4 @@
-"""A server with bounds, in a thread, with an application that tells what it received."""
+"""The product's HTTP server in a thread, with bounds and a small application behind it."""
 
 import asyncio
 import socket
@@ -16,7 +16,7 @@ LONG = 64 * 1024**2  # bytes of an answer that no buffer holds
 
 
 class Told:
-    """The ASGI application. It answers with how many bytes of body it was sent, and by its path does more."""
+    """An ASGI application that answers with the size of the body. Some paths make it slow, long or a WebSocket."""
 
     def __init__(self) -> None:
         self.left: list[str] = []  # paths of requests whose client left before the answer's end
@@ -69,7 +69,7 @@ class Running:
         self.server, self.told, self.address = server, told, address
 
     def __len__(self) -> int:
-        """Connections that are open at the server."""
+        """The number of connections that the server has open."""
         return len(self.server.server_state.connections)
 
     def connect(self, sent: bytes = b"") -> socket.socket:
@@ -79,7 +79,7 @@ class Running:
         return connection
 
     def answers(self, sent: bytes) -> bytes:
-        """Everything that comes back until the server closes."""
+        """Send this, and return all bytes that come until the server closes."""
         with self.connect() as connection:
             return talk(connection, sent)
 
@@ -88,7 +88,7 @@ class Running:
 
 
 def answer(connection: socket.socket) -> bytes:
-    """One answer of `Told`, on a connection that stays open."""
+    """Read one answer of `Told` from a connection that stays open."""
     received = b""
     while not received.endswith(b"0\r\n\r\n") and (data := connection.recv(65536)):
         received += data

@@ -1,4 +1,4 @@
-"""Chromium, watched for whatever it complains of."""
+"""Chromium, and the faults that it reports: in the console, by addresses of other hosts, by pages that do not exist."""
 
 from typing import Any
 
@@ -30,18 +30,18 @@ def session_cookies(user: User, url: str) -> list[Any]:
 
 
 def watch(browser: Browser) -> None:
-    """See where all its pages go."""
+    """Note each page of this browser that answers with an error, in `lost`."""
     browser.on("context", lambda context: context.on("response", _note_lost))
 
 
 def _note_lost(answer: Response) -> None:
-    """Of the page's own address; what frames and scripts ask for, the console tells."""
+    """Only the page's own address counts. The console tells of errors in frames and scripts."""
     if answer.status >= 400 and answer.request.is_navigation_request() and answer.frame.parent_frame is None:
         lost.append(f"{answer.status} {answer.url}")
 
 
 def note_faults(page: Page, url: str, faults: list[str]) -> None:
-    """Put into `faults` whatever the browser complains of on this page, and what it asks another host for."""
+    """Put into `faults` each warning and error of this page, and each address of another host that it asks for."""
     own = (url, "data:", "blob:")
 
     def note(said: ConsoleMessage) -> None:

@@ -1,4 +1,4 @@
-"""What tests of the call path share: a client on a stub server, and the smallest request there is."""
+"""A Whisper client for stub servers, and the smallest request for it."""
 
 import struct
 from typing import Any
@@ -20,7 +20,7 @@ WAV = (
 
 
 def request(name: str = "", seconds: float = 1.0, **fields: Any) -> AsrRequest:
-    """A request that the stub knows by its prompt."""
+    """A request with this prompt, by which the stub tells it from others."""
     return AsrRequest(WAV, seconds, prompt=name, **fields)
 
 
@@ -29,7 +29,7 @@ def caller(lane: Any = "batch", owner: str = "someone", **more: Any) -> CallOpti
 
 
 def client(*urls: str, limit: int | Limit = 1, max_queue: int = 100, **options: Any) -> WhisperClient:
-    """A client on these servers, each with a gate of its own; impatient, so that tests are quick."""
+    """A client of these servers, each behind its own gate. Its delays are short, so that tests are quick."""
 
     def limits() -> Limit:
         return FixedLimit(limit) if isinstance(limit, int) else limit

@@ -1,4 +1,4 @@
-"""Making copies for browsers, outside the product's process."""
+"""Copies for browsers, made in the process of the tests."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,6 +1,6 @@
-"""Small files that make a decoder take memory or time without end, or fall over: each in its format's own words.
+"""Small files that make a decoder use too much memory or time, or crash it.
 
-Every function gives a file's bytes. The sizes by default are those of files that hurt the product once.
+Every function returns the bytes of a file. The default sizes are of files that once hurt the product.
 """
 
 import struct
@@ -15,7 +15,7 @@ def box(kind: bytes, *parts: bytes) -> bytes:
 
 
 def movie(packets: int, size: int, offsets: list[int], data: bytes, tracks: int = 1) -> bytes:
-    """An MP4 of AMR whose index claims so many packets of that size for each track, in chunks at `offsets`."""
+    """An MP4 with AMR. Its index claims `packets` packets of `size` bytes in each track, in chunks at `offsets`."""
     none = bytes(4)
     matrix = struct.pack(">9I", 65536, 0, 0, 0, 65536, 0, 0, 0, 0x40000000)
     entry = bytes(6) + b"\0\1" + bytes(8) + struct.pack(">4HI", 1, 16, 0, 0, 8000 << 16)
@@ -44,7 +44,7 @@ def movie(packets: int, size: int, offsets: list[int], data: bytes, tracks: int 
 
 
 def many_claims(tracks: int = 12) -> bytes:
-    """Tracks that claim five million packets each; 24 bytes of memory for each claim."""
+    """Tracks that claim five million packets each. A decoder takes 24 bytes of memory for each claimed packet."""
     return movie(5_000_000, 1, [700], bytes(20_000 if tracks == 12 else 30_000), tracks)
 
 
@@ -52,7 +52,7 @@ def many_claims(tracks: int = 12) -> bytes:
 
 
 def many_tags(size: int = 2_200_000) -> bytes:
-    """An MP3 behind `size` bytes of ID3 frames, all of different names: each is compared with all before it."""
+    """An MP3 after `size` bytes of ID3 frames with different names. A reader compares each name with all before it."""
     frames = bytearray()
     number = 0
     while len(frames) < size:
@@ -84,7 +84,7 @@ def matroska(
     rate: float = 48000,
     tags: bytes = b"",
 ) -> bytes:
-    """One track of sound, in clusters of a time in milliseconds and blocks."""
+    """A file with one track of sound. Each cluster is a time in milliseconds and its blocks."""
     sound = element("e1", element("b5", struct.pack(">d", rate)), number("9f", 1), number("6264", 16))
     track = element("ae", number("d7", 1), number("73c5", 1), number("83", 2), element("86", codec), sound, more)
     if private:
@@ -126,14 +126,14 @@ def long_gap(hours: float = 11.9) -> bytes:
 
 
 def unfolding(packets: int = 45, each: int = 13_000_000) -> bytes:
-    """Packets that zlib makes a thousand times as long."""
+    """Compressed packets that become a thousand times as long."""
     folded = zlib.compress(bytes(each))
     encoding = element("6d80", element("6240", element("5034", number("4254", 0))))
     return matroska(b"A_PCM/INT/LIT", *((n, block(folded)) for n in range(packets)), more=encoding, rate=16000)
 
 
 def long_tag() -> bytes:
-    """A tag that says how long the track is, in more hours than a number may have digits."""
+    """A tag with a duration whose number of hours has 400 digits."""
     simple = element("67c8", element("45a3", b"DURATION"), element("4487", b"9" * 400 + b":00:00.0"))
     tags = element("1254c367", element("7373", element("63c0", number("63c5", 1)), simple))
     return matroska(b"A_PCM/INT/LIT", (0, block(bytes(32_000))), rate=16000, tags=tags)
@@ -149,7 +149,7 @@ def wave(channels: int, rate: int, data: bytes) -> bytes:
 
 
 def one_hertz(size: int = 32_000) -> bytes:
-    """One sample a second, of noise: hours of sound in a small file."""
+    """Noise with one sample per second: hours of sound in a small file."""
     return wave(1, 1, bytes(n * n * 7 % 251 for n in range(size)))
 
 
@@ -161,7 +161,7 @@ def many_channels(channels: int = 65) -> bytes:
 
 
 def late_streams(size: int = 6_000_000) -> bytes:
-    """Sound for so long that nothing else is looked for any more, and then pictures, which the header does not name."""
+    """Sound, and then pictures that the header does not name, where a decoder looks for streams no more."""
 
     def tag(kind: int, milliseconds: int, data: bytes) -> bytes:
         head = bytes([kind]) + len(data).to_bytes(3) + milliseconds.to_bytes(3) + bytes(4)
@@ -173,7 +173,7 @@ def late_streams(size: int = 6_000_000) -> bytes:
 
 
 def short_asf() -> bytes:
-    """A header that ends before it says anything, and the beginning of the data: 74 bytes."""
+    """An empty header and the beginning of the data: 74 bytes."""
     head, data = "3026b2758e66cf11a6d900aa0062ce6c", "3626b2758e66cf11a6d900aa0062ce6c"
     head_object = bytes.fromhex(head) + struct.pack("<QIBB", 30, 1, 1, 2)
     return head_object + bytes.fromhex(data) + struct.pack("<Q", 44) + bytes(20)

@@ -1,4 +1,4 @@
-"""What tests of jobs share: a recording with pauses, a Whisper stub behind the real service, a runner."""
+"""Jobs in the process of the tests: their recordings, the runner, and the stub that the service calls."""
 
 import asyncio
 import contextlib
@@ -47,7 +47,7 @@ async def someone(name: str = "mei") -> User:
 
 
 async def recording(owner: User, content: bytes | None = None) -> Recording:
-    """A recording as an upload leaves it."""
+    """A recording like that of an upload, with its file."""
     content = speech_with_pauses() if content is None else content
     made = Recording(
         owner=owner,
@@ -66,7 +66,7 @@ async def recording(owner: User, content: bytes | None = None) -> Recording:
 
 @contextlib.contextmanager
 def whisper_at(stub: WhisperStub, **options: object) -> Iterator[None]:
-    """The service calls this stub, with these settings besides; impatient, so that tests are quick."""
+    """Let the service call this stub, with these settings too. Its retries are quick."""
     wanted = {"ASR_API_URL": stub.url, "ASR_RETRY_DELAY": 0.01} | options
     before = {name: getattr(settings, name) for name in wanted}
     for name, value in wanted.items():
@@ -81,14 +81,14 @@ def whisper_at(stub: WhisperStub, **options: object) -> Iterator[None]:
 
 
 def _forget() -> None:
-    """The service is built anew, from the settings as they are now."""
+    """Make the service build its client again, from the current settings."""
     service.engine.cache_clear()
     service.client.cache_clear()
 
 
 @contextlib.asynccontextmanager
 async def jobs_running() -> AsyncIterator[Runner]:
-    """The runner of the server process runs, as `serve` starts it."""
+    """Run the runner of jobs, as `serve` does."""
     running = asyncio.create_task(runner.run(in_line, run_transcription, service.total_limit))
     await asyncio.sleep(0)
     try:

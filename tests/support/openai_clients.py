@@ -1,4 +1,4 @@
-"""OpenAI's own client pointed at a site, and a Whisper behind it that answers as OpenAI's does."""
+"""OpenAI's own client for a site, and a stub that answers as OpenAI's server does."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from tests.support.whisper_stub import Reply, WhisperStub, http
 
 @dataclass
 class Door:
-    """The site's /v1, and the stub that takes the place of the Whisper server."""
+    """A site's /v1 with the stub behind it that replaces the Whisper server."""
 
     site: Site
     stub: WhisperStub
@@ -37,7 +37,7 @@ def open_door(site: Site, stub: WhisperStub, **options: object) -> Iterator[Door
 
 
 def heard(*words: str) -> Reply:
-    """One sentence from the first second on, a word each half second, with all that OpenAI's server tells."""
+    """An answer with one sentence that begins at 1 s, a word each half second, and all fields of OpenAI's server."""
     timed = [{"word": f" {word}", "start": 1 + n / 2, "end": 1.5 + n / 2} for n, word in enumerate(words)]
     segment = {"id": 0, "seek": 0, "start": 1.0, "end": 1 + len(words) / 2, "text": f" {' '.join(words)}"}
     doubts = {"avg_logprob": -0.25, "compression_ratio": 1.5, "no_speech_prob": 0.1}

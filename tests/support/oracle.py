@@ -1,6 +1,6 @@
-"""A Whisper server that knows the sound by heart: it answers with exactly the words that are in what it is sent.
+"""A simulated Whisper server that knows the whole sound, and answers with exactly the words in the part it is sent.
 
-So a test sees from the text which sound reached it: each word is there once, in order, or something was lost or heard
+So the text tells which sound reached the server: each word is there once and in order, unless sound was lost or sent
 twice.
 """
 
@@ -28,7 +28,7 @@ def samples(path: Path) -> Samples:
 
 
 def speech(clips: int, pause: float = 1.0) -> Samples:
-    """So many of the LibriVox clips, with pauses; no two stretches alike, though there are but five clips."""
+    """`clips` LibriVox clips with pauses. Noise makes repeated clips differ, since there are only five."""
     noise = np.random.default_rng(1)
     silence = np.zeros(int(pause * RATE), np.int16)
     parts = [silence]
@@ -40,7 +40,7 @@ def speech(clips: int, pause: float = 1.0) -> Samples:
 
 
 class Oracle:
-    """For `WhisperStub(hear=…)`."""
+    """The answers for `WhisperStub(hear=…)`."""
 
     def __init__(self, sound: Samples) -> None:
         self._sound = sound
@@ -48,7 +48,7 @@ class Oracle:
 
     @cached_property
     def words(self) -> list[tuple[float, float, str]]:
-        """Start and end in seconds, and the word: as many as fit in each run of speech."""
+        """All words as (start, end, word), in seconds. Each run of speech has as many as fit into it."""
         speech = VoiceActivity()(self._sound) >= 0.5
         runs = np.flatnonzero(np.diff(speech, prepend=False, append=False)).reshape(-1, 2) * WINDOW / RATE
         found: list[tuple[float, float, str]] = []
@@ -81,7 +81,7 @@ class Oracle:
         return http(200, {"text": " ".join(word for *_, word in here), "language": "english", "words": words})
 
     def _place(self, sent: Samples) -> int:
-        """Where in the whole sound this begins; found by its loudest moment."""
+        """The first sample of `sent` within the whole sound. Its loudest samples are searched for."""
         loudest = min(int(np.argmax(np.abs(sent.astype(np.int32)))), len(sent) - PROBE)
         offset = self._bytes.find(sent[loudest : loudest + PROBE].tobytes())
         assert offset >= 0

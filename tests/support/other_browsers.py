@@ -1,6 +1,6 @@
-"""Firefox and WebKit, Safari's engine, as Debian has them, driven with Selenium; and a microphone for them to hear.
+"""Debian's Firefox and WebKit (Safari's engine), driven with Selenium, and a microphone for them.
 
-Nothing of it is shared with the machine: a sound server, a screen and a profile of their own end with the test.
+Each test has its own sound server, screen and profile, and shares none with the machine.
 """
 
 import itertools
@@ -53,7 +53,7 @@ def running(*command: str, environment: Environment, log: Path, pass_fds: tuple[
 
 @contextmanager
 def sound(folder: Path) -> Iterator[Environment]:
-    """A sound server, for those who have its environment."""
+    """Run a sound server. Programs with the returned environment use it."""
     environment = os.environ | {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder), "PULSE_SERVER": f"{folder}/socket"}
     modules = [f"module-native-protocol-unix socket={folder}/socket auth-anonymous=1", *SOUND]
     command = ["pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1"]
@@ -64,12 +64,12 @@ def sound(folder: Path) -> Iterator[Environment]:
 
 
 def say(talk: Talk, environment: Environment) -> None:
-    """Into the microphone, to the talk's end."""
+    """Play the talk into the microphone, to its end."""
     subprocess.run(["paplay", "--device=voice", str(talk.path)], env=environment, check=True)
 
 
 class Browser(ABC):
-    """At the product, one window at a time."""
+    """A browser at the product, with one window at a time."""
 
     def __init__(self, driver: WebDriver, url: str) -> None:
         self.driver, self.url = driver, url
@@ -81,11 +81,11 @@ class Browser(ABC):
         return self.driver.execute_script(script)
 
     def until(self, expression: str) -> Any:
-        """What the expression gives on the page, as soon as it is something true."""
+        """Wait until the expression is true on the page, and return its value."""
         return wait_for(lambda: self.run(f"return {expression}"), expression)
 
     def see(self, selector: str) -> WebElement:
-        """The first of these elements that is shown, as soon as one is."""
+        """Wait until one of these elements is visible, and return the first that is."""
         shown = f"[...document.querySelectorAll({json.dumps(selector)})].find((one) => one.checkVisibility())"
         element: WebElement = self.until(shown)
         return element
@@ -102,7 +102,7 @@ class Browser(ABC):
 
     @abstractmethod
     def faults(self) -> list[str]:
-        """What the browser has complained of since this was asked before."""
+        """The errors that the browser reported since the previous call."""
 
 
 class Firefox(Browser):
@@ -133,7 +133,7 @@ class Firefox(Browser):
 
 
 class Marionette(RemoteConnection):
-    """Firefox's own protocol: WebDriver's commands by other names. Debian has no geckodriver, which translates them."""
+    """Firefox's own protocol: WebDriver's commands by other names. Debian has no geckodriver to translate them."""
 
     NAMES = {
         Command.NEW_SESSION: "WebDriver:NewSession",
@@ -214,14 +214,14 @@ class WebKit(Browser):
 
 
 def ahead_of_others() -> None:
-    """As desktops let sound run, if one may: on a busy machine the microphone would stutter."""
+    """Raise the priority if that is allowed, as desktops do for sound. The microphone stutters on a busy machine."""
     with suppress(PermissionError):
         os.nice(-10)
 
 
 @contextmanager
 def screen(folder: Path, environment: Environment) -> Iterator[str]:
-    """That nobody sees, by a number that was free."""
+    """Run a virtual screen, and return its display name."""
     reading, writing = os.pipe()
     command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1400x1000x24", "-nolisten", "tcp"]
     with running(*command, environment=environment, log=folder / "log", pass_fds=(writing,)), open(reading) as number:

@@ -1,4 +1,4 @@
-"""A server for tests of pages."""
+"""The server for tests in a browser."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ from web.server import BoundedServer, configuration
 
 
 class Server:
-    """The product's ASGI application on a free port, without the runner of jobs: tests make the rows' states."""
+    """The product's ASGI application on a free port. No jobs run: tests set the states of the rows."""
 
     def __init__(self, application: Any) -> None:
         self.socket = socket.create_server(("127.0.0.1", 0))
@@ -25,5 +25,5 @@ class Server:
             runner.run(self.uvicorn.serve([self.socket]))
 
     async def do(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` where the product would: on the server's own loop."""
+        """Run `work` on the server's event loop, where the product runs it."""
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own, on a free port of this machine."""
+"""A PostgreSQL server for the tests, on a free port of this machine."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ FAST = ["-c", "fsync=off", "-c", "unix_socket_directories=", "-c", "listen_addre
 
 
 class Postgres:
-    """Its database `postgres` belongs to the user `stile`, who needs no password."""
+    """A running server. Its database `postgres` belongs to the user `stile`, who has no password."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -33,17 +33,17 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        """For DATABASE_URL."""
+        """The value for DATABASE_URL."""
         return f"postgres://stile@127.0.0.1:{self.port}/postgres"
 
     def create(self, name: str) -> str:
-        """An empty database, for DATABASE_URL."""
+        """Create a database, and return the value for DATABASE_URL."""
         self.execute(f"CREATE DATABASE {name}")
         return f"postgres://stile@127.0.0.1:{self.port}/{name}"
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """For `psycopg.connect`."""
+        """Arguments for `psycopg.connect`."""
         return {"host": "127.0.0.1", "port": self.port, "user": "stile", "dbname": "postgres"}
 
     def _program(self, name: str) -> str:

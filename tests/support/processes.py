@@ -1,4 +1,4 @@
-"""Processes of this machine, and what they hold open."""
+"""Processes of this machine, and the files that they have open."""
 
 import os
 from contextlib import suppress
@@ -10,7 +10,7 @@ from transcription.audio import apart
 
 
 def processes(folder: Path) -> list[str]:
-    """The command lines of all processes that work on this data."""
+    """The command lines of all processes with this DATA_DIR."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The product as people run it: `manage.py serve` in a process of its own, spoken to over HTTP."""
+"""The product as people run it: `manage.py serve` in its own process, asked over HTTP."""
 
 import os
 import shutil
@@ -28,7 +28,9 @@ def free_port() -> int:
 
 
 class Product:
-    """`with Product(folder) as product:` runs until the block ends. Environment as keyword arguments."""
+    """The product on a data directory. `with Product(folder) as product:` stops it at the end of the block.
+
+    Keyword arguments become environment variables."""
 
     command: tuple[str, ...] = (sys.executable, "manage.py", "serve")
 
@@ -72,12 +74,12 @@ class Product:
         shutil.copytree(folder.name, self.data_dir, dirs_exist_ok=True)
 
     def _is_ready(self) -> bool:
-        """A service says so in its log; the link for signing in stands elsewhere."""
+        """The log of a service says `is ready`. It never holds the sign-in link."""
         assert self.process.poll() is None, self.log.read_text()
         return "is ready" in self.log.read_text()
 
     def link(self) -> str:
-        """The sign-in link, as scripts find it."""
+        """The sign-in link, from the file where scripts find it."""
         return (self.data_dir / "first-login-url").read_text().strip()
 
     def stop(self) -> None:
@@ -85,12 +87,12 @@ class Product:
         self.process.wait(PATIENCE)
 
     def kill(self) -> None:
-        """As the kernel does when memory runs out."""
+        """Kill the process with SIGKILL, as the kernel does when memory runs out."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(PATIENCE)
 
     def manage(self, *arguments: str) -> str:
-        """What `manage.py …` prints on standard output."""
+        """Run `manage.py …`, and return its standard output."""
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=settings.BASE_DIR,
@@ -101,7 +103,7 @@ class Product:
         ).stdout
 
     def client(self, user: str = "mei") -> httpx.Client:
-        """An HTTP client with a token of this user's, which is made once: it takes a process a second or two."""
+        """An HTTP client with a token of this user's. The token is made once, since that takes a second or two."""
         if user not in self._tokens:
             self._tokens[user] = self.manage("create_token", user, "--create").strip()
         headers = {"Authorization": f"Bearer {self._tokens[user]}"}
@@ -109,12 +111,12 @@ class Product:
 
 
 def started_before() -> Path:
-    """A data directory to copy, of a product that has no recordings."""
+    """A data directory with an empty library, to be copied."""
     return Path(_after_first_start()[0].name)
 
 
 class NewProduct(Product):
-    """It has never been started before."""
+    """A product whose data directory is empty at first, as on a new machine."""
 
     def _fill_folder(self) -> None:
         pass
@@ -122,7 +124,7 @@ class NewProduct(Product):
 
 @cache
 def _after_first_start() -> tuple[TemporaryDirectory[str], str]:
-    """A data directory with an empty library, and a token of mei's. To make both takes seconds of CPU."""
+    """A data directory with an empty library, and a token of mei's. Both are made once: they take seconds of CPU."""
     folder = TemporaryDirectory()
     product = NewProduct(Path(folder.name))
     product.manage("migrate", "--verbosity=0")
@@ -130,7 +132,7 @@ def _after_first_start() -> tuple[TemporaryDirectory[str], str]:
 
 
 def upload(api: httpx.Client, path: Path, **fields: str) -> dict[str, Any]:
-    """Upload the file; the recording as the API describes it."""
+    """Upload the file, and return the recording as the API describes it."""
     with path.open("rb") as file:
         response = api.post("/api/recordings", files={"file": (path.name, file)}, data=fields)
     assert response.status_code == 201, response.text
@@ -138,7 +140,7 @@ def upload(api: httpx.Client, path: Path, **fields: str) -> dict[str, Any]:
 
 
 def transcribed(api: httpx.Client, pk: int, seconds: float = PATIENCE) -> dict[str, Any]:
-    """The recording when its transcription is finished."""
+    """Wait until the transcription is finished, and return the recording as the API describes it."""
 
     def look() -> dict[str, Any] | None:
         recording = dict(api.get(f"/api/recordings/{pk}").json())

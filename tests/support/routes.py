@@ -1,4 +1,4 @@
-"""The product's routes."""
+"""Patterns of the product's routes."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Recordings in any state, made as rows."""
+"""Rows of recordings in any state."""
 
 from datetime import timedelta
 from typing import Any
@@ -31,7 +31,7 @@ def make_recording(owner: User, title: str, *, seconds: float = 60) -> Recording
 
 
 def make_transcription(recording: Recording, status: Status, *texts: str, **fields: Any) -> Transcription:
-    """With a segment of 20 s for each text, its words spread evenly."""
+    """A transcription with a segment of 20 s for each text, and the words spread evenly over it."""
     now = timezone.now()
     started = None if status == Status.QUEUED else now - timedelta(seconds=21)
     finished = now if status in (Status.DONE, Status.FAILED, Status.CANCELED) else None
@@ -89,7 +89,7 @@ BATCH = 5_000
 
 
 def fill_library(owner: User, recordings: int) -> None:
-    """Give the owner so many recordings, ten segments each."""
+    """Give the owner this number of recordings, with ten segments each."""
     for start in range(0, recordings, BATCH):
         made = Recording.objects.bulk_create(
             Recording(

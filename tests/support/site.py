@@ -1,4 +1,4 @@
-"""A site that runs: the whole ASGI application behind a real server, in a thread, on files of its own."""
+"""The product's ASGI application on its real server, in a thread of the tests."""
 
 import socket
 import tempfile
@@ -39,21 +39,21 @@ class Site:
         return client
 
     def program(self, user: str = "mei", scopes: list[str] | None = None) -> httpx.Client:
-        """Someone's program, with a token of theirs."""
+        """A client with an API token of this user's, made if there is no such user."""
         owner, _ = User.objects.get_or_create(username=user)
         _, secret = ApiToken.issue(owner, "test", scopes=scopes or ApiToken.Scope.values, days=None)
         return self.client(headers={"Authorization": f"Bearer {secret}"})
 
     def browser(self, user: str = "mei") -> httpx.Client:
-        """Someone signed in; without a CSRF token, which a page has in its cookie."""
+        """A client with this user's session cookie, and without the CSRF token that a page has."""
         owner, _ = User.objects.get_or_create(username=user)
         session = Client()
         session.force_login(owner)
         return self.client(cookies={"sessionid": session.cookies["sessionid"].value})
 
     def files(self) -> list[str]:
-        """What lies in the storage and among the uploads, when those that were just refused are gone: the server
-        closes them after it has answered."""
+        """All files, by their paths within `folder`. Waits up to 2 s for the server to remove refused uploads, which it
+        does after its answer."""
         deadline = time.monotonic() + 2
         while list(self.folder.glob("incoming/*.upload")) and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -65,14 +65,14 @@ class Site:
 
 
 def address_of(server: BoundedServer) -> str:
-    """Its URL."""
+    """The URL of this server."""
     [listening] = server.servers
     return f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
 
 
 @contextmanager
 def serving(**options: Any) -> Iterator[BoundedServer]:
-    """The product on its own server, with these options of uvicorn's besides. See `address_of`."""
+    """Run the product's application on its server, with these options of uvicorn's too. `address_of` gives its URL."""
     from asrsite.asgi import application  # noqa: PLC0415 it needs Django to be set up
 
     tempfile.tempdir = None  # what the application sets it to is for its own process

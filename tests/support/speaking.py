@@ -1,4 +1,4 @@
-"""People who speak and watch, as tests need them: browsers at the real product, whose microphone plays a talk."""
+"""People who speak and watch: browsers at the real product, with a microphone that plays a talk."""
 
 import io
 import wave
@@ -27,7 +27,7 @@ LEAD = 3.0  # seconds of silence before the first: the page has opened the micro
 
 @dataclass(frozen=True)
 class Talk:
-    """Sentences with pauses, as a microphone hears them once."""
+    """A WAV file of sentences with pauses, and the start of each in seconds."""
 
     path: Path
     clips: list[Clip]
@@ -64,7 +64,7 @@ def make_talk(path: Path, numbers: list[int], lead: float = LEAD) -> Talk:
 
 @asynccontextmanager
 async def hearing(talk: Talk) -> AsyncIterator[Browser]:
-    """A browser whose microphone plays the talk from its start, each time it is opened."""
+    """A browser with a microphone that plays the talk from its start whenever it is opened."""
     microphone = [
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
@@ -78,9 +78,9 @@ async def hearing(talk: Talk) -> AsyncIterator[Browser]:
 
 
 def place_in(recording: Samples, clip: Samples) -> tuple[float, float]:
-    """Where the clip is in the recording, in seconds, and how alike the two are there: 1 is the same.
+    """The place of the clip in the recording (seconds), and their likeness there (1: the same).
 
-    By what the envelopes have in common, since the browser makes the voice louder and the noise softer.
+    The envelopes are compared, since the browser makes the voice louder and the noise softer.
     """
     step = RATE // 100
 
@@ -115,13 +115,13 @@ class Person:
         return page
 
     def forgive(self, *words: str) -> None:
-        """Take out the complaints that a test provoked."""
+        """Remove the faults with one of these words: the test provoked them."""
         self.faults[:] = [fault for fault in self.faults if not any(word in fault for word in words)]
 
 
 @asynccontextmanager
 async def person(browser: Browser, product: Product, cookies: list[Any] | None = None) -> AsyncIterator[Person]:
-    """With the cookies of somebody who is signed in, or a stranger."""
+    """A person with these cookies; without, one who is not signed in. Faults fail the test at the end."""
     context = await browser.new_context(base_url=product.url, viewport={"width": 1280, "height": 800})
     context.set_default_timeout(PATIENCE)
     await context.add_cookies(cookies or [])
@@ -132,14 +132,14 @@ async def person(browser: Browser, product: Product, cookies: list[Any] | None =
 
 
 async def assert_accessible(page: Page) -> None:
-    """To the rules of WCAG 2.2, levels A and AA, as far as a program can tell."""
+    """Assert the rules of WCAG 2.2, levels A and AA, as far as axe-core can check them."""
     levels = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
     found = await Axe().run(page, options={"runOnly": {"type": "tag", "values": levels}})
     assert found.violations_count == 0, (page.url, found.generate_report())
 
 
 async def lines(page: Page) -> list[str]:
-    """The final captions on a page, as they stand there."""
+    """The texts of the final captions on a page."""
     found: list[str] = await page.locator("#log p").all_text_contents()
     return found
 

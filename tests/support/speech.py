@@ -1,4 +1,4 @@
-"""Real speech with known texts, and how far a transcript is from them.
+"""Real speech with known texts, and the distance of a transcript from its text.
 
 `python -m tests.support.speech` fetches what is not on the machine (`make install-dev` does it). Nothing of it is
 committed: LibriVox clips come from Debian's pocketsphinx-testdata, other languages from the data of PyPI's
@@ -60,7 +60,7 @@ def _audioeval_folder() -> Path:
 
 
 def spoken(text: str, voice: str = "en") -> Path:
-    """The text spoken by espeak-ng in this voice ("en", "cmn", "de"): 22.05 kHz mono WAV, made once."""
+    """A 22.05 kHz mono WAV of the text, spoken by espeak-ng in this voice ("en", "cmn", "de"). Made once."""
     digest = hashlib.sha256(f"{voice}\n{text}".encode()).hexdigest()[:16]
     place = CACHE / "spoken" / f"{digest}.wav"
     if not place.exists():
@@ -73,7 +73,7 @@ def spoken(text: str, voice: str = "en") -> Path:
 
 
 def _put(fresh: Path, place: Path) -> None:
-    """Move into place in one step; another process that was faster made the same."""
+    """Move the file to its place in one step. If another process was faster, its file is the same and stays."""
     try:
         os.rename(fresh, place)
     except OSError:
@@ -86,13 +86,13 @@ NUMBERS = {str(number): word for number, word in enumerate(_SPELT, 1)}
 
 
 def words(text: str) -> str:
-    """Lower case without punctuation; what the readers' texts spell out is spelt out."""
+    """The text in lower case, without punctuation, with the titles spelt out as in the readers' texts."""
     plain = re.sub(r"[^\w\s']", " ", text.lower()).replace("_", " ")
     return " ".join({"mr": "mister", "mrs": "missis"}.get(word, word) for word in plain.split())
 
 
 def word_error_rate(reference: str, transcript: str) -> float:
-    """Wrong, missing and added words per word of the reference. `10` and `ten` are the same: a matter of taste."""
+    """The number of wrong, missing and added words per word of the reference. `10` and `ten` count as the same."""
     return float(jiwer.wer(_counted(reference), _counted(transcript)))
 
 
@@ -101,7 +101,7 @@ def _counted(text: str) -> str:
 
 
 def character_error_rate(reference: str, transcript: str) -> float:
-    """The same by characters, spaces aside: for languages that write none between words."""
+    """The same by characters without spaces, for languages that have none between words."""
     return float(jiwer.cer(words(reference).replace(" ", ""), words(transcript).replace(" ", "")))
 
 

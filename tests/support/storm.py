@@ -1,4 +1,4 @@
-"""A storm: people upload, transcribe, cancel and delete while the server is killed again and again."""
+"""A storm test: people upload, transcribe, cancel and delete while the server is killed again and again."""
 
 import random
 import threading
@@ -27,7 +27,7 @@ NUMBERED = [said(f"call {number}") for number in range(10_000)]
 
 @dataclass
 class People:
-    """What is asked of the product at random, and what it promised. A prompt names each upload and each new run."""
+    """A client that asks for random things, and notes the promises. Each upload and new run has its own prompt."""
 
     product: Product
     random: random.Random
@@ -37,7 +37,7 @@ class People:
     faults: list[str] = field(default_factory=list)
 
     def work(self, api: httpx.Client) -> None:
-        """Ask until told to stop; a server that is away is asked again."""
+        """Ask until `stop` is set. If the server is away, ask it again."""
         files = [clip.path.read_bytes() for clip in librivox()] + [speech_with_pauses()] * 3
         for number in count():
             if self.stop.is_set():
@@ -69,7 +69,7 @@ class People:
 
 
 def storm(folder: Path, rounds: int, seed: int) -> Counter[str]:
-    """Kill the server `rounds` times; returns how often each answer came. Raises AssertionError on a broken promise."""
+    """Kill the server `rounds` times; returns the number of each answer. AssertionError: a promise was broken."""
     chance = random.Random(seed)  # noqa: S311 repeatable, not secret
     with WhisperStub(seconds=lambda: chance.uniform(0.01, 0.2), replies=NUMBERED) as stub:
         product = Product(
@@ -118,13 +118,13 @@ def _key(request: Received) -> tuple[str, str]:
 
 
 def _finished(folder: Path, stub: WhisperStub) -> set[tuple[str, str]]:
-    """The requests whose answers are committed: nobody may send these again."""
+    """The requests whose answers are committed. They must not be sent again."""
     texts = query(folder, "SELECT text FROM recordings_segment")
     return {_key(stub.received[int(text.removeprefix("call "))]) for (text,) in texts}
 
 
 def _check(folder: Path, kept: set[int]) -> None:
-    """What must be true when all is calm: of the rows, of the files and of the processes."""
+    """Assert what must be true of rows, files and processes after the storm."""
     runs = query(folder, "SELECT id, recording_id, status, error_code, segments_total FROM recordings_transcription")
     assert kept <= {recording for _, recording, *_ in runs}
     for pk, _, status, code, total in runs:

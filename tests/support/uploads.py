@@ -1,4 +1,4 @@
-"""Uploads by hand, as no well-behaved client sends them."""
+"""Uploads that no HTTP library would send."""
 
 import json
 import socket
@@ -8,7 +8,7 @@ from tests.support.waiting import PATIENCE
 
 
 def form(name: str, content: bytes, fields: dict[str, str] | None = None) -> tuple[bytes, dict[str, str]]:
-    """A form as a program might write it by hand: httpx would tidy the name up."""
+    """The body and headers of a form with this file name as it is; httpx would change the name."""
     parts = b"".join(
         f'--x\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode()
         for key, value in (fields or {}).items()
@@ -18,7 +18,7 @@ def form(name: str, content: bytes, fields: dict[str, str] | None = None) -> tup
 
 
 def answer_to(site: Site, head: str, body: bytes = b"") -> tuple[int, dict[str, str]]:
-    """Status and error of the answer to a request that is never sent to its end."""
+    """Send the beginning of a request. Returns the status and the error of the answer."""
     with socket.create_connection(site.address, timeout=PATIENCE) as connection:
         connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n" + body)
         received = b""

@@ -1,4 +1,4 @@
-"""Whisper servers in virtual time, for what would take minutes: a client whose connections end in them."""
+"""Simulated Whisper servers in virtual time, and a client of them, for tests of minutes."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from transcription.pool import Pool, Server, endpoint
 
 
 class VirtualServer(httpx.AsyncBaseTransport):
-    """Computes for `seconds`, and answers with `status`. While it is not `up`, connections to it are refused.
+    """A server that computes for `seconds` and answers with `status`. While it is not `up`, it refuses connections.
 
-    `attempts`: when someone tried to connect while it was down. `most_attempts`: at the same time.
+    `attempts`: the times of connections while it was down. `most_attempts`: the largest number of them at a time.
     """
 
     def __init__(self, seconds: float, status: int = 200) -> None:
@@ -51,7 +51,7 @@ class VirtualServer(httpx.AsyncBaseTransport):
 
 
 def virtual_client(servers: Sequence[VirtualServer], limit: int = 1, **options: Any) -> WhisperClient:
-    """A client on these servers, on the running loop's clock."""
+    """A client of these servers that uses the clock of the running loop."""
     loop = asyncio.get_running_loop()
     urls = [f"http://gpu{number}:8000/v1" for number in range(len(servers))]
     pool = Pool(

@@ -1,6 +1,6 @@
-"""An event loop on a clock of its own: when nothing is ready to run, time jumps to the next timer.
+"""An event loop with a virtual clock. When nothing is ready to run, time jumps to the next timer.
 
-Ten minutes of waiting take no time, and the same test always runs in the same order.
+Ten minutes of waiting take no time, and a test always runs in the same order.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ P = ParamSpec("P")
 
 
 class _Jump(selectors.DefaultSelector):
-    """Waits for no time, but moves the clock by as much as it was asked to wait."""
+    """A selector that never waits. It moves the clock forward by the time that it is asked to wait."""
 
     now = 0.0
 
@@ -27,7 +27,7 @@ class _Jump(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Starts at second 0. It is for work that stays on the loop: no threads, no sockets to others."""
+    """The loop. Its clock starts at 0 s. Work on it uses no threads and no sockets to other loops."""
 
     def __init__(self) -> None:
         self._jump = _Jump()
@@ -48,7 +48,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Runs a coroutine function on a loop of its own, and fails it if it leaves a task behind."""
+    """Decorator: run the coroutine function on its own virtual loop, and fail it if it leaves a task behind."""
 
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -11,7 +11,7 @@ PATIENCE = 120.0  # seconds that a test waits for what takes a moment: a busy ma
 
 
 def wait_for(look: Callable[[], T | None], what: str, *, seconds: float = PATIENCE, every: float = 0.05) -> T:
-    """What `look` finds, as soon as it is something true."""
+    """Call `look` until it returns something true, and return that. Raises AssertionError after `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := look():
@@ -21,14 +21,14 @@ def wait_for(look: Callable[[], T | None], what: str, *, seconds: float = PATIEN
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that happens in another thread or task."""
+    """Wait until the condition is true, which another thread or task makes so. Raises TimeoutError after `seconds`."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 another thread sets no event of this loop
             await asyncio.sleep(0.005)
 
 
 async def until_it_is(look: Callable[[], Awaitable[Any]], wanted: Any) -> None:
-    """Wait until `look` finds what is wanted: of what a page sends as it is left, the browser tells nothing."""
+    """Wait until `look` returns `wanted`. For requests of a page that is left, of which the browser tells nothing."""
     end = time.monotonic() + PATIENCE
     while (found := await look()) != wanted:
         assert time.monotonic() < end, found

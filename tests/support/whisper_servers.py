@@ -1,6 +1,6 @@
-"""Whisper servers of other makers, as far as one has to know them: small stand-ins that take and refuse what those do.
+"""Small stand-ins for the Whisper servers of other makers. They accept and refuse the same requests.
 
-Each was written by its project's source, which its docstring names. They are real HTTP servers on this machine.
+Each follows the source of its project, which its docstring names. They are real HTTP servers on this machine.
 """
 
 import threading
@@ -19,7 +19,7 @@ Form = dict[str, list[str]]
 
 
 class Standin:
-    """A server with its handlers. `forms`: the fields of every sound that it was sent, in order."""
+    """Base of the stand-ins. `forms`: the fields of all requests with a file, in order."""
 
     path = "/v1/audio/transcriptions"
     models: list[dict[str, Any]] | None = None  # None: it has no list of them
@@ -37,7 +37,7 @@ class Standin:
 
     @property
     def fields(self) -> Form:
-        """Those of the latest request."""
+        """The fields of the latest request."""
         return self.forms[-1]
 
     async def handle(self, request: Request) -> Response:
@@ -286,7 +286,7 @@ class Xinference(Standin):
 
 @contextmanager
 def served(*servers: Standin) -> Iterator[None]:
-    """The stand-ins listen, each on a port of its own, and have their base URL in `url`."""
+    """Run the stand-ins, each on its own port. `url` is then the base URL."""
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
     try:
         for server in servers:

@@ -1,4 +1,4 @@
-"""A real HTTP server that takes the place of a Whisper server where a test must see, count or break what it does.
+"""A stub of a Whisper server, where a test must see, count or break requests. It is a real HTTP server.
 
 It counts the computations that run in it at the same time. Like a real one it goes on computing when its client has
 hung up. What it answers is a script: one reply for all calls, or one after the other.
@@ -21,7 +21,7 @@ from transcription.request import SILENCE
 
 @dataclass(frozen=True)
 class Received:
-    """A request as it arrived: its form fields without the file, of which there are the size and the SHA-256."""
+    """A request as it arrived: its form fields, and of its file the size and the SHA-256."""
 
     at: float
     path: str
@@ -42,7 +42,7 @@ Reply = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 def http(status: int, body: str | bytes | dict[str, object] = b"", **headers: str) -> Reply:
-    """A whole, proper HTTP answer."""
+    """A complete, correct HTTP answer."""
     content = json.dumps(body).encode() if isinstance(body, dict) else body.encode() if isinstance(body, str) else body
     lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(content)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
@@ -59,7 +59,7 @@ def said(text: str = "hello") -> Reply:
 
 
 def raw(content: bytes) -> Reply:
-    """These bytes, and the connection is closed."""
+    """An answer of these bytes, after which the connection is closed."""
 
     async def reply(writer: asyncio.StreamWriter) -> None:
         writer.write(content)
@@ -115,7 +115,7 @@ class WhisperStub:
         self.computing = self.peak = self.finished = self.connections = self.silences = 0
 
     def answer(self, replies: Reply | Iterable[Reply], seconds: float | Callable[[], float] = 0.05) -> None:
-        """Follow this script from now on."""
+        """Replace the script."""
         self._seconds = seconds if callable(seconds) else lambda: seconds
         script = [replies] if callable(replies) else list(replies)
         self._script: Iterator[Reply] = chain(script, repeat(script[-1]))
