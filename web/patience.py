@@ -16,12 +16,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 DATABASE_AWAY = (OperationalError, InterfaceError)  # may pass; every other error would come again
-LONGEST_PAUSE = 60.0  # seconds between tries
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between two tries; doubled each time
 
 
 async def patiently(work: Callable[[], Awaitable[T]]) -> T:
     """Run `work` and return its result; while the database is away, run it again, for as long as it takes."""
-    pause = 1.0
+    pause = FIRST_PAUSE
     while True:
         try:
             return await work()

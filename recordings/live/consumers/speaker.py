@@ -145,8 +145,11 @@ class SpeakerConsumer(LiveSocket):
         return await live.find(user, start.session)
 
     async def _send(self, start: Start, message: Message) -> None:
-        """A client that resumes gets the captions that it missed, behind `ready`."""
-        await self.send_message(message)
+        """Send a message, and behind `ready` the captions that a client missed which resumes.
+
+        Captions may be read from the database, which may be away for a while.
+        """
+        await patiently(partial(self.send_message, message))
         if message["type"] == "ready" and start.session:
             await patiently(partial(self.send_snapshot, start.after))
 
