@@ -48,7 +48,8 @@ for (const failure of /** @type {const} */ (["htmx:responseError", "htmx:sendErr
 // A redirect of a piece leads to the sign-in: the person is signed out, and the whole page must go there.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, pathInfo } = event.detail;
-  if (new URL(xhr.responseURL).pathname === pathInfo.requestPath) return;
+  const asked = new URL(pathInfo.requestPath, location.href), answered = new URL(xhr.responseURL);
+  if (answered.pathname === asked.pathname) return; // their queries may differ
   event.detail.shouldSwap = false;
   location.reload();
 });

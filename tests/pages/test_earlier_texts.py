@@ -8,7 +8,7 @@ from django.test import Client
 from playwright.async_api import Page, expect
 
 from recordings.models import Recording, Transcription
-from tests.support.rows import Status, make_recording, make_transcription
+from tests.support.rows import Status, add_segment, make_recording, make_transcription
 
 
 @pytest.fixture
@@ -45,6 +45,19 @@ async def test_an_earlier_text_is_looked_at_and_restored(page: Page, standup: Re
     await page.wait_for_url(f"/recordings/{standup.pk}")
     await expect(text).to_have_text("Hello there.")
     await expect(page.get_by_text("This is the text of a transcription that you went back to")).to_be_visible()
+
+
+async def test_an_earlier_text_stays_on_its_page_when_the_recording_changes(page: Page, standup: Recording) -> None:
+    """The text asks for itself with a query. The page once took the answer for a redirect to the sign-in, and reloaded:
+    that ended the playback, and took a person who had pressed "Restore" back to the earlier text."""
+    earlier = await Transcription.objects.filter(recording=standup).aearliest("pk")
+    await page.goto(f"/recordings/{standup.pk}?transcription={earlier.pk}")
+    await page.evaluate("window.same = true")
+    async with page.expect_response(lambda answer: answer.url.endswith(f"/text?transcription={earlier.pk}")):
+        await sync_to_async(add_segment)(earlier, 1, "How are you?")
+        await page.evaluate("htmx.trigger('#text', 'changed')")
+    await expect(page.locator(".segment > p")).to_have_text(["Hello there.", "How are you?"])
+    assert await page.evaluate("window.same")
 
 
 async def test_the_dialog_asks_for_language_model_and_terms(page: Page, standup: Recording) -> None:
