@@ -2,6 +2,7 @@
 // server for itself. Rows come in the rail's answer, so that both are of one moment and never contradict each other.
 // While the socket is away, the pieces poll.
 import { around } from "./dom.js";
+import { removeRow } from "./rows.js";
 import { root } from "./server.js";
 import { Connection } from "./socket.js";
 
@@ -40,8 +41,9 @@ export function refresh(id, pause) {
     state.last = Date.now();
     state.due = Infinity;
     const piece = document.getElementById(id);
-    if (piece && held(piece)) refresh(id, OWN_PAUSE);
-    else if (piece) htmx.trigger(piece, "changed");
+    if (!piece) return;
+    if (piece.matches(".htmx-request") || held(piece)) refresh(id, OWN_PAUSE); // the answer to come may be older than the change
+    else htmx.trigger(piece, "changed");
   }, due - Date.now());
 }
 
@@ -65,7 +67,7 @@ function remove(recording) {
     clearTimeout(asked.get("text")?.timer);
     if (!document.querySelector(".editing")) location.assign(`${root}/`); // a person who edits can still copy the text
   } else {
-    document.getElementById(`recording-${recording}`)?.remove();
+    removeRow(`recording-${recording}`);
   }
 }
 

@@ -1,5 +1,6 @@
 """The library: rows that keep themselves true, and files that become rows."""
 
+import asyncio
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -8,10 +9,10 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core.files.storage import default_storage
 from django.test import Client
-from playwright.async_api import FilePayload, Page, expect
+from playwright.async_api import FilePayload, Page, Route, expect
 from pytest_django import DjangoAssertNumQueries
 
-from recordings.events import recording_changed
+from recordings.events import recording_changed, recording_gone
 from recordings.models import Recording, Transcription, Upload
 from tests.support.audio_files import tone
 from tests.support.page_server import Server
@@ -37,6 +38,20 @@ async def open_library(page: Page) -> None:
     """With its socket: once that is open, the rail asks for itself again. What changes from then on is told."""
     async with page.expect_response(lambda answer: urlsplit(answer.url).path == "/rail"):
         await page.goto("/")
+
+
+async def hold_rail(page: Page) -> tuple[asyncio.Event, asyncio.Event]:
+    """Hold the rail's next answer back. The first event says that it is given; set the second to let it go on."""
+    answered, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        answer = await route.fetch()
+        answered.set()
+        await go_on.wait()
+        await route.fulfill(response=answer)
+
+    await page.route(lambda url: urlsplit(url).path == "/rail", hold, times=1)
+    return answered, go_on
 
 
 async def test_a_chosen_file_becomes_a_row_that_waits_in_line(page: Page) -> None:
@@ -187,6 +202,29 @@ async def test_rail_and_rows_never_contradict_each_other(page: Page, mei: User, 
         assert transcribing <= busy, seen
 
 
+async def test_a_change_told_while_the_rail_is_asked_is_asked_for_afterwards(
+    page: Page, mei: User, server: Server
+) -> None:
+    _, transcription = await waiting(mei, "First")
+    second = await sync_to_async(make_recording)(mei, "Second")
+    await page.clock.install()
+    await open_library(page)
+    await page.clock.pause_at(await page.evaluate("Date.now()"))  # so that the rail does not poll
+    answered, go_on = await hold_rail(page)
+    await Transcription.objects.filter(pk=transcription.pk).aupdate(status=Status.TRANSCRIBING)
+    await server.do(sync_to_async(recording_changed)(transcription.recording_id, mei.pk))
+    while not answered.is_set():
+        await page.clock.run_for(100)
+    await Recording.objects.filter(pk=second.pk).aupdate(title="Renamed elsewhere")
+    await server.do(sync_to_async(recording_changed)(second.pk, mei.pk))
+    await expect(page.locator(f"#recording-{second.pk} [name=row]")).to_have_count(1)  # the message has come
+    await page.clock.run_for(2_000)
+    go_on.set()
+    await expect(page.locator(".status").last).to_contain_text("Transcribing")
+    await page.clock.run_for(5_000)
+    await expect(page.locator("#rows h2").first).to_have_text("Renamed elsewhere")
+
+
 async def test_the_tab_counts_what_of_ones_own_is_not_done(page: Page, mei: User, jonas: User, server: Server) -> None:
     recording, first = await waiting(mei, "First")
     await waiting(mei, "Second")
@@ -322,6 +360,23 @@ async def test_what_cannot_be_deleted_comes_back(page: Page, mei: User, faults: 
     await page.evaluate("dispatchEvent(new Event('pagehide'))")  # no need to wait
     await expect(page.locator("#rows .row")).to_be_visible()
     faults.clear()
+
+
+async def test_a_late_answer_does_not_bring_a_deleted_recording_back(page: Page, mei: User, server: Server) -> None:
+    """The rail's answer names a row of the page, and brings a new one. Both recordings are deleted before it comes."""
+    old, _ = await waiting(mei, "Old")
+    await open_library(page)
+    answered, go_on = await hold_rail(page)
+    new, _ = await waiting(mei, "New")
+    await server.do(sync_to_async(recording_changed)(new.pk, mei.pk))
+    await answered.wait()
+    for pk in (new.pk, old.pk):
+        await Recording.objects.filter(pk=pk).adelete()
+        await server.do(sync_to_async(recording_gone)(pk, mei.pk))
+    await expect(page.get_by_text("No recordings yet.")).to_be_visible()
+    go_on.set()
+    await expect(page.locator("#rail")).not_to_contain_text("1 waiting")
+    await expect(page.locator("#rows li")).to_have_count(0)
 
 
 def test_a_long_library_is_paged_and_asks_as_few_queries(
