@@ -52,7 +52,7 @@ def test_calls_and_recordings_that_wait_are_told_together_and_apart(
     make_transcription(make_recording(mei, "Standup"), Status.QUEUED)
     assert "1 waiting" in client.get("/rail").content.decode()
     monkeypatch.setattr(service.client(), "jobs", Jobs(queued=3))  # as the runner tells it
-    monkeypatch.setattr(service.client(), "_pausing", 2)
+    monkeypatch.setattr(service.client()._tally, "pausing", 2)
     page = client.get("/admin/asr/monitor/").content.decode()
     assert '<dt>Waiting</dt><dd data-field="queued_tasks">5<' in page
     assert '<dt>Calls waiting</dt><dd><span data-field="queued_calls">2<' in page
