@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.template.defaultfilters import filesizeformat
 from django.views.decorators.http import require_safe
 
-from accounts.auth import PageRequest as Request
+from accounts.auth import PageRequest
 from recordings.library import listing
 from recordings.pages.ids import DIGITS, number
 from recordings.pages.moment import one_moment
@@ -20,7 +20,7 @@ PAGE = 50  # rows; a screen shows about ten
 
 @require_safe
 @login_required
-def library(request: Request) -> HttpResponse:
+def library(request: PageRequest) -> HttpResponse:
     before = request.GET.get("before", "")
     query = request.GET.get("q", "").strip()
     with one_moment():
@@ -42,7 +42,7 @@ def library(request: Request) -> HttpResponse:
 
 @require_safe
 @login_required
-def rail(request: Request) -> HttpResponse:
+def rail(request: PageRequest) -> HttpResponse:
     """The rail, and of the same moment the rows that the address names by `row`, and those newer than `newest`.
 
     An open page asks for all of them in one request.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from accounts.auth import PageRequest as Request
+from accounts.auth import PageRequest
 from recordings.models import Transcription
 from recordings.pages.words import place_words
 from recordings.work.places import Place
@@ -45,7 +45,7 @@ class Rail:
         return [number - self.calls in self.mine for number in range(1, min(self.waiting, DRAWN) + 1)]
 
 
-def rail_of(request: Request, places: Mapping[int, Place]) -> Rail:
+def rail_of(request: PageRequest, places: Mapping[int, Place]) -> Rail:
     stats = read_stats()
     troubles = [server.trouble or "" for server in stats.servers]
     waiting = {pk: place for pk, place in places.items() if place.position is not None}

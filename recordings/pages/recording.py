@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
 from pydantic import ValidationError
 
-from accounts.auth import PageRequest as Request
+from accounts.auth import PageRequest
 from recordings.api.schemas import TranscribeIn
 from recordings.failures import invalid_request, said
 from recordings.library import listing
@@ -32,7 +32,7 @@ SPEEDS = [f"{quarter / 4:g}" for quarter in range(2, 13)]  # 0.5 to 3
 Status = Transcription.Status
 
 
-def own(request: Request, pk: int, transcription: int | None = None) -> listing.Entry:
+def own(request: PageRequest, pk: int, transcription: int | None = None) -> listing.Entry:
     """The reader's recording. One of somebody else is not found, like one that never was."""
     try:
         return listing.find(request.user.pk, pk, transcription)
@@ -49,7 +49,7 @@ class Paragraph:
     language: str
 
 
-def text_context(request: Request, pk: int) -> dict[str, object]:
+def text_context(request: PageRequest, pk: int) -> dict[str, object]:
     """The context of `_text.html`: how the newest transcription stands, and the text of the shown one. `looking`: the
     address names another one instead."""
     entry, looking = own(request, pk), False
@@ -79,20 +79,20 @@ def text_context(request: Request, pk: int) -> dict[str, object]:
 
 @require_safe
 @login_required
-def recording(request: Request, pk: int) -> HttpResponse:
+def recording(request: PageRequest, pk: int) -> HttpResponse:
     context = text_context(request, pk) | {"speeds": SPEEDS, "spoken_languages": language_names()}
     return render(request, "recordings/recording.html", context)
 
 
 @require_safe
 @login_required
-def text(request: Request, pk: int) -> HttpResponse:
+def text(request: PageRequest, pk: int) -> HttpResponse:
     return render(request, "recordings/_text.html", text_context(request, pk))
 
 
 @require_safe
 @login_required
-def transcriptions(request: Request, pk: int) -> HttpResponse:
+def transcriptions(request: PageRequest, pk: int) -> HttpResponse:
     """All transcriptions of a recording, to look at one and to go back to it."""
     entry = own(request, pk)
     context = {"recording": entry.recording, "shown": entry.shown, "runs": listing.transcriptions(entry.recording)}
@@ -101,7 +101,7 @@ def transcriptions(request: Request, pk: int) -> HttpResponse:
 
 @require_POST
 @login_required
-def restore(request: Request, pk: int, transcription: int) -> HttpResponse:
+def restore(request: PageRequest, pk: int, transcription: int) -> HttpResponse:
     entry = own(request, pk, transcription)
     try:
         show_again(entry.recording, entry.shown)
@@ -117,7 +117,7 @@ def changed() -> HttpResponse:
 
 @require_POST
 @login_required
-def transcribe(request: Request, pk: int) -> HttpResponse:
+def transcribe(request: PageRequest, pk: int) -> HttpResponse:
     """Transcribe with the options of the recording, or of a form with language, model and prompt."""
     try:
         options = TranscribeIn.model_validate(request.POST.dict())
@@ -133,14 +133,14 @@ def transcribe(request: Request, pk: int) -> HttpResponse:
 
 @require_POST
 @login_required
-def cancel(request: Request, pk: int) -> HttpResponse:
+def cancel(request: PageRequest, pk: int) -> HttpResponse:
     cancel_transcription(own(request, pk).recording)
     return changed()
 
 
 @require_POST
 @login_required
-def delete(request: Request, pk: int) -> HttpResponse:
+def delete(request: PageRequest, pk: int) -> HttpResponse:
     """Delete the recording. Its row goes away by itself; its own page gives way to the library."""
     delete_recording(own(request, pk).recording)
     if request.headers.get("HX-Target") == "text":
