@@ -30,6 +30,7 @@ from tests.support.speaking import (
     sound,
 )
 from tests.support.speech import word_error_rate
+from tests.support.waiting import wait_for
 from tests.support.whisper_stub import WhisperStub, said
 
 pytestmark = pytest.mark.slow  # at the pace of speech
@@ -153,6 +154,8 @@ def assert_all_captioned(talk: Talk, recording: Samples, captions: list[dict[str
 
 
 def segments(api: httpx.Client, pk: int) -> list[dict[str, Any]]:
+    """The recording's text. A job makes it where captions were missing at the stop, as they are on a busy machine."""
+    wait_for(lambda: api.get(f"/api/recordings/{pk}").json()["status"] == "done", "the recording's text")
     return list(api.get(f"/api/recordings/{pk}/transcript", params={"format": "json"}).json()["segments"])
 
 
