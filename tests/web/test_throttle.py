@@ -9,7 +9,6 @@ from django.core.cache import cache
 from django.test import Client
 
 from accounts import auth
-from recordings.api import routes as api
 from recordings.models import Recording, Transcription
 from tests.support.answers import code
 from tests.support.rows import recording
@@ -67,7 +66,7 @@ def test_wrong_tokens_are_counted_by_address_and_a_good_one_still_opens(site: Si
 
 
 def test_uploads_are_counted_and_what_is_refused_leaves_nothing(site: Site, clip: bytes, monkeypatch: Any) -> None:
-    monkeypatch.setattr(api, "UPLOADS", Allowance("uploads", 1, 60))
+    monkeypatch.setattr("recordings.api.recordings.UPLOADS", Allowance("uploads", 1, 60))
     program = site.program()
     assert program.post("/api/recordings", files={"file": clip}, data={"transcribe": "false"}).status_code == 201
     kept = site.files()

@@ -13,6 +13,7 @@ from tests.support.waiting import until
 from web import patience
 
 
+@pytest.mark.django_db(transaction=True)  # whose connections are looked after
 async def test_a_database_that_is_away_holds_up_captions_and_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """A final caption with a gap before it: those in the gap are read from the database."""
     sent: list[dict[str, object]] = []
