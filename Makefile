@@ -33,13 +33,13 @@ run: install  ## set up, start everything, print a sign-in link (obeys PORT, HOS
 	@exec $(BIN)/python manage.py serve
 
 test: install install-dev  ## set up what the tests need, run them all (PYTEST='-k gate' runs some)
-	@exec $(PARALLEL) -n 3 $(PYTEST)
+	@exec $(PARALLEL) -n 4 $(PYTEST)
 
 test-unit:  ## run the tests that use memory and files only
 test-integration:  ## run those that use the database, sockets, decoder processes or the embedded engine
 test-acceptance:  ## run those that start browsers, the product, servers and commands
 test-unit test-integration test-acceptance: install install-dev
-	@exec $(PARALLEL) -n 3 -m $(@:test-%=%) $(PYTEST)
+	@exec $(PARALLEL) -n 4 -m $(@:test-%=%) $(PYTEST)
 
 test-fast: install $(VENV)/installed-dev  ## run what is quick and needs Python alone: no root, no browser
 	@exec $(PARALLEL) -n 2 -m 'not (acceptance or debian or slow)' $(PYTEST)

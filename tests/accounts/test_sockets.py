@@ -5,8 +5,8 @@ import json
 import logging
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from itertools import pairwise
 
@@ -106,13 +106,11 @@ def test_a_program_opens_one_socket_with_one_ticket(site: Site) -> None:
 
 def test_of_many_who_use_a_ticket_at_the_same_moment_one_gets_in(site: Site) -> None:
     bought = ticket(site.program())
-
-    def attempt(_: int) -> int | None:
-        with opened(site, f"{OWN}?ticket={bought}") as socket:
-            return closed(socket)
-
-    with ThreadPoolExecutor(8) as pool:
-        assert sorted(map(str, pool.map(attempt, range(8)))) == ["4401"] * 7 + ["None"]
+    with ThreadPoolExecutor(8) as pool, ExitStack() as stack:
+        sockets = list(pool.map(lambda _: stack.enter_context(opened(site, f"{OWN}?ticket={bought}")), range(8)))
+        waiting = [pool.submit(closed, socket) for socket in sockets]
+        assert [ended.result() for _, ended in zip(range(7), as_completed(waiting), strict=False)] == [4401] * 7
+        assert [ended.done() for ended in waiting].count(False) == 1
 
 
 def test_a_ticket_is_kept_as_a_digest_and_forgotten_when_its_time_is_over(site: Site) -> None:
