@@ -41,8 +41,8 @@ test-acceptance:  ## run those that start browsers, the product, servers and com
 test-unit test-integration test-acceptance: install install-dev
 	@exec $(PARALLEL) -n 4 -m $(@:test-%=%) $(PYTEST)
 
-test-fast: install $(VENV)/installed-dev  ## run what is quick and needs Python alone: no root, no browser
-	@exec $(PARALLEL) -n 2 -m 'not (acceptance or debian or slow)' $(PYTEST)
+test-fast: install $(VENV)/installed-dev  ## run the unit tests that need Python alone, in a minute: no root, no browser
+	@exec $(PARALLEL) -n 2 -m 'unit and not (debian or slow)' $(PYTEST)
 
 lint: $(VENV)/installed-dev $(VENV)/installed-npm  ## ruff, mypy, eslint and tsc (strict), and the layers: who may import whom
 	$(BIN)/ruff check .

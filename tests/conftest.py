@@ -22,9 +22,12 @@ from transcription.claim import Claim, FileLock
 from transcription.unanswered import Unanswered
 from web.server import BoundedServer
 
-# Without Hypothesis' own time limits: a busy machine makes an example take many times as long.
-hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
-hypothesis.settings.load_profile("patient")
+# Without Hypothesis' own time limits: a busy machine makes an example take many times as long. Each run has the same
+# examples, so that it fails only for a change. `--hypothesis-profile=search` looks for new ones.
+patient = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("search", patient)
+hypothesis.settings.register_profile("repeat", patient, derandomize=True)
+hypothesis.settings.load_profile("repeat")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # tests in the background: what they start shall hear Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)

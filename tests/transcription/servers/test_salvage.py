@@ -244,7 +244,7 @@ ITEM = st.fixed_dictionaries({}, optional=dict.fromkeys(("text", "word", "start"
 
 
 @given(
-    text=st.text(min_size=1).filter(str.strip),
+    text=st.text(min_size=1).filter(lambda text: text.replace("\0", "").strip()),
     extras=st.dictionaries(st.sampled_from(["words", "segments", "chunks", "language", "duration", "error", "usage"]), JSON | st.lists(ITEM, max_size=6)),
     seconds=st.floats(0, 60),
 )  # fmt: skip
