@@ -4,6 +4,7 @@ Each follows the source of its project, which its docstring names. They are real
 """
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +19,7 @@ from starlette.routing import Route
 Form = dict[str, list[str]]
 
 
-class Standin:
+class Standin(ABC):
     """Base of the stand-ins. `forms`: the fields of all requests with a file, in order."""
 
     path = "/v1/audio/transcriptions"
@@ -29,8 +30,9 @@ class Standin:
         self.forms: list[Form] = []
         self.url = ""
 
+    @abstractmethod
     def transcribe(self, form: Form) -> Response:
-        raise NotImplementedError
+        """The answer to a request with a file."""
 
     def missing(self, path: str) -> Response:
         return JSONResponse({"detail": "Not Found"}, 404)

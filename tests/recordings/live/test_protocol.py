@@ -26,13 +26,14 @@ from accounts.models import ApiToken
 from recordings.live import audience, captioning
 from recordings.live.consumers import speaker as speaker_socket
 from recordings.live.journal import Journal
-from recordings.live.messages import Message, tell_count, tell_viewers
+from recordings.live.messages import tell_count, tell_viewers
 from recordings.live.session import Session
 from recordings.live.sessions import live
 from recordings.models import Caption, LiveSession, Recording, Transcription
 from recordings.routing import websocket_urlpatterns
 from tests.support.jobs import whisper_at
 from tests.support.live_client import Client, client, frames, in_its_process, speaking, ticket, watching
+from tests.support.live_speaker import Told
 from tests.support.oracle import Oracle, Samples, samples, speech
 from tests.support.site import Site
 from tests.support.waiting import PATIENCE, until
@@ -543,22 +544,6 @@ async def test_fifty_viewers_get_every_final_and_cost_whisper_nothing(
 
 
 # --- Coming back -------------------------------------------------------------------------------
-
-
-class Told:
-    """A speaker's socket, as a session sees it."""
-
-    def __init__(self) -> None:
-        self.kinds: list[str] = []
-
-    def tell(self, message: Message) -> None:
-        self.kinds.append(message["type"])
-
-    def refuse(self, code: str) -> None:
-        self.kinds.append(code)
-
-    def done(self, recording: int | None) -> None:
-        self.kinds.append("done")
 
 
 async def test_ready_comes_first_however_often_one_comes_back_while_sound_is_kept(

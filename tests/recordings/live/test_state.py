@@ -8,11 +8,11 @@ import pytest_asyncio
 from django.conf import LazySettings
 from django.contrib.auth.models import User
 
-from recordings.live.messages import Message
 from recordings.live.refusals import LiveRefused
 from recordings.live.session import Session
 from recordings.live.state import Event, ForbiddenTransition, Lifecycle, State
 from recordings.models import LiveSession, Recording
+from tests.support.live_speaker import Told
 from transcription.captions import Pace
 
 # The next state for OPENED, STOP, KEPT, CAPTIONED, MADE, SUSPEND, CANCEL and FAIL; "-": forbidden.
@@ -60,22 +60,6 @@ def test_a_session_begins_with_opening() -> None:
 
 
 # --- A session that runs -----------------------------------------------------------------------
-
-
-class Told:
-    """A speaker's socket that keeps what it is told: types of messages, and codes of errors."""
-
-    def __init__(self) -> None:
-        self.kinds: list[str] = []
-
-    def tell(self, message: Message) -> None:
-        self.kinds.append(message["type"])
-
-    def refuse(self, code: str) -> None:
-        self.kinds.append(code)
-
-    def done(self, recording: int | None) -> None:
-        self.kinds.append("done" if recording else "nothing")
 
 
 @pytest.fixture
