@@ -1,4 +1,7 @@
-"""The gate's rules, by their numbers in its docstring. G6 and G8 are the client's: see test_retry, test_call_path."""
+"""The gate's rules. Names of tests begin with the rule's number in the docstring of `transcription.gate`.
+
+G6 and G8 are rules of the client: see test_retry and test_call_path.
+"""
 
 import asyncio
 import sys
@@ -28,13 +31,13 @@ def counts(gate: Gate) -> tuple[int, int, int]:
 
 
 async def rest() -> None:
-    """Let everything run that can run now."""
+    """Give each task that is ready its turn on the loop."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
 class Callers:
-    """Calls that wait at a gate: `order` says who was let in, each holding its permit for `seconds`."""
+    """Named calls at one gate. Each holds its permit for `seconds`. `order`: the names as they were let in."""
 
     def __init__(self, gate: Gate, seconds: float = 1.0) -> None:
         self.gate = gate
@@ -45,7 +48,7 @@ class Callers:
     async def add(self, *names: str, lane: Lane = "batch", owner: Hashable = "someone", **options: Any) -> None:
         for name in names:
             self.tasks[name] = asyncio.create_task(self._call(name, lane, owner, options))
-            await asyncio.sleep(0)  # it enters
+            await asyncio.sleep(0)  # the call enters the gate
 
     async def _call(self, name: str, lane: Lane, owner: Hashable, options: dict[str, Any]) -> None:
         permit = await self.gate.acquire(lane, owner, **options)
@@ -56,7 +59,7 @@ class Callers:
             permit.release()
 
     async def end(self) -> list[str]:
-        """The order in which they were let in, when all are through. None may have failed."""
+        """Wait until all calls have ended, and return the order in which they were let in. No call may fail."""
         await asyncio.gather(*self.tasks.values())
         assert counts(self.gate) == (0, 0, 0)
         return self.order
@@ -145,7 +148,7 @@ async def test_g2_waiters_whose_loop_was_closed_cost_nobody_a_turn() -> None:
     async def enter() -> None:
         forgotten.extend(whisper.enter("live", number) for number in range(3000))
 
-    thread = in_thread(enter)  # its loop is closed when it ends
+    thread = in_thread(enter)  # its loop is closed when the thread ends
     thread.join()
     callers = Callers(whisper)
     await callers.add("next")
@@ -182,7 +185,7 @@ async def test_g3_an_owner_with_five_hundred_uploads_delays_another_by_one() -> 
     callers = Callers(gate(max_queue=1000))
     await callers.add(*(f"A{number}" for number in range(500)), owner="A")
     await callers.add("B", owner="B")
-    assert (await callers.end()).index("B") == 2  # behind the one being served, and A's one turn
+    assert (await callers.end()).index("B") == 2  # behind the call that is being served, and one turn of A
 
 
 @in_virtual_time
@@ -203,7 +206,7 @@ async def test_g3_two_starved_lanes_each_get_one_the_lowest_first() -> None:
     await callers.add("i0", "i1", lane="interactive")
     await callers.add(*(f"l{number}" for number in range(20)), lane="live")
     order = await callers.end()
-    # Each starves anew by the other's turn and seven live ones.
+    # Each lane starves again when the other lane has had a turn and seven live calls have gone past.
     assert [order.index(name) for name in ("b0", "i0", "b1", "i1")] == [9, 10, 18, 19]
 
 
@@ -212,11 +215,11 @@ async def test_g3_passes_are_counted_only_while_somebody_waits() -> None:
     callers = Callers(gate())
     await callers.add("first", "gone")
     await callers.add(*(f"l{number}" for number in range(12)), lane="live")
-    await asyncio.sleep(6.5)  # `gone` was passed six times
+    await asyncio.sleep(6.5)  # six live calls have gone past `gone`
     callers.tasks.pop("gone").cancel()
     await callers.add("late")
     order = await callers.end()
-    assert order.index("late") == len(order) - 1  # only six more were left to pass it
+    assert order.index("late") == len(order) - 1  # only six live calls were left to go past it
 
 
 # --- G4: the line is bounded -------------------------------------------------------------------
@@ -271,7 +274,7 @@ async def test_g5_a_waiter_that_was_cancelled_before_its_permit_came_does_not_ta
     callers = Callers(whisper)
     await callers.add("second", "third")
     callers.tasks.pop("second").cancel()
-    permit.release()  # `second` stands in line still: its task has not run yet
+    permit.release()  # `second` still stands in line: its task has not run yet
     await rest()
     assert callers.order == ["third"]
     await callers.end()
@@ -433,7 +436,7 @@ async def test_a_cool_down_ends_though_the_timer_was_early_by_the_gates_clock() 
 @in_virtual_time
 async def test_g12_an_admission_takes_as_many_steps_behind_ten_waiters_as_behind_ten_thousand() -> None:
     async def steps(waiters: int) -> int:
-        """Python and C calls that entering, admitting and releasing take with so many in line."""
+        """How many Python and C calls it takes to enter, admit and release, with `waiters` in line."""
         whisper = gate(max_queue=20_000)
         permit = await whisper.acquire("batch", "someone")
         line = [whisper.enter(LANES[number % 3], number % 500) for number in range(waiters)]
@@ -452,7 +455,7 @@ async def test_g12_an_admission_takes_as_many_steps_behind_ten_waiters_as_behind
         return calls
 
     few, many = await steps(10), await steps(10_000)
-    assert abs(many - few) <= 2  # an owner may have one more waiter or none
+    assert abs(many - few) <= 2  # the owner that is let in has more waiters, or none
     assert many < 60
 
 

@@ -1,4 +1,4 @@
-"""The gate against a model of its rules, in a thousand random runs on a virtual clock; then in two threads."""
+"""The gate beside a model of its rules in a thousand random runs on a virtual clock; and the gate in two threads."""
 
 import asyncio
 import random
@@ -20,11 +20,11 @@ from transcription.line import LANES, MAX_PASSES, Lane
 from transcription.sentence import Sentence
 
 MAX_QUEUE = 6
-HOLD = 2.0  # seconds; all times are multiples of 1/4, which floats add without error
+HOLD = 2.0  # seconds after out-of-memory; all times are multiples of 1/4, which floats add without error
 
 
 class Nervous:
-    """A limit that changes with every answer, and holds after out-of-memory."""
+    """A limit that changes after most answers, and lets no call in for `HOLD` seconds after out-of-memory."""
 
     def __init__(self) -> None:
         self.limit = 2
@@ -46,7 +46,7 @@ class Nervous:
 
 @dataclass(eq=False)
 class Call:
-    """What the test knows of a call, and what the model says has become of it."""
+    """A call as the test makes it, and the state in which the model expects it."""
 
     lane: Lane
     owner: str
@@ -56,7 +56,7 @@ class Call:
     deadline: float | None = None
     entered: bool = False
     expected: str = "waiting"
-    number: int = 0  # permits out when it was let in, itself too
+    number: int = 0  # permits out when it was let in, its own included
     outcome: Outcome = "ok"
     permit: Permit | None = None
     error: BaseException | None = None
@@ -65,7 +65,7 @@ class Call:
 
 @dataclass
 class Model:
-    """The rules, as plainly as they can be put: lists that are searched from the start."""
+    """The gate's rules in their plainest form: lists, searched from the start."""
 
     limit: Nervous = field(default_factory=Nervous)
     out: int = 0
@@ -75,7 +75,7 @@ class Model:
     passed: dict[Lane, int] = field(default_factory=lambda: dict.fromkeys(LANES, 0))
 
     def enter(self, call: Call, now: float) -> str | None:
-        """The name of the error, if the call is refused."""
+        """Put the call in line, or let it in. Returns the name of the error if the call is refused."""
         self.expire(now)
         older = [other for other in self.waiting if call.key and self._same_place(call, other)]
         if older:
@@ -150,7 +150,11 @@ class Model:
 
 
 class GateMachine(RuleBasedStateMachine):
-    """Rules ask for something; only `step` and `advance` run the loop, so that all meets all at every await point."""
+    """Random events at a gate, and the same events in the model.
+
+    Most rules only ask for something. The loop runs in `step` and `advance` alone, so that each event may meet each
+    other event at every `await`.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -160,7 +164,7 @@ class GateMachine(RuleBasedStateMachine):
         self.calls: list[Call] = []
 
     async def call(self, call: Call) -> None:
-        """A caller. The model is told of each thing at the moment that the gate does it."""
+        """The task of one call. It tells the model of each event at the moment when the gate learns of it."""
         now = self.loop.time()
         call.deadline = None if call.patience is None else now + call.patience
         refused = self.model.enter(call, now)
@@ -297,7 +301,7 @@ TestGateAgainstItsModel = GateMachine.TestCase
 
 
 class Computer:
-    """Counts who is in it at once, over all threads."""
+    """Stands in for a server: counts the calls inside it, over all threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -315,7 +319,7 @@ class Computer:
 
 
 async def crowd(gate: Gate, computer: Computer, seed: int) -> None:
-    """Sixty impatient callers with all that may go wrong for them; ends when the last has gone."""
+    """Make sixty calls, and wait for their ends. Some have deadlines; some are superseded, abandoned or cancelled."""
     dice = random.Random(seed)  # noqa: S311
 
     async def call(number: int) -> None:

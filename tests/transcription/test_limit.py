@@ -1,4 +1,4 @@
-"""The adaptive limit on paper: what each kind of sample does to it."""
+"""What each kind of sample does to the adaptive limit. The samples are computed: there is no gate and no server."""
 
 import math
 from collections.abc import Callable
@@ -30,9 +30,9 @@ def ideal(n: int) -> float:
 
 
 class Calls:
-    """Finished calls of a server that computes `speed(n)` audio seconds per second with n in flight.
+    """Tells a limit of the calls of a server that computes `speed(n)` audio seconds per second with n in flight.
 
-    noise: every other call takes longer and every other shorter by this factor's log.
+    noise: calls take exp(noise) and exp(-noise) times their time, by turns.
     """
 
     def __init__(self, limit: AdaptiveLimit | FixedLimit, speed: Speed = ideal, noise: float = 0.0) -> None:
@@ -42,7 +42,7 @@ class Calls:
         self.changes: list[LimitChange] = []
 
     def one(self, outcome: Outcome = "ok", in_flight: int | None = None) -> LimitChange | None:
-        """Let one call in and finish it, with as many beside it as the limit allows or as said."""
+        """Finish one call. `in_flight`: calls in flight, itself included; None: as many as the limit allows."""
         n = self.limit.limit if in_flight is None else in_flight
         started = max(self.now, self.limit.hold_until) + 1e-3
         self.count += 1
@@ -53,7 +53,7 @@ class Calls:
         return change
 
     def many(self, count: int, in_flight: int | None = None) -> set[int]:
-        """The limits seen on the way."""
+        """Finish `count` calls, and return each value that the limit had."""
         seen = set()
         for _ in range(count):
             self.one(in_flight=in_flight)
@@ -61,7 +61,7 @@ class Calls:
         return seen
 
     def until(self, level: int) -> int:
-        """How many calls until the limit is this. So many that a day has fewer means never."""
+        """Finish calls until the limit is `level`. Returns their number; fails at 100,000, more than come in a day."""
         for count in range(100_000):
             if self.limit.limit == level:
                 return count
@@ -69,7 +69,7 @@ class Calls:
         raise AssertionError(f"the limit is never {level}")
 
     def home(self) -> int:
-        """The level where it stays: the one it is on most of the time."""
+        """Finish 500 calls, and return the value that the limit had most of the time."""
         levels = []
         for _ in range(500):
             self.one()

@@ -1,4 +1,4 @@
-"""The adaptive limit on simulated servers, beside the best limit there is (the whole grid: bench.adaptive)."""
+"""The adaptive limit on simulated servers, beside the best fixed limit. `bench.adaptive` runs the whole grid."""
 
 import math
 

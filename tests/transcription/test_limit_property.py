@@ -1,4 +1,4 @@
-"""The adaptive limit under anything that may come: random outcomes, loads, times and ceilings."""
+"""The adaptive limit keeps its bounds under random outcomes, loads, times and ceilings."""
 
 import math
 

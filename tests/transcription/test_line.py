@@ -1,4 +1,4 @@
-"""The line by itself: what those leave behind who go before it is their turn."""
+"""`Line` alone, where waiters leave before their turn: the order of the others, and the memory."""
 
 import gc
 import tracemalloc
@@ -15,7 +15,7 @@ class Waiter:
     key: Hashable = None
 
 
-def test_who_left_and_came_back_has_one_turn_behind_those_who_stayed() -> None:
+def test_an_owner_that_left_and_came_back_has_one_turn_behind_those_that_stayed() -> None:
     line = Line[Waiter]()
     first = [Waiter(owner) for owner in "abc"]
     for waiter in first:
@@ -27,7 +27,7 @@ def test_who_left_and_came_back_has_one_turn_behind_those_who_stayed() -> None:
     assert list(line) == []
 
 
-def test_who_comes_and_leaves_while_others_stay_leaves_nothing_behind() -> None:
+def test_waiters_that_come_and_leave_while_others_stay_leave_nothing_behind() -> None:
     line = Line[Waiter]()
     for number in range(10):
         line.append(Waiter(number))
@@ -41,12 +41,12 @@ def test_who_comes_and_leaves_while_others_stay_leaves_nothing_behind() -> None:
         left, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert left < 50_000  # bytes; a place takes over 600
+    assert left < 50_000  # bytes; one place that is left behind takes over 600
     assert [waiter.owner for waiter in line] == list(range(10))
     assert [line.pop().owner for _ in range(10)] == list(range(10))
 
 
-def test_those_who_leave_in_any_order_leave_the_turns_of_the_others_as_they_were() -> None:
+def test_waiters_that_leave_in_any_order_leave_the_turns_of_the_others_as_they_were() -> None:
     line = Line[Waiter]()
     waiters = [Waiter(number) for number in range(40)]
     for waiter in waiters:

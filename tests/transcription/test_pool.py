@@ -1,4 +1,4 @@
-"""Several servers: work goes where the expected wait is least, and no call is lost with a server."""
+"""Several servers: a call goes where the expected wait is shortest, and no call is lost when a server is."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ from transcription.pool import Pool, endpoint
 
 
 async def work(whisper: WhisperClient, calls: int, workers: int) -> float:
-    """Make so many durable calls, so many at a time; returns how many seconds it took. None may fail."""
+    """Make `calls` durable calls, `workers` at a time, and return how many seconds that took. No call may fail."""
     loop = asyncio.get_running_loop()
     start = loop.time()
     left = iter(range(calls))
@@ -36,7 +36,7 @@ async def test_of_two_servers_the_one_twice_as_fast_gets_twice_as_much(workers: 
     fast, slow = VirtualServer(seconds=1.0), VirtualServer(seconds=2.0)
     whisper = virtual_client([fast, slow] if fast_first else [slow, fast])
     seconds = await work(whisper, calls=300, workers=workers)
-    equal_shares = 150 * 2.0  # the slow one is the last to be done with its half
+    equal_shares = 150 * 2.0  # seconds that the slow server needs for half of the calls
     assert equal_shares / seconds >= 1.45
     assert fast.peak == slow.peak == 1
 
@@ -50,7 +50,7 @@ async def test_a_server_that_dies_half_way_loses_no_call_and_gets_one_probe_at_a
     half_way = asyncio.get_running_loop().call_later(100, setattr, dead, "up", False)
     seconds = await work(whisper, calls=300, workers=12)
     half_way.cancel()
-    # Up to then both worked; then the other alone, which loses a moment here and there.
+    # Both servers do 150 calls in 100 s. The other one does the rest alone, with 5 % allowed for idle moments.
     assert seconds <= 100 + (300 - 150) * other.seconds * 1.05
     assert dead.most_attempts == 1
     assert len(dead.attempts) <= 3 + 7 + seconds / 60

@@ -1,5 +1,7 @@
-"""An embedded engine that is not ready, cannot start, or is killed again and again: calls wait or are refused at once,
-and everybody is told why. The children are real processes, which the kernel ends."""
+"""An embedded engine that is not ready, cannot start, or is killed again and again.
+
+Calls wait or are refused at once, and callers are told why. The children are real processes, ended by real signals.
+"""
 
 import asyncio
 import os
@@ -23,8 +25,9 @@ from transcription.gate import Gate
 from transcription.limit import FixedLimit
 from transcription.pool import Pool, Server, endpoint
 
-# Answers /health once there is the file that its first argument names, and each call after the seconds of its second. A
-# prompt of `poison` makes it do to itself what its third argument says.
+# Code of a child: an HTTP server with three arguments. The first names a file: the child listens once the file exists.
+# The second: seconds that a call takes. The third: the signal that the child sends to itself at a call with the word
+# `poison`; `every`: it sends itself SIGKILL at each call but a probe.
 CHILD = """
 import http.server, json, os, signal, socket, sys, threading, time
 threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
@@ -60,7 +63,7 @@ def child(model: Path = Path(os.devnull), computes: float = 0.02, poison: str = 
 
 @asynccontextmanager
 async def called(command: list[str], limit: int = 1) -> AsyncIterator[tuple[EmbeddedEngine, WhisperClient]]:
-    """The engine, and a client of it."""
+    """Run the command as an engine. Yields the engine, and a client that may send it `limit` calls at once."""
     async with EmbeddedEngine(command) as engine:
         gate = Gate("engine", FixedLimit(limit))
         server = Server(endpoint(engine.url), gate, Breaker(), engine.bar, engine.during_life)
@@ -74,7 +77,7 @@ async def durable(whisper: WhisperClient, name: str = "") -> Transcript:
 
 
 async def refused(whisper: WhisperClient) -> Unreachable:
-    """What a caller that cannot wait gets, at once."""
+    """Make a call that cannot wait, and return its error, which must say when to come back."""
     with pytest.raises(Unreachable) as error:
         await whisper.call_remote_asr_api(request(), caller("interactive"))
     assert error.value.retry_after is not None
@@ -146,7 +149,7 @@ async def test_killed_again_and_again_in_the_midst_of_calls_it_fails_none_that_c
             await until(lambda: whisper.snapshot().servers[0].gate.active > 0)
             await asyncio.sleep(0.1)
             if engine.pid:
-                with suppress(ProcessLookupError):  # it has ended, and that is not known yet
+                with suppress(ProcessLookupError):  # the child has ended, and the engine does not know it yet
                     os.kill(engine.pid, signal.SIGKILL)
         assert not any(call.done() and call.exception() for call in calls)
         await asyncio.gather(*calls)
@@ -158,7 +161,7 @@ async def test_a_call_ends_with_the_engine_also_where_no_child_had_taken_it_yet(
     stuck = "import os, sys, time; time.sleep(3600)"
     async with called([sys.executable, "-c", stuck]) as (engine, whisper):
         await until(lambda: bool(engine.pid))
-        engine._life = engine_module._Life()  # it answered once, and takes no connection any more
+        engine._life = engine_module._Life()  # as if the child had answered once; now it takes no connection
         call = asyncio.create_task(whisper.call_remote_asr_api(request(), caller("interactive")))
         await until(lambda: whisper.snapshot().servers[0].gate.active == 1)
         await asyncio.sleep(0.2)

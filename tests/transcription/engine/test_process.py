@@ -1,4 +1,4 @@
-"""The embedded engine: a child process that comes back when it dies, and never outlives its parent."""
+"""The embedded engine: a child process that is started again when it dies, and never outlives its parent."""
 
 import asyncio
 import logging
@@ -20,7 +20,8 @@ from transcription.engine.process import EmbeddedEngine
 
 ROOT = settings.BASE_DIR
 WHISPER = [sys.executable, str(ROOT / "manage.py"), "whisper_server", "--model", "base"]
-# Answers each request with its process id, as soon as it has been alive for as long as its argument says.
+# Code of a child that stands in for Whisper: it sleeps its argument in seconds, then answers requests with its process
+# id.
 STAND_IN = """
 import os, socket, sys, threading, time
 threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
@@ -41,7 +42,7 @@ def program(code: str, *arguments: str) -> list[str]:
 
 
 def stand_in(slowness: float = 0) -> EmbeddedEngine:
-    """An engine whose server starts at once, for what does not depend on Whisper."""
+    """An engine whose child stands in for Whisper, and answers `slowness` seconds after its start."""
     return EmbeddedEngine(program(STAND_IN, str(slowness)))
 
 

