@@ -1,4 +1,4 @@
-"""Texts that people type: titles, prompts, corrections and file names, cleaned and bounded."""
+"""Cleans and bounds the texts that people type: titles, prompts, corrections and file names."""
 
 import unicodedata
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 from transcription import languages
 from transcription.writing import head
 
-# Cc: control characters; Cs: halves of surrogate pairs; Zl, Zp: line breaks that only Unicode knows.
+# Cc: control characters; Cs: halves of surrogate pairs; Zl, Zp: Unicode's separators of lines and paragraphs.
 UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 
 
@@ -20,12 +20,12 @@ def one_line(text: str) -> str:
 
 
 def lines(text: str) -> str:
-    """The text with each of its lines as `one_line` has it, without the empty ones."""
+    """The text with each of its lines cleaned by `one_line`, and without empty lines."""
     return "\n".join(filter(None, map(one_line, text.splitlines())))
 
 
 def filename_fault(name: str) -> str | None:
-    """A sentence that says what is wrong with a file's name; None where it can be kept as it is."""
+    """A sentence that says what is wrong with a file's name, or None if nothing is."""
     if len(name) > 255:
         return _("The file’s name is longer than 255 characters.")
     if "/" in name or "\\" in name or name in {".", ".."}:
@@ -36,13 +36,16 @@ def filename_fault(name: str) -> str | None:
 
 
 def download_name(title: str, suffix: str) -> str:
-    """A file name made of a title, in any script, that every file system and header takes."""
+    """A file name for every file system and HTTP header: the title, in any script, and the suffix (“.srt”)."""
     name = one_line(title).translate(dict.fromkeys(map(ord, '/\\:*?"<>|'), "_")).strip(" .")
     return (head(name, 100) or "recording") + suffix
 
 
 def language_code(text: str) -> str:
-    """Whisper's code for a language in any form; "" for “auto” and the like. Raises ValueError for any other text."""
+    """Whisper's code for a language in any usual form (“zh-CN”, “Chinese”); "" for “auto”, “unknown” and no text.
+
+    Raises ValueError for every other text.
+    """
     code = languages.code(text)
     if code is None:
         raise ValueError(_("Whisper does not know this language. Use a code such as “en” or “zh”."))
@@ -63,6 +66,6 @@ Title = Annotated[str, AfterValidator(_checked(one_line, 255))]
 # Whisper reads at most the last 224 tokens of a prompt (half its context of 448): about 1,000 characters. Twice
 # that is kept for people who list more.
 Prompt = Annotated[str, AfterValidator(_checked(one_line, 2_000))]
-# Nobody says more in the 30 s of a segment; a person who pastes a chapter has the wrong field.
+# Much more than anybody says in the 30 s of a segment.
 Correction = Annotated[str, AfterValidator(_checked(lines, 10_000))]
 Language = Annotated[str, AfterValidator(language_code)]

@@ -1,4 +1,4 @@
-"""The live sessions of this process, for Prometheus."""
+"""Prometheus metrics of the live sessions of this process."""
 
 from collections.abc import Iterator
 

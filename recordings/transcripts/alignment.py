@@ -1,8 +1,8 @@
-"""The words that two texts share, in order. By them a corrected text finds the times of what was spoken.
+"""Finds the words that two texts share, in order. With them a corrected text gets the times of the spoken words.
 
 The method is patience diff (Bram Cohen, 2009): words that occur once in both texts are matched first, in the longest
-run that has one order in both; then the stretches between them in the same way. It takes O(n log n) steps, where
-`difflib` takes up to O(n³): the texts come from people, who may type 8,000 words in any order.
+run that has one order in both; then the parts between them in the same way. It takes O(n log n) steps, and `difflib`
+up to O(n³). That matters because people may type 8,000 words in any order.
 """
 
 from bisect import bisect_left
@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
-# Pairs of words up to which `difflib` compares a stretch: some 30 x 30. It finds more than unique words show, and at
-# this size its cost is bounded by a constant for each word.
+# A part with at most so many pairs of words, some 30 x 30, is left to `difflib`. It finds more matches than unique
+# words do, and at this size its cost for each word is bounded by a constant.
 _FEW = 1_000
-# Levels of stretches within stretches. Speech needs two or three; a text made for it could ask for thousands.
+# The most levels of parts within parts. Speech needs two or three; a text made to be slow could need thousands.
 _DEEPEST = 10
 
 
@@ -25,7 +25,7 @@ def matches(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
 def _between(
     a: Sequence[str], b: Sequence[str], part_a: tuple[int, int], part_b: tuple[int, int], levels: int
 ) -> Iterator[tuple[int, int]]:
-    """The pairs inside of a[first_a:last_a] and b[first_b:last_b]."""
+    """The pairs of a part of `a` and a part of `b`. A part is its first index and the one after its last."""
     (first_a, last_a), (first_b, last_b) = part_a, part_b
     while first_a < last_a and first_b < last_b and a[first_a] == b[first_b]:
         yield first_a, first_b
@@ -50,7 +50,7 @@ def _between(
 
 
 def _anchors(a: Sequence[str], b: Sequence[str], part_a: range, part_b: range) -> list[tuple[int, int]]:
-    """Pairs of words that occur once in both parts, as many as stand in one order in both."""
+    """Pairs of words that occur once in each part: the most pairs that have the same order in both parts."""
     counts_a, counts_b = Counter(a[i] for i in part_a), Counter(b[j] for j in part_b)
     place_in_b = {b[j]: j for j in part_b if counts_b[b[j]] == 1}
     pairs = [(i, place_in_b[a[i]]) for i in part_a if counts_a[a[i]] == 1 and a[i] in place_in_b]

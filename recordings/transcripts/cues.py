@@ -1,4 +1,4 @@
-"""Cutting a text into cues: at most two lines, at the ends of phrases, for as long as the words take.
+"""Cuts a text into cues of one or two lines. A cue ends where a phrase ends, and lasts while its words are spoken.
 
 Lines of 42 characters, or 18 of full width, and 1 to 7 seconds are what broadcasters ask for (Netflix's timed text
 guides: 42 for Latin scripts, 16 to 18 for Chinese; at least 5/6 s and at most 7 s per cue). A line is cut and measured
@@ -17,18 +17,18 @@ from transcription.writing import clusters
 LINE = 126  # a line holds 42 Latin characters of width 3, or 18 full-width ones of width 7
 LATIN, FULL_WIDTH = LINE // 42, LINE // 18
 SHORTEST, LONGEST = 1.0, 7.0  # seconds
-CROWDED = 0.2  # seconds: nobody reads a cue that is shorter
-BRIEFEST = 0.04  # seconds, of a cue that has no room: one picture at 25 a second, without which players show nothing
+CROWDED = 0.2  # seconds: a shorter cue cannot be read
+BRIEFEST = 0.04  # seconds, of a cue without room: one picture at 25 a second; players do not show a shorter cue
 PAUSE = 0.4  # seconds of silence that a listener takes for the end of a phrase
 SENTENCE_END = tuple(".!?。！？…")
 CLAUSE_END = tuple(",;:，；：、—")
-EMOJI_MADE = {"\ufe0f", *map(chr, range(0x1F1E6, 0x1F200))}  # the selector of coloured signs; letters of flags
+EMOJI_MADE = {"\ufe0f", *map(chr, range(0x1F1E6, 0x1F200))}  # make an emoji: the variation selector, letters of flags
 CLOSING = "\"'”’)]」』）》】"
 
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """Seconds of the recording, and one or two lines."""
+    """The unit of a subtitle file: its start and end in seconds of the recording, and its one or two lines."""
 
     start: float
     end: float
@@ -36,12 +36,13 @@ class Cue:
 
 
 def cues(stretches: Iterable[Sequence[ShownWord]]) -> list[Cue]:
-    """Cues in order, without overlap; none goes across the border of a stretch (a segment's words)."""
+    """The cues of all stretches, in order and without overlap. A stretch is the words of a segment: no cue has words of
+    two."""
     return _timed([cue for stretch in stretches for cue in _cut(list(_short(stretch)))])
 
 
 def _room(word: ShownWord) -> int:
-    """The width of a word inside of a line, with the space before it."""
+    """The width of a word within a line, with the space before it."""
     return _width(word.text) + LATIN * word.spaced
 
 
@@ -50,13 +51,13 @@ def _width(text: str) -> int:
 
 
 def _cluster_width(cluster: str) -> int:
-    """Full width for ideographs and emoji: also for those that a variation selector or a flag's second half makes."""
+    """FULL_WIDTH for ideographs and emoji, also for emoji made by a variation selector or by the letters of a flag."""
     wide = any(unicodedata.east_asian_width(c) in "WF" or c in EMOJI_MADE for c in cluster)
     return FULL_WIDTH if wide else LATIN
 
 
 def _short(stretch: Iterable[ShownWord]) -> Iterator[ShownWord]:
-    """The words. A longer one than a line (an address, a script whose words we cannot find) is cut into pieces."""
+    """The words, with each that is longer than a line cut into pieces (an address, words that we cannot tell apart)."""
     for word in stretch:
         if _width(word.text) <= LINE:
             yield word
@@ -107,8 +108,8 @@ def _cut(stretch: Sequence[ShownWord]) -> list[Cue]:
 
 
 def _reach(ends: Sequence[int]) -> list[int]:
-    """For each word the index after the last one that fits on a line begun with it. The space before the
-    first is counted too: a line may end one character early, never late."""
+    """For each word, the index after the last word that fits on a line that begins with it. The space before the
+    first word is counted too: a line may end one character early, never late."""
     result = []
     last = 0
     for first in range(len(ends) - 1):
@@ -120,7 +121,7 @@ def _reach(ends: Sequence[int]) -> list[int]:
 
 
 def _break_cost(before: ShownWord, after: ShownWord) -> float:
-    """How much a reader minds a break here. One more cue costs 1."""
+    """The cost of a break between two words: how much it disturbs a reader. One more cue costs 1."""
     text = before.text.rstrip(CLOSING) or before.text
     if text.endswith(SENTENCE_END):
         return 0.0
@@ -129,7 +130,7 @@ def _break_cost(before: ShownWord, after: ShownWord) -> float:
 
 
 def _lines(cue: Sequence[ShownWord]) -> tuple[str, ...]:
-    """One line if it fits, else two of like length that part at the end of a phrase."""
+    """The text of a cue as one line if it fits, else as two of similar length, the first of which ends a phrase."""
     ends = [0, *accumulate(map(_room, cue))]
     whole = ends[-1] - LATIN * cue[0].spaced
     if whole <= LINE:
@@ -148,11 +149,11 @@ def _text(line: Sequence[ShownWord]) -> str:
 
 
 def _timed(found: Sequence[Cue]) -> list[Cue]:
-    """The cues with time to read them, as far as their neighbours leave room. They never overlap, and none is without
-    length: where there is no room at all, a cue pushes the cues behind it."""
+    """The cues, extended until they can be read, as far as their neighbours leave room. Cues never overlap, and each is
+    at least BRIEFEST long: where there is no room at all, a cue moves the cues after it back."""
     roomy = list(_with_room(found))
     result: list[Cue] = []
-    free = 0.0  # where the cue before ends
+    free = 0.0  # the end of the cue before
     for number, cue in enumerate(roomy):
         limit = roomy[number + 1].start if number + 1 < len(roomy) else float("inf")
         start = max(cue.start, free)
@@ -164,7 +165,8 @@ def _timed(found: Sequence[Cue]) -> list[Cue]:
 
 
 def _with_room(found: Sequence[Cue]) -> Iterator[Cue]:
-    """The cues. A run of crowded ones shares the time up to the next cue, as far as reading them takes."""
+    """The cues, but neighbours that are shorter than CROWDED share the time up to the next cue, and take no more of it
+    than reading them needs."""
     for crowded, group in groupby(enumerate(found), lambda each: each[1].end - each[1].start < CROWDED):
         run = list(group)
         if not crowded:
