@@ -21,7 +21,7 @@ def amr(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stored(settings: LazySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the storage and of uploads, for work in the process of the tests."""
+    """A temporary folder with the storage and unfinished uploads of the tests' own process."""
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "incoming"
     settings.FILE_UPLOAD_TEMP_DIR.mkdir()

@@ -1,4 +1,4 @@
-"""Backups made while everybody works are whole and restore; what is no backup is refused, and nothing is lost by it."""
+"""A backup made while people work is whole and can be restored. A damaged one is refused and changes nothing."""
 
 import fcntl
 import hashlib
@@ -36,7 +36,7 @@ TUS = {"Tus-Resumable": "1.0.0"}
 
 
 def whole(path: Path, folder: Path) -> list[tuple[int, str]]:
-    """The recordings (id, digest) of a backup, of which every row has its file and the database is sound."""
+    """The recordings (id, digest) of a backup. Asserts that its database is sound and every row has its file."""
     with tarfile.open(path) as tar:
         names = {name for name in tar.getnames() if name.startswith("media/")}
         database = tar.extractfile("database.sqlite3")
@@ -56,7 +56,7 @@ def whole(path: Path, folder: Path) -> list[tuple[int, str]]:
 
 
 def storm(product: Product, stop: threading.Event, made: list[int]) -> None:
-    """Upload, change, transcribe and delete, as fast as it goes."""
+    """Upload, rename and delete recordings without a pause, until `stop`. `made`: the ids of those that are left."""
     clip = librivox()[0].path
     with product.client() as api:
         while not stop.is_set():
@@ -68,7 +68,7 @@ def storm(product: Product, stop: threading.Event, made: list[int]) -> None:
 
 
 def back_up(product: Product, files: list[Path]) -> None:
-    """One after the other, by one process."""
+    """Make the backups one after the other, in one process."""
     script = "from django.core.management import call_command\nfor file in {}:\n call_command('backup', file)"
     product.manage("shell", "-v0", "-c", script.format([str(file) for file in files]))
 
@@ -132,7 +132,7 @@ def test_each_of_ten_backups_made_in_a_storm_is_whole_and_restores(tmp_path: Pat
 
 
 def restored(url: str, data_dir: Path) -> dict[int, str]:
-    """The recordings (id, digest) of a database, of which every row has its file, and every file its row."""
+    """The recordings of a database, id to digest. Asserts that every row has its file and every file its row."""
     with psycopg.connect(url) as database:
         rows = database.execute("SELECT id, original, sha256, playable FROM recordings_recording").fetchall()
         assert database.execute("SELECT count(*) FROM recordings_segment").fetchone() != (0,)
@@ -170,7 +170,7 @@ def test_backups_of_postgresql_made_in_a_storm_are_whole_and_restore_into_an_emp
             stop.set()
             person.join()
 
-        execute(busy, "DROP OWNED BY reader; DROP ROLE reader")  # another server does not know it
+        execute(busy, "DROP OWNED BY reader; DROP ROLE reader")  # another database server does not have this role
         other = NewProduct(tmp_path / "other", ASR_API_URL=stub.url, DATABASE_URL=url)
         other._tokens["mei"] = product._tokens["mei"]  # the database knows its digest
         other.data_dir.mkdir()
@@ -178,7 +178,7 @@ def test_backups_of_postgresql_made_in_a_storm_are_whole_and_restore_into_an_emp
         for file in (files[0], files[-1]):
             assert "Everything of the backup is in place" in (ran := restore(other, file)).stdout, ran.stderr
             held.append(restored(url, other.data_dir))
-            # What a newer version made must not be in its way when it makes it again.
+            # A table of a newer version refers to a table that the next restore replaces.
             execute(url, "CREATE TABLE recordings_later (id int REFERENCES recordings_recording)")
         assert held[0] != held[1]
         assert all(rows[done["id"]] == hashlib.sha256(kept.read_bytes()).hexdigest() for rows in held)
@@ -197,7 +197,7 @@ def test_backups_of_postgresql_made_in_a_storm_are_whole_and_restore_into_an_emp
         with other, other.client() as api:
             assert {item["id"] for item in api.get("/api/recordings?limit=100").json()["items"]} == held[1].keys()
             assert api.get(f"/api/recordings/{done['id']}").json()["text"] == done["text"]
-            assert upload(api, kept)["id"] > max(held[1])  # ids are given on from where they were
+            assert upload(api, kept)["id"] > max(held[1])  # new ids follow those that were restored
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_the_programs_of_postgresql_connect_as_django_does(where: dict[str, Any]
 
 
 def serve(product: Product) -> str:
-    """What `serve` says before it gives up."""
+    """Run `serve`, which has to fail, and return what it says."""
     command = [sys.executable, "manage.py", "serve"]
     done = subprocess.run(command, cwd=settings.BASE_DIR, env=product.environment, capture_output=True, text=True)
     assert done.returncode == 1
@@ -258,7 +258,7 @@ def test_a_damaged_database_is_seen_and_a_newer_or_half_restored_one_is_refused(
 
 
 def damage(file: Path) -> None:
-    """Nonsense over all but the first page, which says how large the pages are."""
+    """Overwrite all pages of the database but the first, which holds the size of a page."""
     with file.open("r+b") as pages:
         pages.seek(4096)
         pages.write(b"\xa5" * (file.stat().st_size - 4096))
@@ -269,7 +269,7 @@ def damage(file: Path) -> None:
 
 @pytest.fixture
 def backup(site: Site, settings: LazySettings) -> Path:
-    """Of a recording, made in this process."""
+    """A backup of one recording, made in this process."""
     settings.DATA_DIR, settings.LIVE_ROOT = site.folder, site.folder / "live"
     clip = librivox()[0].path
     with clip.open("rb") as file:
@@ -280,7 +280,7 @@ def backup(site: Site, settings: LazySettings) -> Path:
 
 
 def rewritten(path: Path, change: Any) -> None:
-    """The same tar with each member's content changed by `change(name, content)`; None leaves it out."""
+    """Rewrite the tar: `change(name, content)` is the new content of a member, or None to leave it out."""
     with tarfile.open(path) as tar:
         members = [(entry.name, tar.extractfile(entry).read()) for entry in tar]  # type: ignore[union-attr]
     with tarfile.open(path, "w") as tar:
@@ -355,7 +355,7 @@ def refused(site: Site, backup: Path, words: str) -> None:
     assert site.files() == before
 
 
-def test_a_backup_takes_no_place_of_another_and_a_failed_one_leaves_nothing(site: Site, backup: Path) -> None:
+def test_a_backup_overwrites_no_file_and_a_failed_one_leaves_nothing(site: Site, backup: Path) -> None:
     with pytest.raises(BackupError, match="is there already"):
         make_backup(backup)
     (site.folder / "media" / str(Recording.objects.get().original)).unlink()
@@ -378,7 +378,7 @@ def test_what_is_deleted_while_a_backup_is_made_stays_until_it_is_done(site: Sit
     assert connection.vendor == "sqlite"
 
 
-def test_the_sound_of_a_live_session_is_in_it(site: Site, backup: Path) -> None:
+def test_a_backup_has_the_sound_of_a_live_session(site: Site, backup: Path) -> None:
     (site.folder / "live").mkdir()
     for name in ("abc.wav", "abc.acks", "abc.given"):
         (site.folder / "live" / name).write_text(name)

@@ -1,4 +1,4 @@
-"""Pages are told of changes a few times a second at most, and of the last one always."""
+"""Pages get notices of changes a few times a second at most, and always one of the last change."""
 
 import asyncio
 import threading
@@ -24,7 +24,7 @@ from tests.support.waiting import PATIENCE, until
 
 
 class Told:
-    """What `Paced` tells, and when, by the loop's clock."""
+    """The work of a `Paced`: notes the state that it tells, and when by the loop's clock."""
 
     def __init__(self) -> None:
         self.state = 0
@@ -48,14 +48,14 @@ async def test_the_first_is_told_at_once_and_those_that_follow_together() -> Non
     await until(lambda: told.states[-1] == 100)
     assert told.states == [1, 100]
     assert told.told[1][0] - told.told[0][0] >= 0.19
-    await asyncio.sleep(0.25)  # it has come to rest: nothing more is told, and news is told at once
+    await asyncio.sleep(0.25)  # long enough to rest: nothing more is told now, and the next news at once
     assert told.states == [1, 100]
     told.state = 101
     await paced.note()
     assert told.states == [1, 100, 101]
 
 
-async def test_a_change_by_what_is_canceled_is_told_all_the_same() -> None:
+async def test_a_change_is_told_even_if_its_task_is_canceled() -> None:
     told = Told()
     paced = Paced(0.05, told)
     noting = asyncio.create_task(paced.note())
@@ -67,8 +67,8 @@ async def test_a_change_by_what_is_canceled_is_told_all_the_same() -> None:
     await until(lambda: told.states[-1] == 1)
 
 
-async def test_news_after_one_that_a_synchronous_caller_told_is_told() -> None:
-    """A view or a job that notes news by `async_to_sync` lends its thread to the work only until then."""
+async def test_news_after_those_of_a_synchronous_caller_is_told() -> None:
+    """A synchronous caller lends its thread to the work only until its `async_to_sync` returns."""
     told: list[int] = []
     paced = Paced(0.05, lambda: sync_to_async(told.append)(len(told)))
     await sync_to_async(async_to_sync(paced.note))()
@@ -78,8 +78,8 @@ async def test_news_after_one_that_a_synchronous_caller_told_is_told() -> None:
     await until(lambda: told == [0, 1, 2])
 
 
-def test_each_loop_that_ends_has_told_before() -> None:
-    """As a command beside the server: its loop ends with its work, and no timer with it."""
+def test_a_loop_tells_its_news_before_it_ends() -> None:
+    """The loop of a command ends with its work: no timer of `Paced` fires after that."""
     told = Told()
     paced = Paced(3600, told)
     for told.state in (1, 2):
@@ -91,7 +91,7 @@ def test_each_loop_that_ends_has_told_before() -> None:
 async def test_a_storm_of_changes_is_a_few_messages_for_each_page(
     monkeypatch: pytest.MonkeyPatch, settings: object, tmp_path: object
 ) -> None:
-    """Twenty recordings, each changed ten times; the last of them is deleted in the end."""
+    """Twenty recordings change ten times each. Then one of them is deleted."""
     settings.MEDIA_ROOT = tmp_path  # type: ignore[attr-defined]
     monkeypatch.setattr(events, "_own", Paced(0.3, events._tell_owners))
     monkeypatch.setattr(events, "_line", Paced(0.3, events._tell_line))
@@ -122,7 +122,7 @@ async def test_a_storm_of_changes_is_a_few_messages_for_each_page(
 
 
 class Page:
-    """A page of one owner that is open: receives every notice."""
+    """An open page of one owner, which receives every notice."""
 
     def __init__(self, owner: User) -> None:
         self.owner = owner
@@ -140,7 +140,7 @@ class Page:
             return dict(await self._layer.receive(self._name))
 
     async def until_next_change_of(self, recording: Recording) -> list[dict[str, Any]]:
-        """All notices that came, after one more change, up to the notice of that change."""
+        """Change the recording once more, and return all notices up to the one of that change."""
         await sync_to_async(text_changed)(recording.pk, self.owner.pk)
         came: list[dict[str, Any]] = []
         while {"recording": recording.pk, "gone": False} not in [c for m in came for c in m.get("changes", ())]:
@@ -150,7 +150,7 @@ class Page:
 
 @pytest.fixture
 def woken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Grows each time the runner is woken. Whether a transaction was open then."""
+    """Whether a transaction was open, for each time that the runner was woken."""
     calls: list[bool] = []
     monkeypatch.setattr(runner, "wake", lambda: calls.append(connection.in_atomic_block))
     return calls
@@ -218,7 +218,7 @@ async def test_two_changes_of_one_transaction_are_told_once_each(page: Page, wok
 
 
 async def test_who_changes_something_does_not_wait_for_the_loop_that_tells(page: Page) -> None:
-    """A thread that holds the loop, as one that the loop waits for, could otherwise never go on."""
+    """The loop may be waiting for the thread that makes the change: if the thread waited too, neither would go on."""
     recording = await sync_to_async(make_recording)(page.owner, "One", seconds=0.1)
 
     def change() -> None:

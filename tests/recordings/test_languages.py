@@ -1,4 +1,4 @@
-"""A language is said in any form at every door in, comes out of every door as a code, and is refused alike at all."""
+"""Every door takes a language in any usual form, gives it out as a code, and refuses others in the same words."""
 
 import asyncio
 import importlib
@@ -30,7 +30,7 @@ FORMS = {
     "Norwegian (Nynorsk)": "nn", "auto": "", "unknown": "", "": "",
 }  # fmt: skip
 REFUSED = "language: Whisper does not know this language. Use a code such as “en” or “zh”."
-Said = tuple[Any, str]  # the status, and what stands there: the language that was taken, or why none was
+Said = tuple[Any, str]  # the status of an answer, and the language that was taken or the reason of a refusal
 
 pytestmark = pytest.mark.usefixtures("own_sessions")
 
@@ -42,7 +42,7 @@ def door(site: Site) -> Iterator[Door]:
 
 
 class Doors:
-    """Each method says a language at one door, and returns what the product made of it."""
+    """The doors that take a language: each method sends one through its door, and returns the outcome."""
 
     def __init__(self, door: Door, clip: bytes) -> None:
         self.door = door
@@ -149,7 +149,9 @@ def test_every_door_takes_every_form_and_names_the_field_where_it_takes_none(
         ("en-US", "en", "english"), ("nb", "no", "norwegian"), ("unknown", "", ""), ("Klingon", "", ""), ("", "", ""),
     ],
 )  # fmt: skip
-def test_only_codes_come_out(door: Door, clip: bytes, answered: str, code: str, name: str) -> None:
+def test_every_door_gives_out_the_detected_language_as_a_code(
+    door: Door, clip: bytes, answered: str, code: str, name: str
+) -> None:
     segment = {"start": 0.5, "end": 2.0, "text": "What was said."}
     door.stub.answer(http(200, {"text": "What was said.", "language": answered, "segments": [segment]}), 0.001)
 
@@ -168,10 +170,10 @@ def test_only_codes_come_out(door: Door, clip: bytes, answered: str, code: str, 
     assert re.findall(r'<p lang="([^"]*)"><span class="line"', page) == [text_language("", code)]
     files, wanted = {"file": ("clip.wav", clip)}, {"response_format": "verbose_json"}
     said = api.post("/v1/audio/transcriptions", files=files, data=wanted).json()
-    assert said["language"] == name  # OpenAI's shape has names
+    assert said["language"] == name  # OpenAI's shape has names, not codes
 
 
-def test_what_was_stored_as_a_server_said_it_becomes_a_code(door: Door) -> None:
+def test_the_migration_turns_a_stored_name_into_a_code(door: Door) -> None:
     owner, _ = User.objects.get_or_create(username="mei")
     made = Recording.objects.create(owner=owner, bytes=1, duration=1, source="upload", language="")
     stored = {"latin": "la", "unknown": "", "thai": "th", "zh": "zh", "klingon": "", "": ""}

@@ -1,4 +1,4 @@
-"""Ids of others, at every route: the routes are read from the URL configuration, so that a new one is covered too."""
+"""Another person's ids at every route. The routes come from the URL configuration, so that a new one is tested too."""
 
 from collections.abc import Iterator
 from uuid import UUID, uuid4
@@ -19,7 +19,7 @@ TUS = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "applicat
 
 
 def routes(resolver: URLResolver, before: str = "") -> Iterator[str]:
-    """Every path with an object's id in it, as Django writes it; the admin's are for staff."""
+    """Every route with an object's id in it, in Django's spelling, but for the admin's, which are for staff."""
     for pattern in resolver.url_patterns:
         route = before + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
@@ -32,13 +32,13 @@ ROUTES = sorted(set(routes(get_resolver())))
 
 
 def path_to(route: str, number: int, key: UUID) -> str:
-    """The route to an object: a recording's number or an upload's key; a segment is the first one."""
+    """The route with ids filled in: a recording's number, an upload's key, and 0 for the index of a segment."""
     ids = {"uuid": str(key), "int": str(number)}
     return "/" + PLACE.sub(lambda place: "0" if place[2] == "index" else ids[place[1]], route)
 
 
 def everything() -> list[object]:
-    """All that people have, to the letter."""
+    """All columns of all recordings, transcriptions, segments and uploads."""
     return [list(model.objects.order_by("pk").values()) for model in (Recording, Transcription, Segment, Upload)]
 
 
@@ -52,7 +52,7 @@ def asked(caller: httpx.Client, method: str, path: str) -> httpx.Response:
 
 @pytest.fixture
 def theirs(site: Site) -> tuple[int, UUID]:
-    """A recording with its text, still at work, and an upload under way, all of somebody else's."""
+    """Another person's recording, with a text and a queued job, and unfinished upload: its number and its key."""
     cache.clear()
     made = recording("ann")
     transcribed(made, "Ann's words.")
@@ -76,7 +76,7 @@ def test_somebody_elses_id_looks_as_no_id_does_and_nothing_changes(
     taken = 0
     for caller in (site.program(), browser):
         if caller is not browser and not route.startswith("api/"):
-            continue  # pages know no tokens
+            continue  # pages take no tokens
         for method in METHODS:
             foreign = asked(caller, method, path_to(route, *theirs))
             none = asked(caller, method, path_to(route, 10**9, uuid4()))
@@ -89,7 +89,7 @@ def test_somebody_elses_id_looks_as_no_id_does_and_nothing_changes(
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_who_is_nobody_is_asked_to_sign_in(site: Site, theirs: tuple[int, UUID], route: str) -> None:
+def test_a_caller_that_is_not_signed_in_is_asked_to_sign_in(site: Site, theirs: tuple[int, UUID], route: str) -> None:
     before = everything()
     nobody = site.client()
     for method in METHODS:

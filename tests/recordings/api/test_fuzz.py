@@ -1,4 +1,4 @@
-"""Every API against its own specification: requests that are right, wrong and strange, one leading to the next."""
+"""Schemathesis makes requests from the specification, valid and invalid ones, and checks each answer against it."""
 
 import os
 import subprocess
@@ -17,9 +17,9 @@ from tests.support.site import Site
 from web.throttle import Allowance
 
 SECONDS = 30
-# Besides, what is right by the specification may be refused for what no schema can say: bytes that are no audio, a
-# name that is a path, a language that Whisper does not know, a key that was used for another request, a piece that
-# belongs elsewhere, a file that is too large. The tus protocol has a status of its own for a missing version.
+# A request that fits its schema may still be refused for a reason that no schema can state: bytes that are no audio, a
+# name that is a path, a language that Whisper does not know, a key that was used for another request, a piece with the
+# wrong offset, a file that is too large. The tus protocol has a status of its own for a missing version.
 CONFIG = """
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "3xx", 400, 401, 403, 404, 409, 413, 415, 422, 460]

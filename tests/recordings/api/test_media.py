@@ -1,4 +1,4 @@
-"""The sound of a recording: whole or any part of it, to its owner only, as nothing but sound."""
+"""Downloading a recording's sound: the whole file or a range of it, which browsers never show as a page."""
 
 from pathlib import Path
 
@@ -82,7 +82,7 @@ def test_a_range_meant_for_another_version_gets_the_whole_file(audio: tuple[http
 )
 def test_no_name_breaks_a_header(audio: tuple[httpx.Client, str], name: str) -> None:
     program, path = audio
-    Recording.objects.update(original_name=name)  # as another door might have let it in
+    Recording.objects.update(original_name=name)  # in the database: uploads refuse some of these names
     answer = program.get(path)
     assert answer.status_code == 200
     assert "Set-Cookie" not in answer.headers
@@ -96,7 +96,7 @@ def test_a_client_that_hangs_up_leaves_no_file_open(site: Site, audio: tuple[htt
         file.truncate(256 * 1024**2)  # a sparse file: more than sockets buffer
     Recording.objects.update(bytes=256 * 1024**2)
     with program.stream("GET", path) as answer:
-        pieces = answer.iter_raw()  # kept: the response would be closed with it
+        pieces = answer.iter_raw()  # in a variable: the response is closed when the iterator is gone
         next(pieces)
         assert str(stored) in open_files()
     wait_for(lambda: str(stored) not in open_files(), "the file closed")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def client(site: Site, whisper_server: str) -> Iterator[OpenAI]:
-    with open_door(site, WhisperStub(), ASR_API_URL=whisper_server) as door:  # the stub is not asked
+    with open_door(site, WhisperStub(), ASR_API_URL=whisper_server) as door:  # the stub gets no call
         yield door.client(timeout=120)
 
 

@@ -1,4 +1,4 @@
-"""What OpenAI's client is told when a request cannot be served, and that it comes back when it can."""
+"""Errors of /v1 have OpenAI's shape, and OpenAI's client tries again after those that pass."""
 
 import json
 import time
@@ -33,7 +33,7 @@ def speech(clip: bytes) -> Speech:
 
 
 class Answer(Protocol):
-    """A response of whichever HTTP client."""
+    """A response of any HTTP client."""
 
     @property
     def status_code(self) -> int: ...
@@ -100,7 +100,7 @@ def test_who_has_no_right_is_told_so_in_openais_shape(door: Door, speech: Speech
     url = f"{door.site.url}/v1/models"
     assert fault(httpx.get(url)) == (401, "not_authenticated", None)
     assert fault(door.site.browser().get("/v1/models")) == (401, "not_authenticated", None)
-    for size in (1, 3 * 1024**2):  # the second is refused before it is read
+    for size in (1, 3 * 1024**2):  # bytes; a body of the second size is refused before it is read
         for key, status in (("asr_wrong", 401), (door.key(scopes=["read", "write", "stats"]), 403)):
             client = openai.OpenAI(base_url=f"{door.site.url}/v1", api_key=key, max_retries=0)
             with pytest.raises(openai.APIStatusError) as raised:

@@ -1,4 +1,4 @@
-"""OpenAI's own Python client, unchanged, hears a file in every format."""
+"""OpenAI's own Python client, unchanged, gets the text of a file in every response format."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ TEXT = " ".join(word for sentence in SENTENCES for word in sentence)
 
 @pytest.fixture
 def door(site: Site) -> Iterator[Door]:
-    """Five sentences with pauses between them become five segments."""
+    """/v1 with a Whisper stub that answers with SENTENCES, one for each segment of `speech`."""
     with open_door(site, WhisperStub(0.01, replies=[heard(*sentence) for sentence in SENTENCES])) as opened:
         yield opened
 
@@ -70,7 +70,7 @@ def test_verbose_json_has_segments_and_words_at_the_times_of_the_file(door: Door
         response_format="verbose_json",
         timestamp_granularities=["segment", "word"],
     )
-    TranscriptionVerbose.model_validate(answer.model_dump(), strict=True)  # all of the shape is there
+    TranscriptionVerbose.model_validate(answer.model_dump(), strict=True)  # has every field of OpenAI's type
     assert (answer.text, answer.language) == (TEXT, "english")
     assert answer.duration == pytest.approx(len(speech[1]) / 32000, abs=0.01)
     assert answer.segments
@@ -81,7 +81,7 @@ def test_verbose_json_has_segments_and_words_at_the_times_of_the_file(door: Door
     assert [word.word for word in answer.words] == TEXT.split()
     assert all(a.end <= b.start for a, b in pairwise(answer.segments))
     assert all(a.start < b.start for a, b in pairwise(answer.words))
-    assert answer.segments[-1].start > answer.duration - 12  # not the times within a segment
+    assert answer.segments[-1].start > answer.duration - 12  # times count from the start of the file
 
 
 def test_verbose_json_has_what_was_asked_for_alone(door: Door, speech: tuple[str, bytes]) -> None:
@@ -110,7 +110,7 @@ def test_a_stream_has_the_segments_as_they_come(door: Door, speech: tuple[str, b
         for event in stream:
             if event.type == "transcript.text.delta":
                 deltas.append(event.delta)
-                assert len(door.stub.received) <= len(deltas) + 1  # it did not wait for the end
+                assert len(door.stub.received) <= len(deltas) + 1  # the text of a segment did not wait for later ones
             else:
                 assert event.type == "transcript.text.done"
                 done = event.text
@@ -133,7 +133,7 @@ def test_a_translation_asks_the_server_for_one(
 
 def test_an_utterance_that_was_left_out_is_heard_again_as_in_the_library(door: Door) -> None:
     two = b"".join(wav(np.concatenate((clip(), np.zeros(RATE, np.int16), clip()))))  # one stretch, two utterances
-    door.stub.answer([heard("first"), heard("second")])  # of the two the first alone is understood
+    door.stub.answer([heard("first"), heard("second")])  # the call for both utterances has the text of the first
     answer = door.client().audio.transcriptions.create(
         model="whisper-1", file=("two.wav", two), response_format="verbose_json"
     )
@@ -188,7 +188,7 @@ def test_a_server_that_gives_text_alone_is_enough_for_every_format(site: Site, s
 
 
 def test_curl_as_openai_writes_it(door: Door) -> None:
-    """Each command of OpenAI's reference but for host, key and path."""
+    """The commands of OpenAI's reference, with another host, token and file."""
 
     def curl(route: str, *fields: str) -> str:
         form = [word for field in fields for word in ("-F", field)]

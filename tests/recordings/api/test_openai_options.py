@@ -1,4 +1,4 @@
-"""What a caller of /v1 asks for is understood in every usual spelling, or refused by its name."""
+"""A field of a request to /v1 is understood in every usual spelling, or refused with its name."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -100,7 +100,7 @@ def test_other_fields_of_openais_and_of_other_programs_do_no_harm(name: str) -> 
 @pytest.mark.parametrize(("name", "asks", "not_asks"), [
     ("task", "translate", "transcribe"), ("translate", "true", "false"), ("diarize", "True", "0")
 ])  # fmt: skip
-def test_what_another_address_does_is_not_ignored(name: str, asks: str, not_asks: str) -> None:
+def test_a_field_that_asks_for_another_operation_is_refused(name: str, asks: str, not_asks: str) -> None:
     assert read((name, not_asks)) == OpenAIOptions()
     with pytest.raises(Problem) as refused:
         read((name, asks))
@@ -166,7 +166,7 @@ def door(site: Site) -> Iterator[Door]:
         yield opened
 
 
-def test_at_the_door(door: Door, clip: bytes) -> None:
+def test_options_are_understood_over_http(door: Door, clip: bytes) -> None:
     api = door.site.program()
 
     def ask(**data: Any) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""Callers of /v1 take turns, and who hangs up makes room: measured at the server."""
+"""Callers of /v1 take turns, and a caller that hangs up makes room for others, as the Whisper stub sees it."""
 
 import time
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def speech(clip: bytes) -> tuple[str, bytes]:
 
 @pytest.fixture
 def long() -> tuple[str, bytes]:
-    """Five segments: to the gate what an hour is."""
+    """A file of five segments. To the gate it is like an hour of sound."""
     return "long.wav", speech_with_pauses()
 
 
@@ -42,7 +42,7 @@ def gate() -> GateSnapshot:
 
 
 def places() -> int:
-    """Permits out and waiters."""
+    """How many permits are out and how many calls wait, together."""
     now = gate()
     return now.active + now.queued
 
@@ -56,7 +56,7 @@ def test_a_short_call_waits_for_one_exchange_of_a_long_file(
         whole = pool.submit(door.client().audio.transcriptions.create, model="whisper-1", file=long, prompt="long")
         door.stub.let_one_go()
         wait_for(lambda: len(door.stub.received) == 2, "the second exchange")
-        assert places() == 1  # never more than one turn for a file, however long
+        assert places() == 1  # a file has one call at the gate at a time, however long it is
         short = pool.submit(
             door.client(user).audio.transcriptions.create, model="whisper-1", file=speech, prompt="short"
         )
@@ -91,7 +91,7 @@ def test_two_long_files_of_two_people_take_turns(door: Door, long: tuple[str, by
 
 
 def asked(door: Door, file: tuple[str, bytes], user: str, **fields: str) -> HTTPConnection:
-    """A request that has been sent, whose answer nobody reads."""
+    """Send a request to /v1, and return its connection without reading the answer."""
     request = httpx.Request("POST", f"{door.site.url}/v1/audio/transcriptions", files={"file": file}, data=fields)
     connection = HTTPConnection(*door.site.address)
     headers = {"Authorization": f"Bearer {door.key(user)}", "Content-Type": request.headers["Content-Type"]}
@@ -133,7 +133,7 @@ def test_who_hangs_up_in_the_middle_of_a_file_costs_no_more_than_the_exchange_un
     assert door.site.files() == []
 
 
-def test_what_has_begun_is_not_sent_home_by_a_full_queue(
+def test_a_file_that_has_begun_is_not_refused_by_a_full_queue(
     door: Door, long: tuple[str, bytes], speech: tuple[str, bytes]
 ) -> None:
     its_gate = service.client().pool.servers[0].gate
@@ -143,7 +143,7 @@ def test_what_has_begun_is_not_sent_home_by_a_full_queue(
         wait_for(lambda: door.stub.computing, "the first exchange")
         short = pool.submit(door.client("ann").audio.transcriptions.create, model="whisper-1", file=speech)
         wait_for(lambda: gate().queued == 1, "the short call")
-        its_gate.max_queue = 0  # so that the file's second segment finds no place behind the other's call
+        its_gate.max_queue = 0  # so that the line is full for the file's second segment
         door.stub.let_one_go()
         wait_for(lambda: service.snapshot().calls.rejected, "the second segment")
         its_gate.max_queue = 100

@@ -1,4 +1,4 @@
-"""The recordings API: its shapes, who may do what, and that its errors are always of one form."""
+"""The recordings API: the shapes of its answers, the rights that each route needs, and the one form of its errors."""
 
 import io
 import re
@@ -70,7 +70,7 @@ def test_a_recording_has_the_agreed_shape_through_its_life(site: Site) -> None:
     failed = program.get(path).json()
     assert (failed["status"], failed["transcription"]["error"]["code"]) == ("failed", "out_of_memory")
     assert "secret" not in failed["transcription"]["error"]["message"]
-    assert failed["text"] == "Hello there. 你好。"  # the newest that is done is still shown
+    assert failed["text"] == "Hello there. 你好。"  # the newest finished text is still shown
 
     assert program.delete(path).status_code == 204
     assert code(program.get(path)) == (404, "not_found")
@@ -187,7 +187,7 @@ def test_a_long_list_takes_no_more_queries_than_a_short_one(site: Site, statemen
         return len(statements)
 
     transcribed(recording(), "one")
-    program.get("/api/recordings")  # notes the token's use
+    program.get("/api/recordings")  # the first call of a token also writes when it was used
     few = count()
     for _ in range(30):
         transcribed(recording(), "two", "three")
@@ -308,7 +308,7 @@ def test_errors_of_the_framework_have_the_same_form(site: Site) -> None:
     assert wrong_method.headers["Allow"] == "GET, POST"
 
 
-def test_what_nobody_thought_of_is_a_500_that_tells_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_a_500_that_tells_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: object) -> None:
         raise RuntimeError("the secret is 42")
 
@@ -379,7 +379,7 @@ def test_transcripts_come_in_every_format_and_say_so_before_there_is_one(site: S
 
 
 def routes() -> Iterator[str]:
-    """Every address of the two APIs, as Django writes it."""
+    """Every route of the two APIs, in Django's spelling."""
     for resolver in get_resolver().url_patterns:
         before = str(resolver.pattern)
         if before.startswith(("api/", "v1/")):

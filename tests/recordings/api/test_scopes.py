@@ -1,7 +1,7 @@
-"""Every route and every socket with every scope of a token: a scope opens what it should, and nobody reads without
-`read`.
+"""Every route and every socket with every scope of a token. A scope opens its own routes only, and a token without
+`read` gets nothing to read.
 
-The routes come from the URL configuration and the sockets from the routing, so a new one without a row here fails.
+The routes come from the URL configuration and the sockets from the routing: a new one without a row here fails.
 """
 
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ PUBLIC = frozenset({"nobody's"})
 NOTHING: frozenset[str] = frozenset()
 ONE, RUN = "api/recordings/<int:id>", "api/recordings/<int:id>/transcriptions/<int:transcription>"
 
-# What opens each route: any of these scopes. PUBLIC: no token is needed. A method that is left out is not taken.
+# The scopes that open each route, any one of them. PUBLIC: no token is needed. Methods without a row are answered 405.
 OPENS = {
     "GET api/recordings/stats/asr-concurrency": STATS,
     "GET api/recordings": READ,
@@ -62,14 +62,14 @@ OPENS = {
     **{f"{method} v1/<path:rest>": NOTHING for method in METHODS},
     **{f"{method} api/<path:rest>": NOTHING for method in METHODS},
 }
-# A token without `read` captions what it says itself; it does not watch others' sessions.
+# With `transcribe` a program speaks in its own session; it needs `read` to watch one.
 SOCKETS = {
     "ws/live": TRANSCRIBE,
     r"^ws/live/(?P<session>[A-Za-z0-9_-]{1,16})$": READ,
     "ws/recordings": READ,
     "ws/monitor": STATS,
 }
-PRIVATE = "Hush"  # stands in all that people and Whisper wrote
+PRIVATE = "Hush"  # a word in every text of `Private`
 TUS = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
 BODIES: dict[str, Any] = {
     f"PATCH {ONE}": {},
@@ -88,12 +88,12 @@ def routes(resolver: URLResolver, before: str = "") -> Iterator[str]:
 
 
 ROUTES = sorted({route for route in routes(get_resolver()) if not route.startswith("admin/")})
-ABOUT = {"api/", "api/docs", "api/openapi.json"}  # the same for everybody, as the pages without a session are
+ABOUT = {"api/", "api/docs", "api/openapi.json"}  # the same for everybody, signed in or not
 DOORS = [route for route in ROUTES if route.startswith(("api/", "v1/")) and route not in ABOUT]
 
 
 class Private:
-    """One of everything, full of words that only `read` may read."""
+    """One row of each kind, with the word PRIVATE in its texts, which only the scope `read` may see."""
 
     def __init__(self, owner: User, folder: Path) -> None:
         self.recording = Recording.objects.create(
@@ -212,8 +212,8 @@ def test_a_socket_opens_to_its_scopes_only(site: Site, mei: User) -> None:
         code = 0
         with connect(address, proxy=None) as socket:
             try:
-                while "active_tasks" not in "".join(told):  # the monitor tells without end
-                    # A socket that stays silent is open; how long a refusal may take is bounded by the test's end.
+                while "active_tasks" not in "".join(told):  # the monitor never stops sending
+                    # A socket that is silent for 0.3 s is open; a refusal may take longer to come.
                     told.append(str(socket.recv(0.3 if scope in opens else 30)))
             except TimeoutError:
                 pass
@@ -227,7 +227,7 @@ def test_a_socket_opens_to_its_scopes_only(site: Site, mei: User) -> None:
         assert (PRIVATE in "".join(told)) == watches, (scope, route)
 
 
-def test_what_was_asked_with_a_change_is_answered_in_full_to_who_may_read_it(site: Site, mei: User) -> None:
+def test_the_answer_to_a_change_has_texts_only_with_the_scope_read(site: Site, mei: User) -> None:
     private = Private(mei, site.folder)
     for scopes, shape in (
         (["write", "read"], {"title", "text", "id", "status", "transcription"}),

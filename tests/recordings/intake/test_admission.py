@@ -1,4 +1,4 @@
-"""The guard in front of Django: large bodies only where they belong, from those who may, up to the limit."""
+"""The check in front of Django: it refuses large bodies at other routes, without the right, and over the limit."""
 
 import select
 import socket
@@ -33,7 +33,7 @@ KIB, MIB = 1024, 1024**2
         ("PATCH /api/recordings/1", 3 * MIB, 413, "too_large"),
         ("POST /api/recordings", 3 * MIB, 401, "not_authenticated"),
         ("POST /api/recordings", 3 * 1024 * MIB, 401, "not_authenticated"),
-        ("POST /accounts/login", MIB, 413, "too_large"),  # of a stranger: see admission.STRANGERS
+        ("POST /accounts/login", MIB, 413, "too_large"),  # of a caller without a session: see admission.STRANGERS
         ("GET /", 65 * KIB, 413, "too_large"),
         ("POST /api/recordings", MIB, 401, "not_authenticated"),
         ("PATCH /api/recordings/1", 65 * KIB, 401, "not_authenticated"),
@@ -128,7 +128,7 @@ def test_whoever_loses_the_right_to_an_upload_is_stopped_while_it_runs(
     with socket.create_connection(site.address, timeout=PATIENCE) as connection:
         connection.sendall(f"{head}\n".replace("\n", "\r\n").encode())
         connection.sendall(bytes(MIB))
-        assert not select.select([connection], [], [], 0.5)[0]  # it goes on, and they were asked twice
+        assert not select.select([connection], [], [], 0.5)[0]  # the upload goes on after two checks of its right
         ApiToken.objects.update(revoked_at=timezone.now())
         Session.objects.all().delete()
         connection.settimeout(0.5)
@@ -151,7 +151,7 @@ def test_an_upload_counts_as_one_call(site: Site, clip: bytes, monkeypatch: pyte
 def test_a_large_upload_costs_little_memory_signed_in_or_not(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """100 MiB through a server process of its own; python -m bench.upload measures more, and other servers."""
+    """100 MiB are sent to a server process of its own. `python -m bench.upload` has larger ones and other servers."""
     folder = tmp_path_factory.mktemp("large")
     monkeypatch.setenv("DATA_DIR", str(folder))
     monkeypatch.setenv("ASR_API_URL", "http://127.0.0.1:9/v1")
@@ -165,4 +165,4 @@ def test_a_large_upload_costs_little_memory_signed_in_or_not(
     ]:
         status, _, memory = bench.measured(bench.UVICORN, recording, headers, send)
         assert status == expected
-        assert memory < 60  # MiB; 100 are allowed for 2 GiB
+        assert memory < 60  # MiB; an upload of 2 GiB may cost 100

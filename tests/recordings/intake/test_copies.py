@@ -25,7 +25,7 @@ from transcription.audio import audio_info
 
 @pytest.fixture
 def long(tmp_path: Path) -> Path:
-    """Three minutes of sound, whose copy takes some seconds."""
+    """Three minutes of sound, of which a copy takes some seconds to make."""
     return encode(tmp_path / "long.au", np.concatenate([clip()] * 25), codec="pcm_s16be")
 
 
@@ -79,7 +79,7 @@ async def test_a_copy_of_what_was_deleted_meanwhile_is_not_made(long: Path, amr:
     async with copies_made(), asyncio.timeout(PATIENCE):
         await until(lambda: "incoming" in files(stored))
         await adelete_recording(made)
-        await eventually(await wanting(amr))  # what was under way is over
+        await eventually(await wanting(amr))  # the copy that was under way has ended
     assert not await LooseFile.objects.aexists()
     assert files(stored) == ["originals", "playable"]
 
@@ -90,14 +90,14 @@ async def test_stopping_in_the_middle_of_a_copy_takes_a_moment_and_leaves_nothin
     async with copies_made(), asyncio.timeout(PATIENCE):
         await until(lambda: "incoming" in files(stored))
         for decoder in decoders():
-            decoder.suspend()  # so that it comes to no end by itself
+            decoder.suspend()  # so that it does not end by itself
     assert files(stored) == ["originals"]
     assert [name async for name in LooseFile.objects.values_list("name", flat=True)] == [copy_name(made.pk)]
 
 
 @pytest.fixture
 def small_disk(stored: Path) -> Iterator[Path]:
-    """Where uploads and copies are written, 64 KiB."""
+    """The folder of unfinished uploads and copies, as a mounted disk of 64 KiB. Only root may mount it."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", stored / "incoming"], check=True)
     yield stored / "incoming"
     subprocess.run(["umount", stored / "incoming"], check=True)
@@ -122,20 +122,20 @@ async def test_a_full_disk_leaves_nothing_and_is_waited_out(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("fault", ["gone", "damaged"])
-async def test_where_there_never_will_be_a_copy_none_is_wanted(amr: Path, stored: Path, fault: str) -> None:
+async def test_of_a_file_that_is_gone_or_damaged_no_copy_is_wanted(amr: Path, stored: Path, fault: str) -> None:
     made = await wanting(amr)
     default_storage.delete(str(made.original.name))
     if fault == "damaged":
         default_storage.save(str(made.original.name), ContentFile(b"no sound"))
     async with copies_made():
-        assert await eventually(await wanting(amr))  # others are made
+        assert await eventually(await wanting(amr))  # copies of other recordings are made
     assert not await LooseFile.objects.aexists()
     await made.arefresh_from_db()
     assert not made.playable
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_what_was_stored_but_not_given_is_stored_again(amr: Path, stored: Path) -> None:
+async def test_a_copy_that_a_killed_server_stored_but_did_not_note_is_stored_again(amr: Path, stored: Path) -> None:
     made = await wanting(amr)
     default_storage.save(copy_name(made.pk), ContentFile(b"of a server that was killed then"))
     async with copies_made():

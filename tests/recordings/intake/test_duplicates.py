@@ -1,4 +1,4 @@
-"""The same bytes again, from who wants to be asked: nothing is made, and nothing is sent twice."""
+"""A resumable upload with `duplicate=ask` of bytes that the library has: it waits until the caller decides."""
 
 from recordings.models import Recording, Transcription
 from tests.support.answers import code

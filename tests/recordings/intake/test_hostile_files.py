@@ -1,4 +1,4 @@
-"""Files made to hurt, sent by people: each gets an answer, and none costs the server or another person anything."""
+"""Uploads of files that were made to break a decoder: each gets a proper answer, and the server goes on."""
 
 import socket
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from transcription.audio import apart
     ],
     ids=["late streams", "long tag", "short ASF", "65 channels", "many tags"],
 )
-def test_the_answer_is_never_that_something_went_wrong_here(
+def test_no_such_file_is_answered_with_a_server_error(
     site: Site, monkeypatch: pytest.MonkeyPatch, make: Callable[[], bytes], status: int, code: str | None
 ) -> None:
     monkeypatch.setattr(apart, "LIMITS", replace(apart.LIMITS, cpu=1.0))
@@ -43,7 +43,7 @@ def test_the_answer_is_never_that_something_went_wrong_here(
 def test_the_death_of_the_process_that_reads_an_upload_is_an_answer(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apart, "LIMITS", replace(apart.LIMITS, cpu=60.0))  # it would take 20 s
+    monkeypatch.setattr(apart, "LIMITS", replace(apart.LIMITS, cpu=60.0))  # longer than the 20 s that this file takes
     program, files = site.program(), {"file": ("a.mp3", hostile_files.many_tags(1_000_000))}
     apart.start()
     with ThreadPoolExecutor(1) as thread:
@@ -55,7 +55,7 @@ def test_the_death_of_the_process_that_reads_an_upload_is_an_answer(
 
 
 def test_a_hang_up_ends_the_work(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apart, "LIMITS", replace(apart.LIMITS, cpu=60.0))  # it would take 20 s
+    monkeypatch.setattr(apart, "LIMITS", replace(apart.LIMITS, cpu=60.0))  # longer than the 20 s that this file takes
     program = site.program()
     body, headers = form("a.mp3", hostile_files.many_tags(1_000_000))
     head = f"POST /api/recordings HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"

@@ -1,4 +1,4 @@
-"""A file comes in whatever its part of the form looks like; what is refused is told the true reason."""
+"""The file of a form is read however the headers of its part are written, and a refusal gives the true reason."""
 
 import io
 import wave
@@ -103,7 +103,7 @@ def test_a_field_is_no_file(case: str) -> None:
 @pytest.mark.parametrize(
     "between", [b"", b"--\r\n", b"preamble", b"\r\n\r\n", b"X: y\r\n\r\n1", b"Content-Disposition: x\r\n\r\n"]
 )
-def test_what_stands_around_the_parts_is_none(between: bytes) -> None:
+def test_bytes_around_the_parts_are_no_part(between: bytes) -> None:
     assert read_head(stream(between)) is None
 
 
@@ -122,7 +122,7 @@ def test_a_text_is_read_in_its_own_charset(charset: str) -> None:
 
 
 def silence(seconds: float) -> bytes:
-    """/v1 asks no Whisper for it."""
+    """A WAV file of silence, for which /v1 makes no call to Whisper."""
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setparams((1, 2, 16000, 0, "NONE", ""))
@@ -130,7 +130,7 @@ def silence(seconds: float) -> bytes:
     return buffer.getvalue()
 
 
-SMALL, BIG = silence(0.5), silence(100)  # the latter is more than a field may hold: 2.5 MB
+SMALL, BIG = silence(0.5), silence(100)  # BIG is larger than the 2.5 MB that a field may have
 TYPE = {"Content-Type": "multipart/form-data; boundary=x"}
 
 
@@ -159,7 +159,7 @@ def test_every_door_takes_a_file_whatever_its_headers_look_like(door: Door) -> N
 
 
 @pytest.mark.parametrize("case", ["no name", "neither", "GBK", "filename*", "folded", "broken bytes"])
-def test_a_big_one_too(door: Door, case: str) -> None:
+def test_every_door_takes_a_big_file_too(door: Door, case: str) -> None:
     at_once, kept = both(door, form(HEADS[case][0], BIG))
     assert (at_once.status_code, kept.status_code) == (200, 201)
     assert kept.json()["bytes"] == len(BIG)

@@ -1,4 +1,4 @@
-"""Room on the disk and for each person: refused in words before it is used up, and deleting always works."""
+"""Uploads are refused before the disk or a person's quota is full, with a sentence why. A deletion always works."""
 
 import base64
 import os
@@ -41,7 +41,7 @@ def _forget() -> None:
 
 
 def begun(api: httpx.Client, size: int, first: bytes = b"") -> httpx.Response:
-    """An upload in pieces."""
+    """Begin a resumable upload of `size` bytes, with the `first` of them."""
     name = base64.b64encode(b"a.wav").decode()
     headers = {"Tus-Resumable": "1.0.0", "Upload-Length": str(size), "Upload-Metadata": f"filename {name}"}
     return api.post("/api/uploads", content=first, headers=headers | ({"Content-Type": PIECE} if first else {}))
@@ -61,7 +61,7 @@ def test_uploads_stop_before_the_disk_is_full_and_deleting_works_when_it_is(smal
         product.log = tmp_path / "server.log"
         with product, product.client() as api:
             kept = [upload(api, tmp_path / name, transcribe="false")["id"] for name in ("short.wav", "long.wav")]
-            with (small_disk / "others").open("wb") as others:  # another program's: the reserve is nearly reached
+            with (small_disk / "others").open("wb") as others:  # another program leaves 1 MiB over the reserve
                 os.posix_fallocate(others.fileno(), 0, free(small_disk) - reserve - MIB)
             for refused in (
                 api.post("/api/recordings", files={"file": ("a.wav", (tmp_path / "long.wav").read_bytes())}),
@@ -71,7 +71,7 @@ def test_uploads_stop_before_the_disk_is_full_and_deleting_works_when_it_is(smal
             assert free(small_disk) >= reserve  # and nothing of it is left
             assert api.patch(f"/api/recordings/{kept[0]}", json={"title": "All else goes on"}).status_code == 200
             assert begun(api, 1000).status_code == 201  # what fits is taken
-        with product, product.client() as api:  # its journal is empty now: whatever it writes needs room
+        with product, product.client() as api:  # the restart emptied SQLite's write-ahead log: each write needs room
             fill(small_disk / "ballast")
             assert free(small_disk) == 0
             answer = api.get(f"/api/recordings/{kept[0]}")
@@ -191,7 +191,7 @@ async def test_a_live_session_begins_only_where_there_is_room_and_ends_with_it(a
 
 
 def test_the_page_that_records_ends_a_take_where_the_room_ends(site: Site, quota: int) -> None:
-    for left, seconds in ((60, 59), (0, 0)):  # the file has a head, too
+    for left, seconds in ((60, 59), (0, 0)):  # the header of the WAV file needs room, too
         Recording.objects.all().delete()
         recording(bytes=quota - left * SECOND)
         page = site.browser().get("/record").text

@@ -1,4 +1,4 @@
-"""A file with several sound tracks, or without its end, is taken, and whoever asks is told: at each door in."""
+"""Each door takes a file with several tracks or a missing end, and its answers tell of both."""
 
 import asyncio
 from pathlib import Path
@@ -25,7 +25,7 @@ CUT = b"".join(wav(clip()))[: 32_000 * 4 + 44]  # 4 of 7.1 seconds
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Silence on the first track, speech on the second."""
+    """A file with silence on its first track and speech on its second."""
     path = tmp_path_factory.mktemp("two") / "two.mp4"
     return encode(path, SILENCE, clip(), codec="aac").read_bytes()
 
@@ -39,7 +39,7 @@ def heard(made: dict[str, Any]) -> list[bool]:
 
 
 def run(recording: int) -> None:
-    """The recording's unfinished job, to its end."""
+    """Run the recording's queued job to its end."""
     job = Transcription.objects.get(recording=recording, status="queued")
     with WhisperStub(replies=said("hello")) as stub, whisper_at(stub):
         asyncio.run(run_transcription(job.pk))
@@ -56,7 +56,7 @@ def page(recording: int) -> str:
 def test_all_tracks_are_heard_and_the_recording_says_so(site: Site, two: bytes) -> None:
     made = upload(site.program(), two).json()
     assert heard(made) == [True, True]
-    assert LooseFile.objects.filter(name=copy_name(made["id"])).exists()  # browsers would play the first one
+    assert LooseFile.objects.filter(name=copy_name(made["id"])).exists()  # browsers would play the first track only
     run(made["id"])
     now = site.program().get(f"/api/recordings/{made['id']}").json()
     assert (now["text"], heard(now), now["damaged"]) == ("hello", [True, True], [])
@@ -85,7 +85,7 @@ def test_one_track_is_chosen_when_it_is_transcribed_again(site: Site, two: bytes
     run(made["id"])
     now = api.get(f"/api/recordings/{made['id']}").json()
     assert (now["text"], heard(now)) == ("hello", [False, True])
-    assert api.post(address, json={}).status_code == 202  # as the recording says now
+    assert api.post(address, json={}).status_code == 202  # takes the track that the recording has now
     assert Transcription.objects.latest("id").track == 2
 
 

@@ -1,4 +1,4 @@
-"""Resumable uploads: whatever breaks off, nothing that was confirmed is sent again, and nothing half comes of it."""
+"""Resumable uploads: after a break no confirmed byte is sent again, and half a file never becomes a recording."""
 
 import asyncio
 import fcntl
@@ -37,7 +37,7 @@ MIB = KIB**2
 
 
 def padded(sound: bytes, length: int) -> bytes:
-    """The sound with silence behind it, in a WAV file of so many bytes."""
+    """The WAV file with silence added at its end, `length` bytes in all."""
     head = bytearray(sound[:44])
     head[4:8] = (length - 8).to_bytes(4, "little")
     head[40:44] = (length - 44).to_bytes(4, "little")
@@ -203,11 +203,11 @@ def test_the_method_can_come_in_a_header(site: Site) -> None:
     assert api.post(url, headers=TUS | {"X-HTTP-Method-Override": "DELETE"}).status_code == 204
     assert api.head(url, headers=TUS).status_code == 404
     other = {"X-HTTP-Method-Override": "DELETE"}
-    assert api.post("/api/recordings", headers=other).status_code == 422  # of uploads alone
+    assert api.post("/api/recordings", headers=other).status_code == 422  # only addresses of uploads heed the header
 
 
 def test_tuspy_sends_a_file_as_it_does_by_itself(site: Site, clip: bytes, tmp_path: Path) -> None:
-    """By default in one request, as large as the file."""
+    """By default tuspy sends the whole file in one request."""
     file = tmp_path / "long.wav"
     file.write_bytes(padded(clip, 9 * MIB))
     api = site.program()
@@ -407,7 +407,7 @@ def test_a_full_disk_costs_nothing_that_had_come(small_disk: Path) -> None:
 
 @pytest.mark.slow
 def test_a_gigabyte_comes_through_a_bad_network_to_a_server_that_is_killed(tmp_path: Path, clip: bytes) -> None:
-    """With the tus project's own client for Python, which knows nothing of us."""
+    """The client is the tus project's own for Python, unchanged."""
     file = gigabyte(tmp_path / "long.wav", clip)
     with (
         Product(tmp_path / "data", ASR_API_URL="http://127.0.0.1:9/v1") as product,

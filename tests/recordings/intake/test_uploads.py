@@ -1,4 +1,4 @@
-"""Uploads: what is kept of a good one, and that nothing is kept of any other."""
+"""Uploads by form: an accepted file is kept whole, and a refused one leaves nothing."""
 
 import asyncio
 import hashlib
@@ -194,7 +194,7 @@ def test_a_file_over_the_limit_is_refused(site: Site, settings: LazySettings, cl
 
 @pytest.mark.parametrize("part", [0.5, 1.0])
 def test_an_upload_whose_client_hangs_up_leaves_nothing(site: Site, clip: bytes, part: float) -> None:
-    """Half-way, or after the last byte and before the answer: then the recording is there, whole, or not at all."""
+    """A client that leaves half-way makes no recording. After the last byte there is a whole one or none."""
     program = site.program()
     body, headers = form("a.wav", clip)
     head = f"POST /api/recordings HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
@@ -234,7 +234,7 @@ def full_disk(*args: Any, **options: Any) -> Any:
 def test_a_full_disk_is_told_and_leaves_nothing(
     site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    """Where the handler writes the file, and where Django writes the body before that (over 2.5 MB)."""
+    """The disk is full for the handler that writes the file, or for Django, which first stores a body over 2.5 MB."""
     monkeypatch.setattr(where, full_disk)
     content = clip * 12
     answer = site.program().post("/api/recordings", files={"file": ("a.wav", content)})

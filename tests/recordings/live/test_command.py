@@ -1,4 +1,4 @@
-"""`manage.py live`, for a person at a terminal and for programs in a pipe."""
+"""`manage.py live` in a terminal and in a pipe."""
 
 import asyncio
 import io
@@ -33,7 +33,7 @@ from tests.support.whisper_stub import WhisperStub
 
 @pytest.fixture(scope="module")
 def sound() -> Samples:
-    """Two sentences: thirteen seconds."""
+    """Two sentences, thirteen seconds."""
     return speech(2)
 
 
@@ -137,7 +137,7 @@ def test_what_is_too_long_for_the_server_is_a_recording_as_far_as_it_goes(produc
         assert len(recorded(api, err)) == pytest.approx(20 * 16000, abs=FRAME / 2)
 
 
-def test_who_has_read_enough_ends_the_session(product: Product, sound: Samples) -> None:
+def test_a_reader_that_closes_the_pipe_ends_the_session(product: Product, sound: Samples) -> None:
     with started(product, "-", "--user", "mei", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin
         assert process.stdout
@@ -178,14 +178,14 @@ def test_in_a_terminal_text_settles_in_its_place_and_ctrl_c_leaves_a_recording(
         assert process.wait(PATIENCE) == 0
         speaking.join()
     text = shown.decode()
-    assert enough  # dim text: it was not stable yet
+    assert enough  # dim text was shown: text that is not stable yet
     assert "\x1b[2K" in text  # clears the line
     with product.client() as api:
         assert 0 < len(recorded(api, text)) < len(sound)
 
 
 def speak(pipe: IO[bytes], sound: Samples) -> None:
-    """Sound at the pace of speech, until nobody reads it."""
+    """Write sound to the pipe at the pace of speech, until the reader closes it."""
     with suppress(BrokenPipeError):
         for first in range(0, len(sound), FRAME // 2):
             pipe.write(sound[first : first + FRAME // 2].tobytes())
@@ -236,7 +236,7 @@ def test_a_pipe_may_carry_raw_sound_or_a_file_of_any_rate() -> None:
     assert piped(wav(second)) == second.tobytes()
     stereo = wav(np.repeat(second, 2), 8000, channels=2)
     assert len(piped(stereo)) == pytest.approx(2 * 16000, abs=100)
-    assert len(piped(stereo[:4] + b"\xff\xff\xff\x7f" + stereo[8:])) > 31_000  # as of an unfinished file
+    assert len(piped(stereo[:4] + b"\xff\xff\xff\x7f" + stereo[8:])) > 31_000  # the length that an unfinished file has
     flac = io.BytesIO()
     with av.open(flac, "w", format="flac") as out:
         stream = out.add_stream("flac", rate=16000, layout="mono", format="s16")

@@ -93,7 +93,7 @@ def test_an_acknowledgement_that_the_sound_does_not_reach_does_not_count(tmp_pat
         before.sync()
     os.truncate(before.path, 44 + 6 - lost if lost < 8 else 0)
     with (tmp_path / "s.acks").open("ab") as acks:
-        acks.write(struct.pack("<I", 4))  # torn
+        acks.write(struct.pack("<I", 4))  # half an entry
     after = Journal(tmp_path, "s")
     after.open()
     assert (after.last, after.size) == (last, max(0, last) * 2)
@@ -110,14 +110,14 @@ async def test_a_recording_is_made_once_however_often_it_is_tried(folder: Path) 
     assert await Recording.objects.acount() == 1
 
 
-async def test_what_was_told_and_turned_out_to_be_nothing_is_no_segment(folder: Path) -> None:
+async def test_a_caption_without_text_becomes_no_segment(folder: Path) -> None:
     made = await recorded(folder, text="")
     assert not await Segment.objects.aexists()
     assert (await Transcription.objects.aget(recording=made)).status == "done"
 
 
 async def test_captions_do_not_reach_beyond_the_sound(folder: Path) -> None:
-    """The power failed: the caption was committed, but the end of the sound was lost."""
+    """After a power failure the caption is in the database, but the end of the sound is lost."""
     session = await LiveSession.objects.acreate(owner=await someone())
     await Caption.objects.acreate(session=session, index=0, start=1.0, end=500.0, text="said")
     pk = await sync_to_async(make_recording)(session.pk, seal(journal(folder, session)), all_captioned=True)
@@ -141,6 +141,7 @@ async def second_passes(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Whispe
 
 
 async def second(recording: Recording) -> Transcription:
+    """Wait for the end of the recording's second pass, and return it."""
     async with asyncio.timeout(PATIENCE):
         while True:
             made = await recording.transcriptions.order_by("-pk").afirst()
@@ -160,11 +161,11 @@ async def test_when_there_is_nothing_else_to_do_a_better_text_is_made_once(
         assert len(stub.received) == calls
     assert (better.status, better.lane, better.automatic) == ("done", "batch", True)
     await made.arefresh_from_db()
-    assert made.shown_id is None  # the newest
+    assert made.shown_id is None  # None: the newest text is shown
     assert await made.transcriptions.acount() == 2
 
 
-async def test_a_better_text_takes_the_place_of_no_correction(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_second_pass_does_not_hide_a_correction(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = await recorded(folder)
     captions = await made.transcriptions.aget()
     await captions.segments.aupdate(correction="as it was meant")

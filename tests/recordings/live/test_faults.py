@@ -35,7 +35,7 @@ def whisper(sound: Samples) -> Iterator[WhisperStub]:
         yield stub
 
 
-# The times for which an exchange of a killed process keeps its permit (R15).
+# Short times for which an exchange of a killed process keeps its permit.
 SOON_FORGOTTEN = {"ASR_REQUEST_TIMEOUT": "2", "ASR_ABANDONED_GRACE": "0.5"}
 
 
@@ -75,7 +75,7 @@ def captioned(product: Product, session: str) -> str:
 
 
 async def until(look: Callable[[], Any], what: str) -> None:
-    """`wait_for` in a thread, while sockets go on."""
+    """Call `wait_for` in a thread, so that the sockets of this loop go on."""
     await asyncio.to_thread(wait_for, look, what)
 
 
@@ -219,7 +219,7 @@ async def test_a_locked_database_holds_up_who_begins_and_not_who_speaks(product:
             assert await again.closed() == 1000
 
 
-async def test_who_does_not_come_back_has_a_recording_all_the_same(
+async def test_a_speaker_that_does_not_come_back_has_a_recording_all_the_same(
     tmp_path: Path, sound: Samples, whisper: WhisperStub
 ) -> None:
     with product_at(tmp_path / "data", whisper, LIVE_PATIENCE="2") as product, product.client() as api:
@@ -233,7 +233,7 @@ async def test_who_does_not_come_back_has_a_recording_all_the_same(
         check(product, pk, sound)
 
 
-async def test_what_was_killed_while_it_became_a_recording_becomes_one_once(
+async def test_a_session_that_was_killed_while_it_became_a_recording_becomes_one_once(
     tmp_path: Path, sound: Samples, whisper: WhisperStub
 ) -> None:
     product = product_at(tmp_path / "data", whisper, **SOON_FORGOTTEN)
@@ -270,4 +270,4 @@ async def test_live_waits_for_one_exchange_at_most_while_batch_work_takes_all_th
                 await speaker.told_of("done")
             assert whisper.peak == 1
             left = query(product.data_dir, "SELECT count(*) FROM recordings_transcription WHERE status = 'queued'")
-            assert left[0][0] > 0  # batch work waited all the time
+            assert left[0][0] > 0  # jobs were in line all the time

@@ -13,9 +13,9 @@ from tests.support.waiting import until
 from web import patience
 
 
-@pytest.mark.django_db(transaction=True)  # whose connections are looked after
+@pytest.mark.django_db(transaction=True)  # the retry closes the connection to the database
 async def test_a_database_that_is_away_holds_up_captions_and_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A final caption with a gap before it: those in the gap are read from the database."""
+    """A final caption comes with a gap before it: the outbox reads the captions in between from the database."""
     sent: list[dict[str, object]] = []
     looks = 0
 

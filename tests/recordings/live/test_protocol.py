@@ -46,7 +46,7 @@ pytestmark = pytest.mark.usefixtures("own_sessions")
 
 @pytest.fixture(scope="module")
 def sound() -> Samples:
-    """Two sentences: ten seconds."""
+    """Two sentences, ten seconds."""
     return speech(2)
 
 
@@ -68,7 +68,7 @@ def jonas(site: Site) -> httpx.Client:
 
 @pytest_asyncio.fixture
 async def speaker(api: httpx.Client, whisper: WhisperStub) -> AsyncIterator[Client]:
-    """Mei's socket, before its first message."""
+    """An open speaker's socket of mei, before its first message."""
     async with speaking(api) as socket:
         yield socket
 
@@ -165,7 +165,7 @@ async def test_what_is_missing_is_sent_again_after_a_resume(api: httpx.Client, w
 async def test_a_pause_makes_what_was_said_final(
     speaker: Client, sound: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(captioning, "SILENT", 3600.0)  # seconds without sound, which would do the same
+    monkeypatch.setattr(captioning, "SILENT", 3600.0)  # seconds without sound, after which a caption is final, too
     await speaker.start()
     middle = 2 * 16000  # in the midst of a sentence
     await speaker.say(sound[:middle], pace=3)
@@ -285,7 +285,7 @@ async def test_sound_after_the_stop_is_refused_and_the_recording_comes_all_the_s
 async def test_another_subprotocol_is_refused(api: httpx.Client) -> None:
     address = f"{str(api.base_url).replace('http', 'ws', 1)}/ws/live?ticket={ticket(api)}"
     with pytest.raises(ConnectionClosed) as closed:  # noqa: PT012
-        async with connect(address) as plain:  # without a subprotocol: the server speaks this one
+        async with connect(address) as plain:  # no subprotocol asked for: the server takes stile.live.1
             await plain.send(START)
             assert json.loads(await plain.recv())["type"] == "ready"
         address = address.partition("=")[0] + "=" + ticket(api)
@@ -296,7 +296,7 @@ async def test_another_subprotocol_is_refused(api: httpx.Client) -> None:
     assert closed.value.rcvd.code == 4400
 
 
-async def test_nobody_is_told_to_sign_in(site: Site) -> None:
+async def test_a_client_that_is_not_signed_in_is_told_so(site: Site) -> None:
     async with client(site.url, ticket="wrong") as nobody:
         assert await nobody.closed() == 4401
         assert nobody.errors == ["not_signed_in"]
@@ -392,7 +392,7 @@ async def test_a_session_that_gets_too_long_ends_with_what_there_is(
 async def test_a_folder_that_cannot_be_written_is_told_and_waited_for(
     site: Site, speaker: Client, sound: Samples, whisper: WhisperStub
 ) -> None:
-    """Like a disk that is not mounted."""
+    """A file in the place of the folder stands for a disk that is not mounted."""
     in_its_place = site.folder / "live"
     in_its_place.touch()
     assert (await speaker.start())["code"] == "storage_failed"
@@ -476,7 +476,7 @@ async def test_a_latecomer_gets_the_last_fifty_lines_and_who_comes_back_what_is_
 
 
 async def test_what_was_lost_on_the_way_is_read_again_and_nothing_comes_twice(mei: User) -> None:
-    """Like a viewer's full queue: captions are in the database, but no message told them."""
+    """The captions are in the database, but some of their messages are lost, as at a viewer whose queue is full."""
     session = await LiveSession.objects.acreate(owner=mei)
     socket = WebsocketCommunicator(URLRouter(websocket_urlpatterns), f"/ws/live/{session.pk}")
     socket.scope["user"] = mei
@@ -549,7 +549,7 @@ async def test_fifty_viewers_get_every_final_and_cost_whisper_nothing(
 async def test_ready_comes_first_however_often_one_comes_back_while_sound_is_kept(
     api: httpx.Client, whisper: WhisperStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Meanwhile the disk is slow, captions are made, and viewers are counted all the time."""
+    """The disk is slow, captions are made, and viewers are counted all the time."""
     monkeypatch.setattr(speaker_socket, "OFTEN", 0.01)
     sync = Journal.sync
 

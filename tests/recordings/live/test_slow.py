@@ -46,7 +46,7 @@ def api(site: Site) -> httpx.Client:
 
 @asynccontextmanager
 async def deaf(url: str, path: str, secret: str) -> AsyncIterator[ClientConnection]:
-    """A client that stops reading after a few messages, and answers no pings then."""
+    """A client that stops reading after a few messages, and then answers no pings."""
     plain = socket.socket()
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     plain.setblocking(False)

@@ -96,7 +96,7 @@ async def test_a_session_that_is_stopped_becomes_a_recording(session: Session, e
     running = asyncio.create_task(session.run())
     told = await speaking(session)
     session.stop()
-    session.stop()  # a client may say it twice
+    session.stop()  # a client may send `stop` twice
     await running
     assert events == [Event.OPENED, Event.STOP, Event.KEPT, Event.CAPTIONED, Event.MADE]
     assert session.state is State.DONE
@@ -158,7 +158,7 @@ async def test_a_session_that_fails_tells_its_speaker_and_takes_nothing(
     await running
     assert events == [Event.OPENED, Event.FAIL]
     assert told.kinds == ["ready", "status", "internal_error"]
-    await session.hear(told, 10, bytes(3200))  # it was on its way
+    await session.hear(told, 10, bytes(3200))  # a frame that was on its way
     assert session.sound.next_seq == 10
     with pytest.raises(LiveRefused, match="internal_error"):
         await session.attach(Told())

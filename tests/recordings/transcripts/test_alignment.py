@@ -26,7 +26,7 @@ def test_a_text_matches_itself(a: list[str]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_of_an_honest_correction_as_much_is_found_as_by_difflib(seed: int) -> None:
+def test_in_a_usual_correction_as_many_words_are_found_as_by_difflib(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 not a secret
     vocabulary = [f"word{n}" for n in range(40)] + ["the", "a", "of", "to", "is"] * 8
     spoken = chance.choices(vocabulary, k=200)

@@ -1,4 +1,4 @@
-"""Correcting a text and going back to an earlier one: whoever does it when, nothing that somebody wrote is lost."""
+"""Correcting a text and restoring an earlier one: no text that a person wrote is lost, however many write at once."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from tests.support.site import Site
 
 
 def at_once(*calls: Callable[[], httpx.Response]) -> list[httpx.Response]:
-    """Each from a thread of its own, all begun in the same moment."""
+    """Make all calls at the same moment, each in a thread of its own."""
     start = Barrier(len(calls))
 
     def call(one: Callable[[], httpx.Response]) -> httpx.Response:
@@ -69,7 +69,7 @@ def test_a_change_of_what_was_changed_meanwhile_is_told_what_stands_there(site: 
 
 
 def test_the_same_change_again_is_no_conflict(site: Site, made: Recording) -> None:
-    """Its first answer was lost on the way."""
+    """A client sends a change again, because the first answer was lost on the way."""
     program = site.program()
     transcribed(made, "Helo.")
     answers = [correct(program, made, "Hello.", version=0) for _ in range(2)]
@@ -99,7 +99,7 @@ def test_changes_without_a_version_all_count(site: Site, made: Recording) -> Non
 
 
 def test_an_edit_lands_in_the_transcription_that_was_read(site: Site, made: Recording) -> None:
-    """A new one was finished while the person wrote."""
+    """A new transcription is finished while the person corrects the old one."""
     program, old = site.program(), transcribed(made, "Helo.")
     new = transcribed(made, "Helo again.")
     assert correct(program, made, "Hello.", transcription=old.pk, version=0).status_code == 200
@@ -165,7 +165,7 @@ def test_a_restored_transcription_is_the_text_everywhere(site: Site, made: Recor
 
     restored = program.post(f"{path}/transcriptions/{first.pk}/restore")
     assert (restored.status_code, restored.json()["text"]) == (200, "Hello. 会议开始。")
-    assert restored.json()["transcription"]["id"] == second.pk  # the newest one's state is the recording's
+    assert restored.json()["transcription"]["id"] == second.pk  # the newest one: its state is the recording's
     (item,) = program.get("/api/recordings", params={"q": "会议"}).json()["items"]
     assert item["text"] == "Hello. 会议开始。"
     assert program.get("/api/recordings", params={"q": "Jello"}).json()["items"] == []
@@ -175,7 +175,7 @@ def test_a_restored_transcription_is_the_text_everywhere(site: Site, made: Recor
         assert "Jello" not in file
         other = program.get(f"{path}/transcript", params={"format": kind, "transcription": second.pk}).text
         assert "Jello." in other
-    assert correct(program, made, "Hallo.").status_code == 200  # of the one shown
+    assert correct(program, made, "Hallo.").status_code == 200  # corrects the one that is shown
     assert Segment.objects.get(transcription=second).correction is None
 
 
@@ -207,7 +207,7 @@ def test_a_restored_recording_can_be_deleted(site: Site, made: Recording) -> Non
     assert not Transcription.objects.exists()
 
 
-def test_the_event_loop_never_lays_two_texts_side_by_side(
+def test_texts_are_never_aligned_on_the_event_loop(
     site: Site, made: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on_a_loop = []

@@ -1,4 +1,4 @@
-"""Transcripts as files: cues people can read, times that fit, and text that stays text."""
+"""Transcripts as files: readable cues, times that fit the words, and text that never becomes markup."""
 
 import io
 import json
@@ -31,7 +31,10 @@ CHINESE = "大家好，今天我们讨论三个问题：第一，预算；第二
 
 
 def segment(text: str, start: float = 0.0, *, pace: float = 0.3, correction: str | None = None) -> Segment:
-    """As Whisper gives it: Latin words with the space before them, Chinese ones of one character."""
+    """A segment as Whisper gives it: a Latin word has a space before it, a Chinese word is one character.
+
+    pace: seconds for each word.
+    """
     pieces = [f" {word}" for word in text.split()] if " " in text.strip() else list(text)
     words = [
         {"start": start + n * pace, "end": start + (n + 1) * pace, "word": piece, "probability": 0.9}
@@ -47,7 +50,7 @@ def transcript(*segments: Segment, title: str = "Meeting") -> FullTranscript:
 
 
 def width(line: str) -> float:
-    """In Latin letters: 7/3 for a full-width sign, nothing for marks that stand on a letter or join emoji."""
+    """The width of a line in Latin letters: 7/3 for a full-width sign, nothing for marks on letters and in emoji."""
     found = clusters(line)
     return sum(7 / 3 if any(unicodedata.east_asian_width(c) in "WF" for c in cluster) else 1 for cluster in found)
 
@@ -217,7 +220,7 @@ def test_nothing_that_was_said_or_typed_becomes_markup_or_a_cue() -> None:
 
 
 def opened(made: FullTranscript) -> list[str]:
-    """The paragraphs that a program which reads Word documents finds."""
+    """The paragraphs of the transcript's Word document, as a reader of such documents finds them."""
     return [paragraph.text for paragraph in Document(io.BytesIO(as_docx(made))).paragraphs]
 
 

@@ -1,6 +1,6 @@
-"""Work on text grows as the text does, whatever was said or typed (R18).
+"""The work on a text grows in proportion to its length, whatever was said or typed.
 
-Counted in lines of Python that run, not in seconds: the count is the same on every machine. `bench/text` has seconds.
+The tests count lines of Python that run: the count is the same on every machine. `bench/text` measures seconds.
 """
 
 import gc
@@ -20,7 +20,7 @@ from recordings.transcripts.sentences import lines
 from recordings.transcripts.transcript import FullTranscript
 
 SIZE = 1_500  # words; twice that is near the longest correction that is taken (10,000 characters)
-LINEAR = 2.4  # of n log n, a doubled size makes 2.2 at this size
+LINEAR = 2.4  # times the steps for twice the size, at most; n log n makes 2.2 of it at this size
 
 
 def steps(work: Callable[[], object]) -> int:
@@ -33,7 +33,7 @@ def steps(work: Callable[[], object]) -> int:
         return trace
 
     before = sys.gettrace()
-    gc.disable()  # it may run finalizers, in lines of their own
+    gc.disable()  # its finalizers would be counted, too
     sys.settrace(trace)
     try:
         work()
@@ -55,7 +55,7 @@ def shuffled(size: int) -> Segment:
 
 
 def layered(size: int) -> Segment:
-    """Words that are unique only between words that are unique only between others, and so on."""
+    """Words in layers: those of a layer are unique only between those of the next layer, down to the last."""
     words: list[str] = []
     for layer in range(size // 2):
         words.insert(len(words) // 2, f"w{layer % 40}")

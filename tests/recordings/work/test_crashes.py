@@ -1,4 +1,4 @@
-"""What ends its process uncleanly three times, without getting further, fails with a reason and is left alone."""
+"""A job or a copy whose process dies three times without progress fails with a reason, and is not tried again."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,14 +28,14 @@ from transcription.audio import apart, wav
 
 
 def noise(minutes: float) -> bytes:
-    """A WAV file that takes a process a while, and has no speech in it."""
+    """A WAV file of noise: it takes a while to decode, and has no speech."""
     samples = np.random.default_rng(1).integers(-3000, 3000, round(minutes * 60 * RATE)).astype(np.int16)
     return b"".join(wav(samples))
 
 
 @asynccontextmanager
 async def decoders_dying(most: int = 1000) -> AsyncIterator[list[int]]:
-    """The first `most` processes that read files are killed as soon as they are there; which they were."""
+    """Kill the first `most` decoder processes as soon as they start. Yields the list of their ids, which grows."""
     await apart.network_closed()
     await until(lambda: not decoders())
     killed: list[int] = []
@@ -74,7 +74,7 @@ async def test_a_job_whose_decoder_dies_twice_is_done_all_the_same() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_who_asks_again_after_such_a_failure_is_answered_anew() -> None:
+async def test_after_such_a_failure_a_new_request_makes_a_new_job() -> None:
     with WhisperStub() as stub, whisper_at(stub):
         made = await recording(await someone())
         await Transcription.objects.acreate(recording=made, status="failed", error_code="crashed_decoder", crashes=3)
@@ -83,7 +83,7 @@ async def test_who_asks_again_after_such_a_failure_is_answered_anew() -> None:
 
 
 def held(made: Recording, crashes: int) -> Transcription:
-    """As a process leaves it that is killed."""
+    """A job at work, as a killed process leaves it."""
     return Transcription(recording=made, status="transcribing", held=True, started_at=timezone.now(), crashes=crashes)
 
 
@@ -131,7 +131,7 @@ async def test_a_job_that_waits_for_whisper_is_not_blamed_for_the_end_of_its_pro
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_job_that_gets_further_each_time_is_none_that_ends_processes() -> None:
+async def test_a_job_that_gets_further_each_time_is_no_suspect() -> None:
     with WhisperStub(seconds=0.2) as stub, whisper_at(stub):
         job = held(made := await recording(await someone()), 1)
         await job.asave()

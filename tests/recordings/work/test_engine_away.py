@@ -1,4 +1,4 @@
-"""The product with its own Whisper engine, when that cannot start, and when it is killed again and again."""
+"""The product with its embedded engine, when the engine cannot start, and when it is killed again and again."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +16,7 @@ STATS = "/api/recordings/stats/asr-concurrency"
 
 
 def asked(api: httpx.Client) -> httpx.Response:
-    """What a program gets that cannot wait."""
+    """A request to /v1, which gets its answer now or is refused."""
     with librivox()[0].path.open("rb") as file:
         return api.post("/v1/audio/transcriptions", files={"file": file}, data={"model": "whisper-1"})
 
@@ -55,7 +55,7 @@ def test_an_engine_that_is_killed_again_and_again_fails_no_job(tmp_path: Path) -
                         return child
             return None
 
-        assert asked(api).status_code in (200, 503)  # it may load still
+        assert asked(api).status_code in (200, 503)  # the engine may still load
         pk = upload(api, five)["id"]
         for _ in range(3):
             wait_for(engine, "a call at the engine").kill()

@@ -1,5 +1,4 @@
-"""What the machine does to a server that works: it is stopped, its disk fills up, its database is locked, its clock
-jumps; and what people do: they cancel in the middle."""
+"""Jobs while the product is stopped, the disk is full, the database is locked, the clock jumps, or a person cancels."""
 
 import sqlite3
 import threading
@@ -27,7 +26,7 @@ from tests.support.whisper_stub import WhisperStub
 from transcription import service
 from transcription.audio import wav_header
 
-LOCKED = 30.0  # seconds: a connection waits for the lock for 20 by itself, and then fails
+LOCKED = 30.0  # seconds: longer than the 20 after which a connection gives up waiting for the lock
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def five(tmp_path: Path) -> Path:
 
 
 def decoders_of(product: Product) -> list[psutil.Process]:
-    """The processes that read files for it: the children of its one child."""
+    """The product's decoder processes: the children of its one child."""
     with suppress(psutil.NoSuchProcess):
         return [one for child in psutil.Process(product.process.pid).children() for one in child.children()]
     return []
@@ -70,7 +69,7 @@ def test_a_server_stops_and_a_job_is_canceled_at_once_in_the_middle_of_an_hour_o
             pk = upload(api, tmp_path / "silence.wav")["id"]
             for stopped in (False, True):
                 for decoder in wait_for(partial(decoders_of, product), "the process that reads the file"):
-                    decoder.suspend()  # so that it comes to no end by itself
+                    decoder.suspend()  # so that it does not end by itself
                 if stopped:
                     product.stop()
                 else:
@@ -170,7 +169,7 @@ async def test_a_cancel_in_the_midst_of_decoding_speech_is_over_at_once(segments
             await until(lambda: len(stub.received) >= segments)
             assert made.original.path in open_files()
             for decoder in decoders():
-                decoder.suspend()  # so that it comes to no end by itself
+                decoder.suspend()  # so that it does not end by itself
             await acancel_transcription(made)
             await until(lambda: job.pk not in runner._tasks and made.original.path not in open_files())
             await job.arefresh_from_db()

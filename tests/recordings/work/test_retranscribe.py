@@ -1,4 +1,4 @@
-"""`manage.py retranscribe` and `prune`, as a person at a terminal and as a script uses them."""
+"""`manage.py retranscribe` and `prune`, in a terminal and in a script."""
 
 import os
 import pty
@@ -23,7 +23,7 @@ from tests.support.whisper_stub import WhisperStub, http, said
 
 @pytest.fixture(scope="module")
 def two_recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a product leaves on disk that has transcribed them."""
+    """The data folder of a stopped product that has transcribed two recordings."""
     folder = tmp_path_factory.mktemp("two") / "data"
     with (
         WhisperStub(seconds=0.02, replies=said("first")) as stub,
@@ -43,7 +43,7 @@ def stub() -> Iterator[WhisperStub]:
 
 @pytest.fixture
 def product(two_recordings: Path, stub: WhisperStub, tmp_path: Path) -> Product:
-    """Stopped, with the two recordings."""
+    """A stopped product with its own copy of the two recordings."""
     folder = shutil.copytree(two_recordings, tmp_path / "data")
     return Product(folder, ASR_API_URL=stub.url, ASR_RETRY_DELAY="0.01")
 
@@ -96,7 +96,7 @@ def test_work_left_in_line_is_done_when_the_server_starts(product: Product) -> N
         assert [transcribed(api, pk)["text"] for pk in (1, 2)] == ["second", "second"]
 
 
-def test_it_fails_when_one_failed(product: Product, stub: WhisperStub) -> None:
+def test_the_command_fails_when_one_job_failed(product: Product, stub: WhisperStub) -> None:
     stub.answer(http(400, {"error": {"message": "no such model"}}))
     result = retranscribe(product, "1", "--here", "--model", "nova")
     assert result.returncode == 1
@@ -127,9 +127,9 @@ def test_a_choice_is_asked_for_and_a_wrong_day_is_told(product: Product) -> None
 
 
 def everything(screen: IO[bytes]) -> str:
-    """What was written to a terminal that nobody writes to any more."""
+    """All that was written to a terminal, after its writers have closed it."""
     shown = b""
-    with suppress(OSError):  # how Linux says that the other end is closed
+    with suppress(OSError):  # Linux raises it when the other end is closed
         while part := screen.read(10_000):
             shown += part
     return shown.decode()
@@ -144,7 +144,7 @@ def test_ctrl_c_in_a_terminal_leaves_the_line_as_it_is(product: Product, stub: W
             command, cwd=settings.BASE_DIR, env=product.environment, stdin=theirs, stdout=theirs, stderr=theirs
         )
         os.close(theirs)
-        # Its first piece, and not the second of silence by which the server is got to know.
+        # A call of the job. The probe, which is a second of silence, does not count.
         wait_for(lambda: any(call.audio_seconds > 1.5 for call in stub.received[-1:]), "the first call")
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 130

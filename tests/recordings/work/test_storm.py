@@ -1,4 +1,4 @@
-"""The server killed again and again while people work (see `bench.crash` for a longer storm), and what Whisper sees."""
+"""The product is killed again and again while people work. `bench.crash` does so for longer."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.support.whisper_stub import WhisperStub, said
 
 
 @pytest.mark.slow
-def test_whatever_is_killed_and_when_nothing_is_lost_and_nothing_happens_twice(tmp_path: Path) -> None:
+def test_a_storm_of_kills_loses_nothing_and_does_nothing_twice(tmp_path: Path) -> None:
     answers = storm(tmp_path / "data", rounds=3, seed=1)
     assert answers["upload 201"] >= 3
 
@@ -36,7 +36,7 @@ def test_a_killed_server_does_not_forget_what_whisper_computes_and_a_stopped_one
             product.kill()
             stub.answer(said(), seconds=0.01)
             product.start()
-            if stub.computing:  # not where the machine took longer to start it
+            if stub.computing:  # on a slow machine the exchange may end before the product has started
                 assert (abandoned(), len(stub.received)) == (1, 1)
             assert transcribed(api, pk)["status"] == "done"
             assert (stub.peak, len(stub.received)) == (1, 1 + CLIPS)

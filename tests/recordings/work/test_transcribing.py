@@ -1,4 +1,4 @@
-"""A job from its row to its text, at a real HTTP server that tests can break."""
+"""A job from its row to its text, with an HTTP server that tests can break in the place of Whisper."""
 
 import asyncio
 from collections import Counter
@@ -61,12 +61,12 @@ async def test_a_run_that_was_killed_goes_on_after_the_segments_that_are_committ
         await job.arefresh_from_db()
         assert job.status == "transcribing"
 
-        async with jobs_running():  # as a new process: it takes up what the old one left
+        async with jobs_running():  # as in a new process, which goes on with the jobs of the old one
             job = await finished(job)
     assert job.status == "done"
     assert [index for index, _ in await texts(job)] == list(range(CLIPS))
     assert (await texts(job))[:2] == committed
-    assert len(stub.received) == CLIPS + 1  # only the one that was under way was sent again
+    assert len(stub.received) == CLIPS + 1  # only the segment that was under way was sent again
 
 
 async def test_two_requests_at_once_make_one_job() -> None:
@@ -218,10 +218,10 @@ async def test_a_process_that_stops_lets_the_segment_under_way_end_and_leaves_th
             await until(lambda: stub.computing == 1)
             await until(lambda: any(places.statistics().tasks_waiting for places in _limiters.values()))
             begun = len(stub.received)
-            asyncio.get_running_loop().call_soon(stub.let_go)  # when the runner has been stopped
+            asyncio.get_running_loop().call_soon(stub.let_go)  # runs after the runner is told to stop
         await job.arefresh_from_db()
         assert job.status == "transcribing"
-        assert job.segments_done == len(stub.received) == begun < CLIPS  # every answer was kept, and nothing begun
+        assert job.segments_done == len(stub.received) == begun < CLIPS  # every answer was kept, and no new call made
 
         async with jobs_running():
             assert (await finished(job)).segments_done == CLIPS
@@ -230,7 +230,7 @@ async def test_a_process_that_stops_lets_the_segment_under_way_end_and_leaves_th
 
 async def test_a_run_that_is_killed_while_it_hears_a_second_time_commits_the_segment_once_and_whole() -> None:
     content = b"".join(wav(np.concatenate((clip(), PAUSE, clip()))))
-    answers = [heard("first"), heard("second")]  # of two sentences the first alone is understood
+    answers = [heard("first"), heard("second")]  # the call for both sentences has the text of the first
     with WhisperStub(seconds=0.3, replies=[*answers, *answers]) as stub, whisper_at(stub):
         job = await aqueue_transcription(await recording(await someone(), content))
         first = asyncio.create_task(run_transcription(job.pk))
@@ -253,7 +253,7 @@ async def test_a_recording_that_mixes_chinese_and_english_keeps_both(whisper_ser
     chinese = next(sentence for sentence in audioeval("zh") if sentence.text.startswith("天地"))
     parts = [sound(one) for one in (librivox()[1], chinese, librivox()[2])]
     content = b"".join(wav(np.concatenate([piece for part in parts for piece in (part, PAUSE)])))
-    with WhisperStub() as stub, whisper_at(stub, ASR_API_URL=whisper_server):  # the stub is not asked
+    with WhisperStub() as stub, whisper_at(stub, ASR_API_URL=whisper_server):  # the stub gets no call
         mei = await someone()
         async with jobs_running():
             anything = await finished(await aqueue_transcription(await recording(mei, content)))

@@ -1,4 +1,4 @@
-"""What waits for Whisper is counted wherever it waits: recordings in line, and calls at the gate."""
+"""Recordings in line and calls at the gate are counted wherever the product tells how much waits for Whisper."""
 
 import asyncio
 import json
@@ -29,14 +29,14 @@ STATS = "/api/recordings/stats/asr-concurrency"
 
 
 class Site:
-    """The product at a limit, before a Whisper server that answers when it is let."""
+    """A product with a limit of `limit` permits, and a Whisper stub that answers when a test lets it."""
 
     def __init__(self, product: Product, stub: "PatientStub", limit: int) -> None:
         self.product, self.stub, self.limit = product, stub, limit
         self.token = product.client().headers["Authorization"]
 
     def curl(self, arguments: str) -> Any:
-        """As the README writes it; the answer's JSON."""
+        """Run curl as the README shows it, with a token. Returns the JSON of the answer."""
         command = ["curl", "-sS", "--max-time", "30", "-H", f"Authorization: {self.token}", *shlex.split(arguments)]
         return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
@@ -47,7 +47,7 @@ class Site:
         return self.curl(self.product.url + STATS)
 
     def arrivals(self) -> list[str]:
-        """`grep 开始转录`, less the times."""
+        """The lines of the log about arrivals (开始转录), without their times."""
         lines = self.product.log.read_text().splitlines()
         return [line.partition("开始转录 ")[2] for line in lines if "开始转录" in line]
 
@@ -58,7 +58,7 @@ class Site:
 
 
 class PatientStub(WhisperStub):
-    """Its computations take until `let_go`."""
+    """A Whisper stub whose computations take until `let_go`."""
 
     def let_go(self) -> None:
         for task in list(self._computations):
@@ -95,7 +95,7 @@ def test_every_recording_that_waits_is_counted_and_told_in_the_log(site: Site, r
     assert told[limit:] == [f"active={limit}/{limit} queued={number}" for number in range(1, waiting + 1)]
     assert told[:limit] == [f"active={number}/{limit} queued=0" for number in range(1, limit + 1)]
     site.finish()
-    assert len(site.arrivals()) - before == recordings  # each once: its first call is no second arrival
+    assert len(site.arrivals()) - before == recordings  # each arrived once: its first call is no second arrival
     assert site.stats()["queued_tasks"] == 0
 
 
@@ -108,7 +108,7 @@ def metrics(site: Site) -> dict[str, float]:
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_call_and_the_recordings_in_line_are_told_apart_everywhere(tmp_path: Path, settings: Any) -> None:
-    """A person's short clip and long recording, a caller of /v1 beside them: nobody is counted twice."""
+    """One person's four recordings and a call of another caller: each is counted once."""
     settings.MEDIA_ROOT = tmp_path
     mei = await someone()
     with WhisperStub(seconds=3600) as stub, whisper_at(stub, ASR_MAX_CONCURRENT="1", ASR_ADAPTIVE=False):
@@ -145,7 +145,7 @@ async def test_waiting_counts_from_when_the_recording_was_put_in_line(tmp_path: 
             await until(lambda: stub.finished == 5)
         waits = service.snapshot().servers[0].gate.waits
         assert 100 <= waits[0] < 200
-        assert max(waits[1:]) < 50  # asked for when they were cut
+        assert max(waits[1:]) < 50  # later segments wait from when they were cut
         assert monitor_stats()["wait_seconds"]["p99"] >= 100
 
 
@@ -153,7 +153,7 @@ async def test_waiting_counts_from_when_the_recording_was_put_in_line(tmp_path: 
 async def test_calls_that_no_server_takes_wait_too(tmp_path: Path, settings: Any) -> None:
     settings.MEDIA_ROOT = tmp_path
     with WhisperStub() as stub, whisper_at(stub, ASR_MAX_CONCURRENT="1", ASR_ADAPTIVE=False):
-        stub.stop()  # nobody listens there
+        stub.stop()  # connections are refused
         async with jobs_running():
             await aqueue_transcription(await recording(await someone()))
             await until(lambda: monitor_stats()["queued_calls"] >= 1)
@@ -163,7 +163,7 @@ async def test_calls_that_no_server_takes_wait_too(tmp_path: Path, settings: Any
 
 
 class Told:
-    """Arrivals, and what they told, on a clock of the test's."""
+    """`Arrivals` with a clock that the test sets, and the lines that they told."""
 
     def __init__(self, *line: int) -> None:
         self.now, self.lines = 100.0, list[tuple[str, int]]()
@@ -196,12 +196,12 @@ def test_a_job_that_makes_no_call_holds_up_no_other_arrival() -> None:
     told = Told()
     told.arrivals.started(1)
     told.arrivals.looked([2])
-    told.arrivals.ended(1)  # nothing is said in it
+    told.arrivals.ended(1)  # its recording has no speech
     assert told.news == [("asr_job2", 1)]
     told.arrivals.started(3)
     told.arrivals.looked([2, 4])
     assert told.news == []
-    told.now += LONGEST_START + 1  # hours of silence
+    told.now += LONGEST_START + 1  # as while hours of silence are read
     told.arrivals.looked([2, 4])
     assert told.news == [("asr_job4", 2)]
     told.arrivals.at_gate(3)
@@ -214,6 +214,6 @@ def test_what_an_earlier_process_left_in_line_does_not_arrive_again() -> None:
     told.arrivals.looked([2, 3])
     told.arrivals.at_gate(1)
     assert told.news == []
-    told.arrivals.at_gate(1)  # run once more, for the database was away
+    told.arrivals.at_gate(1)  # the job runs once more, because the database was away
     told.arrivals.looked([2, 3, 9])
     assert told.news == [("asr_job9", 3)]
