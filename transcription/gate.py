@@ -26,7 +26,7 @@ G11  The limit may change at any time. When it grows, waiters are let in at once
 G12  To enter and to be let in cost O(1), however many wait. To leave costs O(n) in the waiters of the same owner.
 
 `line` decides which waiter is next. `limit` decides how many permits may be out: the gate tells it about each finished
-exchange. After the server ran out of memory, the limit also says until when no call is let in.
+exchange. After the server ran out of memory, or asked to wait, the limit also says until when no call is let in.
 """
 
 import asyncio
@@ -93,9 +93,12 @@ class Permit:
                     self.timer.cancel()
         return self
 
-    def release(self, outcome: Outcome = "ok", audio_seconds: float = 0.0) -> None:
-        """Give the permit back and say how the exchange went. Only the first release counts."""
-        self.gate._release(self, outcome, audio_seconds)
+    def release(self, outcome: Outcome = "ok", audio_seconds: float = 0.0, retry_after: float = 0.0) -> None:
+        """Give the permit back and say how the exchange went. Only the first release counts.
+
+        retry_after: seconds that a busy server asked to wait.
+        """
+        self.gate._release(self, outcome, audio_seconds, retry_after)
 
     def abandon(self) -> None:
         """Say that nobody waits for the answer any more. The permit stays out (G9)."""
@@ -246,13 +249,13 @@ class Gate:
 
     # --- the ways out --------------------------------------------------------------------------
 
-    def _release(self, permit: Permit, outcome: Outcome, audio_seconds: float) -> None:
+    def _release(self, permit: Permit, outcome: Outcome, audio_seconds: float, retry_after: float) -> None:
         with self._lock:
             if permit not in self._out:
                 return
             self._take_off(permit)
             now = self._clock()
-            sample = Sample(permit.admitted_at, now, audio_seconds, permit.in_flight, outcome)
+            sample = Sample(permit.admitted_at, now, audio_seconds, permit.in_flight, outcome, retry_after)
             if outcome == "ok":
                 self._answered.append(sample)
             try:

@@ -94,7 +94,8 @@ class InFlight:
         outcome: Outcome = "error" if task.cancelled() else OUTCOMES.get(type(error), "error")
         if self._unanswered and note is not None and not task.cancelled():
             self._unanswered.forget(note)
-        permit.release(outcome, seconds)
+        retry_after = error.retry_after if isinstance(error, OutOfMemory | ServerBusy) else None
+        permit.release(outcome, seconds, retry_after or 0.0)
         if outcome == "oom":
             self._tally.out_of_memory(server)
             log.info(

@@ -18,6 +18,8 @@
     where the cut led if nothing is known yet. The failed level is avoided until enough calls and time have passed.
 6.  After a busy answer, or none in time, it does the same, but one level down and without a cool-down.
 
+Every limit lets no call in for as long as a busy server asks to wait, but LONGEST_HOLD at most.
+
 It reads no clock: the samples bring the time. A sample costs O(1); memory grows with levels, not with calls.
 """
 
@@ -43,19 +45,24 @@ BASE_WINDOWS = 2  # windows before the last over which home's throughput is aver
 ODD = 4.0  # when home's throughput jumps by this many standard errors, the server counts as another one
 REST = 3.0  # calls at home before a visit, in units of (calls of the visit / home), which is about what it costs ...
 LONGEST_REST = 128.0  # ... while nothing is known, and at most
-COOL_DOWN, LONGEST_COOL_DOWN = 1.0, 60.0  # seconds
+COOL_DOWN, LONGEST_HOLD = 1.0, 60.0  # seconds: the first cool-down, and the most that any server is left alone
 SHUN_CALLS, SHUN_SECONDS = 400, 180.0  # before a failed level is tried again: at most one call in 400 fails so
 NONE = sys.maxsize  # a level that is never reached
 
 
 class Sample(NamedTuple):
-    """One finished exchange. Times: monotonic seconds. `in_flight`: permits out when it was let in, with its own."""
+    """One finished exchange. Times: monotonic seconds.
+
+    in_flight: permits out when it was let in, with its own.
+    retry_after: seconds that a busy server asked to wait.
+    """
 
     started: float
     finished: float
     audio_seconds: float
     in_flight: int
     outcome: Outcome
+    retry_after: float = 0.0
 
 
 class LimitChange(NamedTuple):
@@ -77,6 +84,11 @@ class Limit(Protocol):
     def set_ceiling(self, ceiling: int | None) -> LimitChange | None: ...
 
 
+def _hold(until: float, sample: Sample) -> float:
+    """The time until which no call is let in, after this sample."""
+    return max(until, sample.finished + min(sample.retry_after, LONGEST_HOLD)) if sample.retry_after else until
+
+
 def _check(floor: int, ceiling: int | None) -> None:
     if floor < 1:
         raise ValueError(_("The floor must be at least 1, not {}.", floor))
@@ -85,7 +97,7 @@ def _check(floor: int, ceiling: int | None) -> None:
 
 
 class FixedLimit:
-    """A limit that an admin chose. It does not depend on the server's answers."""
+    """A limit that an admin chose. Of the server's answers it heeds only how long to wait."""
 
     def __init__(self, limit: int) -> None:
         _check(1, limit)
@@ -94,6 +106,7 @@ class FixedLimit:
         self.hold_until = -math.inf
 
     def record(self, sample: Sample) -> LimitChange | None:
+        self.hold_until = _hold(self.hold_until, sample)
         return None
 
     def set_ceiling(self, ceiling: int | None) -> LimitChange | None:
@@ -129,6 +142,7 @@ class AdaptiveLimit:
 
     def record(self, sample: Sample) -> LimitChange | None:
         """Learn from a finished exchange. Returns the change of the limit, if there is one."""
+        self.hold_until = _hold(self.hold_until, sample)
         if sample.outcome == "error":
             return None
         before = self.limit
@@ -288,7 +302,8 @@ class AdaptiveLimit:
         cut = min(level, self.limit)
         if sample.outcome == "oom":
             reason, cut = _("out of memory with {} in flight", level), cut // 2
-            self.hold_until = sample.finished + min(COOL_DOWN * 2**self._streak, LONGEST_COOL_DOWN)
+            cool_down = min(COOL_DOWN * 2**self._streak, LONGEST_HOLD)
+            self.hold_until = max(self.hold_until, sample.finished + cool_down)
         elif sample.outcome == "busy":
             reason, cut = _("busy with {} in flight", level), cut - 1
         else:

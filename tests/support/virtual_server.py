@@ -16,12 +16,15 @@ from transcription.pool import Pool, Server, endpoint
 class VirtualServer(httpx.AsyncBaseTransport):
     """A server that computes for `seconds` and answers with `status`. While it is not `up`, it refuses connections.
 
+    retry_after: the header of answers that are no texts.
+
     `attempts`: the times of connections while it was down. `most_attempts`: the largest number of them at a time.
     """
 
-    def __init__(self, seconds: float, status: int = 200) -> None:
+    def __init__(self, seconds: float, status: int = 200, retry_after: str = "") -> None:
         self.seconds = seconds
         self.status = status
+        self.retry_after = retry_after
         self.up = True
         self.computing = self.peak = self.finished = self.attempting = self.most_attempts = 0
         self.attempts: list[float] = []
@@ -38,8 +41,10 @@ class VirtualServer(httpx.AsyncBaseTransport):
         if not self.up:
             raise httpx.ReadError("Connection reset by peer")
         self.finished += 1
-        answer = b'{"text": "hello"}' if self.status == 200 else b'{"error": "broken"}'
-        return httpx.Response(self.status, stream=httpx.ByteStream(answer))
+        if self.status == 200:
+            return httpx.Response(200, stream=httpx.ByteStream(b'{"text": "hello"}'))
+        headers = {"Retry-After": self.retry_after} if self.retry_after else {}
+        return httpx.Response(self.status, headers=headers, stream=httpx.ByteStream(b'{"error": "broken"}'))
 
     async def _refuse(self) -> None:
         self.attempts.append(asyncio.get_running_loop().time())

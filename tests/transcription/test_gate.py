@@ -406,6 +406,20 @@ async def test_nobody_is_let_in_during_the_cool_down_after_an_out_of_memory_answ
     await callers.end()
 
 
+@in_virtual_time
+async def test_what_a_busy_server_asks_for_holds_all_calls_not_only_the_one_that_was_refused() -> None:
+    callers = Callers(gate(2))
+    (await callers.gate.acquire("batch", "refused")).release("busy", retry_after=7.0)
+    await callers.add("live", lane="live")
+    await callers.add("batch")
+    await asyncio.sleep(6.9)
+    assert callers.order == []
+    assert callers.gate.expected_wait() >= 0.1
+    await asyncio.sleep(0.2)
+    assert callers.order == ["live", "batch"]
+    await callers.end()
+
+
 async def test_a_cool_down_ends_for_all_though_the_loop_that_was_first_in_line_is_gone() -> None:
     limit = AdaptiveLimit(floor=1, ceiling=1)
     whisper = Gate("whisper", limit)

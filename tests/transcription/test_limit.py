@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from transcription.limit import (
     COOL_DOWN,
-    LONGEST_COOL_DOWN,
+    LONGEST_HOLD,
     SHUN_CALLS,
     SHUN_SECONDS,
     AdaptiveLimit,
     FixedLimit,
+    Limit,
     LimitChange,
     Outcome,
     Sample,
@@ -230,10 +232,28 @@ def test_the_cool_down_doubles_on_repeats_up_to_a_minute_and_a_success_ends_that
         calls.one("oom")
         holds.append(calls.limit.hold_until - calls.now)
     assert holds[:3] == pytest.approx([COOL_DOWN, 2 * COOL_DOWN, 4 * COOL_DOWN])
-    assert holds[-1] == pytest.approx(LONGEST_COOL_DOWN)
+    assert holds[-1] == pytest.approx(LONGEST_HOLD)
     calls.one()
     calls.one("oom")
     assert calls.limit.hold_until - calls.now == pytest.approx(COOL_DOWN)
+
+
+@pytest.mark.parametrize(("asked", "held"), [(0.0, -math.inf), (7.0, 8.0), (3600.0, 1.0 + LONGEST_HOLD)])
+@pytest.mark.parametrize("make", [partial(FixedLimit, 2), partial(AdaptiveLimit, ceiling=2)])
+def test_a_busy_server_is_left_alone_for_as_long_as_it_asks_but_a_minute_at_most(
+    make: Callable[[], Limit], asked: float, held: float
+) -> None:
+    limit = make()
+    limit.record(Sample(0.0, 1.0, 1.0, 2, "busy", asked))
+    limit.record(Sample(0.0, 1.0, 1.0, 2, "busy", asked / 2))  # let in before the first answer
+    assert limit.hold_until == held
+
+
+def test_the_longer_of_cool_down_and_the_servers_own_word_holds() -> None:
+    limit = AdaptiveLimit(ceiling=2)
+    limit.record(Sample(0.0, 1.0, 1.0, 2, "busy", 30.0))
+    limit.record(Sample(1.0, 2.0, 1.0, 2, "oom"))
+    assert limit.hold_until == 31.0
 
 
 @pytest.mark.parametrize("outcome", ["busy", "timeout"])

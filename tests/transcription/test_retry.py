@@ -23,7 +23,7 @@ def state(whisper: WhisperClient) -> tuple[int, int, int]:
 
 
 async def test_g6_a_call_that_waits_for_its_next_attempt_holds_no_permit() -> None:
-    with WhisperStub(seconds=0.02, replies=[http(503, Retry_After="0.5"), said()]) as stub:
+    with WhisperStub(seconds=0.02, replies=[http(500, Retry_After="0.5"), said()]) as stub:
         whisper = client(stub.url)
         delays: list[float] = []
         put_off = asyncio.create_task(
@@ -35,6 +35,21 @@ async def test_g6_a_call_that_waits_for_its_next_attempt_holds_no_permit() -> No
         await put_off
         assert stub.prompts == ["put off", "next", "put off"]
         await whisper.aclose()
+
+
+@in_virtual_time
+async def test_what_a_busy_server_asks_of_one_call_all_calls_heed() -> None:
+    server = VirtualServer(seconds=1.0, status=503, retry_after="30")
+    whisper = virtual_client([server], limit=2)
+    refused = asyncio.create_task(whisper.call_remote_asr_api(request(), caller(durable=True)))
+    await asyncio.sleep(1.5)
+    server.status = 200
+    another = asyncio.create_task(whisper.call_remote_asr_api(request(), caller()))
+    await asyncio.sleep(29)
+    assert server.finished + server.computing == 1
+    await asyncio.gather(refused, another)
+    assert server.finished == 3
+    await whisper.aclose()
 
 
 async def test_a_call_is_tried_as_often_as_it_may_be_and_then_fails_with_the_last_error() -> None:
