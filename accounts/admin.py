@@ -13,12 +13,15 @@ admin.site.site_header = admin.site.site_title = "Stile 听序"
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # ModelAdmin takes no type arguments at run time
-    """Tokens can be seen and revoked here, but not made, since the admin cannot show the secret once."""
+    """Tokens can be seen, changed and revoked here, but not made, since the admin cannot show the secret once."""
 
-    list_display = ("name", "user", "ends_with", "may", "last_used_at", "expires_at", "revoked_at")
+    list_display = ("name", "user", "ends_with", "may", "lane", "weight", "last_used_at", "expires_at", "revoked_at")
     list_select_related = ("user",)
     search_fields = ("name", "user__username")
-    fields = ("name", "user", "ends_with", "may", "created_at", "last_used_at", "expires_at", "revoked_at")
+    fields = (
+        *("name", "user", "ends_with", "may", "lane", "weight"),
+        *("created_at", "last_used_at", "expires_at", "revoked_at"),
+    )
     readonly_fields = ("user", "ends_with", "may", "created_at", "last_used_at")
 
     @admin.display(description=_("scopes"))

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from django.middleware.csrf import CsrfViewMiddleware
 from ninja.security.base import AuthBase
 
+from accounts.lanes import WorkLane, lane_of
 from accounts.models import ApiToken
 from web.bearer import bearer_secret
 from web.problems import Problem, not_signed_in
@@ -22,10 +23,19 @@ COUNTED = "stile.counted"  # key in a request's scope, once the throttle CALLS h
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A user, and the token of a program. `token` is None for a session, which may do everything of its user."""
+    """A user, and the token of a program. `token` is None for a session, which may do everything of its user.
+
+    lane: see `lane_of`.
+    """
 
     user: User
     token: ApiToken | None = None
+    lane: WorkLane = "interactive"
+
+    @property
+    def weight(self) -> int:
+        """See `ApiToken.weight`."""
+        return self.token.weight if self.token else 1
 
     def holds(self, *scopes: str) -> bool:
         """Whether the caller has one of the scopes. A person signed in by session has all."""
@@ -50,7 +60,7 @@ class ApiRequest(HttpRequest):
 
 
 async def identify(request: HttpRequest) -> Caller:
-    """The caller of the request, whose call is counted once for each request. Raises Problem 401 or 429."""
+    """The caller of the request, whose call is counted once for each request. Raises Problem 400, 401 or 429."""
     caller = await who(request)
     scope = getattr(request, "scope", request.META)
     if COUNTED not in scope:
@@ -60,18 +70,18 @@ async def identify(request: HttpRequest) -> Caller:
 
 
 async def who(request: HttpRequest) -> Caller:
-    """The caller by token, or without a token by session. Raises Problem 401 or 429."""
+    """The caller by token, or without a token by session. Raises Problem 400 (see `lane_of`), 401 or 429."""
     secret = bearer_secret(request)
     if secret is not None:
         token = await ApiToken.authenticate(secret)
         if token is None:
             BAD_TOKENS.require(request.META.get("REMOTE_ADDR", ""))
             raise not_signed_in()
-        return Caller(token.user, token)
+        return Caller(token.user, token, lane_of(request, token))
     user = await aget_user(request)
     if not isinstance(user, User):
         raise not_signed_in()
-    return Caller(user)
+    return Caller(user, lane=lane_of(request, None))
 
 
 async def read_form(request: HttpRequest) -> None:

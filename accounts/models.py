@@ -10,6 +10,7 @@ from typing import Self
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import DatabaseError, models
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -30,6 +31,11 @@ class ApiToken(models.Model):
         TRANSCRIBE = "transcribe", _("transcribe")
         STATS = "stats", _("statistics")
 
+    class Lane(models.TextChoices):
+        INTERACTIVE = "interactive", _("interactive")
+        BATCH = "batch", _("batch")
+
+    MOST_WEIGHT = 10  # then others in the lane still get one call in eleven
     LAST_USE_RESOLUTION = timedelta(minutes=1)
 
     user = models.ForeignKey(
@@ -39,6 +45,19 @@ class ApiToken(models.Model):
     digest = models.CharField(max_length=64, unique=True)
     ends_with = models.CharField(_("ends with"), max_length=4)
     scopes = models.JSONField(_("scopes"), default=list)
+    lane = models.CharField(
+        _("lane"),
+        max_length=16,
+        choices=Lane,
+        default=Lane.INTERACTIVE,
+        help_text=_("batch: what the program sends waits behind the work of people"),
+    )
+    weight = models.PositiveSmallIntegerField(
+        _("weight"),
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_WEIGHT)],
+        help_text=_("how many of the program’s calls at /v1 are let in when it is its owner’s turn"),
+    )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     last_used_at = models.DateTimeField(_("last used"), null=True)
@@ -51,7 +70,16 @@ class ApiToken(models.Model):
         return f"{self.name} …{self.ends_with}"
 
     @classmethod
-    def issue(cls, user: AbstractBaseUser, name: str, *, scopes: list[str], days: float | None) -> tuple[Self, str]:
+    def issue(
+        cls,
+        user: AbstractBaseUser,
+        name: str,
+        *,
+        scopes: list[str],
+        days: float | None,
+        lane: str = Lane.INTERACTIVE,
+        weight: int = 1,
+    ) -> tuple[Self, str]:
         """Make a token that works for `days` (None: for ever). Returns its row and its secret, kept nowhere."""
         secret = f"asr_{secrets.token_urlsafe(32)}"
         expires_at = timezone.now() + timedelta(days=days) if days is not None else None
@@ -61,6 +89,8 @@ class ApiToken(models.Model):
             digest=digest(secret),
             ends_with=secret[-4:],
             scopes=scopes,
+            lane=lane,
+            weight=weight,
             expires_at=expires_at,
         )
         return token, secret

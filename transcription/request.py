@@ -40,6 +40,7 @@ class CallOptions:
     """For whom a call is made, and how long it may wait.
 
     lane, owner, deadline, supersede: see `Gate.enter`.
+    weight: how many calls of this owner are let in when it is the owner's turn.
     durable: the call may wait for hours. A server that is away, busy or silent, or a full line, never fails it.
     withdrawn: asked when the call has its permit. If it returns True, nothing is sent and `Withdrawn` is raised.
     on_retry: told the error and the seconds until the next attempt.
@@ -50,6 +51,7 @@ class CallOptions:
 
     lane: Lane
     owner: Hashable
+    weight: int = 1
     durable: bool = False
     deadline: float | None = None
     supersede: Hashable = None

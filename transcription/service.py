@@ -37,6 +37,7 @@ async def transcribe_audio(
     seconds: float,
     lane: Lane,
     owner: Hashable,
+    weight: int = 1,
     language: str = "",
     prompt: str = "",
     model: str = "",
@@ -55,11 +56,22 @@ async def transcribe_audio(
     """Transcribe a 16 kHz mono WAV file, under a permit of a gate, and remove the text that Whisper invented.
 
     seconds: length of the audio. translate: the text shall be English, whatever is spoken. For language, prompt and
-    model see `AsrRequest`; for lane, owner, and the parameters from durable to task_id see `CallOptions`.
+    model see `AsrRequest`; for lane, owner, weight, and the parameters from durable to task_id see `CallOptions`.
     The times in the transcript are seconds from the start of the audio. Raises `errors.TranscriptionError`.
     """
     request = AsrRequest(audio, seconds, language, prompt, model, temperature, translate)
-    caller = CallOptions(lane, owner, durable, deadline, supersede, withdrawn, on_retry, waited, announce)
+    caller = CallOptions(
+        lane,
+        owner,
+        weight=weight,
+        durable=durable,
+        deadline=deadline,
+        supersede=supersede,
+        withdrawn=withdrawn,
+        on_retry=on_retry,
+        waited=waited,
+        announce=announce,
+    )
     if task_id:
         caller = replace(caller, task_id=task_id)
     return without_inventions(

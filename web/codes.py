@@ -66,6 +66,7 @@ _REQUESTS = {
     "invalid_idempotency_key": Code(
         _("Idempotency-Key must be 1 to 255 characters of plain ASCII, without spaces."), 400
     ),
+    "invalid_lane": Code(_("X-Stile-Lane must be “interactive” or “batch”."), 400),
     "idempotency_key_reused": Code(
         _("This Idempotency-Key was used for another request. Choose a new one for each."), 422
     ),

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from ninja import File, Form, P, QueryEx, Router, Status, UploadedFile
 
 from accounts.auth import ApiRequest, Scope, needs
+from accounts.lanes import IN_OPENAPI
 from recordings.api.media import audio_response
 from recordings.api.schemas import (
     Recorded,
@@ -37,6 +38,7 @@ router = Router(tags=["recordings"])
     "recordings",
     auth=needs(Scope.WRITE),
     response={201: Recorded, 200: Recorded, **errors(400, 413, 415, 507)},
+    openapi_extra={"parameters": [IN_OPENAPI]},
     summary="Upload a recording",
 )
 async def upload(
@@ -60,6 +62,7 @@ async def upload(
             track=form.track,
             source=Recording.Source.API if request.auth.token else Recording.Source.UPLOAD,
             transcribe=form.transcribe,
+            lane=request.auth.lane,
             duplicate=form.duplicate,
         )
     response["Location"] = f"{request.path}/{recording.pk}"

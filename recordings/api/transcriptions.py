@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from ninja import Router, Status
 
 from accounts.auth import ApiRequest, Scope, needs
+from accounts.lanes import IN_OPENAPI
 from recordings.api.schemas import (
     Recorded,
     TranscribeIn,
@@ -29,6 +30,7 @@ router = Router(tags=["transcriptions"])
     "recordings/{int:id}/transcribe",
     auth=needs(Scope.TRANSCRIBE, Scope.WRITE),
     response={202: Recorded, **errors(400, 404)},
+    openapi_extra={"parameters": [IN_OPENAPI]},
     summary="Transcribe it (again)",
 )
 async def transcribe(request: ApiRequest, response: HttpResponse, id: int, options: TranscribeIn | None = None) -> Any:
@@ -36,7 +38,7 @@ async def transcribe(request: ApiRequest, response: HttpResponse, id: int, optio
     recording = (await afind(request.auth.user.pk, id)).recording
     asked = options.model_dump() if options else {}
     try:
-        await aqueue_transcription(recording, **asked)
+        await aqueue_transcription(recording, lane=request.auth.lane, **asked)
     except IntegrityError:  # deleted in this very moment
         raise not_found() from None
     response["Location"] = request.path.removesuffix("/transcribe")

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from accounts.lanes import IN_OPENAPI
 from recordings.intake import tus
 from web.openapi import TEXT, Part, answer, answers, header, json_of, operation
 
@@ -94,7 +95,7 @@ def paths() -> dict[str, Part]:
                 answers({"201": answer(201, headers=created)}, json_of("Error"), *TAKING),
                 description=f"tus {tus.VERSION} with {tus.EXTENSIONS}. Pieces may have any size; a first one may come "
                 f"along. A file has at most {settings.MAX_UPLOAD_BYTES} bytes.",
-                parameters=[VERSION, length, metadata, CHECKSUM],
+                parameters=[VERSION, length, metadata, CHECKSUM, IN_OPENAPI],
                 requestBody=PIECE,
             ),
         },
@@ -120,7 +121,7 @@ def paths() -> dict[str, Part]:
                 "uploads",
                 answers({"204": answer(204, headers=CURRENT)}, json_of("Error"), 404, *TAKING),
                 description="With the last one, the upload becomes a recording, which `Stile-Recording` names.",
-                parameters=[VERSION, OFFSET, CHECKSUM],
+                parameters=[VERSION, OFFSET, CHECKSUM, IN_OPENAPI],
                 requestBody=PIECE | {"required": True},
             ),
             "post": operation(
@@ -130,7 +131,7 @@ def paths() -> dict[str, Part]:
                 answers({"200": answer(200, shown, CURRENT)}, json_of("Error"), 404, *TAKING),
                 description="With `duplicate=ask`, where you have the same bytes already, the last piece’s answer "
                 "names that recording in `Stile-Duplicate`, and the upload waits: this keeps it, DELETE gives it up.",
-                parameters=[VERSION],
+                parameters=[VERSION, IN_OPENAPI],
             ),
             "delete": operation(
                 "terminate_upload",

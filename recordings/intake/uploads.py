@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from accounts.lanes import WorkLane
 from recordings.events import recording_changed
 from recordings.intake.form import ReceivedFile
 from recordings.library.organising import adelete_recording
@@ -35,6 +36,7 @@ async def accept_upload(
     prompt: str = "",
     track: int = 0,
     transcribe: bool = True,
+    lane: WorkLane = "interactive",
     duplicate: Literal["allow", "reuse"] = "allow",
     upload: Upload | None = None,
 ) -> tuple[Recording, bool]:
@@ -42,6 +44,7 @@ async def accept_upload(
 
     All or nothing: a failure, or a cancellation of the caller at any moment, leaves neither file nor row.
 
+    lane: see `queue_transcription`.
     duplicate: with "reuse", the owner's newest recording of the same bytes is returned as it is.
     upload: the resumable upload by which the file came. It gets the recording in the transaction that makes it.
     Raises Problem 400, 415 or 422 where the file is not audio that can be transcribed, 413 where the owner's quota is
@@ -68,7 +71,7 @@ async def accept_upload(
         raise
     recording.duration, recording.media_type = info.duration, info.media_type
     recording.damaged, recording.tracks = kept_spans(info.damaged), kept_tracks(info.tracks)
-    making = asyncio.ensure_future(_make(recording, file, info.plays, transcribe, duplicate, upload))
+    making = asyncio.ensure_future(_make(recording, file, info.plays, lane if transcribe else None, duplicate, upload))
     try:
         return await to_its_end(making)
     except asyncio.CancelledError:
@@ -77,10 +80,10 @@ async def accept_upload(
 
 
 async def _make(
-    recording: Recording, file: ReceivedFile, plays: bool, transcribe: bool, duplicate: str, upload: Upload | None
+    recording: Recording, file: ReceivedFile, plays: bool, lane: WorkLane | None, duplicate: str, upload: Upload | None
 ) -> tuple[Recording, bool]:
     try:
-        return await sync_to_async(_keep)(recording, file, plays, transcribe, duplicate, upload)
+        return await sync_to_async(_keep)(recording, file, plays, lane, duplicate, upload)
     finally:
         file.close()
 
@@ -123,9 +126,12 @@ class _Known(Exception):
 
 
 def _keep(
-    recording: Recording, file: ReceivedFile, plays: bool, transcribe: bool, duplicate: str, upload: Upload | None
+    recording: Recording, file: ReceivedFile, plays: bool, lane: WorkLane | None, duplicate: str, upload: Upload | None
 ) -> tuple[Recording, bool]:
-    """Move the file into the storage and make the rows, all or nothing."""
+    """Move the file into the storage and make the rows, all or nothing.
+
+    lane: that of the job; None: there shall be no job.
+    """
     try:
         with keeping(recording, file):
             # One at a time per owner: of two equal uploads at once the second finds the first, and the quota holds.
@@ -138,8 +144,8 @@ def _keep(
                 want_copy(recording)
             if upload:
                 Upload.objects.filter(pk=upload.pk).update(recording=recording)
-            if transcribe:
-                queue_transcription(recording)
+            if lane:
+                queue_transcription(recording, lane=lane)
             else:
                 recording_changed(recording.pk, recording.owner_id)
     except _Known as known:

@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.lanes import WorkLane
 from recordings.events import recording_changed
 from recordings.models import Recording, Transcription, want_copy
 from recordings.work.places import places
@@ -30,6 +31,7 @@ def queue_transcription(
     track: int | None = None,
     limited: bool = True,
     automatic: bool = False,
+    lane: WorkLane = "interactive",
 ) -> Transcription:
     """Put the recording in line. Returns its new job, or the unfinished one that it has.
 
@@ -37,13 +39,14 @@ def queue_transcription(
     track: the number of the one sound track to hear, 0 for all that belong together; the recording keeps it.
     limited: whether USER_MAX_QUEUED holds.
     automatic: nobody asked for the job, and nobody waits for it.
+    lane: the highest in which the job may stand. That of a long recording is batch.
     Raises Problem 422 `no_such_track`, and 429 where the owner has USER_MAX_QUEUED unfinished jobs. The runner and the
     pages are told after the commit of the transaction under way.
     """
     require_track(track, len(recording.tracks))
     job = Transcription(
         recording=recording,
-        lane="interactive" if recording.duration <= SHORT_SECONDS and not automatic else "batch",
+        lane=lane if recording.duration <= SHORT_SECONDS and not automatic else "batch",
         automatic=automatic,
         language=recording.language if language is None else language,
         model=model or "",

@@ -11,6 +11,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.test import Client
 from django.utils import timezone
 
 from accounts.models import ApiToken, digest
@@ -87,6 +88,7 @@ async def test_a_token_opens_for_its_user_and_only_its_digest_is_kept() -> None:
     token = await ApiToken.authenticate(secret)
     assert token is not None
     assert (token.user.username, token.name, sorted(token.scopes)) == ("ann", "laptop", sorted(ApiToken.Scope.values))
+    assert (token.lane, token.weight) == ("interactive", 1)
     assert (token.digest, token.ends_with) == (digest(secret), secret[-4:])
     assert secret not in str(await ApiToken.objects.values().aget())
     assert await ApiToken.authenticate(secret[:-1]) is None
@@ -122,10 +124,10 @@ async def test_its_last_use_is_noted_at_most_once_a_minute() -> None:
     assert token.last_used_at > first - timedelta(minutes=1)
 
 
-def test_days_and_scopes_are_kept() -> None:
-    made("ann", "--days", "1.5", "--scope", "read", "--scope", "stats")
+def test_days_scopes_lane_and_weight_are_kept() -> None:
+    made("ann", "--days", "1.5", "--scope", "read", "--scope", "stats", "--lane", "batch", "--weight", "3")
     token = ApiToken.objects.get()
-    assert token.scopes == ["read", "stats"]
+    assert (token.scopes, token.lane, token.weight) == (["read", "stats"], "batch", 3)
     assert token.expires_at is not None
     assert token.expires_at - token.created_at == pytest.approx(timedelta(days=1.5), abs=timedelta(seconds=5))
 
@@ -141,6 +143,10 @@ def test_days_and_scopes_are_kept() -> None:
         ["ann", "--days", "1e9"],
         ["ann", "--scope", "all"],
         ["ann", "--name", "x" * 101],
+        ["ann", "--lane", "live"],
+        ["ann", "--weight", "0"],
+        ["ann", "--weight", "1.5"],
+        ["ann", "--weight", "11"],
     ],
 )
 def test_what_makes_no_sense_is_refused_and_makes_nothing(arguments: list[str]) -> None:
@@ -153,3 +159,15 @@ def test_no_token_is_made_for_a_deactivated_user() -> None:
     User.objects.create(username="ann", is_active=False)
     with pytest.raises(CommandError, match="deactivated"):
         made("ann")
+
+
+def test_an_admin_sees_and_changes_the_lane_and_the_weight(admin_client: Client) -> None:
+    user = User.objects.create(username="ann")
+    token, _ = ApiToken.issue(user, "archive", scopes=["transcribe"], days=None, lane="batch", weight=7)
+    page = f"/admin/accounts/apitoken/{token.pk}/change/"
+    form = {"name": "archive", "lane": "interactive", "weight": "2"}
+    assert b"batch" in admin_client.get("/admin/accounts/apitoken/").content
+    assert admin_client.post(page, form | {"weight": "11"}).status_code == 200  # the form again, with the fault
+    assert admin_client.post(page, form).status_code == 302
+    token.refresh_from_db()
+    assert (token.lane, token.weight) == ("interactive", 2)

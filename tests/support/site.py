@@ -38,10 +38,10 @@ class Site:
         self._open.append(client)
         return client
 
-    def program(self, user: str = "mei", scopes: list[str] | None = None) -> httpx.Client:
-        """A client with an API token of this user's, made if there is no such user."""
+    def program(self, user: str = "mei", scopes: list[str] | None = None, **token: Any) -> httpx.Client:
+        """A client with an API token of this user's, made if there is no such user. token: see `ApiToken.issue`."""
         owner, _ = User.objects.get_or_create(username=user)
-        _, secret = ApiToken.issue(owner, "test", scopes=scopes or ApiToken.Scope.values, days=None)
+        _, secret = ApiToken.issue(owner, "test", scopes=scopes or ApiToken.Scope.values, days=None, **token)
         return self.client(headers={"Authorization": f"Bearer {secret}"})
 
     def browser(self, user: str = "mei") -> httpx.Client:

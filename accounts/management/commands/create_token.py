@@ -24,6 +24,12 @@ def days(text: str) -> float:
     return number
 
 
+def weight(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= ApiToken.MOST_WEIGHT:
+        raise ArgumentTypeError(f"must be a whole number from 1 to {ApiToken.MOST_WEIGHT}")
+    return int(text)
+
+
 class Command(BaseCommand):
     help = "Make an API token of a user and print it, and nothing else."
     requires_system_checks = []  # the server runs them; here they would take a second
@@ -39,6 +45,18 @@ class Command(BaseCommand):
             choices=ApiToken.Scope.values,
             dest="scopes",
             help="what it may do; repeat for more (default: everything)",
+        )
+        parser.add_argument(
+            "--lane",
+            choices=ApiToken.Lane.values,
+            default=ApiToken.Lane.INTERACTIVE.value,
+            help="batch: what it sends waits behind the work of people (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--weight",
+            type=weight,
+            default=1,
+            help="how many of its calls at /v1 are let in when it is its owner's turn (default: %(default)s)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -58,8 +76,14 @@ class Command(BaseCommand):
             raise CommandError(f"The database is not ready ({error}). Start the product once: make run") from error
         if not user.is_active:
             raise CommandError(f"The user {user.username} is deactivated: no token of theirs would work.")
-        scopes = options["scopes"] or ApiToken.Scope.values
-        _token, secret = ApiToken.issue(user, options["name"], scopes=scopes, days=options["days"])
+        _token, secret = ApiToken.issue(
+            user,
+            options["name"],
+            scopes=options["scopes"] or ApiToken.Scope.values,
+            days=options["days"],
+            lane=options["lane"],
+            weight=options["weight"],
+        )
         self.stdout.write(secret)
 
     def _agree_to_make(self, name: str, told: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, cast
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from accounts.auth import ApiRequest
+from accounts.auth import ApiRequest, Caller
 from recordings.intake.form import ReceivedFile
 from recordings.work.hearing import Call, Hearing
 from transcription import service
@@ -33,7 +33,7 @@ async def audio(request: ApiRequest, *, translate: bool) -> HttpResponseBase:
     owner = request.auth.user.pk
     hearing = Hearing(
         cast(BinaryIO, cast(ReceivedFile, file).file),
-        _call(options, owner, translate=translate),
+        _call(options, request.auth, translate=translate),
         language=options.spoken,
         owner=owner,
         kind="call",
@@ -50,7 +50,7 @@ async def audio(request: ApiRequest, *, translate: bool) -> HttpResponseBase:
     return StreamingHttpResponse(events, content_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
-def _call(options: OpenAIOptions, owner: int, *, translate: bool) -> Call:
+def _call(options: OpenAIOptions, caller: Caller, *, translate: bool) -> Call:
     """Sends sound of the file to Whisper. Only the first call meets a full queue: later ones wait until there is room,
     since the work that was done would have to be done again."""
     begun = False
@@ -62,8 +62,9 @@ def _call(options: OpenAIOptions, owner: int, *, translate: bool) -> Call:
                 transcript = await service.transcribe_audio(
                     wav,
                     seconds=seconds,
-                    lane="interactive",
-                    owner=f"user:{owner}",
+                    lane=caller.lane,
+                    owner=f"user:{caller.user.pk}",
+                    weight=caller.weight,
                     language=options.spoken,
                     prompt=options.expected,
                     model=asked_model(options.model, service.models()),

@@ -1,5 +1,6 @@
 """The OpenAPI description of /v1. The fields of its form are those of `OpenAIOptions`, which judges the requests."""
 
+from accounts.lanes import IN_OPENAPI
 from web.openapi import TEXT, Part, answer, answers, json_of, operation
 
 from .options import OpenAIOptions
@@ -60,6 +61,7 @@ def paths() -> dict[str, Part]:
                 "openai",
                 answers({"200": answer(200, _texts())}, json_of("OpenAIError"), 400, 404, 413, 502, 504, 507),
                 description="As in OpenAI’s reference. Nothing is kept.",
+                parameters=[IN_OPENAPI],
                 security=bearer,
                 requestBody={"required": True, "content": {"multipart/form-data": {"schema": _form()}}},
             )

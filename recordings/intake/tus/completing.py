@@ -44,7 +44,7 @@ async def make_recording(caller: Caller, upload: Upload, **instead: str) -> int 
         wanted["source"] = Recording.Source.API
     file = await asyncio.to_thread(_LinkedPart, upload, name)
     try:
-        recording, new = await accept_upload(caller.user, file, upload=upload, **wanted)
+        recording, new = await accept_upload(caller.user, file, lane=caller.lane, upload=upload, **wanted)
     except Problem as problem:
         if problem.status in BAD_FILE:
             await sync_to_async(upload.discard)()
