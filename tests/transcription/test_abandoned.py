@@ -1,4 +1,4 @@
-"""Rule G9 at a real server that computes on after its client is gone: never more at once than the limit."""
+"""Rule G9 with a real server that computes on after its client has gone: never more calls at once than the limit."""
 
 import asyncio
 import random
@@ -91,7 +91,7 @@ async def test_callers_that_leave_at_random_never_make_the_server_compute_more_t
         await until(lambda: state(whisper) == (0, 0, 0))
 
         assert stub.peak == limit
-        # On a busy machine it may be that all time out.
+        # On a busy machine all calls may time out.
         assert {type(result).__name__ for result in results} <= {"Transcript", "CancelledError", "TimedOut"}
         assert stub.computing == 0
         assert stub.finished == len(stub.received)

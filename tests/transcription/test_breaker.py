@@ -71,7 +71,7 @@ def test_a_trial_that_never_tried_leaves_its_turn_to_the_next() -> None:
     assert (breaker.state, breaker.allows()) == ("open", True)
 
 
-def test_of_many_threads_that_would_try_at_once_one_does() -> None:
+def test_one_of_many_threads_that_start_at_once_gets_the_trial() -> None:
     clock = Hand()
     breaker = Breaker(clock)
     lost(breaker)

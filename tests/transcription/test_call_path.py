@@ -18,7 +18,7 @@ from transcription.errors import BypassRefused, NestedPermit
 
 ROOT = Path(client_module.__file__).parent.parent
 COMMANDS = ROOT / "recordings" / "management"
-# They speak to a product that runs, which may be on another machine.
+# These modules send requests to a running product, which may be on another machine.
 CLIENTS_OF_STILE = {COMMANDS / "server.py", COMMANDS / "commands" / "asr_stats.py", COMMANDS / "commands" / "live.py"}
 
 
@@ -62,10 +62,10 @@ def test_one_client_serves_event_loops_of_several_threads_under_one_limit_and_fo
 
 
 class Wrapped:
-    """The original design: each function that leads to Whisper has the same plain semaphore around it, or its own."""
+    """A design without the gate: plain semaphores around two nested functions, one for both or one for each."""
 
     def __init__(self, url: str, outer: asyncio.Semaphore, inner: asyncio.Semaphore) -> None:
-        self.whisper = client(url, limit=100)  # its own gate lets everything through
+        self.whisper = client(url, limit=100)  # a limit that no test here reaches
         self.outer, self.inner = outer, inner
 
     async def transcribe_file(self) -> None:
@@ -82,7 +82,7 @@ async def test_one_semaphore_around_nested_wrappers_deadlocks_where_the_gate_doe
         shared = asyncio.Semaphore(1)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(Wrapped(stub.url, shared, shared).transcribe_file(), 0.5)
-        assert stub.received == []  # it waited for itself, and nothing was ever sent
+        assert stub.received == []  # the call waited for itself, and sent nothing
 
         whisper = client(stub.url, limit=1)
         async with asyncio.timeout(PATIENCE):
@@ -111,14 +111,14 @@ async def test_a_call_made_from_within_a_call_is_refused_at_once() -> None:
         whisper = client(stub.url, limit=1)
         permit = await whisper.pool.servers[0].gate.acquire("batch", "someone")
         with permit.held(), pytest.raises(NestedPermit):
-            # Also through `wait_for`, which runs what it is given in a task of its own.
+            # Refused also in the task of its own in which `wait_for` runs the call (before Python 3.12).
             await asyncio.wait_for(whisper.call_remote_asr_api(request(), caller()), PATIENCE)
         permit.release()
         await whisper.call_remote_asr_api(request(), caller())
 
 
 def test_there_is_one_place_in_the_product_that_asks_for_a_permit() -> None:
-    gc.collect()  # in the midst of parsing, CPython 3.11 does not survive the end of a task that nobody awaited
+    gc.collect()  # CPython 3.11 crashes when a task that nobody awaited is collected while it parses
     asking = []
     for path in ROOT.glob("*/**/*.py"):
         if path.relative_to(ROOT).parts[0] in ("asrsite", "accounts", "recordings", "transcription"):

@@ -39,7 +39,7 @@ time.sleep(60)
 
 
 def holder(*paths: Path) -> subprocess.Popen[str]:
-    """Another process that has the claim on these files."""
+    """Start another process that takes the claim on these files, and wait until it has it."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDER, *map(str, paths)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
@@ -59,7 +59,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("shared", ["data", "database"])
-def test_who_shares_only_one_of_the_files_is_refused_and_keeps_neither(shared: str, tmp_path: Path) -> None:
+def test_a_process_that_shares_only_one_of_the_files_is_refused_and_keeps_neither(shared: str, tmp_path: Path) -> None:
     other = holder(tmp_path / shared)
     claim = claim_on(tmp_path / "data", tmp_path / "database")
     assert claim.taken_by_another() == shared
@@ -88,13 +88,13 @@ def test_a_process_that_is_just_ending_is_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_to_ask_whether_it_is_taken_takes_nothing(tmp_path: Path) -> None:
+def test_asking_whether_the_claim_is_taken_takes_nothing(tmp_path: Path) -> None:
     claim = claim_on(tmp_path / "data")
     assert claim.taken_by_another() is None
     assert not (tmp_path / "data").exists()
     claim.take()
     claim.take()
-    assert claim.taken_by_another() is None  # it is ours
+    assert claim.taken_by_another() is None  # this claim has it
     claim.release()
 
 
@@ -143,7 +143,7 @@ def test_the_database_gives_its_lock_to_one_connection(database: Postgres, lock:
     assert not lock.taken()
     assert lock.take()
     assert lock.held
-    assert not lock.taken()  # it is ours
+    assert not lock.taken()  # this lock has it
     assert other.taken()
     assert not other.take()
     assert not other.held
@@ -174,7 +174,7 @@ def test_a_lock_that_another_took_meanwhile_comes_back_when_that_one_has_ended(
     database.stop()
     wait_for(lambda: not lock.held, "the loss")
     other = another(database)
-    lock._parameters = lambda: database.parameters | {"port": 1}  # our way to it is cut a little longer
+    lock._parameters = lambda: database.parameters | {"port": 1}  # `lock` reaches the database later than `other`
     database.start()
     assert other.take()
     lock._parameters = lambda: database.parameters

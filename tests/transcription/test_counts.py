@@ -1,4 +1,4 @@
-"""What the snapshot counts is what the server saw, after hundreds of calls with every kind of fault."""
+"""The snapshot's counts agree with those of the server, after hundreds of calls with every kind of fault."""
 
 import asyncio
 import random
@@ -28,7 +28,7 @@ async def test_after_hundreds_of_calls_with_faults_the_counts_agree_with_the_ser
     script = [answer if dice.random() < 0.75 else dice.choice(FAULTS) for _ in range(1000)]
     script[50:250:50] = [stall] * 4
     with WhisperStub(seconds=lambda: dice.uniform(0, 0.004), replies=script, knows_silence=False) as stub:
-        # A time-out that a busy machine does not reach: a call that it ends before it is sent, the server cannot count.
+        # A time-out that no call reaches before it is sent, on a busy machine either: the server could not count it.
         whisper = client(stub.url, limit=3, max_queue=500, request_timeout=4.0, abandoned_grace=0.1, allow_bypass=True)
         calls = [
             whisper.call_remote_asr_api(request(), caller(dice.choice(LANES), dice.choice("ABC"), durable=True))

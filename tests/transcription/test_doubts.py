@@ -1,4 +1,4 @@
-"""What Whisper invented is taken out, what people repeat stays."""
+"""Text that Whisper invented is taken out; words that people repeat stay."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def transcript(*segments: TranscriptSegment, words: tuple[HeardWord, ...] = ()) 
 
 
 def repeated(word: str, times: int, seconds: float, start: float = 0.0) -> tuple[HeardWord, ...]:
-    """The word so many times, each taking so long."""
+    """The word `times` times, each `seconds` long."""
     return tuple(HeardWord(start + n * seconds, start + (n + 1) * seconds, word) for n in range(times))
 
 
@@ -22,7 +22,7 @@ def test_a_slogan_that_people_shout_again_and_again_stays() -> None:
 
 
 def test_a_loop_whose_words_take_no_time_goes() -> None:
-    """As measured: it begins at the pace of speech, and runs on when the sound has ended."""
+    """As measured, such a loop begins at the pace of speech, and runs on when the sound has ended."""
     loop = TranscriptSegment(3.0, 30.0, "I'm sorry, " * 40, -0.06, 0.4, compression_ratio=20.0)
     said = TranscriptSegment(0.0, 2.0, "What was really said.", -0.2, 0.1, compression_ratio=1.2)
     words = repeated("said", 4, 0.5)

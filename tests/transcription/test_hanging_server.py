@@ -1,4 +1,4 @@
-"""A server that takes calls and gives no answer, as while it loads its model: durable calls wait until it does."""
+"""A server that takes calls and does not answer, as while it loads its model: durable calls wait until it answers."""
 
 import asyncio
 from collections import Counter
@@ -19,11 +19,14 @@ from transcription.client import WhisperClient
 from transcription.errors import Poison, TimedOut, Unreachable
 from transcription.retry import POISON
 
-GRACE = 400  # seconds: every time-out and grace is over
+GRACE = 400  # seconds, after which each time-out and each grace is over
 
 
 class HangingServer(VirtualServer):
-    """Gives no answer while it is not `awake`, nor ever to a prompt of `poison`. Then it computes all that came."""
+    """A server that answers only while it is `awake`, and never a call with the prompt `poison`.
+
+    When it wakes it computes all calls that have come.
+    """
 
     def __init__(self, seconds: float = 2.0) -> None:
         super().__init__(seconds)
@@ -49,7 +52,7 @@ async def ask(whisper: WhisperClient, name: str = "") -> Transcript:
 async def test_however_long_a_server_hangs_no_durable_call_fails(minutes: int, limit: int, servers: int) -> None:
     hanging = [HangingServer() for _ in range(servers)]
     whisper = virtual_client(hanging, limit=limit)
-    await asyncio.gather(*(ask(whisper) for _ in range(4)))  # the latest call got through, when it begins to hang
+    await asyncio.gather(*(ask(whisper) for _ in range(4)))  # calls got through before the servers hang
     for server in hanging:
         server.awake.clear()
     calls = [asyncio.create_task(ask(whisper)) for _ in range(20)]
@@ -112,7 +115,7 @@ async def test_a_server_that_comes_back_and_hangs_gets_one_call_at_a_time_and_re
     server.awake.clear()
     server.up, server.sent = True, Counter()
     await asyncio.sleep(1000)
-    assert server.sent["other"] <= 4  # in a thousand seconds, each until the time-out and the grace are over
+    assert server.sent["other"] <= 4  # in 1000 s: each call stays until its time-out and grace are over
     start = asyncio.get_running_loop().time()
     with pytest.raises(Unreachable):
         await whisper.call_remote_asr_api(request(), caller("interactive"))

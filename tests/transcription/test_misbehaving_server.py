@@ -1,4 +1,4 @@
-"""Every answer that a Whisper server can give, and every way to fail to give one, by a real HTTP server."""
+"""What the client makes of each answer of a Whisper server, and of each way not to answer. The HTTP server is real."""
 
 import asyncio
 import gzip
@@ -37,7 +37,7 @@ def headers(length: int) -> bytes:
 
 
 def stalling(content: bytes) -> Reply:
-    """These bytes, and then nothing, with the connection open."""
+    """A reply that sends these bytes, and then nothing on the open connection."""
 
     async def reply(writer: Any) -> None:
         writer.write(content)
@@ -115,7 +115,7 @@ async def call(whisper: WhisperClient, name: str = "", **options: Any) -> Transc
 
 
 async def settled(whisper: WhisperClient) -> Calls:
-    """The counts, once nothing is out or in line any more and no task is left."""
+    """Wait until no exchange is in flight, and return the counts. No permit, waiter or task may be left."""
     await until(lambda: not whisper.in_flight.tasks)
     for server in whisper.snapshot().servers:
         assert (server.gate.active, server.gate.queued, server.gate.abandoned) == (0, 0, 0)
@@ -207,7 +207,7 @@ async def test_an_answer_of_gigabytes_is_cut_off_and_costs_little_memory() -> No
         assert (await call(whisper)).text == "hello"
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert peak < 5 * MAX_ANSWER_BYTES  # what is kept, as much once more to grow it, and what is on the wire
+        assert peak < 5 * MAX_ANSWER_BYTES  # what is kept, a second copy while it grows, and what is on the wire
         await settled(whisper)
 
 
@@ -238,7 +238,7 @@ async def test_a_busy_server_is_asked_again_after_the_time_it_names_or_a_backoff
         await settled(whisper)
 
 
-async def test_whoever_cannot_wait_for_hours_is_told_at_once_that_the_server_asks_for_them() -> None:
+async def test_a_call_that_cannot_wait_is_told_at_once_that_the_server_asks_for_hours() -> None:
     with WhisperStub(seconds=0, replies=http(503, Retry_After="7200")) as stub:
         whisper = client(stub.url)
         with pytest.raises(ServerBusy) as raised:

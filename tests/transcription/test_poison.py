@@ -1,4 +1,4 @@
-"""Audio over which a Whisper server breaks down each time: it fails by itself, and takes nobody with it."""
+"""A call that breaks each server that it is sent to fails, and no other call fails with it."""
 
 import asyncio
 import random
@@ -17,7 +17,10 @@ from transcription.retry import POISON
 
 
 class FragileServer(VirtualServer):
-    """Dies of some audio, which it is told by its prompt, with all that it computes, and is up again after a while."""
+    """A server that crashes over a call with the prompt `poison`.
+
+    It breaks off all calls that it computes, and is up again `away` seconds later.
+    """
 
     def __init__(self, seconds: float, away: float) -> None:
         super().__init__(seconds)
@@ -54,14 +57,14 @@ async def test_a_call_alone_that_breaks_the_server_each_time_fails_with_a_reason
     with pytest.raises(Poison, match="5 times"):
         await ask(whisper, "poison")
     assert server.sent["poison"] == POISON
-    assert server.sent["other"] >= POISON - 2  # silence, which showed each time that it was not the server
+    assert server.sent["other"] >= POISON - 2  # probes, which showed each time that the server was well
 
 
 @in_virtual_time
 @pytest.mark.parametrize("limit", [1, 4, 8])
 @pytest.mark.parametrize("seed", range(5))
-async def test_no_call_beside_it_fails_however_often_it_is_broken_too(limit: int, seed: int) -> None:
-    random.seed(seed)  # of the backoffs
+async def test_no_call_beside_a_poison_fails_however_often_it_is_broken_off(limit: int, seed: int) -> None:
+    random.seed(seed)  # for the backoffs
     server = FragileServer(seconds=3, away=20)
     whisper = virtual_client([server], limit=limit)
     names = ["poison", *(f"{number}" for number in range(100))]
@@ -73,7 +76,7 @@ async def test_no_call_beside_it_fails_however_often_it_is_broken_too(limit: int
 
 
 @in_virtual_time
-async def test_two_of_them_fail_and_nothing_else() -> None:
+async def test_two_poisons_fail_and_no_other_call() -> None:
     server = FragileServer(seconds=3, away=20)
     whisper = virtual_client([server], limit=4)
     names = ["poison", *(f"{number}" for number in range(50)), "more poison"]
@@ -97,7 +100,7 @@ async def test_a_server_that_breaks_down_over_everything_for_hours_fails_nothing
 
 
 @in_virtual_time
-async def test_who_cannot_wait_has_the_usual_attempts() -> None:
+async def test_a_call_that_cannot_wait_has_the_usual_attempts() -> None:
     server = FragileServer(seconds=1, away=0.1)
     whisper = virtual_client([server], retry_delay=0.5)
     with pytest.raises(Unreachable):

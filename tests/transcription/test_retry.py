@@ -1,4 +1,4 @@
-"""Retries, their budget, and an outage of ten minutes."""
+"""The client's retries, their budget, and an outage of ten minutes."""
 
 import asyncio
 from itertools import pairwise
@@ -97,7 +97,7 @@ async def test_ten_minutes_without_the_server_fail_no_durable_call_and_end_witho
     server.up = False
     await asyncio.sleep(60)
 
-    with pytest.raises(Unreachable) as refused:  # who cannot wait is told when to come back
+    with pytest.raises(Unreachable) as refused:  # a call that cannot wait is told when to come back
         await whisper.call_remote_asr_api(request(), caller("interactive"))
     lost = whisper.snapshot().servers[0]
     assert (lost.breaker, lost.gate.active, lost.gate.queued) == ("open", 0, 0)

@@ -1,4 +1,4 @@
-"""What becomes of a failed call, on paper: each error, for a durable call and another, early and late."""
+"""What `RetryPolicy` decides after each error: for a durable call and for another one, early and late."""
 
 from collections.abc import Callable
 
@@ -55,7 +55,7 @@ def longest(_: float, most: float) -> float:
 
 
 def policy(max_attempts: int = ATTEMPTS, jitter: Callable[[float, float], float] = longest) -> RetryPolicy:
-    """Its backoffs are the longest that they may be."""
+    """A policy whose backoffs are the longest possible: without chance, decisions are always the same."""
     return RetryPolicy(max_attempts, DELAY, jitter)
 
 
@@ -71,7 +71,7 @@ def told(decision: Retry | GiveUp, met: TranscriptionError) -> str:
 NO_ATTEMPT = ["give up"] * 4
 PASSES = ["5 s, elsewhere", "20 s, elsewhere", "5 s, elsewhere", "give up"]
 HAS_ATTEMPTS = ["5 s, elsewhere", "give up", "5 s, elsewhere", "give up"]
-# For a durable call: its first failure, and after two that counted; and for another call the same.
+# Four decisions for each error: a durable call's at its first failure and after two that counted; another call's there.
 TABLE: dict[type[TranscriptionError], list[str]] = {
     TranscriptionError: NO_ATTEMPT,
     GateError: NO_ATTEMPT,
@@ -221,7 +221,7 @@ def test_a_call_that_cannot_wait_ends_after_its_attempts_and_never_waits_long(
         assert 0 <= decision.delay <= LONGEST_BACKOFF
         history = decision.history
         assert history.attempts < ATTEMPTS
-    assert history.failures <= ATTEMPTS + SAVED  # a server that does not fit costs no attempt, but of the budget
+    assert history.failures <= ATTEMPTS + SAVED  # a server that does not fit costs the budget, and no attempt
 
 
 @given(st.lists(st.sampled_from([Unreachable, SilenceLost, ServerBusy, QueueFull, Killed]), max_size=60))

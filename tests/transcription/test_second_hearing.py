@@ -1,4 +1,4 @@
-"""What is not understood among the rest is heard again by itself, and kept where that is better."""
+"""Utterances that Whisper was not sure of are sent again alone. A second text is kept where it is better."""
 
 import math
 from dataclasses import replace
@@ -11,7 +11,7 @@ from transcription.audio import RATE, Samples, Stretch
 from transcription.errors import Rejected, Withdrawn
 from transcription.second_hearing import DOUBTFUL, FIRST_CREDIT, SecondHearing
 
-Said = tuple[str, float, float]  # a word, when its middle is, how probable it is
+Said = tuple[str, float, float]  # a word, the time of its middle in seconds, its probability
 
 FIVE_UTTERANCES = tuple((2.0 * number, 2.0 * number + 1.6) for number in range(5))
 ALL = [("One", 0.5, 0.9), ("Two", 2.5, 0.9), ("Three", 4.5, 0.9), ("Four", 6.5, 0.9), ("Five.", 8.5, 0.9)]
@@ -31,7 +31,7 @@ def without(*missing: str) -> list[Said]:
 
 
 class Whisper:
-    """Answers with one after the other, and remembers the seconds that it was sent."""
+    """Gives its answers one after the other. `sent`: seconds of sound in each request."""
 
     def __init__(self, *answers: Transcript | Exception) -> None:
         self.answers = list(answers)
@@ -119,7 +119,7 @@ async def test_what_is_not_better_changes_nothing(again: Transcript | Exception)
 
 
 @pytest.mark.parametrize("again", [heard(("You", 0.5, 0.1)), heard(("...", 0.5, 0.9)), heard()])
-async def test_of_noise_nothing_is_made(again: Transcript) -> None:
+async def test_a_second_hearing_of_noise_adds_no_words(again: Transcript) -> None:
     first = heard(*without("Five."))
     assert await SecondHearing(Whisper(first, again), any_language=True)(stretch()) == first
 
@@ -130,14 +130,14 @@ async def test_where_words_and_text_cannot_be_told_apart_it_is_heard_once(first:
 
 
 def untold(transcript: Transcript, logprob: float | None = None) -> Transcript:
-    """The same from a server that tells no probabilities of words; OpenAI's tells that of a segment's tokens."""
+    """The transcript without probabilities of words. `logprob`: that of the segment's tokens, which OpenAI tells."""
     whole = TranscriptSegment(0.0, 10.0, transcript.text, avg_logprob=logprob)
     words = tuple(replace(word, probability=None) for word in transcript.words)
     return replace(transcript, words=words, segments=(whole,))
 
 
 @pytest.mark.parametrize("again", [heard(("Thanks", 0.5, 0.9)), heard(("好", 0.5, 0.9), language="zh", text="好")])
-async def test_what_a_server_does_not_tell_is_not_sure_so_nothing_takes_the_place_of_what_was_heard(
+async def test_a_second_text_without_probabilities_does_not_take_the_place_of_the_first(
     again: Transcript,
 ) -> None:
     left_out = untold(heard(*without("Three")))
@@ -153,7 +153,7 @@ async def test_the_probability_of_a_segments_tokens_stands_for_that_of_its_words
     pinyin = untold(heard(*ALL[:2], ("San", 4.5, 0.9), *ALL[3:]), math.log(0.4))
     chinese = untold(heard(("三", 0.5, 0.9), language="zh", text="三"), math.log(0.7))
     unsure = untold(heard(("三", 0.5, 0.9), language="zh", text="三"), math.log(0.45))
-    whisper = Whisper(pinyin, unsure, unsure, chinese, unsure, unsure)  # credit for two
+    whisper = Whisper(pinyin, unsure, unsure, chinese, unsure, unsure)  # the credit is enough for two second hearings
     assert (await SecondHearing(whisper, any_language=True)(stretch())).text == "One Two San Four Five."
     whisper = Whisper(untold(heard(*without("Three")), math.log(0.9)), chinese)
     assert (await SecondHearing(whisper, any_language=True)(stretch())).text == "One Two 三 Four Five."
@@ -165,7 +165,7 @@ async def test_one_utterance_is_not_sent_twice_nor_one_too_short_to_tell_its_lan
     assert await SecondHearing(Whisper(doubtful), any_language=True)(stretch(((0.0, 0.7), (2.0, 2.7)))) == doubtful
 
 
-async def test_where_it_comes_to_nothing_it_is_given_up() -> None:
+async def test_second_hearings_that_gain_nothing_are_given_up() -> None:
     """A poor recording: every word of it is doubtful, and no second hearing is better."""
     poor = heard(*[(word, at, DOUBTFUL / 2) for word, at, _ in ALL])
     calls = 0
@@ -181,7 +181,7 @@ async def test_where_it_comes_to_nothing_it_is_given_up() -> None:
     assert 100 + FIRST_CREDIT <= calls <= 1.1 * 100 + FIRST_CREDIT
 
 
-async def test_where_it_is_worth_it_it_goes_on() -> None:
+async def test_second_hearings_that_gain_something_go_on() -> None:
     async def hear(samples: Samples) -> Transcript:
         return heard(*without("Two", "Four")) if len(samples) == 10 * RATE else heard(("Again", 0.5, 0.9))
 
@@ -190,6 +190,6 @@ async def test_where_it_is_worth_it_it_goes_on() -> None:
         assert (await listener(stretch())).text == "One Again Three Again Five."
 
 
-async def test_who_has_no_use_for_it_any_more_is_not_given_half_of_it() -> None:
+async def test_a_caller_that_withdraws_amid_second_hearings_gets_no_transcript() -> None:
     with pytest.raises(Withdrawn):
         await SecondHearing(Whisper(heard(*without("Five.")), Withdrawn()), any_language=True)(stretch())

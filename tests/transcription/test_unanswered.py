@@ -1,4 +1,4 @@
-"""What a process had sent when it was killed keeps its permits in the next one, until no server can compute it."""
+"""Exchanges of a killed process keep permits in the next process, until no server can still compute them."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ from transcription.unanswered import PREPARED, SLOT, Moment, Unanswered, elapsed
 
 ROOT = settings.BASE_DIR
 URL = "http://gpu:8000/v1/audio/transcriptions"
-# A process with a gate of its own, which sends as many calls as its limit is and is killed before they are answered.
+# Code of a process with a gate of its own, which makes `calls` calls. Tests kill it before they are answered.
 CALLS = """
 import asyncio, sys
 from pathlib import Path
@@ -41,7 +41,7 @@ def counts(whisper: WhisperClient) -> tuple[int, int, int]:
 
 
 def killed(path: Path, stub: WhisperStub, limit: int, calls: int, seconds: float) -> None:
-    """A process calls the stub and is killed while as many calls are computed as may be."""
+    """Let a process call the stub, and kill it when the stub computes as many calls as the limit allows."""
     arguments = [str(path), stub.url, str(limit), str(calls), str(seconds)]
     process = subprocess.Popen([sys.executable, "-c", CALLS, *arguments], cwd=ROOT)
     wait_for(lambda: stub.computing == min(limit, calls), "the calls", every=0.01)
@@ -145,7 +145,7 @@ async def test_where_nothing_can_be_noted_calls_go_all_the_same(tmp_path: Path) 
 
 
 def left(path: Path) -> int:
-    """How many exchanges the file holds."""
+    """The number of exchanges that the file has as unanswered."""
     content = path.read_bytes()
     return sum(content[at] for at in range(0, len(content), SLOT.size))
 
@@ -154,7 +154,7 @@ NOW = moment()
 
 
 def later(seconds: float, **changes: Any) -> Callable[[], Moment]:
-    """The clock that a process reads so long after NOW, changed as said."""
+    """A clock that stands `seconds` after NOW, with these fields changed."""
     then = Moment(NOW.boot, NOW.since_boot + seconds, NOW.wall + seconds)._replace(**changes)
     return lambda: then
 
@@ -188,12 +188,12 @@ def test_there_is_room_for_any_number_and_slots_are_used_again(number: int, tmp_
         (later(100), 200.0),
         (later(299.5), 0.5),
         (later(301), None),
-        (later(100, wall=0.0), 200.0),  # the clock was set: within one start of the machine it says nothing
+        (later(100, wall=0.0), 200.0),  # the wall clock was set: it does not count within one boot
         (later(100, wall=4e9), 200.0),
         (later(400, wall=0.0), None),
-        (later(100, boot=b"another boot 123", since_boot=3.0), 200.0),  # started anew: the clock is all there is
+        (later(100, boot=b"another boot 123", since_boot=3.0), 200.0),  # another boot: only the wall clock counts
         (later(400, boot=b"another boot 123", since_boot=3.0), None),
-        (later(100, boot=b"another boot 123", since_boot=3.0, wall=0.0), 300.0),  # and it was set back: the longest
+        (later(100, boot=b"another boot 123", since_boot=3.0, wall=0.0), 300.0),  # it was set back: the longest time
         (later(100, boot=b"another boot 123", wall=float("nan")), 300.0),
     ],
 )

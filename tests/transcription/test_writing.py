@@ -1,4 +1,4 @@
-"""Texts are put together and cut as their scripts do it."""
+"""Texts are joined and cut by the rules of their scripts."""
 
 import unicodedata
 
@@ -55,7 +55,7 @@ def test_a_space_stands_between_texts_where_their_scripts_have_one(texts: list[s
         ("👨‍👩‍👧‍👦🇩🇪👍🏽", ["👨‍👩‍👧‍👦", "🇩🇪", "👍🏽"]),
         ("☀️", ["☀️"]),
         ("각", ["각"]),
-        ("\u1100\u1161\u11a8", ["\u1100\u1161\u11a8"]),  # the same as three letters
+        ("\u1100\u1161\u11a8", ["\u1100\u1161\u11a8"]),  # the same syllable as three letters
     ],
 )
 def test_a_letter_keeps_its_marks(text: str, cut: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""People's files are read in processes of their own: with the same results, within limits, and never left behind."""
+"""People's files are read in processes of their own, with the same results and within limits; no process stays."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ from transcription.audio import SpeechReader, Stretch, apart, audio_info, write_
 from transcription.audio.apart import Speech
 from transcription.errors import BadAudio, CrashedDecoder
 
-LONG = 20  # times the clip: 142 s, of which a reader is never done in a moment
+LONG = 20  # times the clip: 142 s, so that no reader has finished when a test looks
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ async def test_a_process_that_is_ahead_waits(file: BinaryIO) -> None:
         await anext(stretches)
         (child,) = decoders()
         before = None
-        while before != (now := child.cpu_times().user):  # it ends, and is no process any more, unless it is held up
+        while before != (now := child.cpu_times().user):  # raises if the process went on to its end
             before = now
             await asyncio.sleep(0.5)
 
@@ -207,7 +207,7 @@ TRIES = {
 
 
 @pytest.mark.parametrize("what", TRIES.values(), ids=TRIES)
-def test_a_process_that_was_taken_over_could_not(what: str, tmp_path: Path) -> None:
+def test_a_decoder_that_was_taken_over_can_reach_nothing(what: str, tmp_path: Path) -> None:
     (tmp_path / "x").touch()
     code = f"""if True:
         import os, socket, sys
@@ -246,7 +246,7 @@ async def test_one_persons_files_never_hold_up_anothers() -> None:
     more[0].cancel()
     mei[0].close()
     async with asyncio.timeout(PATIENCE):
-        (await full).close()  # before the fifty that came earlier
+        (await full).close()  # let in before the fifty that came earlier
         (await more[1]).close()
     for task in more:
         task.cancel()

@@ -26,7 +26,7 @@ def resident() -> int:
 
 
 class EndlessRecording(RawIOBase):
-    """A WAV file of so many seconds, the clip over and over, which takes no disk and no memory."""
+    """A WAV file of `seconds` with the clip over and over. It is made while it is read: it takes no disk or memory."""
 
     def __init__(self, seconds: int) -> None:
         self._size = 44 + seconds * RATE * 2

@@ -1,4 +1,4 @@
-"""However many channels, speech on any of them is heard."""
+"""Speech on any channel of a file is heard, however many channels there are."""
 
 import wave
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""A file that was cut off is read as far as it goes, and the end that is missing is told: the same for every format."""
+"""A file that was cut off is read as far as it goes, and its missing end is told, in every format."""
 
 from functools import cache
 from io import BytesIO
@@ -61,9 +61,9 @@ def test_what_is_there_is_heard_and_what_is_missing_is_told(name: str, percent: 
     cut = data[: len(data) * percent // 100]
     there = LENGTH * percent / 100
     if name == "x.avi" and percent == 90:
-        there = LENGTH  # the rest is the index, of which nothing is heard
+        there = LENGTH  # the last tenth is the index, which has no sound
 
-    coarse = 0.7 if name == "x.tta" else 0.0  # whose frames are of a second
+    coarse = 0.7 if name == "x.tta" else 0.0  # seconds: a frame of TTA is one second long
 
     info = audio_info(BytesIO(cut), max_hours=1)
     reader = SpeechReader(BytesIO(cut), max_hours=1)

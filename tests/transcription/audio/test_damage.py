@@ -1,4 +1,4 @@
-"""What a damaged file still holds is read, at its right time, and what is lost is said."""
+"""The sound that a damaged file still holds is read at its time, and the stretches that are lost are told."""
 
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +18,7 @@ DAMAGED = {
     "wma": ("wmav2", 16_000),
     "ts": ("aac", 16_000),
 }
-RESUMES = {"webm": 5.0}  # seconds to the next cluster, before which a reader cannot take up again
+RESUMES = {"webm": 5.0}  # seconds to the next cluster, where a reader can go on
 
 
 def with_damaged_middle(data: bytes, how: str) -> bytes:
@@ -78,7 +78,7 @@ def test_damages_far_from_each_other_are_told_one_by_one(tmp_path: Path) -> None
 
 
 class FailingFile(BytesIO):
-    """A file on a disk, or beyond a network, that fails in the middle."""
+    """A file whose disk or network fails after 400,000 bytes."""
 
     def read(self, size: int | None = -1) -> bytes:
         if self.tell() > 400_000:

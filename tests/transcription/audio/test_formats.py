@@ -1,4 +1,4 @@
-"""Every kind of file people have: recognised, measured, and read at the right time."""
+"""Each kind of file that people have is recognised, measured, and read at the right times."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def test_a_file_is_recognised_measured_and_read(name: str, tmp_path: Path) -> No
     assert info.media_type == media_type
     assert info.sample_rate == how.get("rate", 16_000)
     assert info.channels == 1
-    assert info.duration == pytest.approx(7.1, abs=0.16)  # what encoders put before and after the sound
+    assert info.duration == pytest.approx(7.1, abs=0.16)  # encoders add a little before and after the sound
     assert reader.duration == pytest.approx(info.duration, abs=0.12)
     assert len(stretch.samples) == round((stretch.end - stretch.start) * 16_000)
     assert stretch.start == pytest.approx(0.1, abs=0.1)

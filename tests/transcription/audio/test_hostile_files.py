@@ -1,4 +1,4 @@
-"""Files made to hurt: each costs a bounded piece of memory and time in a process of its own, and gets an answer."""
+"""Files made to do harm: each costs bounded memory and time in a process of its own, and gets an answer."""
 
 import asyncio
 import tempfile
@@ -22,7 +22,7 @@ MIB = 1024**2
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fifth of the CPU time, so that the tests are quick."""
+    """Give a file a fifth of the CPU time that it has in the product, so that the tests are quick."""
     monkeypatch.setattr(apart, "LIMITS", replace(apart.LIMITS, cpu=1.0))
 
 
@@ -41,7 +41,7 @@ def on_disk(content: bytes) -> Iterator[BinaryIO]:
 
 
 async def said(reading: AsyncIterator[object]) -> str:
-    """The code of the error, or none."""
+    """Read to the end. Returns the code of the error, or an empty text."""
     try:
         async for _ in reading:
             pass
@@ -61,7 +61,7 @@ async def speaking(file: BinaryIO) -> AsyncIterator[object]:
 
 @asynccontextmanager
 async def memory_watched() -> AsyncIterator[dict[str, int]]:
-    """The most that processes which read files had for themselves, and this one, in bytes."""
+    """Yields peaks of memory in bytes. `theirs`: of a process that reads a file. `ours`: what this process has added."""
     await apart.network_closed()
     most = {"theirs": 0, "ours": 0}
     before = psutil.Process().memory_info().rss
@@ -86,8 +86,8 @@ async def memory_watched() -> AsyncIterator[dict[str, int]]:
 @pytest.mark.parametrize(
     ("make", "read"),
     [
-        (lambda: hostile_files.many_claims(12), probing),  # 2.1 GB
-        (lambda: hostile_files.many_claims(24), speaking),  # 4.2 GB
+        (lambda: hostile_files.many_claims(12), probing),  # 2.1 GB without a limit
+        (lambda: hostile_files.many_claims(24), speaking),  # 4.2 GB without a limit
         (hostile_files.unfolding, probing),
     ],
     ids=["claims", "more claims", "unfolding"],
@@ -107,8 +107,8 @@ async def test_memory_is_bounded_and_is_not_ours(
 @pytest.mark.parametrize(
     ("make", "read"),
     [
-        (lambda: hostile_files.many_tags(1_000_000), probing),  # 20 s
-        (hostile_files.tiny_packets, probing),  # 165 s
+        (lambda: hostile_files.many_tags(1_000_000), probing),  # 20 s without a limit
+        (hostile_files.tiny_packets, probing),  # 165 s without a limit
     ],
     ids=["tags", "tiny packets"],
 )
@@ -122,7 +122,7 @@ async def test_time_is_bounded_by_the_size_of_the_file(
 async def test_an_honest_recording_of_hours_in_small_packets_is_looked_at_to_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(apart, "LIMITS", replace(apart.LIMITS, cpu=1.0, rate=1e12))  # no more than its seconds earn
+    monkeypatch.setattr(apart, "LIMITS", replace(apart.LIMITS, cpu=1.0, rate=1e12))  # none for its size
     amr = b"#!AMR\n" + (b"\x04" + bytes(12)) * 540_000  # three hours, which take some seconds
     with on_disk(amr) as file:
         assert (await apart.audio_info(file, max_hours=12, owner="mei")).duration == 10_800
@@ -130,13 +130,13 @@ async def test_an_honest_recording_of_hours_in_small_packets_is_looked_at_to_its
 
 @pytest.mark.usefixtures("patience")
 async def test_a_gap_of_hours_takes_no_more_time_than_its_seconds_earn() -> None:
-    with on_disk(hostile_files.long_gap(hours=6)) as file:  # 50 s, when the network listened to it
+    with on_disk(hostile_files.long_gap(hours=6)) as file:  # took 50 s when voice activity judged the gap
         assert await said(speaking(file)) == ""
 
 
 @pytest.mark.usefixtures("patience")
 async def test_a_copy_is_not_much_larger_than_its_file(target: BinaryIO) -> None:
-    with on_disk(hostile_files.one_hertz()) as file:  # 97 MB
+    with on_disk(hostile_files.one_hertz()) as file:  # 97 MB without a limit
         assert await said(apart.copy(file, target, max_hours=12, owner="mei")) == "too_complex"
         assert target.seek(0, 2) <= 32 * 32_044 + MIB
 
@@ -153,7 +153,7 @@ async def test_a_copy_is_not_much_larger_than_its_file(target: BinaryIO) -> None
     ],
     ids=["late streams", "short ASF", "64 channels", "65 channels", "1000 channels", "long tag"],
 )
-def test_what_makes_the_binding_fail_is_an_answer(make: Callable[[], bytes], code: str) -> None:
+def test_a_file_that_makes_the_binding_fail_gets_an_answer(make: Callable[[], bytes], code: str) -> None:
     content, found = make(), list[str]()
     for read in (audio_info, lambda file, max_hours: list(SpeechReader(file, max_hours=max_hours))):
         try:

@@ -1,4 +1,4 @@
-"""Files that were joined to one are heard one after the other, whatever changes from one to the next."""
+"""Files that were joined into one are heard one after the other, whatever changes from one to the next."""
 
 from io import BytesIO
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_both_are_heard(name: str, tmp_path: Path) -> None:
     assert first.start == pytest.approx(0.1, abs=0.15)
     assert sounds_like(first.samples, first.start, clip())
     assert second.end == pytest.approx(2 * LENGTH - 0.1, abs=0.4)
-    before = max(0.0, reader.duration / 2 - second.start)  # silence that is the first one's
+    before = max(0.0, reader.duration / 2 - second.start)  # seconds of silence that belong to the first file
     assert sounds_like(second.samples[round(before * RATE) :], max(0.0, second.start - reader.duration / 2), clip())
 
 

@@ -15,7 +15,7 @@ EXPERIMENTAL = {"strict": "experimental"}
 STEREO = {"rate": 48_000, "layout": "stereo"}
 PHONE = {"rate": 8000}
 
-# The file's name; what FFmpeg calls the decoder; how the file is made.
+# For each file's name: FFmpeg's name of the decoder, and how the file is made.
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "dolby.ac3": ("ac3", {"codec": "ac3", "rate": 48_000}),
     "dolby.eac3": ("eac3", {"codec": "eac3", "rate": 48_000}),
@@ -64,7 +64,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "archive.nut": ("flac", {"codec": "flac"}),
 }
 
-# Those that PyAV brings no encoder for: the options of the command `ffmpeg`.
+# The same for codecs that PyAV has no encoder for. The command `ffmpeg` makes the file with these options.
 DISC = ("-ar", "48000", "-ac", "2", "-strict", "-2")
 MORE: dict[str, tuple[str, tuple[str, ...]]] = {
     "film.mkv": ("dca", ("-c:a", "dca", *DISC)),
@@ -109,7 +109,7 @@ def test_the_codec_is_heard(name: str, tmp_path: Path) -> None:
 UNREAD = {
     "game.wav": ("dfpwm", ("-c:a", "dfpwm", "-ar", "22050")),
     "game.mkv": ("dfpwm", ("-c:a", "dfpwm", "-ar", "22050")),
-    "trial.avi": ("0x2048", ("-c:a", "sonic", "-strict", "-2")),  # no decoder, and no name: what the file says
+    "trial.avi": ("0x2048", ("-c:a", "sonic", "-strict", "-2")),  # no decoder, no name: the number in the file
     "trial.wav": ("0x2048", ("-c:a", "sonic", "-strict", "-2")),
 }
 
@@ -140,8 +140,8 @@ def refused(data: bytes) -> tuple[str, str]:
     return refusal.value.code, refusal.value.detail
 
 
-def test_a_film_of_more_than_a_moment_is_not_taken_for_a_trap(tmp_path: Path) -> None:
-    """TrueHD has 1,200 packets a second, and in them next to nothing where it is quiet."""
+def test_a_film_of_many_small_packets_is_not_taken_for_a_hostile_file(tmp_path: Path) -> None:
+    """TrueHD has 1,200 packets a second, which are almost empty where the sound is quiet."""
     options = ("-c:a", "truehd", "-ar", "48000", "-ac", "2", "-strict", "-2")
     data = ffmpeg(tmp_path / "x.mkv", *options, sound=np.tile(clip(), 2)).read_bytes()
     assert audio_info(BytesIO(data), max_hours=1).duration == pytest.approx(14.2, abs=0.1)

@@ -1,4 +1,4 @@
-"""What browsers cannot play gets a copy: Opus in WebM, at the times of the original."""
+"""A file that browsers cannot play gets a copy: Opus in WebM, at the times of the original."""
 
 import resource
 from io import BytesIO
@@ -40,14 +40,14 @@ def sound(data: bytes) -> npt.NDArray[np.float32]:
 
 
 def lag(late: npt.NDArray[np.float32], early: npt.NDArray[np.float32]) -> float:
-    """Seconds by which the one is behind the other, where they are most alike."""
+    """Seconds by which `late` is behind `early`: the shift at which the two are most alike."""
     size = 2 ** int(len(late) + len(early)).bit_length()
     alike = np.fft.irfft(np.fft.rfft(late, size) * np.conj(np.fft.rfft(early, size)))
     return float((np.argmax(alike) + size // 2) % size - size // 2) / RATE
 
 
 def seeked(data: bytes, second: float) -> float:
-    """Where a player lands that asks for this second."""
+    """The time in seconds at which a player goes on that seeks to `second`."""
     with av.open(BytesIO(data), "r") as file:
         file.seek(int(second * av.time_base))
         frame = next(file.decode(audio=0))
@@ -80,7 +80,7 @@ def test_a_live_recording_of_a_browser_is_packed_anew_and_not_encoded_again(tmp_
         assert after.duration == pytest.approx(21.3 * av.time_base, abs=0.05 * av.time_base)
         packets = [[bytes(packet) for packet in file.demux(audio=0)] for file in (before, after)]
     assert packets[0] == packets[1]
-    assert 8.0 < seeked(copy, 13.0) <= 13.0  # the next cluster before it: each has five seconds
+    assert 8.0 < seeked(copy, 13.0) <= 13.0  # the start of the cluster with second 13: each has five seconds
 
 
 def test_opus_with_a_hole_is_encoded_again_with_silence_in_it(tmp_path: Path) -> None:
@@ -116,11 +116,11 @@ def test_a_file_that_is_longer_than_allowed_is_given_up(tmp_path: Path) -> None:
 
 def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
     path = encode(tmp_path / "x.aiff", clip(), codec="pcm_s16be")
-    copy_of(path.read_bytes())  # everything is loaded now
+    copy_of(path.read_bytes())  # loads all libraries, before memory is measured
     encode(path, np.concatenate([clip()] * 30), codec="pcm_s16be")  # 3.5 minutes
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with path.open("rb") as file, (tmp_path / "copy.webm").open("w+b") as target:
         steps = list(write_playable(file, target, max_hours=1))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 8 * 1024  # KiB
-    assert len(steps) == pytest.approx(21, abs=1)  # a chance to stop every ten seconds
+    assert len(steps) == pytest.approx(21, abs=1)  # a step every ten seconds, where the caller may stop
     assert steps == sorted(steps)

@@ -97,7 +97,7 @@ def test_a_file_whose_sound_is_all_damaged_is_refused(tmp_path: Path) -> None:
 
 
 class Listener(BaseHTTPRequestHandler):
-    """Remembers that somebody asked."""
+    """Notes the path of each request in `asked`."""
 
     asked: list[str]
 
@@ -138,7 +138,7 @@ LISTS = {
 def test_a_playlist_is_refused_and_nothing_is_fetched(kind: str, listener: ThreadingHTTPServer) -> None:
     url = f"http://127.0.0.1:{listener.server_port}/sound.mp3"
     assert refusal(LISTS[kind].format(url=url, port=listener.server_port).encode()) == "not_audio"
-    with socket.create_connection(("127.0.0.1", listener.server_port)) as ours:  # the server is really there
+    with socket.create_connection(("127.0.0.1", listener.server_port)) as ours:  # requests really are noted
         ours.sendall(b"GET /ours HTTP/1.0\r\n\r\n")
         ours.recv(1)
     assert Listener.asked == ["/ours"]
@@ -165,7 +165,7 @@ def pointing_elsewhere(movie: bytes, target: Path) -> bytes:
     end = at + int.from_bytes(movie[at : at + 4])
     grown = len(reference) - (end - at)
     moved = bytearray(movie[:at] + reference + movie[end:])
-    for kind in (b"moov", b"trak", b"mdia", b"minf", b"dinf"):  # all that hold it grow with it
+    for kind in (b"moov", b"trak", b"mdia", b"minf", b"dinf"):  # the boxes around it grow with it
         head = moved.rindex(kind, 0, at) - 4
         moved[head : head + 4] = (int.from_bytes(moved[head : head + 4]) + grown).to_bytes(4)
     return bytes(moved)
@@ -177,7 +177,7 @@ def test_a_movie_whose_sound_is_in_another_file_is_refused(tmp_path: Path) -> No
 
     trusting = {"enable_drefs": "1", "use_absolute_path": "1"}
     with av.open(BytesIO(movie), "r", options=trusting) as file:
-        assert len(list(file.demux(audio=0))) > 10  # FFmpeg would follow it, if told to
+        assert len(list(file.demux(audio=0))) > 10  # FFmpeg follows the reference if it is told to
 
     assert refusal(movie) == "not_audio"
 

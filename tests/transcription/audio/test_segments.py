@@ -1,4 +1,4 @@
-"""Where recordings are cut: full stretches, at pauses, nothing lost, nothing twice, the same every time."""
+"""Where recordings are cut: into full stretches, at pauses, without loss or overlap, the same every time."""
 
 from io import BytesIO
 from itertools import pairwise
@@ -18,7 +18,7 @@ Cut = tuple[float, float]  # seconds
 
 
 def windows(*parts: tuple[float, float]) -> Probabilities:
-    """Probabilities of speech from (seconds, probability) after one another."""
+    """The probability of speech in each window, from parts (seconds, probability) one after the other."""
     return np.concatenate([np.full(round(seconds * RATE / WINDOW), chance, np.float32) for seconds, chance in parts])
 
 
@@ -115,7 +115,7 @@ def test_every_recording_is_cut_without_loss_overlap_or_chance(
     cuts = cut(speech, sound, max_seconds=max_seconds)
 
     assert cuts == cut(speech, sound, piece=piece, max_seconds=max_seconds)
-    assert all(0 < round(end - start, 9) <= max_seconds for start, end in cuts)  # 12.000000000000002 is 12
+    assert all(0 < round(end - start, 9) <= max_seconds for start, end in cuts)  # 12.000000000000002 counts as 12
     assert all(before[1] <= after[0] for before, after in pairwise(cuts))
     sent = np.zeros(len(speech), bool)
     for start, end in cuts:

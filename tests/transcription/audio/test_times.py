@@ -1,4 +1,4 @@
-"""Sound that begins late is heard at its time, also where it was taken out of a video without a new encoding."""
+"""Sound that begins late in its file is heard at its time, also if it was copied from a video without encoding."""
 
 from io import BytesIO
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_late_sound_is_heard_late(name: str, video: Path, tmp_path: Path) -> Non
 
 def test_the_copy_for_browsers_has_the_same_times(video: Path, tmp_path: Path) -> None:
     data = ffmpeg(tmp_path / "sound.m4a", "-i", video, *COPY).read_bytes()
-    assert not audio_info(BytesIO(data), max_hours=1).plays  # they do not agree about the time before
+    assert not audio_info(BytesIO(data), max_hours=1).plays  # browsers do not agree about the time before the sound
     copy = BytesIO()
     for _ in write_playable(BytesIO(data), copy, max_hours=1):
         pass

@@ -1,4 +1,4 @@
-"""No sound is dropped in silence: all tracks that belong together are heard, and the file says which were."""
+"""Files of several tracks: all tracks that belong together are heard, and `AudioInfo` says which ones."""
 
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +13,7 @@ from transcription.errors import BadAudio
 
 SPEECH = clip()
 SILENCE = np.zeros_like(SPEECH)
-LATER = np.concatenate((SILENCE, clip()))  # speaks when the other has done
+LATER = np.concatenate((SILENCE, clip()))  # speech begins where that of SPEECH has ended
 CONTAINERS: dict[str, dict[str, Any]] = {
     "mp4": {"codec": "aac"},
     "mov": {"codec": "pcm_s16le"},
@@ -37,7 +37,7 @@ def heard(info: AudioInfo) -> list[int]:
 
 @pytest.mark.parametrize("suffix", CONTAINERS)
 def test_a_microphone_behind_a_silent_track_is_heard(suffix: str, tmp_path: Path) -> None:
-    """As OBS and conference recorders have it."""
+    """OBS and recorders of conferences write such files."""
     data = encode(tmp_path / f"x.{suffix}", SILENCE, clip(), **CONTAINERS[suffix]).read_bytes()
     info, (stretch,), reader = read(data)
     assert heard(info) == [1, 2]
@@ -46,7 +46,7 @@ def test_a_microphone_behind_a_silent_track_is_heard(suffix: str, tmp_path: Path
     assert reader.damaged == []
 
 
-@pytest.mark.parametrize("suffix", [suffix for suffix in CONTAINERS if suffix != "mxf"])  # where all are of one length
+@pytest.mark.parametrize("suffix", [suffix for suffix in CONTAINERS if suffix != "mxf"])  # it has one length for all
 def test_two_people_on_two_tracks_are_both_heard(suffix: str, tmp_path: Path) -> None:
     data = encode(tmp_path / f"x.{suffix}", clip(), LATER, **CONTAINERS[suffix]).read_bytes()
     info, stretches, reader = read(data)
@@ -76,7 +76,7 @@ def test_a_track_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def mixed(path: Path, *options: str, one: Sound = SPEECH, other: Sound = SILENCE) -> bytes:
-    """A file of two tracks, made by the command with these options."""
+    """Make a file of two tracks with the command `ffmpeg` and these options."""
     inputs = [encode(path.with_name(f"{at}.wav"), sound, codec="pcm_s16le") for at, sound in enumerate((one, other))]
     return ffmpeg(path, "-i", inputs[0], "-i", inputs[1], "-map", "0", "-map", "1", *options).read_bytes()
 
@@ -138,7 +138,7 @@ def test_many_tracks_are_mixed(tmp_path: Path) -> None:
 
 def test_a_damaged_track_is_told_and_the_other_is_heard(tmp_path: Path) -> None:
     data = encode(tmp_path / "x.mkv", clip(), clip(), codec="flac").read_bytes()
-    second = b"\x82"  # the number of the second track, before each of its blocks' frames
+    second = b"\x82"  # the number of the second track, which stands before each of its frames
     damaged = bytearray(data)
     at = 0
     while (at := data.find(second + data[0:0], at + 1)) > 0:
@@ -156,7 +156,7 @@ def test_the_picture_of_a_cover_is_no_track(tmp_path: Path) -> None:
 
 def test_browsers_get_a_copy_of_what_is_heard(tmp_path: Path) -> None:
     data = encode(tmp_path / "x.mp4", SILENCE, clip(), codec="aac").read_bytes()
-    assert not audio_info(BytesIO(data), max_hours=1).plays  # they would play the silent one
+    assert not audio_info(BytesIO(data), max_hours=1).plays  # browsers would play the silent track
     copy = BytesIO()
     for _ in write_playable(BytesIO(data), copy, max_hours=1):
         pass

@@ -1,4 +1,7 @@
-"""A length that stands for "not known yet", as writers into a pipe leave it, is none: the file is read to its end."""
+"""A file whose header has a mark in place of its length, as programs that write into a pipe leave it.
+
+It is read to its end.
+"""
 
 import struct
 from functools import cache
@@ -35,7 +38,7 @@ def heard_to_the_end(data: bytes) -> None:
     assert stretch.end == pytest.approx(7.0, abs=0.15)
 
 
-# What ffmpeg, SoX, arecord, GStreamer, lame, mplayer and the `wav` of npm leave, and others with less for their heads.
+# Marks of ffmpeg, SoX, arecord, GStreamer, lame, mplayer and npm's `wav`; some writers take the header's 36 bytes off.
 MARKS = [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0x7FFFF000, 0xFFFFFF9B, 0xFFFFFFFF - 36, 0x7FFFFFFF - 36, 0x80000024]
 
 

@@ -1,4 +1,4 @@
-"""Voice activity: speech is told from what is none, and pieces are judged as the whole is."""
+"""Voice activity tells speech from other sound, and judges sound in pieces as it judges the whole."""
 
 import subprocess
 import sys
@@ -59,7 +59,7 @@ def test_a_missing_network_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_network_runs_without_telling_its_makers(tmp_path: Path) -> None:
-    """What onnxruntime means to send it first writes under the home folder."""
+    """onnxruntime writes what it is going to send under the home folder first. Nothing may be there."""
     run = "from transcription.audio.vad import VoiceActivity; VoiceActivity()(__import__('numpy').zeros(512, 'int16'))"
     subprocess.run([sys.executable, "-c", run], env={"HOME": str(tmp_path)}, timeout=60, check=True)
     assert list(tmp_path.iterdir()) == []

@@ -57,7 +57,7 @@ async def test_what_is_said_comes_out_while_it_is_said_and_settles_before_it_end
     await stage.push(silence(1))
     await stage.push(speaker.say(TEXT))
     first, _ = stage.told[0]
-    assert first < 1 + 0.8 + 0.3 + 0.2  # silence, the first 0.8 s of speech, service, and some patience
+    assert first < 1 + 0.8 + 0.3 + 0.2  # silence, the first 0.8 s of speech, service, and 0.2 s to spare
     assert stage.told[-1][1].stable > len(TEXT) / 2
     assert not stage.finals
     await stage.push(silence(2))
@@ -156,7 +156,7 @@ async def test_a_partial_in_the_pause_that_ends_an_utterance_is_its_final() -> N
     await stage.push(silence(1))
     assert stage.texts == ["so it goes"]
     assert all(not call.final for call in stage.calls)
-    assert stage.told[-1][0] - 3 * 0.32 == pytest.approx(0.5, abs=0.15)  # the silence, and nothing more
+    assert stage.told[-1][0] - 3 * 0.32 == pytest.approx(0.5, abs=0.15)  # the pause that ends an utterance
     await stage.finish()
 
 
@@ -296,7 +296,7 @@ async def test_a_caption_that_was_shown_and_turns_out_to_be_nothing_becomes_an_e
 
 
 @in_virtual_time
-async def test_nothing_that_was_never_shown_is_no_caption() -> None:
+async def test_an_empty_text_of_which_nothing_was_shown_makes_no_caption() -> None:
     async def answer(call: Call) -> Transcript:
         return written("")
 
@@ -383,7 +383,7 @@ async def test_sound_that_comes_faster_than_it_is_spoken_gets_no_partials() -> N
             await stage.captioner.push(sound[at : at + 1600])
     await stage.finish()
     assert " ".join(stage.texts) == speaker.text
-    assert len(stage.partials) <= 1  # one before it was clear that old sound comes
+    assert len(stage.partials) <= 1  # at most one, before the captioner notices that the sound is old
 
 
 @in_virtual_time

@@ -56,7 +56,7 @@ def test_where_the_server_tells_no_times_all_that_is_heard_is_shown_less_the_pun
     assert draft.likely(1.6) == "had he, merry"
 
 
-def test_of_a_draft_that_is_cut_short_what_is_settled_stays_and_nothing_counts_as_heard() -> None:
+def test_a_draft_that_is_cut_short_keeps_what_is_settled_and_counts_nothing_as_heard() -> None:
     draft = Draft()
     draft.hear(said("had", "he"), 40, 1.1)
     draft.hear(said("had", "he", "merry"), 60, 1.6)

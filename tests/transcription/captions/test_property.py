@@ -88,7 +88,7 @@ def test_whatever_a_server_says_what_people_saw_as_settled_stays(speech: list[tu
 
 @settings(max_examples=60)
 @given(speeches, st.integers(0, 2**32))
-def test_of_a_server_that_hears_well_every_word_comes_out_once_and_in_order(
+def test_every_word_comes_out_once_and_in_order_if_the_server_hears_well(
     speech: list[tuple[int, float]], seed: int
 ) -> None:
     @in_virtual_time
@@ -104,7 +104,7 @@ def test_of_a_server_that_hears_well_every_word_comes_out_once_and_in_order(
 
 @settings(max_examples=40)
 @given(speeches, st.integers(0, 2**32), st.floats(0, 60))
-def test_given_up_at_any_moment_nothing_goes_on(speech: list[tuple[int, float]], seed: int, after: float) -> None:
+def test_a_captioner_that_is_given_up_does_no_more(speech: list[tuple[int, float]], seed: int, after: float) -> None:
     @in_virtual_time
     async def run() -> None:
         speaker, chance = Speaker(), Random(seed)  # noqa: S311

@@ -1,4 +1,4 @@
-"""Texts are split into words, compared and joined; a word of another recognition may be the same word."""
+"""How texts of captions are split into words and joined, and when words of two recognitions are the same word."""
 
 import pytest
 from hypothesis import given

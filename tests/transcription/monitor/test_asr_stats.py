@@ -1,4 +1,4 @@
-"""`manage.py asr_stats`, beside a server that runs."""
+"""`manage.py asr_stats` beside a running product."""
 
 import os
 import pty
@@ -20,7 +20,7 @@ from tests.support.whisper_stub import WhisperStub
 
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """It works on one recording for long, while another waits."""
+    """A product that works on one recording for 60 s while another one waits."""
     data = tmp_path_factory.mktemp("stats")
     with WhisperStub(seconds=60) as stub, Product(data, ASR_API_URL=stub.url) as running:
         with running.client() as api:
@@ -28,7 +28,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
                 upload(api, clip.path)
         wait_for(lambda: stub.received, "a call")
         yield running
-        running.kill()  # it would wait for the call
+        running.kill()  # a stop would wait for the call
 
 
 def stats(product: Product, *arguments: str) -> subprocess.Popen[str]:
@@ -75,7 +75,7 @@ def test_on_a_terminal_it_stays_in_its_place(product: Product) -> None:
     watching.send_signal(signal.SIGINT)
     assert watching.wait(PATIENCE) == 0
     os.close(main)
-    assert b"\x1b[" in shown  # it moves up again
+    assert b"\x1b[" in shown  # the cursor moves up, and the next lines overwrite the last
 
 
 def test_without_a_server_it_says_what_to_do(tmp_path: Path) -> None:

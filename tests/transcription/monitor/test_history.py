@@ -1,4 +1,4 @@
-"""What the monitor's chart shows: rows of a few seconds, and why the limit changed."""
+"""The history that the monitor's chart shows: a row for every few seconds, and the reasons of changed limits."""
 
 import asyncio
 from collections.abc import Iterator

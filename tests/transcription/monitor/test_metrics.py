@@ -1,4 +1,4 @@
-"""/metrics: the gate's snapshot in Prometheus's words, for those whom the settings name."""
+"""/metrics: the gate's snapshot in Prometheus's format, for the token and the addresses that the settings name."""
 
 import asyncio
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def _fresh(settings: Any) -> Iterator[None]:
 
 
 def scraped() -> dict[tuple[str, ...], float]:
-    """Each sample's value, by its name and the values of its labels, in the order of their names."""
+    """The value of each sample, by its name and the values of its labels. Labels are sorted by name."""
     answer = Client().get("/metrics", headers={"Authorization": "Bearer scraper"})
     assert answer.status_code == 200
     assert answer["Content-Type"].startswith("text/plain; version=")
@@ -104,4 +104,4 @@ def test_with_a_token_nobody_reads_it_without(settings: Any) -> None:
     refused = client.get("/metrics")
     assert refused.status_code == 429
     assert 0 < int(refused["Retry-After"]) <= BAD_TOKENS.seconds
-    assert Client().get("/metrics").status_code == 401  # from this machine neither
+    assert Client().get("/metrics").status_code == 401  # nor from this machine

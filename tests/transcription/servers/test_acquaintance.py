@@ -36,7 +36,7 @@ OPENAI_PATH = "/v1/audio/transcriptions"
 
 
 def asked(*models: str, at: str = OPENAI_PATH, model: str = "", **more: Any) -> Dialect:
-    """How a server with these models is asked: for the one that is named, or for the only one."""
+    """The dialect of a server with these models. It asks for `model`, or else for the only one of them."""
     names = [name for name in models if "*" not in name]
     only = names[0] if len(names) == 1 else "whisper-1"
     return Dialect(at, model or only, **{"granularities": BOTH, "models": models} | more)
@@ -52,7 +52,7 @@ V3, BOX = "openai/whisper-large-v3", "faster-whisper-base"
 LITE = ("gpt-4o", "whisper", "openai/*")
 GPT = ("gpt-4o", "gpt-4o-transcribe", "whisper-1")
 
-# The server; the address and the model of the settings; how it is asked then; how many words of its answer have times.
+# For each server: the path and the model in the settings; the dialect; how many words of an answer have times.
 SERVERS: dict[str, tuple[Callable[[], Standin], str, str, Dialect, int]] = {
     "whisper.cpp": (WhisperCpp, "/v1", "", INFERENCE, 2),
     "whisper.cpp, its bare address": (WhisperCpp, "", "", INFERENCE, 2),
@@ -80,7 +80,7 @@ SERVERS: dict[str, tuple[Callable[[], Standin], str, str, Dialect, int]] = {
 
 
 def asking(server: Standin, path: str = "/v1", model: str = "", **options: Any) -> WhisperClient:
-    """A client of this server that has not asked it yet."""
+    """A client of this server that does not know its dialect yet."""
     whisper = client(f"{server.url}{path}", model=model, **options)
     whisper.pool.servers[0].profile.doubt()
     return whisper
@@ -103,7 +103,7 @@ async def test_the_first_call_is_made_as_the_server_wants_it(
         assert len(heard.words) == words
         sent = len(server.forms)
         await transcript(whisper)
-        assert len(server.forms) == sent + 1  # it is known now
+        assert len(server.forms) == sent + 1  # the dialect is known now
         assert "Ready" in known.snapshot().finding
         await whisper.aclose()
 
@@ -135,7 +135,7 @@ async def test_where_times_need_a_language_only_recordings_that_name_one_get_the
         (LiteLlm, "/v1", "", "has no model whisper-1. .* ASR_MODEL: gpt-4o, whisper, openai/"),
         (Xinference, "/v1", "whisper-1", "has no model whisper-1. .*: my-whisper"),
         (lambda: WhisperCpp("/my/ears"), "/v1", "", "no Whisper server at this address. Check ASR_API_URL"),
-        (lambda: Speaches("small"), "/api/v9", "", None),  # found all the same
+        (lambda: Speaches("small"), "/api/v9", "", None),  # the right path is found all the same
     ],
 )
 async def test_what_cannot_be_found_out_is_said_with_what_to_do(
@@ -160,17 +160,17 @@ async def test_a_recording_waits_until_the_administrator_has_mended_it_and_no_re
         await until(lambda: whisper.pool.servers[0].profile.fault is not None)
         await asyncio.sleep(0)
         assert not any(call.done() for call in waiting)
-        assert len(server.forms) == 1  # one silence; the recordings were not sent
+        assert len(server.forms) == 1  # one probe; the recordings were not sent
         snapshot = whisper.snapshot().servers[0].profile
         assert (snapshot.fault, snapshot.models) == (True, ("small", "large"))
         assert "is not installed locally" in (snapshot.said or "")
-        server.models = server.models[:1] if server.models else []  # now there is no choice
+        server.models = server.models[:1] if server.models else []  # now there is only one model
         assert [heard.text for heard in await asyncio.gather(*waiting)] == ["Hello there."] * 5
         assert not whisper.snapshot().servers[0].profile.fault
         await whisper.aclose()
 
 
-async def test_who_cannot_wait_is_told_at_once_while_the_server_does_not_fit() -> None:
+async def test_a_call_that_cannot_wait_is_told_at_once_while_the_server_does_not_fit() -> None:
     with served(server := Speaches("small", "large")):
         whisper = asking(server)
         for _ in range(3):
@@ -189,13 +189,13 @@ async def test_another_server_takes_what_one_that_does_not_fit_refuses() -> None
 
 
 async def test_another_software_behind_the_address_is_noticed() -> None:
-    """The port stays, the server behind it changes: from speaches to one that has another path, from there to vLLM."""
+    """The port stays. The server behind it is speaches first, then whisper.cpp, vLLM, and speaches again."""
     with served(server := Speaches("small")):
         whisper = asking(server)
         await transcript(whisper)
         known = whisper.pool.servers[0].profile
         for other in (WhisperCpp(), Vllm(times=False), Speaches("large")):
-            known._asked_at -= 60  # a while later
+            known._asked_at -= 60  # as if a minute had passed
             server.handle = other.handle  # type: ignore[method-assign]
             assert (await transcript(whisper)).text in ("Hello there.", "Guten Tag.")
         assert known.dialect.model == "large"
@@ -251,7 +251,7 @@ async def test_servers_are_asked_at_the_start_without_a_recording_and_once_by_ma
 
 
 async def test_asking_keeps_to_the_limit() -> None:
-    """R8: silence, too, is work for the server."""
+    """A probe is work for the server, too."""
     with WhisperStub(seconds=0.05) as stub:
         whisper = client(stub.url, limit=1)
         keeping = asyncio.create_task(whisper.keep_acquainted())

@@ -18,7 +18,7 @@ from transcription.errors import (
     UnknownModel,
 )
 
-Kind = type[AnswerError] | str  # a text: `Misconfigured`, and what does not fit
+Kind = type[AnswerError] | str  # a text stands for `Misconfigured`, and says what does not fit
 
 
 def openai(message: str, param: str | None = None, code: str | None = None, kind: str = "invalid_request_error") -> Any:

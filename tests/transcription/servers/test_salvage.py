@@ -1,5 +1,5 @@
 # ruff: noqa: E501 (a case is a line)
-"""Whatever else an answer has or lacks, its text is kept; times are kept where they are times."""
+"""The text of an answer is kept whatever else the answer has or lacks; times are kept where they are valid."""
 
 import json
 import math
@@ -214,7 +214,7 @@ def test_segments_keep_their_doubts_and_a_zero_for_unknown_is_none() -> None:
         0.1,
         None,
     )
-    assert second.avg_logprob is None  # Xinference's: no model is so sure
+    assert second.avg_logprob is None  # Xinference sends 0 for unknown: no model is so sure
     assert (third.text, third.end) == ("and a text", SECONDS)
 
 
