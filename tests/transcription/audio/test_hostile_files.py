@@ -61,7 +61,7 @@ async def speaking(file: BinaryIO) -> AsyncIterator[object]:
 
 @asynccontextmanager
 async def memory_watched() -> AsyncIterator[dict[str, int]]:
-    """Yields peaks of memory in bytes. `theirs`: of a process that reads a file. `ours`: what this process has added."""
+    """Yields peaks of memory in bytes. `theirs`: of a process that reads a file. `ours`: what this process adds."""
     await apart.network_closed()
     most = {"theirs": 0, "ours": 0}
     before = psutil.Process().memory_info().rss
