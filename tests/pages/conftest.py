@@ -1,5 +1,5 @@
-"""A real server in a thread, and a real browser. These fail a test: an error in the console, a breach of the content
-security policy, a request to another host, a page that does not exist."""
+"""Fixtures: the product's server in a thread, and a browser. A test fails on an error in the console, a breach of the
+content security policy, a request to another host, or a page that does not exist."""
 
 import asyncio
 import importlib
@@ -38,7 +38,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with override_settings(STATIC_ROOT=tmp_path_factory.mktemp("static"), SECURE_SSL_REDIRECT=False):
         call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=["django_htmx/ext/*"])
         asgi = importlib.reload(importlib.import_module("asrsite.asgi"))
-        tempfile.tempdir = None  # what the application sets it to is for its own process
+        tempfile.tempdir = None  # the application sets it for a process of its own
         running = Server(asgi.application)
         running.thread.start()
         while not running.uvicorn.started:

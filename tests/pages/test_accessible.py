@@ -1,4 +1,4 @@
-"""No page has what axe-core knows to keep people out: contrast, names, roles, order, light and dark."""
+"""axe-core finds no barrier on any page, light or dark: in contrast, names, roles and order."""
 
 import json
 
@@ -49,7 +49,7 @@ async def test_no_page_keeps_anybody_out(
             await page.set_viewport_size({"width": width, "height": 800})
             if wrong := await complaints(page):
                 found[f"{path} at {width}"] = wrong
-    faults.clear()  # axe styles what it measures, against the policy
+    faults.clear()  # axe adds styles, which the content security policy forbids
     assert lost.pop() == f"404 {server.url}/nothing"
     assert not found, json.dumps(found, indent=2, ensure_ascii=False)
 
@@ -68,15 +68,17 @@ async def test_signing_in_keeps_nobody_out(
 
 
 async def test_the_api_docs_can_be_read(page: Page, server: Server, faults: list[str]) -> None:
-    """What Swagger nests and does not name is its own to mend."""
+    """Barriers in Swagger's own markup are left out: elements within others, and elements without a name."""
     theirs = ("nested-interactive", "scrollable-region-focusable", "select-name")
     await page.set_viewport_size({"width": 390, "height": 800})
     await page.goto("/api/docs")
     await page.locator(".opblock-summary-control").nth(1).click()
     await page.get_by_text("Expand all").first.wait_for()
     for colours in ("light", "dark"):
-        await page.emulate_media(color_scheme=colours, reduced_motion="reduce")  # no colour on its way
-        wrong = await complaints(page, ".information-container, .scheme-container, .opblock.is-open")  # of many alike
+        await page.emulate_media(color_scheme=colours, reduced_motion="reduce")  # no colour in transition
+        wrong = await complaints(
+            page, ".information-container, .scheme-container, .opblock.is-open"
+        )  # one of many alike
         assert [each for each in wrong if not each.startswith(theirs)] == [], colours
     assert await page.evaluate("document.documentElement.scrollWidth") <= 390
     await page.get_by_role("link", name="Library").click()

@@ -1,4 +1,4 @@
-"""Sound that the browser does not play as it is can be listened to all the same, at any moment of it."""
+"""The page of a recording that browsers cannot play has a copy, which plays from any moment."""
 
 import asyncio
 from pathlib import Path

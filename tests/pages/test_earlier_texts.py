@@ -1,4 +1,4 @@
-"""Transcribing again, looking at what was transcribed before, and going back to it."""
+"""Transcribing again, reading an earlier transcription, and restoring it."""
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -13,7 +13,7 @@ from tests.support.rows import Status, add_segment, make_recording, make_transcr
 
 @pytest.fixture
 def standup(mei: User) -> Recording:
-    """Transcribed twice; the first time was better."""
+    """A recording that was transcribed twice. Its first text is better."""
     recording = make_recording(mei, "Standup")
     make_transcription(recording, Status.DONE, "Hello there.", detected_language="en", model="large")
     make_transcription(recording, Status.DONE, "Jello there.", detected_language="en")
@@ -32,7 +32,7 @@ async def test_an_earlier_text_is_looked_at_and_restored(page: Page, standup: Re
     await expect(text).to_have_text("Hello there.")
     await text.dblclick()
     await page.keyboard.press("e")
-    await expect(page.locator(".editing")).to_have_count(0)  # it is only looked at
+    await expect(page.locator(".editing")).to_have_count(0)  # the text of another transcription cannot be edited
     await page.get_by_text("Download", exact=True).click()
     async with page.expect_download() as saved:
         await page.get_by_role("link", name="Plain text").click()
@@ -48,8 +48,8 @@ async def test_an_earlier_text_is_looked_at_and_restored(page: Page, standup: Re
 
 
 async def test_an_earlier_text_stays_on_its_page_when_the_recording_changes(page: Page, standup: Recording) -> None:
-    """The text asks for itself with a query. The page once took the answer for a redirect to the sign-in, and reloaded:
-    that ended the playback, and took a person who had pressed "Restore" back to the earlier text."""
+    """The page loads its text again from an address with a query. It once took the answer for a redirect to the sign-in
+    and reloaded: the playback ended, and a person who had pressed "Restore" was back at the earlier text."""
     earlier = await Transcription.objects.filter(recording=standup).aearliest("pk")
     await page.goto(f"/recordings/{standup.pk}?transcription={earlier.pk}")
     await page.evaluate("window.same = true")
@@ -76,7 +76,7 @@ async def test_the_dialog_asks_for_language_model_and_terms(page: Page, standup:
     assert (run.language, run.model, run.prompt) == ("yue", "large-v3", "Stile, 听序")
 
 
-async def test_the_dialog_says_why_not(
+async def test_the_dialog_says_why_a_job_is_refused(
     page: Page, standup: Recording, settings: LazySettings, mei: User, faults: list[str]
 ) -> None:
     settings.USER_MAX_QUEUED = 1
@@ -105,7 +105,7 @@ def test_without_javascript_an_earlier_text_can_be_restored(mei: User, client: C
     assert "Nothing matches" in client.get("/", {"q": "Jello"}).content.decode()
 
 
-def test_what_does_not_fit_is_told_in_words(mei: User, client: Client, standup: Recording) -> None:
+def test_a_wrong_language_is_told_in_words(mei: User, client: Client, standup: Recording) -> None:
     client.force_login(mei)
     answer = client.post(f"/recordings/{standup.pk}/transcribe", {"language": "xx"})
     assert (answer.status_code, answer.headers["Content-Type"]) == (422, "text/plain")

@@ -1,4 +1,4 @@
-"""Correcting the text where it stands: saved by itself, and never lost."""
+"""Correcting the text on its page: a correction is saved by itself, and never lost."""
 
 import re
 
@@ -32,14 +32,14 @@ def line(page: Page, number: int = 0) -> Locator:
 
 
 async def edit(page: Page, number: int = 0) -> Locator:
-    """By a double click; the cursor then stands where it went."""
+    """Begin to edit a line by a double click. The cursor is then at the place of the click."""
     await line(page, number).dblclick(position={"x": 30, "y": 15})
     await expect(page.locator(".editing")).to_have_count(1)
     return line(page, number)
 
 
 async def hear_of_a_change(page: Page, server: Server, recording: Recording) -> None:
-    """The time is what the page, once told, lets pass before it asks for the text (see events.js), and some more."""
+    """Tell the page that the recording changed, and wait longer than it takes to ask for the text (see events.js)."""
     await server.do(sync_to_async(recording_changed)(recording.pk, recording.owner_id))
     await page.wait_for_timeout(300)
 
@@ -78,7 +78,7 @@ async def test_what_is_typed_is_saved_by_itself_and_escape_brings_back_how_it_wa
     await text.fill("So far.")
     await expect(page.locator("#saved")).to_have_text(SAVED)
     assert (await stored()).correction == "So far."
-    await expect(page.locator(".editing")).to_have_count(1)  # it goes on
+    await expect(page.locator(".editing")).to_have_count(1)  # editing goes on
     await page.keyboard.press("Escape")
     await expect(page.locator(".editing")).to_have_count(0)
     await expect(text).to_have_text(HEARD)
@@ -244,7 +244,7 @@ async def test_what_was_typed_in_the_last_moment_is_sent_when_the_page_is_left(p
 
 
 async def test_an_emptied_line_can_be_had_back(page: Page, standup: Recording) -> None:
-    """Whisper had invented it."""
+    """A person empties a line that Whisper invented."""
     await page.goto(f"/recordings/{standup.pk}")
     await (await edit(page)).fill("")
     await page.keyboard.press("Enter")

@@ -1,4 +1,4 @@
-"""Whatever a person presses ends in a word, also where it fails."""
+"""An action that fails tells the person so, on the page where the person pressed the button."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -42,7 +42,7 @@ async def retry(page: Page) -> None:
 
 async def delete_row(page: Page) -> None:
     await in_menu("Done", "Delete")(page)
-    await page.evaluate("dispatchEvent(new Event('pagehide'))")  # no need to wait for ten seconds
+    await page.evaluate("dispatchEvent(new Event('pagehide'))")  # deletes now, not after ten seconds
 
 
 async def rename(page: Page) -> None:
@@ -70,7 +70,7 @@ async def cancel_page(page: Page) -> None:
     await page.get_by_role("button", name="Cancel", exact=True).first.click()
 
 
-# The recording whose page it is, none for the library; and what is pressed there.
+# For each action: the title of the recording on whose page it is, "" for the library; and the presses.
 ACTIONS: dict[str, tuple[str, Act]] = {
     "row: transcribe": ("", in_menu("Done", "Transcribe again")),
     "row: cancel": ("", in_menu("Waiting", "Cancel")),
@@ -84,8 +84,8 @@ ACTIONS: dict[str, tuple[str, Act]] = {
 }
 
 
-# The pieces of a page would lead to the sign-in by themselves. No route holds them back: with Playwright's routes,
-# Chromium follows no redirect of a request with `keepalive`.
+# Keeps a page from loading its pieces, which would lead to the sign-in before the action does. Playwright's routes
+# cannot do that: with them, Chromium follows no redirect of a request with `keepalive`.
 HOLD_PIECES = """addEventListener("htmx:beforeRequest", (event) => {
     if (event.detail.requestConfig.verb === "get") event.preventDefault();
 });"""
@@ -134,7 +134,7 @@ async def test_where_the_session_has_ended_an_action_leads_to_the_sign_in(
 def test_a_full_disk_is_said_to_the_person_who_transcribes_again(
     mei: User, client: Client, shelf: dict[str, Recording]
 ) -> None:
-    """SQLite's own: the file may not grow any more."""
+    """SQLite says that the disk is full when its file may not grow any more."""
     if connection.vendor != "sqlite":
         return
     client.force_login(mei)

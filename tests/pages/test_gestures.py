@@ -1,4 +1,4 @@
-"""What people do to the player with mouse, finger and keys, at the real places; and links that lead to a moment."""
+"""The player under mouse, finger and keys, at real coordinates, and links that lead to a moment."""
 
 import random
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from tests.support.page_server import Server
 from tests.support.rows import Status, make_recording, make_transcription, words
 
 SENTENCE = "So the root cause was nesting. We wrapped the wrapper, and nobody counted the call."
-PLACES = {600: "aardvark", 3600: "beaver", 7200: "capybara"}  # seconds, and a word that is said then and nowhere else
+PLACES = {600: "aardvark", 3600: "beaver", 7200: "capybara"}  # seconds, and the word that is said only then
 LENGTH = 9000  # seconds
 # How far the middle of a line is from the middle of the screen, in heights of a line, once nothing moves any more.
 OFF = """async (start) => {
@@ -43,7 +43,7 @@ def long(mei: User) -> Recording:
     """Two and a half hours of silence, with paragraphs of very different lengths."""
     recording = make_recording(mei, "Long", seconds=LENGTH)
     with open(default_storage.path(str(recording.original)), "r+b") as file:
-        for at, more in ((4, 36), (40, 0)):  # the sizes that a WAV file tells
+        for at, more in ((4, 36), (40, 0)):  # the sizes in the header of a WAV file
             file.seek(at)
             file.write((LENGTH * 16000 + more).to_bytes(4, "little"))
         size = file.truncate(44 + LENGTH * 16000)  # takes no room on the disk
@@ -68,7 +68,7 @@ async def time(page: Page) -> float:
 
 
 async def place(page: Page, share: float) -> tuple[float, float]:
-    """This share of the waveform, in the middle of its height."""
+    """The point at this share of the waveform's width, in the middle of its height."""
     await page.locator(".wave.drawn").wait_for()
     box = await page.locator("#wave").bounding_box()
     assert box
@@ -76,7 +76,7 @@ async def place(page: Page, share: float) -> tuple[float, float]:
 
 
 async def at(page: Page, seconds: float) -> None:
-    """The audio and the clock are there, as well as a pixel of the waveform tells it."""
+    """Wait until the audio is at this time, as exactly as two pixels of the waveform can tell it."""
     box = await page.locator("#wave").bounding_box()
     assert box
     near = "([seconds, near]) => Math.abs(document.getElementById('audio').currentTime - seconds) <= near"
@@ -98,7 +98,7 @@ async def test_the_waveform_is_clicked_and_dragged(page: Page, minute: Recording
     await page.mouse.up()
     await at(page, 12)
     await page.mouse.move(*await place(page, 0.8))
-    await at(page, 12)  # it was let go
+    await at(page, 12)  # the button was let go
 
 
 async def test_the_waveform_is_moved_by_keys(page: Page, minute: Recording) -> None:

@@ -1,4 +1,4 @@
-"""Every page holds together: narrow or wide, light or dark, in both languages, with or without JavaScript."""
+"""The layout of every page: narrow and wide, light and dark, in both languages, with and without JavaScript."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -59,7 +59,7 @@ async def test_on_a_phone_the_menu_of_a_recording_stands_beside_its_buttons(
     await page.set_viewport_size({"width": 390, "height": 800})
     await page.goto(f"/recordings/{recording.pk}")
     tops = await page.locator(".standing summary").evaluate_all("all => all.map(e => e.getBoundingClientRect().top)")
-    assert tops == [tops[0]] * 2  # Download, and what else there is
+    assert tops == [tops[0]] * 2  # the menus “Download” and “More actions”
 
 
 async def test_the_tab_key_passes_skip_link_navigation_files_and_first_title_in_that_order(
@@ -99,7 +99,7 @@ def test_faults_are_told_in_the_same_layout(client: Client, status: int, path: s
     assert 'class="bar"' in answer.content.decode()
 
 
-async def test_times_are_told_by_the_clock_of_who_reads(
+async def test_times_are_told_by_the_readers_clock(
     browser: Browser, server: Server, mei: User, shelf: Recording
 ) -> None:
     evening = datetime(2026, 11, 27, 20, 30, tzinfo=UTC)

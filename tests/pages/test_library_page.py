@@ -1,4 +1,4 @@
-"""The library: rows that keep themselves true, and files that become rows."""
+"""The library: its rows follow every change without a reload, and files that people choose become rows."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -35,13 +35,14 @@ def finish(transcription: Transcription, text: str) -> None:
 
 
 async def open_library(page: Page) -> None:
-    """With its socket: once that is open, the rail asks for itself again. What changes from then on is told."""
+    """Open the library, and wait until its socket is open: the rail is then loaded again. Later changes are told."""
     async with page.expect_response(lambda answer: urlsplit(answer.url).path == "/rail"):
         await page.goto("/")
 
 
 async def hold_rail(page: Page) -> tuple[asyncio.Event, asyncio.Event]:
-    """Hold the rail's next answer back. The first event says that it is given; set the second to let it go on."""
+    """Hold the rail's next answer back. The first event is set when the server has answered; set the second to let the
+    answer go on."""
     answered, go_on = asyncio.Event(), asyncio.Event()
 
     async def hold(route: Route) -> None:
@@ -179,7 +180,7 @@ WATCH = """() => {
 
 
 async def test_rail_and_rows_never_contradict_each_other(page: Page, mei: User, server: Server) -> None:
-    """Whatever is told, and in whatever order: as each change is drawn, the numbers are those of one moment."""
+    """Whenever the page changes, all its numbers are those of one moment, in whatever order notices come."""
     made = [await waiting(mei, f"Number {number}") for number in range(4)]
     await open_library(page)
     await page.evaluate(WATCH)
@@ -225,7 +226,9 @@ async def test_a_change_told_while_the_rail_is_asked_is_asked_for_afterwards(
     await expect(page.locator("#rows h2").first).to_have_text("Renamed elsewhere")
 
 
-async def test_the_tab_counts_what_of_ones_own_is_not_done(page: Page, mei: User, jonas: User, server: Server) -> None:
+async def test_the_tab_counts_ones_own_unfinished_recordings(
+    page: Page, mei: User, jonas: User, server: Server
+) -> None:
     recording, first = await waiting(mei, "First")
     await waiting(mei, "Second")
     await waiting(jonas, "Somebody else's")
@@ -340,7 +343,7 @@ async def test_a_deleted_recording_can_be_had_back_for_ten_seconds(page: Page, m
     assert not await sync_to_async(default_storage.exists)(str(recording.original.name))
 
 
-async def test_who_deletes_more_or_leaves_has_decided(page: Page, mei: User) -> None:
+async def test_a_second_deletion_or_leaving_the_page_makes_a_deletion_final(page: Page, mei: User) -> None:
     for title in ("One", "Two"):
         await waiting(mei, title)
     await page.goto("/")
@@ -357,7 +360,7 @@ async def test_what_cannot_be_deleted_comes_back(page: Page, mei: User, faults: 
     await page.goto("/")
     await page.route("**/delete", lambda route: route.abort())
     await delete(page, "Standup")
-    await page.evaluate("dispatchEvent(new Event('pagehide'))")  # no need to wait
+    await page.evaluate("dispatchEvent(new Event('pagehide'))")  # deletes now, not after ten seconds
     await expect(page.locator("#rows .row")).to_be_visible()
     faults.clear()
 
@@ -387,11 +390,11 @@ def test_a_long_library_is_paged_and_asks_as_few_queries(
         recording = make_recording(mei, f"Recording {number}", seconds=0.1)
         make_transcription(recording, Status.DONE, "Text.")
         make_transcription(recording, Status.QUEUED)
-    with django_assert_max_num_queries(11):  # two begin and end the moment
+    with django_assert_max_num_queries(11):  # two begin and end the transaction
         newest = client.get("/")
     assert [row.recording.title for row in newest.context["rows"]][::49] == ["Recording 50", "Recording 1"]
     rows = [row.recording.pk for row in newest.context["rows"]]
-    with django_assert_max_num_queries(11):  # two begin and end the moment
+    with django_assert_max_num_queries(11):  # two begin and end the transaction
         assert len(client.get("/rail", {"row": rows}).context["moved"]) == 50
     older = client.get(f"/?before={newest.context['older']}")
     assert [row.recording.title for row in older.context["rows"]] == ["Recording 0"]

@@ -63,7 +63,7 @@ def test_only_the_owner_opens_a_session_to_others(mei: User, jonas: User, client
     assert client.get(place).status_code == 405
 
 
-async def test_who_watches_is_asked_again_when_a_session_is_closed(mei: User, client: Client) -> None:
+async def test_the_rights_of_viewers_are_checked_again_when_a_session_is_closed(mei: User, client: Client) -> None:
     session = await sync_to_async(make_session)(mei, public=True)
     layer = get_channel_layer()
     await layer.group_add(group(session.pk), "viewer")

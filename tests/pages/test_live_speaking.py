@@ -53,7 +53,7 @@ async def speakers(talk: Talk) -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="module")
 def whisper() -> Iterator[WhisperStub]:
-    """Each answer is different, so that a test sees captions that come twice or never."""
+    """A Whisper stub whose answers are all different, so that a test sees a caption that comes twice or never."""
     with WhisperStub(seconds=0.1, replies=[said(sentence) for sentence in SENTENCES]) as stub:
         yield stub
 
@@ -123,9 +123,9 @@ async def read_aloud(page: Page) -> list[str]:
 
 
 async def assert_told_next(page: Page, whisper: WhisperStub) -> None:
-    """The next final caption that Whisper is asked for is there after the answer with its text.
+    """Assert that the page gets the final caption of a later call, after Whisper got that call.
 
-    Not just any: a page that was opened late, on a busy machine, gets earlier ones as well, whenever they were new.
+    Captions of earlier calls do not count: a page that is opened late, on a busy machine, gets those, too.
     """
     found = await page.wait_for_function(
         """asked => heard.map(({ node, at }) => [parseInt(node.textContent.match(/[0-9]+/)), at])
@@ -154,7 +154,8 @@ def assert_all_captioned(talk: Talk, recording: Samples, captions: list[dict[str
 
 
 def segments(api: httpx.Client, pk: int) -> list[dict[str, Any]]:
-    """The recording's text. A job makes it where captions were missing at the stop, as they are on a busy machine."""
+    """The segments of the recording's text. If captions were missing at the stop, as on a busy machine, a job makes
+    it."""
     wait_for(lambda: api.get(f"/api/recordings/{pk}").json()["status"] == "done", "the recording's text")
     return list(api.get(f"/api/recordings/{pk}/transcript", params={"format": "json"}).json()["segments"])
 
@@ -283,7 +284,7 @@ async def test_speaking_goes_on_after_a_reload_and_a_pause(mei: Person, api: htt
     assert 7.5 < len(recorded(api, recording)) / 16000 < time.monotonic() - began - 3
 
 
-async def test_a_session_without_a_title_gets_one_in_the_words_and_by_the_clock_of_who_speaks(
+async def test_a_session_without_a_title_gets_one_in_the_speakers_language_and_time_zone(
     mei: Person, product: Product
 ) -> None:
     await mei.context.add_cookies([{"name": "django_language", "value": "zh-hans", "url": product.url}])

@@ -51,7 +51,7 @@ class Stage:
         await until(lambda: len(self.paths) == count)
 
     async def asked(self, count: int) -> None:
-        """Wait until so many sockets have begun."""
+        """Wait until so many sockets were opened, and the newest one has sent its first message."""
         await until(lambda: len(self.told) == count and self.told[-1] != [])
 
     def say(self, kind: str, **fields: Any) -> None:
@@ -77,7 +77,7 @@ def session(mei: User) -> LiveSession:
 async def opened(page: Page, stage: Stage, path: str) -> None:
     await page.route_web_socket("**/ws/live**", stage.take)
     await page.goto(path)
-    if path not in STARTS:  # on those, the button comes first
+    if path not in STARTS:  # those open a socket when their button is pressed
         await stage.opened(1)
 
 
@@ -248,7 +248,7 @@ async def test_an_overlay_comes_back_from_everything(page: Page, stage: Stage, s
     await expect(page.locator("#text")).to_have_text("Three. ")
     for count, code in enumerate((1012, None, 4404, 1011), start=2):
         await stage.socket.close(code=code)
-        await page.clock.run_for(100)  # it hears of it
+        await page.clock.run_for(100)  # the page notices the close
         await page.clock.run_for(6_000)
         await stage.opened(count)
     assert stage.paths[-1] == f"/{session.pk}?after=3"
@@ -259,7 +259,7 @@ async def test_an_overlay_comes_back_from_everything(page: Page, stage: Stage, s
 
 # --- The speaker ------------------------------------------------------------------------------------
 
-# A microphone that is there, and from which only silence comes.
+# A microphone that gives nothing but silence.
 SILENT = """
     navigator.mediaDevices.getUserMedia = async () => new AudioContext().createMediaStreamDestination().stream;
 """
@@ -331,7 +331,7 @@ SPEAKERS_ERRORS = [
 
 
 @pytest.mark.parametrize(("code", "words", "close"), SPEAKERS_ERRORS)
-async def test_what_the_server_refuses_is_told_in_its_words(
+async def test_a_refusal_is_told_in_the_servers_words(
     page: Page, stage: Stage, mei: User, code: str, words: str, close: int | None
 ) -> None:
     await page.add_init_script(SILENT)
@@ -386,7 +386,7 @@ async def test_a_session_that_ended_while_its_speaker_was_away_goes_on_as_anothe
 
 
 async def test_frames_that_this_browser_has_lost_are_sent_as_silence(page: Page, stage: Stage, mei: User) -> None:
-    """So later sound stays in time, and the page does not wait for frames that nobody has."""
+    """The silence keeps later sound in time. The page does not wait for frames that nobody has."""
     await page.add_init_script(SILENT)
     await opened(page, stage, "/live")
     await page.get_by_role("button", name="Start captions").click()

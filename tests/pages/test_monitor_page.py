@@ -145,7 +145,7 @@ async def test_the_monitor_has_the_colours_chosen_on_the_other_pages(page: Page,
         await expect(page.locator("html")).to_have_attribute("data-theme", theme)
 
 
-async def test_who_may_not_follow_any_more_is_told(page: Page) -> None:
+async def test_a_person_whose_session_has_ended_is_told(page: Page) -> None:
     await page.route_web_socket("/ws/monitor", lambda socket: socket.close(code=4401))
     await page.goto("/admin/asr/monitor/")
     await expect(page.locator(".freshness")).to_have_text("Not followed any more: sign in again.")

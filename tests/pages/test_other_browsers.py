@@ -1,4 +1,4 @@
-"""What matters most, in Firefox and in WebKit, Safari's engine: to send a file, speak, record, listen."""
+"""Firefox and WebKit, Safari's engine: uploads, live captions, recording and listening work in both."""
 
 import shutil
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from tests.support.whisper_stub import Reply, WhisperStub, http
 
 pytestmark = [
     pytest.mark.slow,  # at the pace of speech
-    pytest.mark.filterwarnings("ignore:setting remote_server_addr:DeprecationWarning"),  # Selenium, to itself
+    pytest.mark.filterwarnings("ignore:setting remote_server_addr:DeprecationWarning"),  # of Selenium's own call
 ]
 
 PASSWORD = "correct horse"
@@ -40,7 +40,7 @@ def sentence(number: int) -> Reply:
 
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """Each answer of its Whisper server is another one. What live captions said stays the transcript."""
+    """A product whose Whisper stub gives each answer once. It makes no second pass, so captions stay the transcript."""
     folder = tmp_path_factory.mktemp("product")
     with WhisperStub(replies=[sentence(number) for number in range(1, 500)]) as whisper:
         settings = {"ASR_API_URL": whisper.url, "LIVE_SECOND_PASS": "off", "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
@@ -87,7 +87,7 @@ def browser(signed_in: Browser) -> Iterator[Browser]:
 
 
 def recording(browser: Browser) -> int:
-    """The one whose page the browser comes to."""
+    """Wait until the browser is on a recording's page, and return the id of the recording."""
     return int(browser.until("location.pathname.startsWith('/recordings/') && location.pathname").rpartition("/")[2])
 
 
@@ -99,7 +99,7 @@ def assert_plays(browser: Browser) -> None:
 
 
 def assert_heard(api: httpx.Client, pk: int, talk: Talk) -> None:
-    """Most of it: WebKit's microphone can stutter once, and what follows then comes a little later."""
+    """Assert that two thirds of the talk were recorded. WebKit's microphone can stutter once, which delays the rest."""
     heard = recorded(api, pk)
     alike = sorted(place_in(heard, part)[1] for part in np.array_split(samples(talk.clips[0].path), 3))
     assert alike[1] > 0.8, alike
@@ -108,7 +108,7 @@ def assert_heard(api: httpx.Client, pk: int, talk: Talk) -> None:
 def test_a_file_becomes_a_row_is_heard_and_follows_a_click_on_a_word(
     browser: Browser, api: httpx.Client, tmp_path: Path
 ) -> None:
-    """Of a kind that no browser plays: there is a copy for them."""
+    """The file is of a kind that no browser plays: the page has a copy."""
     file = encode(tmp_path / "phone.amr", clip(), codec="libopencore_amrnb", rate=8000, encoder={"b": "12200"})
     browser.open("/")
     browser.until("document.getElementById('files')").send_keys(str(file))
@@ -129,7 +129,7 @@ def test_a_file_becomes_a_row_is_heard_and_follows_a_click_on_a_word(
     browser.click_at(x, y)
     browser.until("Math.abs(audio.currentTime - 1.2) < 0.1")
     browser.until("[...CSS.highlights.get('word')].map(String).join() === 'sentence'")
-    api.delete(f"/api/recordings/{pk}")  # the next browser sends the same
+    api.delete(f"/api/recordings/{pk}")  # the next browser uploads the same file
 
 
 def test_what_is_said_is_read_here_and_elsewhere_and_becomes_a_recording(
@@ -191,7 +191,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def test_webkit_outlives_microphones_closed_amid_a_block(tmp_path: Path, room: Environment) -> None:
-    """Its sound thread works on for a moment after that; what it holds for audible then kills the page."""
+    """WebKit's sound thread ends its block after the close. If that block counts as audible, the page crashes."""
     page, microphones = tmp_path / "page", 12
     shutil.copytree("static/js/live", page)
     worklet, begin = page / "worklet.js", "process([channels]) {"

@@ -1,4 +1,4 @@
-"""Somebody else's recording looks the same as none, at every door of the pages."""
+"""At every page and socket another person's recording looks like one that does not exist."""
 
 import pytest
 from asgiref.sync import sync_to_async

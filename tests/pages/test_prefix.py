@@ -1,4 +1,4 @@
-"""The product below a path of a host, in a browser: nothing on its pages leads out of the prefix."""
+"""The product below a path of a host, in a browser: no link or request on its pages leads out of the prefix."""
 
 import re
 from collections.abc import Iterator

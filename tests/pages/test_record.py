@@ -36,7 +36,7 @@ OFFLINE = "The server cannot be reached. The recording is safe in this browser, 
 
 @pytest.fixture(scope="module")
 def talk(tmp_path_factory: pytest.TempPathFactory) -> Talk:
-    """One sentence. Start is pressed in the second before it."""
+    """One sentence after a second of silence, in which a test presses Start."""
     return make_talk(tmp_path_factory.mktemp("talk") / "talk.wav", [1], lead=1.0)
 
 

@@ -97,7 +97,7 @@ async def test_keys_do_what_the_list_says_and_can_be_turned_off(page: Page, stan
     await page.get_by_label("Use these keys").uncheck()
     await page.get_by_role("button", name="Close").click()
     await page.reload()
-    assert await page.evaluate("document.getElementById('audio').playbackRate") == 1.5  # kept
+    assert await page.evaluate("document.getElementById('audio').playbackRate") == 1.5  # the speed is kept
     before = await time(page)
     await page.keyboard.press("l")
     assert await time(page) == before
@@ -215,7 +215,7 @@ def test_every_state_says_what_is_the_matter(mei: User, client: Client, status: 
 
 
 def test_a_refusal_names_all_that_may_be_wrong(mei: User, client: Client) -> None:
-    """Whisper servers refuse a model that they do not know as they refuse audio."""
+    """A Whisper server refuses an unknown model in the same way as bad audio."""
     client.force_login(mei)
     recording = make_recording(mei, "Standup")
     make_transcription(recording, Status.FAILED, model="a typing error", error_code="rejected")
@@ -250,7 +250,7 @@ def test_a_partial_text_stays_when_the_next_run_ends_without_any(mei: User, clie
     assert "nobody counted the call" not in client.get(f"/recordings/{recording.pk}").content.decode()
 
 
-def test_a_run_that_nobody_asked_for_says_why(mei: User, client: Client) -> None:
+def test_a_second_pass_says_why_it_is_made(mei: User, client: Client) -> None:
     client.force_login(mei)
     recording = make_recording(mei, "Live")
     make_transcription(recording, Status.DONE, ENGLISH, lane="live")

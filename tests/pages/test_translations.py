@@ -1,4 +1,4 @@
-"""Every sentence stands in both languages."""
+"""Every sentence that people see is in the catalog, with its Chinese translation."""
 
 import ast
 import gettext
@@ -13,7 +13,7 @@ from transcription import errors
 from web.codes import CODES, error_words
 
 CATALOG = settings.BASE_DIR / "locale/zh_Hans/LC_MESSAGES/django.po"
-# What templatize() turns the tags into: gettext('…'), and the first of ngettext(u"…", u"…", count).
+# The message in a call that templatize() makes of a tag: of gettext('…'), or the first of ngettext(u"…", u"…", count).
 QUOTED = r"""\bn?gettext\(\s*u?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
 INLINE = r"<script(?![^>]*\b(?:src=|type=.application/json))|<style|\sstyle=|\son\w+=|hx-on|hx-vars|\"js:|javascript:"
 APPS = ("accounts", "asrsite", "recordings", "transcription", "web")

@@ -1,4 +1,4 @@
-"""The tus project's own client for browsers, on the worst of days."""
+"""The tus project's own client for browsers, over a bad network to a server that is killed."""
 
 import asyncio
 import hashlib
@@ -11,7 +11,7 @@ from tests.support.bad_network import PIECE, SIZE, BadNetwork, gigabyte
 from tests.support.product import Product
 from tests.support.speech import librivox
 
-# As its documentation has it, and nothing of ours. It tells how far it is in `window.sent`, its end in `window.end`.
+# An upload as the client's documentation shows it. `window.sent`: the bytes sent so far; `window.end`: the outcome.
 UPLOAD = """([token, piece]) => {
     const [file] = document.querySelector("#chosen").files;
     const upload = new tus.Upload(file, {
@@ -36,7 +36,7 @@ async def test_a_gigabyte_comes_through_a_bad_network_to_a_server_that_is_killed
     file = await asyncio.to_thread(gigabyte, tmp_path / "long.wav", librivox()[0].path.read_bytes())
     product = Product(tmp_path / "data", ASR_API_URL="http://127.0.0.1:9/v1")
     await asyncio.to_thread(product.start)
-    context = await browser.new_context(bypass_csp=True)  # to wait for a function is to eval it
+    context = await browser.new_context(bypass_csp=True)  # `wait_for_function` needs eval
     page = await context.new_page()
     try:
         with BadNetwork(product) as network:

@@ -15,7 +15,7 @@ from tests.support.audio_files import tone
 
 LOST = "Connection lost. We’ll continue where it stopped."
 PIECE = 8 * 1024**2
-# Records what the row shows, each time that it changes: no look from outside is quick enough.
+# Notes what the row shows at each change. A test that asks from outside would be too slow to see them all.
 WATCH = """() => {
     window.shown = [];
     window.notes = [];
@@ -102,7 +102,7 @@ async def test_a_file_chosen_again_after_the_page_was_left_goes_on(
     await expect(page.locator("#uploads .note")).to_have_text(LOST)
     page.on("dialog", lambda dialog: dialog.accept())  # leaving the page is asked about
     await page.goto("/record")
-    await page.unroute("**/api/uploads/*")  # before, the page that is left might have sent the rest
+    await page.unroute("**/api/uploads/*")  # not earlier: the page that is left might have sent the rest
     await page.goto("/")
     page.on("request", lambda asked: sent.append(asked.headers.get("upload-offset", asked.method)))
     await page.set_input_files("#files", long)
@@ -117,7 +117,7 @@ async def test_a_removed_upload_leaves_nothing_on_the_server(
 ) -> None:
     async def slow(route: Route) -> None:
         if route.request.headers.get("upload-offset") in (None, "0"):
-            await route.continue_()  # and any later piece never ends
+            await route.continue_()  # requests of later pieces never end
 
     await page.route("**/api/uploads/*", slow)
     await page.goto("/")
