@@ -1,4 +1,4 @@
-"""Audio files for tests, made by real encoders (those PyAV brings, and the command `ffmpeg`) from real speech."""
+"""Audio files for tests, made by real encoders (those of PyAV, and the command `ffmpeg`) from real speech."""
 
 import io
 import math
@@ -56,8 +56,8 @@ def encode(
     """Encode tracks of 16 kHz samples (one row, or one a channel) into a file at `rate`.
 
     `muxer` and `encoder`: FFmpeg's options. `picture`: the codec of a moving picture beside the sound, or
-    `cover` for a still one. `default`: which track is marked so. `starts`: the timestamp of the first sample,
-    in seconds.
+    `cover` for a still one. `default`: the index of the track that is marked as the default. `starts`: the timestamp
+    of the first sample, in seconds.
     """
     with av.open(str(path), "w", format=container, options=dict(muxer or {})) as file:
         pictures = _picture_stream(file, picture) if picture else None
@@ -80,7 +80,7 @@ def encode(
 def ffmpeg(path: Path, *options: str | Path, sound: Sound | None = None, pipe: bool = False) -> Path:
     """The file that the command `ffmpeg` makes of `sound` (16 kHz, one channel) and of the inputs in `options`.
 
-    pipe: it writes into a pipe, and so cannot go back and fill in lengths.
+    pipe: `ffmpeg` writes into a pipe, and so cannot go back and fill in lengths.
     """
     given = [] if sound is None else ["-f", "s16le", "-ar", str(RATE), "-ac", "1", "-i", "-"]
     command = ["ffmpeg", "-loglevel", "error", "-y", *given, *options, "-" if pipe else path]
@@ -126,7 +126,7 @@ def _draw(file: OutputContainer, stream: VideoStream, pictures: int) -> None:
 
 
 def loudness(samples: Sound) -> npt.NDArray[np.float64]:
-    """The loudness of each 25 ms of 16 kHz samples. It stays nearly the same across codecs, and so can be compared."""
+    """The loudness of each 25 ms of 16 kHz samples. It can be compared, because codecs change it little."""
     whole = len(samples) // 400 * 400
     power: npt.NDArray[np.float64] = np.square(samples[:whole].astype(np.float64)).reshape(-1, 400).mean(axis=1)
     return np.sqrt(power)
@@ -145,6 +145,7 @@ def sounds_like(samples: Sound, start: float, original: Sound) -> bool:
 
 
 def silent_wav(path: Path, seconds: int) -> None:
+    """Write a WAV file of silence: 16 kHz, one channel. seconds: a multiple of 60."""
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, 16000, 0, "NONE", ""))
         for _ in range(seconds // 60):
@@ -160,6 +161,7 @@ def tone(seconds: float) -> bytes:
     return file.getvalue()
 
 
+# For each file name: the media type of the file, and the arguments of `encode` that make it.
 FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     "8 bit.wav": ("audio/wav", {"codec": "pcm_u8"}),
     "16 bit.wav": ("audio/wav", {"codec": "pcm_s16le"}),

@@ -42,7 +42,7 @@ class BadNetwork(socketserver.ThreadingTCPServer):
     def check(self) -> None:
         """Assert that all pieces were sent in order, and none again after the client had its answer."""
         for earlier, later in pairwise(self.sent):
-            assert 0 <= later - earlier <= PIECE  # of a piece that breaks off, what has come is kept
+            assert 0 <= later - earlier <= PIECE  # of a piece that breaks off, the bytes that came are kept
         for offset, sent in self.confirmed.items():
             assert offset not in self.sent[sent:]
         assert self.sent[0] == 0
@@ -91,7 +91,7 @@ class _Connection(socketserver.BaseRequestHandler):
 
 
 def gigabyte(path: Path, sound: bytes) -> Path:
-    """The sound, then nine hours of silence, in a WAV file of 1 GiB, which takes no place on the disk."""
+    """Write a WAV file of 1 GiB: the sound, then nine hours of silence, which take no place on the disk."""
     header = bytearray(sound[:44])
     header[4:8] = (SIZE - 8).to_bytes(4, "little")
     header[40:44] = (SIZE - 44).to_bytes(4, "little")

@@ -12,7 +12,7 @@ from web.connections import Bounds
 from web.server import BoundedServer, configuration
 
 QUICK = Bounds(head_seconds=0.5, grace=0.5, least_rate=100_000.0)
-LONG = 64 * 1024**2  # bytes of an answer that no buffer holds
+LONG = 64 * 1024**2  # bytes of an answer that is too long for all buffers
 
 
 class Told:
@@ -26,7 +26,7 @@ class Told:
             await self._socket(scope, receive, send)
             return
         path = scope["path"]
-        if path == "/later":  # it reads the body when it is ready
+        if path == "/later":  # reads the body late
             await asyncio.sleep(4)
         size, more = 0, True
         while more:
@@ -65,6 +65,8 @@ class Told:
 
 
 class Running:
+    """A server that runs, at `address`, with the application `told`."""
+
     def __init__(self, server: BoundedServer, told: Told, address: tuple[str, int]) -> None:
         self.server, self.told, self.address = server, told, address
 
@@ -96,8 +98,9 @@ def answer(connection: socket.socket) -> bytes:
 
 
 def talk(connection: socket.socket, sent: bytes) -> bytes:
+    """Send this on the connection, and return all bytes that come until the server closes it."""
     received = b""
-    with suppress(OSError):  # the server has closed: what it said before is there
+    with suppress(OSError):  # the server has closed: its answer can be read all the same
         connection.sendall(sent)
     with suppress(ConnectionResetError):
         while data := connection.recv(65536):

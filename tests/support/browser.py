@@ -1,4 +1,4 @@
-"""Chromium, and the faults that it reports: in the console, by addresses of other hosts, by pages that do not exist."""
+"""Chromium, and the faults of a page: errors in the console, requests to other hosts, pages that do not exist."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from playwright.async_api import Browser, ConsoleMessage, Page, Response
 
 from tests.support import waiting
 
-CHROMIUM = "/usr/bin/chromium-headless-shell"  # an empty page costs a fifth of the one with windows
+CHROMIUM = "/usr/bin/chromium-headless-shell"  # an empty page costs a fifth of what it costs with windows
 PATIENCE = 1000 * waiting.PATIENCE  # ms
 FLAGS = [
     "--no-sandbox",
@@ -20,7 +20,7 @@ FLAGS = [
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
 ]
-lost: list[str] = []
+lost: list[str] = []  # status and address of each page that answered with an error, see `watch`
 
 
 def session_cookies(user: User, url: str) -> list[Any]:
@@ -35,7 +35,7 @@ def watch(browser: Browser) -> None:
 
 
 def _note_lost(answer: Response) -> None:
-    """Only the page's own address counts. The console tells of errors in frames and scripts."""
+    """Note an error of the page's own address. The console tells of errors in frames and scripts."""
     if answer.status >= 400 and answer.request.is_navigation_request() and answer.frame.parent_frame is None:
         lost.append(f"{answer.status} {answer.url}")
 

@@ -10,7 +10,7 @@ from transcription.limit import FixedLimit, Limit
 from transcription.pool import Pool, Server, endpoint
 from transcription.request import AsrRequest, CallOptions
 
-# Seconds: a time-out that is waited for, yet long enough for the request to be sent on a busy machine.
+# Seconds: a time-out for tests that wait for its end. A busy machine, too, sends the request within that time.
 SENT_WITHIN = 2.0
 
 WAV = (
@@ -20,11 +20,12 @@ WAV = (
 
 
 def request(name: str = "", seconds: float = 1.0, **fields: Any) -> AsrRequest:
-    """A request with this prompt, by which the stub tells it from others."""
+    """A request with this name as its prompt, by which a test tells it from others at the stub."""
     return AsrRequest(WAV, seconds, prompt=name, **fields)
 
 
 def caller(lane: Any = "batch", owner: str = "someone", **more: Any) -> CallOptions:
+    """The options of a call for this owner, in this lane."""
     return CallOptions(lane, owner, **more)
 
 

@@ -51,7 +51,7 @@ class Speaker:
         return sound.reshape(-1)
 
     def words_in(self, samples: Samples) -> list[HeardWord]:
-        """The words that lie in the samples by at least half."""
+        """The words of which at least half lies in the samples."""
         edges = np.flatnonzero(np.diff(samples, prepend=0, append=0))
         return [
             HeardWord(first / RATE, last / RATE, self._written(samples[first] - LOUD), 0.9)
@@ -75,12 +75,14 @@ def transcript(words: list[HeardWord], language: str = "en") -> Transcript:
 
 
 def written(text: str) -> Transcript:
-    """The answer of a server that tells no times."""
+    """The answer of a server that gives no times."""
     return Transcript(text, "en", None, (), ())
 
 
 @dataclass(eq=False)
 class Call:
+    """A recognition that the captioner asked for. `began`, `ended`: seconds on the loop's clock."""
+
     samples: Samples
     prompt: str
     final: bool
@@ -168,7 +170,7 @@ class Stage:
             assert caption.words == ()
 
     async def push(self, sound: Samples, *, live: bool = True) -> None:
-        """Push sound as it is spoken, or all at once."""
+        """Push sound at the pace of speech if it is `live`, or all at once."""
         for at in range(0, len(sound), PIECE):
             if live:
                 await asyncio.sleep(len(sound[at : at + PIECE]) / RATE)
@@ -206,7 +208,7 @@ def hearing(speaker: Speaker, service: float = 0.3) -> Answer:
 
 
 def refusing(answer: Answer, refused: Callable[[Call], bool]) -> Answer:
-    """A server that refuses some of the calls."""
+    """A server that refuses the calls for which `refused` is true, and answers the others with `answer`."""
 
     async def answer_or_refuse(call: Call) -> Transcript:
         if refused(call):

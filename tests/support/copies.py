@@ -15,6 +15,7 @@ from tests.support.waiting import PATIENCE
 
 @asynccontextmanager
 async def copies_made() -> AsyncIterator[None]:
+    """Make copies until the block ends."""
     making = asyncio.create_task(copies.make_copies())
     yield
     making.cancel()
@@ -22,12 +23,14 @@ async def copies_made() -> AsyncIterator[None]:
 
 
 async def wanting(path: Path) -> Recording:
+    """Make a recording of the file, and note that it wants a copy."""
     made = await recording(await someone(), await asyncio.to_thread(path.read_bytes))
     await sync_to_async(want_copy)(made)
     return made
 
 
 async def eventually(made: Recording) -> str:
+    """Wait until the recording has its copy, and return the copy's name in the storage."""
     async with asyncio.timeout(PATIENCE):
         while True:
             await made.arefresh_from_db()

@@ -1,6 +1,7 @@
 """Small files that make a decoder use too much memory or time, or crash it.
 
-Every function returns the bytes of a file. The default sizes are of files that once hurt the product.
+Every function returns the bytes of a file, or of a part of one. The default sizes are of files that once hurt the
+product.
 """
 
 import struct
@@ -161,7 +162,7 @@ def many_channels(channels: int = 65) -> bytes:
 
 
 def late_streams(size: int = 6_000_000) -> bytes:
-    """Sound, and then pictures that the header does not name, where a decoder looks for streams no more."""
+    """An FLV of sound, and at its end pictures that the header does not name. A decoder expects no new stream there."""
 
     def tag(kind: int, milliseconds: int, data: bytes) -> bytes:
         head = bytes([kind]) + len(data).to_bytes(3) + milliseconds.to_bytes(3) + bytes(4)
@@ -173,7 +174,7 @@ def late_streams(size: int = 6_000_000) -> bytes:
 
 
 def short_asf() -> bytes:
-    """An empty header and the beginning of the data: 74 bytes."""
+    """An ASF of 74 bytes: an empty header and the beginning of the data."""
     head, data = "3026b2758e66cf11a6d900aa0062ce6c", "3626b2758e66cf11a6d900aa0062ce6c"
     head_object = bytes.fromhex(head) + struct.pack("<QIBB", 30, 1, 1, 2)
     return head_object + bytes.fromhex(data) + struct.pack("<Q", 44) + bytes(20)

@@ -21,7 +21,7 @@ from tests.support.waiting import PATIENCE
 from tests.support.whisper_stub import WhisperStub
 from transcription import service
 
-CLIPS = 5
+CLIPS = 5  # and so many segments of `speech_with_pauses`
 PAUSE = 6.0  # seconds: long enough that each clip becomes a segment
 
 
@@ -66,7 +66,7 @@ async def recording(owner: User, content: bytes | None = None) -> Recording:
 
 @contextlib.contextmanager
 def whisper_at(stub: WhisperStub, **options: object) -> Iterator[None]:
-    """Let the service call this stub, with these settings too. Its retries are quick."""
+    """Let the service call this stub until the block ends, with short retries. options: more settings."""
     wanted = {"ASR_API_URL": stub.url, "ASR_RETRY_DELAY": 0.01} | options
     before = {name: getattr(settings, name) for name in wanted}
     for name, value in wanted.items():
@@ -100,6 +100,7 @@ async def jobs_running() -> AsyncIterator[Runner]:
 
 
 async def finished(transcription: Transcription) -> Transcription:
+    """Wait until the transcription is done, failed or canceled, and return it."""
     async with asyncio.timeout(PATIENCE):
         while True:
             await transcription.arefresh_from_db()

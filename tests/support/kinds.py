@@ -78,7 +78,7 @@ def reach(start: Callable[..., Any]) -> frozenset[str]:
             continue
         seen[id(found)] = found
         names.add(name := _full_name(found))
-        if name.startswith(("tests.", "bench.")) and name not in INTEGRATION:  # the command there ends at once
+        if name.startswith(("tests.", "bench.")) and name not in INTEGRATION:  # those run a command that ends at once
             waiting += _named_by(found)
     return frozenset(names)
 

@@ -24,14 +24,14 @@ Message = dict[str, Any]
 
 
 def frames(sound: npt.NDArray[np.int16], first: int = 0, size: int = FRAME) -> Iterator[bytes]:
-    """The frames of some sound, from number `first` on."""
+    """The frames of the sound, from number `first` on. size: samples in a frame."""
     for number, start in enumerate(range(0, len(sound), size)):
         if number >= first:
             yield struct.pack("<I", number) + sound[start : start + size].tobytes()
 
 
 class Client:
-    """One socket. `told`: all its messages so far."""
+    """A client with one socket. `told`: all messages that have come so far."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
@@ -52,7 +52,7 @@ class Client:
                 pass
 
     async def told_of(self, *kinds: str, seconds: float = PATIENCE) -> Message:
-        """The next message of one of these kinds."""
+        """Wait for the next message of one of these kinds, and return it."""
         async with asyncio.timeout(seconds):
             while True:
                 message: Message = json.loads(await self.socket.recv())
@@ -61,12 +61,13 @@ class Client:
                     return message
 
     async def acknowledged(self, number: int) -> None:
+        """Wait until the frame with this number is acknowledged."""
         async with asyncio.timeout(PATIENCE):
             while (await self.told_of("ack"))["seq"] < number:
                 pass
 
     async def say(self, sound: npt.NDArray[np.int16], first: int = 0, *, pace: float = 0.0, size: int = FRAME) -> None:
-        """Send sound from frame `first` on. pace: 1 for as fast as it is spoken; 0 for at once."""
+        """Send sound from frame `first` on. pace: 1 for the pace of speech, 2 for twice that; 0 for all at once."""
         for frame in frames(sound, first, size):
             await self.socket.send(frame)
             if pace:
@@ -110,7 +111,7 @@ def finals(told: list[Message]) -> list[str]:
 
 @asynccontextmanager
 async def client(url: str, path: str = "/ws/live", **query: object) -> AsyncIterator[Client]:
-    """A socket to the product at this HTTP address: with a ticket that of a program, else that of a page."""
+    """Connect to the product at this HTTP address: as a program if there is a `ticket`, else as a page."""
     parameters = urlencode({name: value for name, value in query.items() if value is not None})
     address = f"{url.replace('http', 'ws', 1)}{path}?{parameters}"
     origin = None if "ticket" in query else Origin(url)
@@ -131,7 +132,7 @@ def watching(api: httpx.Client, session: str, after: int | None = None) -> Abstr
 
 
 async def in_its_process(work: Coroutine[Any, Any, None]) -> None:
-    """Run `work` in the event loop of the live sessions: the server's."""
+    """Run `work` on the server's event loop, where the live sessions run."""
     loop = next(iter(live._tasks)).get_loop()
     await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
@@ -163,7 +164,7 @@ class Stubborn:
         return self._current is not None
 
     async def run(self) -> Message:
-        """Returns the `done` of the server."""
+        """Speak until the session has ended. Returns the server's `done`."""
         while True:
             try:
                 async with speaking(self._api) as client:
@@ -196,7 +197,7 @@ class Stubborn:
             await asyncio.gather(sending, return_exceptions=True)
 
     async def _send(self, client: Client) -> None:
-        """Send the sound that was spoken meanwhile at once, and the rest at its pace."""
+        """Send the sound that is already spoken at once, and the rest at the pace of speech."""
         loop = asyncio.get_running_loop()
         self._began = self._began or loop.time()
         for number, frame in enumerate(frames(self._sound, self.next_seq), self.next_seq):

@@ -1,10 +1,10 @@
-"""A speaker's socket, for sessions that run in the test's own process."""
+"""A stand-in for a speaker's socket, for sessions that run in the test's own process."""
 
 from recordings.live.messages import Message
 
 
 class Told:
-    """A speaker's socket that keeps what it is told: types of messages, and codes of errors."""
+    """Stands in for a speaker's socket. `kinds`: the types of the messages, and the codes of the errors, that came."""
 
     def __init__(self) -> None:
         self.kinds: list[str] = []

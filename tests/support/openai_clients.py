@@ -14,12 +14,13 @@ from tests.support.whisper_stub import Reply, WhisperStub, http
 
 @dataclass
 class Door:
-    """A site's /v1 with the stub behind it that replaces the Whisper server."""
+    """A site's /v1, and the Whisper stub that it calls."""
 
     site: Site
     stub: WhisperStub
 
     def key(self, user: str = "mei", scopes: list[str] | None = None) -> str:
+        """The secret of a new token of this user's."""
         header: str = self.site.program(user, scopes or ["transcribe"]).headers["Authorization"]
         return header.removeprefix("Bearer ")
 
@@ -37,7 +38,7 @@ def open_door(site: Site, stub: WhisperStub, **options: object) -> Iterator[Door
 
 
 def heard(*words: str) -> Reply:
-    """An answer with one sentence that begins at 1 s, a word each half second, and all fields of OpenAI's server."""
+    """An answer with all fields of OpenAI's server: one sentence that begins at 1 s, with a word each half second."""
     timed = [{"word": f" {word}", "start": 1 + n / 2, "end": 1.5 + n / 2} for n, word in enumerate(words)]
     segment = {"id": 0, "seek": 0, "start": 1.0, "end": 1 + len(words) / 2, "text": f" {' '.join(words)}"}
     doubts = {"avg_logprob": -0.25, "compression_ratio": 1.5, "no_speech_prob": 0.1}

@@ -19,7 +19,7 @@ Samples = npt.NDArray[np.int16]
 
 WORD = 0.4  # seconds, about
 SENTENCE = 8  # words
-PROBE = 64  # samples that are like no others
+PROBE = 64  # samples: so many in a row occur only once in the sound
 
 
 def samples(path: Path) -> Samples:
@@ -70,7 +70,7 @@ class Oracle:
     def __call__(self, file: bytes) -> Reply:
         sent = np.trim_zeros(np.frombuffer(file[44:], "<i2"), "b")  # without the silence that fills a last window
         if len(sent) < PROBE:
-            return http(200, {"text": "", "language": "english", "words": []})  # a second of silence: who is there?
+            return http(200, {"text": "", "language": "english", "words": []})  # silence: a probe
         start = self._place(sent) / RATE
         here = [
             (max(0.0, begin - start), min(end - start, len(sent) / RATE), word)

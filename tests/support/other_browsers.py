@@ -31,12 +31,12 @@ Environment = dict[str, str]
 SOUND = [
     "module-null-sink sink_name=loudspeaker",  # the default: what a page plays is not what the microphone hears
     "module-null-sink sink_name=voice rate=48000 channels=1",
-    "module-remap-source source_name=microphone master=voice.monitor",  # to WebKit a mere monitor is no microphone
+    "module-remap-source source_name=microphone master=voice.monitor",  # a bare monitor is no microphone to WebKit
 ]
 PREFERENCES = {
     "marionette.port": 0,  # any that is free
     "media.autoplay.default": 0,  # as in the other browsers
-    "media.navigator.permission.disabled": True,  # nobody is there to be asked about the microphone
+    "media.navigator.permission.disabled": True,  # there is nobody to ask for the microphone
 }
 
 
@@ -176,7 +176,7 @@ class Marionette(RemoteConnection):
 
 
 class WebKit(Browser):
-    # It tells nobody what is in its console: so the pages are listened to, from as soon as they are there.
+    # WebKit gives nobody its console. So this script runs before each command: it keeps the faults of the page.
     LISTEN = """
         if (!window.listening) {
             let left = false;
@@ -214,7 +214,7 @@ class WebKit(Browser):
 
 
 def ahead_of_others() -> None:
-    """Raise the priority if that is allowed, as desktops do for sound. The microphone stutters on a busy machine."""
+    """Raise the process's priority if allowed, as desktops do for sound: else a busy machine makes sound stutter."""
     with suppress(PermissionError):
         os.nice(-10)
 

@@ -21,7 +21,7 @@ class Server:
         self.thread = threading.Thread(target=self._serve, daemon=True)
 
     def _serve(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:  # which ends what sockets leave behind
+        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:  # ends the tasks that sockets leave
             runner.run(self.uvicorn.serve([self.socket]))
 
     async def do(self, work: Coroutine[Any, Any, None]) -> None:

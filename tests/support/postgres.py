@@ -26,7 +26,7 @@ class Postgres:
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self._folder = folder
-        # It refuses to be run by root.
+        # PostgreSQL refuses to run as root.
         self._user = {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
         self._run("initdb", "--no-sync", "--auth=trust", "--username=stile", "--encoding=UTF8", "--locale=C")
         self.start()
@@ -69,7 +69,7 @@ class Postgres:
         return True
 
     def stop(self) -> None:
-        self.process.send_signal(signal.SIGINT)  # which ends its sessions, too
+        self.process.send_signal(signal.SIGINT)  # a fast shutdown, which ends all sessions
         self.process.wait(PATIENCE)
 
     def execute(self, statement: str) -> None:

@@ -30,12 +30,14 @@ def open_files() -> set[str]:
 
 
 def fork_server() -> psutil.Process:
+    """The child process from which the decoder processes are forked."""
     process = apart._fork_server()._process
     assert process
     return psutil.Process(process.pid)
 
 
 def decoders() -> list[psutil.Process]:
+    """The decoder processes that run now for this process."""
     return fork_server().children() if apart._fork_server()._process else []
 
 

@@ -97,7 +97,7 @@ class Product:
             [sys.executable, "manage.py", *arguments],
             cwd=settings.BASE_DIR,
             env=self.environment,
-            stdout=subprocess.PIPE,  # where it fails, a test's report shows what it said
+            stdout=subprocess.PIPE,  # its errors go to the test's report
             text=True,
             check=True,
         ).stdout
@@ -150,5 +150,6 @@ def transcribed(api: httpx.Client, pk: int, seconds: float = PATIENCE) -> dict[s
 
 
 def query(folder: Path, sql: str, *parameters: object) -> list[Any]:
+    """The rows of a query to the product's SQLite database in this data directory."""
     with closing(sqlite3.connect(folder / "stile.sqlite3", timeout=PATIENCE)) as database:
         return database.execute(sql, parameters).fetchall()

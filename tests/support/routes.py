@@ -2,4 +2,4 @@
 
 import re
 
-PLACE = re.compile(r"<(int|uuid):(\w+)>")
+PLACE = re.compile(r"<(int|uuid):(\w+)>")  # of an object's id: its converter and its name

@@ -56,6 +56,7 @@ def add_segment(transcription: Transcription, index: int, text: str, *, timed: b
 
 
 def words(text: str, start: float) -> list[dict[str, Any]]:
+    """The words of a text, or its characters if it has no spaces, spread evenly over 19 s from `start` on."""
     tokens = text.split() if " " in text else list(text)
     step = 19 / len(tokens)
     return [
@@ -65,12 +66,14 @@ def words(text: str, start: float) -> list[dict[str, Any]]:
 
 
 def recording(owner: str = "mei", title: str = "Meeting", **fields: Any) -> Recording:
+    """A row of a recording, without a file."""
     user, _ = User.objects.get_or_create(username=owner)
     defaults = {"bytes": 10, "duration": 60.0, "media_type": "audio/wav", "source": "upload", "sha256": "0" * 64}
     return Recording.objects.create(owner=user, title=title, original="originals/none.wav", **defaults | fields)
 
 
 def transcribed(made: Recording, *texts: str, status: str = "done", **fields: Any) -> Transcription:
+    """A transcription of the recording with a segment of 2 s for each text, each of one word."""
     run = Transcription.objects.create(recording=made, status=status, segments_done=len(texts), **fields)
     for index, text in enumerate(texts):
         Segment.objects.create(

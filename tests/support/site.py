@@ -21,7 +21,7 @@ from web.server import BoundedServer, configuration
 
 @dataclass
 class Site:
-    """`folder` holds all files it writes; `under_way` is the number of requests that have begun and not ended."""
+    """The product on its server. `folder` has all files that it writes; `under_way` counts requests that go on."""
 
     url: str
     folder: Path
@@ -39,7 +39,7 @@ class Site:
         return client
 
     def program(self, user: str = "mei", scopes: list[str] | None = None, **token: Any) -> httpx.Client:
-        """A client with an API token of this user's, made if there is no such user. token: see `ApiToken.issue`."""
+        """A client with a new API token of this user, who is made if missing. token: see `ApiToken.issue`."""
         owner, _ = User.objects.get_or_create(username=user)
         _, secret = ApiToken.issue(owner, "test", scopes=scopes or ApiToken.Scope.values, days=None, **token)
         return self.client(headers={"Authorization": f"Bearer {secret}"})
@@ -75,7 +75,7 @@ def serving(**options: Any) -> Iterator[BoundedServer]:
     """Run the product's application on its server, with these options of uvicorn's too. `address_of` gives its URL."""
     from asrsite.asgi import application  # noqa: PLC0415 it needs Django to be set up
 
-    tempfile.tempdir = None  # what the application sets it to is for its own process
+    tempfile.tempdir = None  # the application sets it for a process of its own
     listener = socket.create_server(("127.0.0.1", 0))
     running = BoundedServer(configuration(application, Bounds(), log_level="warning", lifespan="off", **options))
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})

@@ -22,7 +22,7 @@ from transcription.audio import RATE
 Samples = npt.NDArray[np.float32]
 
 PAUSE = 1.2  # seconds between two sentences
-LEAD = 3.0  # seconds of silence before the first: the page has opened the microphone, and Start is pressed
+LEAD = 3.0  # seconds of silence before the first: time to open the microphone and to press Start
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ def sound(path: Path) -> Samples:
 
 
 def recorded(api: httpx.Client, pk: int) -> Samples:
+    """The samples of the recording's original."""
     answer = api.get(f"/api/recordings/{pk}/audio", params={"original": "1"})
     with wave.open(io.BytesIO(answer.content)) as file:
         assert (file.getframerate(), file.getnchannels()) == (16000, 1)
@@ -145,6 +146,7 @@ async def lines(page: Page) -> list[str]:
 
 
 async def seconds_recorded(page: Page, seconds: float) -> None:
+    """Wait until the clock of the page shows that so many seconds are recorded."""
     await page.wait_for_function(
         """wanted => document.getElementById("clock").textContent.split(":")
             .reduce((minutes, part) => minutes * 60 + Number(part), 0) >= wanted""",

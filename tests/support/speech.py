@@ -101,7 +101,8 @@ def _counted(text: str) -> str:
 
 
 def character_error_rate(reference: str, transcript: str) -> float:
-    """The same by characters without spaces, for languages that have none between words."""
+    """The number of wrong, missing and added characters per character of the reference. Spaces do not count: this is
+    for languages that write none."""
     return float(jiwer.cer(words(reference).replace(" ", ""), words(transcript).replace(" ", "")))
 
 

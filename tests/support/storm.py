@@ -27,17 +27,18 @@ NUMBERED = [said(f"call {number}") for number in range(10_000)]
 
 @dataclass
 class People:
-    """A client that asks for random things, and notes the promises. Each upload and new run has its own prompt."""
+    """A client that sends random requests, and notes what the answers promise. Each upload and new run has its own
+    prompt."""
 
     product: Product
     random: random.Random
     stop: threading.Event = field(default_factory=threading.Event)
-    kept: set[int] = field(default_factory=set)  # answered 201, and nobody has asked to delete it
+    kept: set[int] = field(default_factory=set)  # ids that were answered with 201, and not asked to be deleted
     answers: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
     def work(self, api: httpx.Client) -> None:
-        """Ask until `stop` is set. If the server is away, ask it again."""
+        """Send requests until `stop` is set. If the server is away, try again."""
         files = [clip.path.read_bytes() for clip in librivox()] + [speech_with_pauses()] * 3
         for number in count():
             if self.stop.is_set():
@@ -77,7 +78,7 @@ def storm(folder: Path, rounds: int, seed: int) -> Counter[str]:
             ASR_API_URL=stub.url,
             ASR_MAX_CONCURRENT="2",
             ASR_RETRY_DELAY="0.01",
-            ASR_REQUEST_TIMEOUT="3",  # seconds, and the grace: what was in flight when it was killed is waited for
+            ASR_REQUEST_TIMEOUT="3",  # seconds, with the grace: how long exchanges of a killed process are waited for
             ASR_ABANDONED_GRACE="0.5",
         )
         product.start()

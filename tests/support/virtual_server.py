@@ -1,4 +1,4 @@
-"""Simulated Whisper servers in virtual time, and a client of them, for tests of minutes."""
+"""Simulated Whisper servers, and a client of them, for tests of several minutes in virtual time."""
 
 import asyncio
 from collections.abc import Sequence

@@ -21,14 +21,14 @@ def wait_for(look: Callable[[], T | None], what: str, *, seconds: float = PATIEN
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait until the condition is true, which another thread or task makes so. Raises TimeoutError after `seconds`."""
+    """Wait until another thread or task has made the condition true. Raises TimeoutError after PATIENCE."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 another thread sets no event of this loop
             await asyncio.sleep(0.005)
 
 
 async def until_it_is(look: Callable[[], Awaitable[Any]], wanted: Any) -> None:
-    """Wait until `look` returns `wanted`. For requests of a page that is left, of which the browser tells nothing."""
+    """Wait until `look` returns `wanted`, for changes that no event tells of. Raises AssertionError after PATIENCE."""
     end = time.monotonic() + PATIENCE
     while (found := await look()) != wanted:
         assert time.monotonic() < end, found

@@ -23,7 +23,7 @@ class Standin(ABC):
     """Base of the stand-ins. `forms`: the fields of all requests with a file, in order."""
 
     path = "/v1/audio/transcriptions"
-    models: list[dict[str, Any]] | None = None  # None: it has no list of them
+    models: list[dict[str, Any]] | None = None  # None: the server has no list of models
     headers: dict[str, str] = {}
 
     def __init__(self) -> None:
@@ -77,7 +77,8 @@ SEGMENT = {"id": 0, "start": 0.0, "end": 1.0, "text": " Hello there.", "avg_logp
 
 
 class WhisperCpp(Standin):
-    """whisper.cpp 1.9, examples/server/server.cpp: one path, English unless told otherwise, tokens for words."""
+    """whisper.cpp 1.9, examples/server/server.cpp. It has one path, takes sound for English by default, and gives
+    tokens in the place of words."""
 
     headers = {"Server": "whisper.cpp"}
 
@@ -104,8 +105,8 @@ class WhisperCpp(Standin):
 
 
 class Speaches(Standin):
-    """speaches (src/speaches/routers/{stt,models,utils}.py): models are installed by hand; its list has
-    other kinds too."""
+    """speaches (src/speaches/routers/{stt,models,utils}.py). A model must be installed before it is used. The list has
+    models of other kinds, too."""
 
     def __init__(self, *names: str) -> None:
         super().__init__()
@@ -118,7 +119,7 @@ class Speaches(Standin):
             words = f"Model '{name}' is not installed locally. You can download the model using `POST /v1/models`"
             return JSONResponse({"detail": words}, 404)
         if sorted(form.get("timestamp_granularities[]", [])) not in ([], ["segment"], ["word"], ["segment", "word"]):
-            return PlainTextResponse("Internal Server Error", 500)  # an assertion
+            return PlainTextResponse("Internal Server Error", 500)  # an assertion of speaches fails
         answer = {"task": "transcribe", "language": "en", "duration": 1.0, "text": "Hello there."}
         return JSONResponse(answer | {"words": words_of("Hello", "there."), "segments": [SEGMENT]})
 
@@ -126,7 +127,8 @@ class Speaches(Standin):
 class Vllm(Standin):
     """vLLM (vllm/entrypoints/openai/speech_to_text/speech_to_text.py).
 
-    times: whether its model gives them. wants_language: a newer version, whose answer cannot be written without one.
+    times: whether its model gives times. wants_language: a newer version, which cannot write its answer without a
+    language.
     """
 
     def __init__(self, *, times: bool = True, wants_language: bool = False) -> None:
@@ -153,8 +155,8 @@ class Vllm(Standin):
 
 
 class VoxBox(Standin):
-    """vox-box 0.0.21 (vox_box/server/routers.py, backends/stt/faster_whisper.py): no brackets; errors are
-    proper answers."""
+    """vox-box 0.0.21 (vox_box/server/routers.py, backends/stt/faster_whisper.py). Its granularities have no brackets in
+    their name, and errors have the status 200."""
 
     models = [{"id": "faster-whisper-base", "object": "model"}]
 
@@ -170,7 +172,7 @@ class VoxBox(Standin):
 
 
 class OldVoxBox(VoxBox):
-    """vox-box with a newer faster-whisper, whose segments have no `_asdict`: asked for times it always fails."""
+    """vox-box with a newer faster-whisper, whose segments have no `_asdict`: each request for times fails."""
 
     def transcribe(self, form: Form) -> Response:
         if field(form, "response_format") == "verbose_json":
@@ -180,8 +182,8 @@ class OldVoxBox(VoxBox):
 
 
 class OpenAi(Standin):
-    """OpenAI's service (platform.openai.com/docs/api-reference/audio), with models that give no times; strict
-    about fields."""
+    """OpenAI's service (platform.openai.com/docs/api-reference/audio). It refuses unknown fields, and only whisper-1
+    gives times."""
 
     models = [{"id": name, "object": "model"} for name in ("gpt-4o", "gpt-4o-transcribe", "whisper-1")]
     known = frozenset(["model", "response_format", "timestamp_granularities[]", "language", "prompt", "temperature"])
@@ -207,8 +209,8 @@ class OpenAi(Standin):
 
 
 class LiteLlm(Standin):
-    """LiteLLM's proxy 1.110 (proxy/proxy_server.py, route_llm_request.py, common_utils/http_parsing_utils.py): many
-    models, a wrong one is a 400; both spellings of a field become one list. Behind it stands speaches."""
+    """LiteLLM's proxy 1.110 (proxy/proxy_server.py, route_llm_request.py, common_utils/http_parsing_utils.py) before
+    speaches. It has many models, and answers a wrong one with 400. It makes one list of both spellings of a field."""
 
     models = [{"id": name, "object": "model"} for name in ("gpt-4o", "whisper", "openai/*")]
 
@@ -228,8 +230,8 @@ class LiteLlm(Standin):
 
 
 class FasterWhisperServer(Standin):
-    """faster-whisper-server 0.0.3 (faster_whisper_server/api.py): no list of models; it reads neither `model` nor
-    granularities; segments, no words."""
+    """faster-whisper-server 0.0.3 (faster_whisper_server/api.py). It has no list of models, reads neither `model` nor
+    granularities, and gives segments without words."""
 
     def transcribe(self, form: Form) -> Response:
         if field(form, "response_format", "json") != "verbose_json":
@@ -239,7 +241,7 @@ class FasterWhisperServer(Standin):
 
 
 class OpenAsrServer(Standin):
-    """open-asr-server 0.3.0 (open_asr_server/routes.py): lists patterns of names and what is loaded."""
+    """open-asr-server 0.3.0 (open_asr_server/routes.py). It lists patterns of names, and the models that are loaded."""
 
     models = [{"id": name, "object": "model"} for name in ("base*", "large*", "tiny*", "tiny.en")]
 
@@ -252,7 +254,8 @@ class OpenAsrServer(Standin):
 
 
 class WhisperLiveKit(Standin):
-    """WhisperLiveKit 0.2.26 (whisperlivekit/basic_server.py): any model's name, words without probabilities."""
+    """WhisperLiveKit 0.2.26 (whisperlivekit/basic_server.py). It takes any name of a model, and gives words without
+    probabilities."""
 
     models = [{"id": "faster-whisper/base", "object": "model"}]
 
@@ -266,8 +269,8 @@ class WhisperLiveKit(Standin):
 
 
 class Xinference(Standin):
-    """Xinference (xinference/api/restful_api.py, model/audio/whisper.py): a model has the name that its launch gave it;
-    of several granularities the last counts; what it does not know is 0."""
+    """Xinference (xinference/api/restful_api.py, model/audio/whisper.py). A model has the name that it was launched
+    with. Of several granularities the last counts. Numbers that it does not know are 0."""
 
     models = [
         {"id": "my-whisper", "model_type": "audio", "model_ability": ["audio2text"]},

@@ -1,7 +1,7 @@
-"""A stub of a Whisper server, where a test must see, count or break requests. It is a real HTTP server.
+"""A stub of a Whisper server, for tests that see, count or break its requests. It is a real HTTP server.
 
-It counts the computations that run in it at the same time. Like a real one it goes on computing when its client has
-hung up. What it answers is a script: one reply for all calls, or one after the other.
+It counts the computations that run in it at the same time. Like a real server it goes on computing when its client has
+hung up. Its answers are a script: one reply for all calls, or one after the other.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from transcription.request import SILENCE
 
 @dataclass(frozen=True)
 class Received:
-    """A request as it arrived: its form fields, and of its file the size and the SHA-256."""
+    """A request as it arrived: its time (of `time.monotonic`), its form fields, and its file's size and SHA-256."""
 
     at: float
     path: str
@@ -29,7 +29,7 @@ class Received:
     headers: dict[str, str]
     file_bytes: int
     digest: str
-    reply: "Reply | None" = None  # where what is answered depends on what was sent
+    reply: "Reply | None" = None  # the answer, if it depends on the request
 
     @property
     def audio_seconds(self) -> float:
@@ -78,7 +78,7 @@ async def hang(writer: asyncio.StreamWriter) -> None:
 
 
 NOTHING_SAID = said("")
-SILENCE_SECONDS = 0.02  # that it takes to find nothing in it
+SILENCE_SECONDS = 0.02  # that a probe is computed
 MODELS = http(200, {"object": "list", "data": [{"id": "whisper-1", "object": "model"}]})
 OUT_OF_MEMORY = http(500, {"error": {"message": "CUDA out of memory. Tried to allocate 2.00 GiB"}})
 
@@ -87,11 +87,11 @@ class WhisperStub:
     """`with WhisperStub() as stub:` serves at `stub.url` from a thread of its own.
 
     seconds: how long a computation takes; per_second: what each second of audio adds to it.
-    replies: what is answered after it, the last one for ever.
-    knows_silence: the second of silence by which the product gets to know a server is soon answered, and counted in
-        `silences` and nowhere else; False: it is a sound as any other.
-    capacity: computations above it end in out-of-memory; None for as many as come.
-    hear: the answer to a file, in place of the script.
+    replies: the answers in order, of which the last is repeated for ever.
+    knows_silence: a probe (a second of silence) is answered soon, and counted in `silences` and nowhere else; False: it
+        is a call like any other.
+    capacity: how many computations have room: any more is answered “out of memory”; None: all have.
+    hear: gives the answer to a file, in place of the script.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class WhisperStub:
 
     @property
     def prompts(self) -> list[str]:
-        """The prompts in order of arrival: tests tell their calls apart by them."""
+        """The prompts in order of arrival, by which tests tell their calls apart."""
         return [request.fields.get("prompt", "") for request in self.received]
 
     def __enter__(self) -> Self:
@@ -163,7 +163,7 @@ class WhisperStub:
         self._loop.close()
 
     def start(self, port: int = 0) -> None:
-        """Listen; after `stop()`, again at the same place."""
+        """Listen on a port: after `stop()`, on the same one again."""
         port = port or getattr(self, "port", 0)
         self._server = self._call(asyncio.start_server(self._serve, "127.0.0.1", port, backlog=1024))
         self.port: int = self._server.sockets[0].getsockname()[1]
