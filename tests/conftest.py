@@ -29,7 +29,7 @@ hypothesis.settings.register_profile("search", patient)
 hypothesis.settings.register_profile("repeat", patient, derandomize=True)
 hypothesis.settings.load_profile("repeat")
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # tests in the background: what they start shall hear Ctrl-C
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # tests in the background: their children must get Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -50,7 +50,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _a_claim_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Give each test process its own claim: others run beside it, and perhaps a server on the same data."""
+    """Give each test process its own claim: other test processes run beside it, and perhaps a product."""
     folder = tmp_path_factory.mktemp("claim")
     claim = Claim([FileLock(folder / "lock", "the data of the tests")])
     unanswered = Unanswered(folder / "unanswered", 330.0)
@@ -83,7 +83,7 @@ def whisper_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             pass_fds=[fd],
         ):
             yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-        # Leaving closes the server's standard input, which ends it.
+        # Here the server's standard input is closed, which ends the server.
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The docs tell of what is there: the generated pages are those of the code, and each path and name exists."""
+"""The docs agree with the code: generated pages are up to date, and each path and name exists."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ CODE = "\n".join(path.read_text() for source in SOURCES for path in (ROOT / sour
 
 
 def spans(paper: Path) -> set[str]:
-    """What stands in backticks."""
+    """The texts in backticks, without blocks of code."""
     return set(re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", paper.read_text(), flags=re.S)))
 
 

@@ -1,4 +1,4 @@
-"""Each test knows its kind, and a unit test cannot do what only the others may."""
+"""Each test has one kind, and a unit test that opens a socket or starts a process fails."""
 
 import asyncio
 import importlib

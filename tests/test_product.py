@@ -78,7 +78,7 @@ def test_a_terminal_is_shown_the_link_and_a_command_prints_another(tmp_path: Pat
         printed = subprocess.run(command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True)
         newer = printed.stdout.strip()
         assert printed.stdout.splitlines() == [newer]
-        assert httpx.get(first).status_code == 404  # the newer one took its place
+        assert httpx.get(first).status_code == 404  # the newer link took its place
         assert httpx.get(newer).headers["Location"] == "/"
         server.terminate()
     os.close(terminal)
@@ -86,7 +86,7 @@ def test_a_terminal_is_shown_the_link_and_a_command_prints_another(tmp_path: Pat
 
 
 def refusal(**environment: str) -> str:
-    """What a second `serve` says before it gives up."""
+    """Run a `serve` that must give up, and return its words."""
     result = subprocess.run(
         [sys.executable, "manage.py", "serve"],
         cwd=settings.BASE_DIR,

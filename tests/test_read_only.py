@@ -1,4 +1,4 @@
-"""On a folder that cannot be written to, every command says so in a sentence: no traceback."""
+"""Every command says in a sentence, without a traceback, that it cannot write to the data folder."""
 
 import os
 import subprocess
@@ -13,12 +13,12 @@ from django.core.management import get_commands
 from tests.support.product import started_before
 
 OURS = ("accounts", "asrsite", "recordings", "transcription")
-# Each command as somebody would call it, and whether it can do its work there.
+# Each command with usual arguments, and whether it can do its work without writing.
 COMMANDS = {
     "asr_stats": (["--url", "http://127.0.0.1:9"], False),  # no server answers
     "backup": (["{folder}/backup.tar"], False),
     "create_token": (["mei"], False),
-    "fetch_weights": ([], True),  # those that were installed with the product
+    "fetch_weights": ([], True),  # the weights were installed with the product
     "live": (["/nowhere.wav", "--url", "http://127.0.0.1:9"], False),
     "prune": (["--yes"], False),
     "restore": (["{folder}/backup.tar"], False),
@@ -29,7 +29,7 @@ COMMANDS = {
     "migrate": ([], False),
     "check": ([], True),
 }
-# All commands by one process that forks, since Django takes a second to load.
+# Code that runs all commands in forks of one process, since Django takes a second to load.
 SCRIPT = """
 import os, sys
 import manage
@@ -76,7 +76,7 @@ def test_every_command_has_its_row() -> None:
 
 def test_every_command_says_it_in_a_sentence(read_only: Path) -> None:
     commands = [[name, *(word.format(folder=read_only) for word in words)] for name, (words, _) in COMMANDS.items()]
-    for folder in (read_only, read_only / "new"):  # and where there is nothing yet
+    for folder in (read_only, read_only / "new"):  # `new` does not exist yet
         environment = {"DATA_DIR": str(folder), "PATH": os.environ["PATH"], "ASR_API_URL": "http://127.0.0.1:9/v1"}
         done = subprocess.run(
             [sys.executable, "-c", SCRIPT.format(commands=commands)],

@@ -1,4 +1,4 @@
-"""What `make` does on a machine, and what the files it goes by promise."""
+"""The targets of `make`, and the files that they use: lists of packages, the image."""
 
 import json
 import os
@@ -20,7 +20,7 @@ REQUIREMENTS = ("requirements.txt", "requirements-dev.txt", "requirements-docs.t
 
 
 def make(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    # What an outer make told its children is not for this one.
+    # An outer make hands down variables that would change this one.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     return subprocess.run(
         ["make", *arguments],
@@ -35,7 +35,7 @@ def make(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """What `make install` goes by, in a folder without an environment."""
+    """A folder with the files that `make install` needs, without a virtual environment."""
     for name in ("Makefile", "requirements.txt", "requirements-npm.txt", "package.json", "package-lock.json"):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path

@@ -1,4 +1,4 @@
-"""What the product is made of: audited where that can be, and listed."""
+"""The packages that the product is made of: their audit, and their list as a bill of materials."""
 
 import json
 import re

@@ -50,7 +50,7 @@ def test_the_answer_is_the_first_one_even_when_things_have_changed(site: Site) -
     assert Transcription.objects.count() == 1
 
 
-def test_of_many_at_once_one_is_done_and_all_get_its_answer(site: Site, clip: bytes) -> None:
+def test_equal_requests_at_once_are_done_once_and_all_get_the_answer(site: Site, clip: bytes) -> None:
     program = site.program()
     with ThreadPoolExecutor(6) as threads:
         answers = list(threads.map(lambda _: upload(program, clip), range(6)))
@@ -66,7 +66,7 @@ def test_a_key_of_another_request_is_refused(site: Site, clip: bytes) -> None:
     assert Recording.objects.count() == 1
     another_token = upload(site.program(scopes=["write"]), clip, title="A")
     assert code(another_token) == (422, "idempotency_key_reused")
-    assert upload(site.program("ann"), clip, title="A").status_code == 201  # a key is its owner's
+    assert upload(site.program("ann"), clip, title="A").status_code == 201  # another person's key
 
 
 def test_what_failed_may_be_tried_again(site: Site, clip: bytes) -> None:
@@ -89,7 +89,7 @@ def test_nobody_gets_an_answer_without_a_right(site: Site) -> None:
 
 
 def killed_after(age: timedelta) -> FirstAnswer:
-    """The claim of a process that was killed before it could keep its answer, its work begun an hour ago."""
+    """Turn the kept answer into the claim, `age` old, of a process that was killed before it had an answer."""
     row = FirstAnswer.objects.get()
     FirstAnswer.objects.update(status=None, body="", claimed_at=timezone.now() - age)
     return row
@@ -132,7 +132,7 @@ def test_a_key_is_forgotten_after_a_day(site: Site, clip: bytes) -> None:
 
 
 def kept(owner: str = "mei") -> list[str]:
-    """What the database keeps of answers: keys, the latest first."""
+    """The keys of the person's kept answers, the latest first."""
     return list(
         FirstAnswer.objects.filter(user__username=owner).order_by("-begun_at", "-pk").values_list("key", flat=True)
     )
@@ -190,7 +190,7 @@ def test_kept_answers_are_bounded_for_each_person_and_in_all(site: Site, monkeyp
             assert program.post(path, headers={"Idempotency-Key": f"k-{number}"}).status_code == 200
     assert kept("ann") == ["k-4", "k-3", "k-2"]
     assert kept("mei") == ["k-4", "k-3"]
-    # Work under way keeps its claim, whatever comes after it; a claim of nobody does not.
+    # The claim of work under way is kept, whatever comes after it; a claim that lapsed is not.
     now = timezone.now()
     for key, age in (("working", 0), ("lapsed", 3600)):
         claimed = now - timedelta(seconds=age)

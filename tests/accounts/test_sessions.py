@@ -63,7 +63,7 @@ def test_no_ticket_link_or_token_stands_in_the_database(site: Site) -> None:
     assert SocketTicket.objects.filter(session=kept_as(browser.cookies["sessionid"])).exists()
     assert SignInLink.issue() not in rows()
     assert site.program().headers["Authorization"].split()[1] not in rows()
-    assert not FirstAnswer.objects.exists()  # a ticket is not given twice
+    assert not FirstAnswer.objects.exists()  # an answer with a ticket is not kept
 
 
 def test_a_session_lives_through_all_that_happens_to_it() -> None:
@@ -105,9 +105,9 @@ def test_an_expired_session_opens_nothing_and_is_cleared_away() -> None:
     assert not Session.objects.exists()
 
 
-def test_who_is_signed_in_when_the_database_is_migrated_stays_so() -> None:
+def test_people_who_are_signed_in_when_the_database_is_migrated_stay_so() -> None:
     _, key = signed_in()
-    Session.objects.update(session_key=key)  # as Django's own store had it
+    Session.objects.update(session_key=key)  # as Django's own store keeps it
     assert not opens(key)
     with connection.schema_editor() as editor:
         for _again in range(2):

@@ -37,7 +37,7 @@ def _forget() -> None:
 
 
 def ticket(client: httpx.Client) -> str:
-    """A ticket for whoever this client belongs to."""
+    """Get a ticket for the person or the token of this client."""
     answer = client.post("/api/ws-ticket", headers=csrf(client))
     assert answer.status_code == 200, answer.text
     assert answer.json().keys() == {"ticket", "expires_in"}
@@ -65,7 +65,7 @@ def page_socket(site: Site, browser: httpx.Client, path: str = OWN) -> Iterator[
 
 
 def closed(socket: ClientConnection, within: float = PATIENCE) -> int | None:
-    """The code that the server closes with; None if it does not."""
+    """Wait for the server to close the socket. Returns the code; None if it is open after `within` seconds."""
     end = time.monotonic() + within
     try:
         while True:
@@ -77,7 +77,7 @@ def closed(socket: ClientConnection, within: float = PATIENCE) -> int | None:
 
 
 def stays_open(socket: ClientConnection) -> bool:
-    """For a moment, at least."""
+    """Whether the socket is still open after 0.3 s."""
     return closed(socket, 0.3) is None
 
 
@@ -88,7 +88,7 @@ def root(site: Site) -> httpx.Client:
 
 
 def changed(root: httpx.Client, what: str, **fields: str) -> None:
-    """As an administrator does it, on the admin's page; an empty field is left out."""
+    """Send the form of a row's admin page. A field that is left out becomes empty."""
     answer = root.post(f"/admin/{what}", data=fields, headers=csrf(root))
     assert answer.status_code == 302, answer.text
 
@@ -104,7 +104,7 @@ def test_a_program_opens_one_socket_with_one_ticket(site: Site) -> None:
         assert closed(socket) == 4401
 
 
-def test_of_many_who_use_a_ticket_at_the_same_moment_one_gets_in(site: Site) -> None:
+def test_one_of_many_clients_with_one_ticket_gets_in(site: Site) -> None:
     bought = ticket(site.program())
     with ThreadPoolExecutor(8) as pool, ExitStack() as stack:
         sockets = list(pool.map(lambda _: stack.enter_context(opened(site, f"{OWN}?ticket={bought}")), range(8)))
@@ -222,7 +222,7 @@ def test_a_token_needs_the_scope_of_what_it_opens(site: Site, path: str, scope: 
         assert stays_open(socket)
 
 
-def test_nobody_gets_no_ticket(site: Site) -> None:
+def test_a_client_that_is_not_signed_in_gets_no_ticket(site: Site) -> None:
     assert site.client().post("/api/ws-ticket").status_code == 401
     assert site.browser().post("/api/ws-ticket").status_code == 403  # no CSRF token
     assert not SocketTicket.objects.exists()
@@ -244,8 +244,8 @@ UNKNOWN = (
     "/ws/live/a*b",
     "/api/recordings",
 )
-# The query, the headers, and the codes for a path of each kind: to speak, the recordings and the monitor, to watch a
-# session that is not there, and unknown.
+# Query, headers, and the close codes for the four kinds of path in KINDS: a speaker's; the recordings' and the
+# monitor's; a viewer's of a session that does not exist; an unknown path.
 ATTEMPTS: list[tuple[str, dict[str, str], tuple[int, int, int, int]]] = [
     ("", {}, (4401, 4401, 4401, 4401)),
     ("?ticket=", {}, (4401, 4401, 4401, 4401)),
@@ -357,7 +357,7 @@ def test_signing_out_closes_the_sockets_of_that_session(site: Site) -> None:
 
 
 def test_a_new_password_closes_the_sockets_of_every_session(site: Site) -> None:
-    User.objects.create_user("mei")  # who has none yet is not asked for the old one
+    User.objects.create_user("mei")  # a person without a password is not asked for the old one
     browser, other = site.browser(), site.browser()
     with page_socket(site, browser) as socket, page_socket(site, other) as elsewhere:
         answer = browser.post(
@@ -384,7 +384,7 @@ def test_a_user_who_is_deactivated_loses_all_sockets(site: Site, root: httpx.Cli
         assert (closed(one), closed(two)) == (4401, 4401)
 
 
-def test_who_is_no_longer_staff_loses_the_monitor_but_keeps_the_rest(site: Site, root: httpx.Client) -> None:
+def test_a_person_who_is_no_longer_staff_loses_the_monitor_but_keeps_the_rest(site: Site, root: httpx.Client) -> None:
     mei = User.objects.create_user("mei", is_staff=True)
     browser = site.browser()
     with page_socket(site, browser, "/ws/monitor") as monitor, page_socket(site, browser) as own:

@@ -43,7 +43,7 @@ def test_before_the_first_start_the_command_says_what_to_do(tmp_path: Path) -> N
     command = [sys.executable, "manage.py", "create_token", "newcomer"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.splitlines()[-1] == (  # above it are the checks' warnings
+    assert done.stderr.splitlines()[-1] == (  # the warnings of the checks are above it
         "CommandError: The database is not ready (no such table: auth_user). Start the product once: make run"
     )
     assert "Traceback" not in done.stderr
@@ -51,7 +51,7 @@ def test_before_the_first_start_the_command_says_what_to_do(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("told", ["", "n", "yess", None])
 def test_a_name_that_nobody_has_makes_no_user_unless_told(told: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    if told is not None:  # a person sits there
+    if told is not None:  # a person is at the terminal
         monkeypatch.setattr("sys.stdin", Terminal(f"{told}\n"))
     with pytest.raises(CommandError, match="There is no user annn" if told is None else "No token was made"):
         call_command("create_token", "annn", stdout=StringIO(), stderr=StringIO())
@@ -64,10 +64,10 @@ def test_a_person_is_asked_before_a_user_is_made(told: str, monkeypatch: pytest.
     out, error = StringIO(), StringIO()
     call_command("create_token", "ann", stdout=out, stderr=error)
     assert error.getvalue() == "There is no user ann. Make one? [y/N] "
-    assert out.getvalue().startswith("asr_")  # and nothing else: scripts read it
+    assert out.getvalue().startswith("asr_")  # the token alone: scripts read it
     assert User.objects.get().username == "ann"
     out = StringIO()
-    call_command("create_token", "ann", stdout=out)  # who exists is not asked about
+    call_command("create_token", "ann", stdout=out)  # no question about a person who exists
     assert out.getvalue().startswith("asr_")
 
 

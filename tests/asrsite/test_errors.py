@@ -1,4 +1,4 @@
-"""What no view answers: programs get an error in their API's shape, people a page."""
+"""Requests that no view answers: programs get an error in the shape of their API, people get a page."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What machines that watch are told: that the process lives, and which of its parts can do their work."""
+"""/healthz says that the process lives, /readyz which of its parts can do their work."""
 
 import asyncio
 import socket
@@ -25,10 +25,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def whisper(settings: Any, tmp_path: Path) -> Iterator[socket.socket]:
-    """A server that listens, and files in a folder of the test's own; every answer is fresh."""
+    """A socket that listens in place of a Whisper server, an empty storage, and no earlier answer of /readyz."""
     settings.MEDIA_ROOT = tmp_path / "media"
     health.readiness._asking = None
-    asyncio.run(apart.network_closed())  # from now on it takes a moment
+    asyncio.run(apart.network_closed())  # the first time takes long
     with socket.create_server(("127.0.0.1", 0)) as listener:
         settings.ASR_API_URL = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         service.engine.cache_clear()
@@ -119,7 +119,7 @@ async def test_where_files_are_read_with_the_network_at_hand_it_is_said(
     assert (status, said["status"], said["parts"]["decoder"]["error"]) == (200, "degraded", "NetworkOpen")
 
 
-async def test_many_who_ask_at_once_cost_one_probe_and_the_next_second_asks_again(monkeypatch: Any) -> None:
+async def test_many_requests_at_once_cost_one_probe_and_the_next_second_asks_again(monkeypatch: Any) -> None:
     asked = 0
 
     async def probe() -> None:

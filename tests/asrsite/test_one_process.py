@@ -30,7 +30,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 
 
 def run(arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """A process that is expected to end by itself."""
+    """Run a process that is expected to end by itself."""
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=settings.BASE_DIR,

@@ -1,4 +1,4 @@
-"""The recipes of docs/how-to/proxy.md, run as they stand by a real nginx and a real Caddy, before the product."""
+"""The recipes of docs/how-to/proxy.md, as they stand there, in a real nginx and a real Caddy before the product."""
 
 import asyncio
 import json
@@ -72,13 +72,13 @@ def caddy(folder: Path, port: int, upstream: str, *, prefixed: bool) -> list[str
 
 @dataclass
 class House:
-    """The product with both proxies before it. `urls`: the address of each."""
+    """The product with both proxies before it. `urls`: the address of each proxy."""
 
     product: Product
     urls: dict[str, str]
 
     def client(self, proxy: str, source: str = "127.0.0.1", **options: object) -> httpx.Client:
-        """Connects from the address `source`, to the product itself where `proxy` is "none"."""
+        """A client that connects from the address `source` to the proxy; to the product itself if `proxy` is "none"."""
         url = self.product.url if proxy == "none" else self.urls[proxy]
         transport = httpx.HTTPTransport(verify=False, local_address=source)
         return httpx.Client(base_url=url, transport=transport, timeout=120, **options)  # type: ignore[arg-type]
@@ -143,7 +143,7 @@ def token(house: House) -> dict[str, str]:
 
 
 def sign_in(client: httpx.Client, product: Product) -> None:
-    """By the link for the first sign-in, with a password set, as a person does; afterwards by that password."""
+    """Sign in as `boss` by password. The first time makes that user in the product."""
     secret = "correct horse battery"
     page = client.get("/accounts/login", follow_redirects=True)
     form = {"csrfmiddlewaretoken": client.cookies["csrftoken"], "username": "boss", "password": secret}
@@ -215,7 +215,7 @@ async def test_a_pages_socket_opens_at_the_pages_own_address(behind: House, prox
 def untrusting() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # made a moment ago, by the proxy itself
+    context.verify_mode = ssl.CERT_NONE  # the certificate was made for this test
     return context
 
 
@@ -239,7 +239,7 @@ async def speak(house: House, proxy: str) -> None:
     assert told[-1] == "done"
 
 
-# --- What is believed --------------------------------------------------------------------------
+# --- Headers that are believed -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_tries_count_by_the_address_they_come_from(behind: House, proxy: str) ->
     source, other = (f"{address}{PROXIES.index(proxy) if proxy in PROXIES else 9}" for address in (GUESSER, NEIGHBOUR))
     wrong = {"Authorization": "Bearer wrong"}
     if proxy == "none":
-        wrong["X-Forwarded-Proto"] = "https"  # not believed either: see below
+        wrong["X-Forwarded-Proto"] = "https"  # not believed: see the next test
     with behind.client(proxy, source) as client:
         for number in range(60):
             answer = client.get("/v1/models", headers=wrong | {"X-Forwarded-For": f"10.0.0.{number}"})

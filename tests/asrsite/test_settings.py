@@ -35,7 +35,7 @@ def test_every_setting_that_is_read_stands_in_the_example_and_no_other() -> None
 
 
 def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
-    """With every line of the example in force, the settings are as without any."""
+    """With every line of the example in force the settings are the same as without a line."""
     script = (
         "from django.conf import settings as s; print(sorted((k, str(getattr(s, k))) for k in dir(s) if k.isupper()))"
     )

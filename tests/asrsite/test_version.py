@@ -1,4 +1,4 @@
-"""The version stands in pyproject.toml, and all that tells it reads it there."""
+"""The version stands in pyproject.toml. Commands, pages, API and changelog tell the same."""
 
 import re
 import subprocess

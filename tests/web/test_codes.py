@@ -40,7 +40,7 @@ def raised() -> Iterator[ast.Call]:
 
 
 def fields(code: str) -> set[str]:
-    """The parts of the code's sentence that are filled in where it is raised."""
+    """The names that must be filled in the code's sentence."""
     return {name for _text, name, _spec, _conversion in Formatter().parse(str(CODES[code].words)) if name}
 
 
@@ -49,7 +49,7 @@ def classes(kind: type[errors.TranscriptionError] = errors.TranscriptionError) -
 
 
 def failures() -> Iterator[errors.TranscriptionError]:
-    """One of every class of errors, and of files that cannot be read one for every code."""
+    """An error of each class; of `BadAudio` one for each code."""
     for kind in classes():
         if kind is errors.BadAudio:
             yield from (errors.BadAudio(code, "words") for code in BAD_AUDIO)
@@ -90,7 +90,7 @@ def test_every_error_on_the_way_to_a_text_has_an_answer_at_every_door(failure: e
             failure, errors.QueueFull | errors.ServerBusy | errors.OutOfMemory | errors.Unreachable
         )
     assert said(problem).content
-    if not isinstance(failure, errors.Rejected):  # these tell what was wrong with the request, in the server's words
+    if not isinstance(failure, errors.Rejected):  # it has the server's words: what was wrong with the request
         assert "words" not in problem.message
     assert error_words(failure.code)
 

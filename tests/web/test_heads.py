@@ -41,7 +41,7 @@ def headers(count: int, size: int = 1) -> bytes:
         (GET + headers(20_000) + b"\r\n", 431),
         (GET + b"x: " + b"y" * 65 * KIB + b"\r\n\r\n", 431),
         (GET + headers(80, KIB) + b"\r\n", 431),
-        (GET + headers(70, KIB), 431),  # it has no end
+        (GET + headers(70, KIB), 431),  # a head without end
         (GET + b"x: " + b"y" * 200 * KIB, 431),
         (GET + b"x: y\r\n" + b" folded\r\n" * 10_000, 431),
         (b"GET /?" + b"q" * 8100 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
@@ -75,7 +75,7 @@ def test_small_chunks_that_a_program_sends_as_it_produces_are_taken(site: Runnin
 
 @pytest.mark.parametrize("piece", [b"x" * 65536, b"x: y\r\n" * 10_000], ids=["one", "many"])
 def test_headers_without_end_cost_neither_memory_nor_time(site: Running, piece: bytes) -> None:
-    """Ten connections that send 64 MiB each, or try to: they are closed at the limit."""
+    """Ten connections try to send 64 MiB each. They are closed at the limit."""
     tracemalloc.start()
     began = time.monotonic()
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""One kind of log line is written so often and no more, and the log says how many were left out."""
+"""Log lines of one kind are written up to a number in a minute, and the log says how many were left out."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Connections are counted: in all, by address, by what the system allows. A crowd of silent ones keeps nobody out."""
+"""Connections are bounded: in all, for each address, and by the system's open files. Silent ones keep nobody out."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ def entered(places: Places, address: str | None, *, resting: bool) -> Guest:
 def test_the_connection_that_rested_longest_makes_way() -> None:
     places = Places(Bounds(connections=3, per_address=0))
     busy, first, second = (entered(places, "1.1.1.1", resting=resting) for resting in (False, True, True))
-    places.rest(first, True)  # it goes on to rest
+    places.rest(first, True)  # it rests already, so its place in the order stays
     entered(places, "2.2.2.2", resting=False)
     assert (busy.left, first.left, second.left) == (False, True, False)
     places.rest(second, False)
@@ -124,7 +124,7 @@ async def test_progress_moves_a_deadline_and_silence_does_not() -> None:
     assert 660 <= late.pop() < 721
     done, began = 0, clock()
     deadline.start(60.0, lambda: done, rate=500.0)
-    for _ in range(300):  # half as fast as must be: twice the time
+    for _ in range(300):  # half of the least rate: twice the time
         await asyncio.sleep(1.0)
         done += 250
     assert 115 <= late.pop() - began <= 125
@@ -168,7 +168,7 @@ def test_connections_that_work_do_not_make_way_and_more_are_refused_at_once(full
 
 
 class Cramped(Product):
-    """The product where the system allows it few open files."""
+    """A product to which the system allows only 320 open files."""
 
     command = ("sh", "-c", 'ulimit -n 320 && exec "$@"', "sh", *Product.command)
 
@@ -181,7 +181,7 @@ def cramped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 
 
 def files(product: Product, ending: str = "") -> int:
-    """Open files of the product, of which the names end so."""
+    """The number of the product's open files with names that end so."""
     names = []
     for path in Path(f"/proc/{product.process.pid}/fd").iterdir():
         with suppress(FileNotFoundError):  # closed meanwhile
@@ -204,7 +204,7 @@ def test_with_few_open_files_a_crowd_of_idle_sockets_keeps_nobody_out(cramped: P
 
 @pytest.mark.slow
 def test_readers_of_sound_that_do_not_read_leave_no_file_open(cramped: Product, tmp_path: Path) -> None:
-    """The sound is larger than what the kernel takes for a client, some 6 MiB."""
+    """The sound is larger than the kernel's buffers for a client, some 6 MiB."""
     with cramped.client() as api:
         recording = upload(api, noise(tmp_path / "noise.wav", 16))["id"]
         head = f"GET /api/recordings/{recording}/audio HTTP/1.1\r\nHost: localhost\r\n"

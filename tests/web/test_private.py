@@ -1,4 +1,4 @@
-"""What is kept is private to the service's user: from the first file on, and where an older version was more open."""
+"""All files of the product are private to its user, from the first on, also where an older version left them open."""
 
 import os
 import stat
@@ -21,7 +21,7 @@ from web.private import keep_to_oneself, make_private
 
 @pytest.fixture(autouse=True)
 def _careless() -> Iterator[None]:
-    """A shell's usual umask."""
+    """Set the usual umask of shells, with which everybody may read new files."""
     before = os.umask(0o022)
     yield
     os.umask(before)
@@ -33,7 +33,7 @@ def open_files(folder: Path) -> list[str]:
 
 
 def opened(folder: Path) -> None:
-    """As an older version left it."""
+    """Let everybody read the folder, as an older version left it."""
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
 
@@ -51,7 +51,7 @@ def manage(*arguments: str, data_dir: Path, **environment: str) -> str:
 
 
 def test_all_that_is_written_is_private_from_the_first_and_an_open_installation_is_mended(tmp_path: Path) -> None:
-    data = tmp_path / "new/data"  # with a parent that is made, too
+    data = tmp_path / "new/data"  # the parent is made as well
     sound = tmp_path / "five.wav"
     sound.write_bytes(speech_with_pauses())
     with WhisperStub() as stub:
@@ -62,7 +62,7 @@ def test_all_that_is_written_is_private_from_the_first_and_an_open_installation_
                     upload(api, sound)
                     began = api.post("/api/uploads", headers={"Tus-Resumable": "1.0.0", "Upload-Length": "10"})
                     assert began.status_code == 201
-                (data / "server.log").chmod(0o600)  # the test's own
+                (data / "server.log").chmod(0o600)  # a file of the test
                 assert open_files(data) == [], start
                 written = {path.relative_to(data).parts[0] for path in data.rglob("*") if path.is_file()}
                 assert {"stile.sqlite3", "stile.sqlite3-wal", "secret-key", "media", "incoming"} <= written
@@ -81,14 +81,14 @@ def test_a_bare_asgi_server_writes_as_privately(tmp_path: Path) -> None:
 
 
 def test_what_is_installed_stays_readable_by_everyone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`make install` by root, `serve` by a user of its own, as in the image."""
+    """In the image root runs `make install`, and a user without rights runs `serve`."""
     for command, rights in (("collectstatic", 0o004), ("fetch_weights", 0o004), ("serve", 0)):
         os.umask(0o022)
         monkeypatch.setattr(sys, "argv", ["manage.py", command])
         keep_to_oneself()
         written = tmp_path / command
         written.touch()
-        assert written.stat().st_mode & 0o077 == rights * 9, command  # the group's and the others'
+        assert written.stat().st_mode & 0o077 == rights * 9, command  # rights of the group and of others
     kind: Any = settings.STORAGES["staticfiles"]
     storage = import_string(kind["BACKEND"])(location=tmp_path / "static", base_url="/static/", **kind["OPTIONS"])
     storage.save("css/a.css", ContentFile(b"body { color: red }"))
@@ -97,7 +97,7 @@ def test_what_is_installed_stays_readable_by_everyone(tmp_path: Path, monkeypatc
 
 
 def test_what_cannot_be_made_private_is_told(tmp_path: Path) -> None:
-    """A file that only its owner may change; the file system says so to root as well."""
+    """Nobody can change the rights of the file `fixed`, root included: it is immutable, or mounted to be read only."""
     folder = tmp_path / "data"
     folder.mkdir(mode=0o700)
     for name in ("own", "fixed"):

@@ -1,4 +1,4 @@
-"""Clients that stay silent, are too slow or do not read are dropped; those that only take their time are not."""
+"""Clients that stay silent, are too slow or do not read are dropped. Clients that get on, if slowly, are not."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ SOCKET = (
     b"GET /%b HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 )
-PING = b"\x89\xfd\0\0\0\0" + bytes(125)  # with a payload, which its answer holds as well
+PING = b"\x89\xfd\0\0\0\0" + bytes(125)  # with a payload, which the answer repeats
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def site() -> Iterator[Running]:
 
 
 def until_dropped(connection: socket.socket, dripped: bytes) -> bytes:
-    """Everything that comes back, while this is sent again and again."""
+    """Send `dripped` again and again until the server closes the connection. Returns all that the server sent."""
     received = b""
     connection.settimeout(0.1)
     with contextlib.suppress(ConnectionError):
@@ -68,7 +68,7 @@ def until_dropped(connection: socket.socket, dripped: bytes) -> bytes:
         (CHUNKED, b"1\r\na\r\n", b"408"),
         (CHUNKED + b"1\r\na\r\n0\r\n", b"x: y\r\n", b"408"),
         (SOCKET % b"echo", b"x: y\r\n", b"408"),
-        (SOCKET % b"echo" + b"\r\n", b"", b"101"),  # and no answer to a ping
+        (SOCKET % b"echo" + b"\r\n", b"", b"101"),  # a socket that answers no ping
         (SOCKET % b"echo" + b"\r\n\x81\xff", b"\0", b"101"),  # a message without end
     ],
 )
@@ -95,13 +95,13 @@ def test_clients_that_do_not_read_are_dropped(site: Running, sent: bytes) -> Non
 def test_a_client_that_sends_pings_and_reads_nothing_is_not_read_either(site: Running) -> None:
     with site.connect(SOCKET % b"echo" + b"\r\n") as connection:
         connection.settimeout(0.5)
-        with pytest.raises(OSError, match=r"timed out|reset|pipe"):  # its buffer is full, or it is dropped already
+        with pytest.raises(OSError, match=r"timed out|reset|pipe"):  # buffers are full, or the client is dropped
             connection.sendall(PING * 500_000)
     site.empty()
 
 
 def test_a_client_that_reads_slowly_gets_everything() -> None:
-    """Through the large buffers of a loopback, which hide for long that it reads."""
+    """The large buffers of a loopback hide for long that the client reads."""
     with (
         running(Bounds(grace=4.0, least_rate=20_000.0)) as patient,
         patient.connect(b"GET /long HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as connection,
@@ -119,7 +119,7 @@ def test_a_client_that_reads_slowly_gets_everything() -> None:
 
 
 class Client:
-    """A client of `Told` on the test's own loop, where no machine is too busy."""
+    """A client of `Told` on the test's loop, whose time is virtual: a busy machine changes nothing."""
 
     def __init__(self, ours: socket.socket) -> None:
         self.socket = ours
@@ -172,7 +172,7 @@ async def test_a_client_that_waits_for_the_product_may_wait(path: bytes) -> None
 @pytest.mark.parametrize("late", [0.0, 2.9])
 @in_virtual_time
 async def test_a_client_has_all_its_time_from_when_it_was_told_to_go_on(late: float) -> None:
-    """It is told after 4 s, a second after its time would have been over."""
+    """The server tells the client to go on after 4 s. From the start, its time would be over after 3 s."""
     async with served() as client:
         await client.send(EXPECTING)
         assert b"100" in await client.answer(b"\r\n\r\n")

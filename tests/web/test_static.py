@@ -14,7 +14,7 @@ CONTENT = "body { color: black; }\n" * 100
 
 @pytest.fixture(autouse=True)
 def sheet(tmp_path: Path, settings: Any) -> None:
-    """One file, and beside it as it was compressed when it was installed."""
+    """Install one static file and its compressed copy beside it."""
     settings.STATIC_ROOT = tmp_path
     (tmp_path / "sheet.css").write_text(CONTENT)
     (tmp_path / "sheet.css.gz").write_bytes(gzip.compress(CONTENT.encode()))
@@ -23,7 +23,7 @@ def sheet(tmp_path: Path, settings: Any) -> None:
 async def asked(**headers: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warnings.simplefilter("ignore", ResourceWarning)  # of what earlier tests left to be collected
+        warnings.simplefilter("ignore", ResourceWarning)  # of objects that earlier tests left to the collector
         return await AsyncClient().get(SHEET, headers=headers)
 
 

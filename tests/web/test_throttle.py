@@ -1,4 +1,4 @@
-"""How much one person or one address may do: past it 429, and the time after which it goes on."""
+"""Bounds on what one person or one address may do. Past them the answer is 429, with the seconds to wait."""
 
 import time
 from typing import Any
@@ -23,7 +23,7 @@ def _forget() -> None:
 
 
 def refused(answer: httpx.Response, name: str = "too_many_requests") -> int:
-    """The seconds until it is worth trying again."""
+    """Check that the answer is a 429 with this code, and return the seconds to wait."""
     assert code(answer) == (429, name)
     return int(answer.headers["Retry-After"])
 
@@ -75,7 +75,7 @@ def test_uploads_are_counted_and_what_is_refused_leaves_nothing(site: Site, clip
     assert Recording.objects.count() == 1
 
 
-def test_who_has_many_jobs_in_line_waits_for_some_to_end(site: Site, clip: bytes, settings: Any) -> None:
+def test_a_person_with_many_jobs_in_line_waits_for_some_to_end(site: Site, clip: bytes, settings: Any) -> None:
     settings.USER_MAX_QUEUED = 2
     program = site.program()
     first, second, third = (recording(title=str(number)) for number in range(3))
@@ -84,7 +84,7 @@ def test_who_has_many_jobs_in_line_waits_for_some_to_end(site: Site, clip: bytes
     assert refused(program.post(f"/api/recordings/{third.pk}/transcribe"), "too_many_queued") > 0
     refused(program.post("/api/recordings", files={"file": clip}), "too_many_queued")
     assert (Recording.objects.count(), site.files()) == (3, [])
-    # What is in line already, what needs no place, and what others do, goes on.
+    # Allowed all the same: a job that is in line already, an upload without a job, and jobs of other people.
     assert program.post(f"/api/recordings/{first.pk}/transcribe").status_code == 202
     assert program.post("/api/recordings", files={"file": clip}, data={"transcribe": "false"}).status_code == 201
     other = recording("ann")

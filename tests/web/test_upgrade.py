@@ -1,4 +1,4 @@
-"""A request that offers another protocol is read like any other; only a WebSocket's is taken."""
+"""A request that offers another protocol is read like any other; only the offer of a WebSocket is taken."""
 
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ from websockets.sync.client import connect
 from tests.support.bounded_server import Running, answer, running
 from tests.support.waiting import wait_for
 
-# What Java's HttpClient sends by default, byte for byte, and `curl --http2` beside the order of its headers.
+# Headers that Java's HttpClient sends by default, byte for byte. `curl --http2` sends them in another order.
 H2C = (
     b"Connection: Upgrade, HTTP2-Settings\r\nHost: 127.0.0.1\r\n"
     b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n"
