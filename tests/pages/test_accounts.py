@@ -82,7 +82,7 @@ def test_the_link_signs_in_the_administrator_there_is(client: Client) -> None:
     assert User.objects.count() == 1
 
 
-def test_who_came_by_the_link_sets_a_password_without_an_old_one(client: Client) -> None:
+def test_a_person_who_came_by_the_link_sets_a_password_without_an_old_one(client: Client) -> None:
     client.get(f"/setup?token={SignInLink.issue()}")
     page = client.get("/accounts/password").content.decode()
     assert "old_password" not in page

@@ -168,7 +168,7 @@ RESAMPLED = """async ([module, from, frequencies]) => {
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000, 96000])
 async def test_sound_of_any_device_becomes_16_khz(page: Page, rate: int) -> None:
-    """Tones that 16 kHz can hold stay as they are, and in time. Higher ones are gone."""
+    """Tones that 16 kHz can hold keep their level and their time. Higher tones are gone."""
     await page.goto("/live")
     module = staticfiles_storage.url("js/live/resampler.js")
     passed = [f for f in (80, 1000, 3500, 7000) if f <= 0.44 * rate]

@@ -48,7 +48,7 @@ async def test_the_first_is_told_at_once_and_those_that_follow_together() -> Non
     await until(lambda: told.states[-1] == 100)
     assert told.states == [1, 100]
     assert told.told[1][0] - told.told[0][0] >= 0.19
-    await asyncio.sleep(0.25)  # long enough to rest: nothing more is told now, and the next news at once
+    await asyncio.sleep(0.25)  # longer than a pause: nothing more is told, and the next news is told at once
     assert told.states == [1, 100]
     told.state = 101
     await paced.note()
@@ -217,7 +217,7 @@ async def test_two_changes_of_one_transaction_are_told_once_each(page: Page, wok
     assert woken == [False, False]
 
 
-async def test_who_changes_something_does_not_wait_for_the_loop_that_tells(page: Page) -> None:
+async def test_a_change_does_not_wait_for_the_loop_that_tells_of_it(page: Page) -> None:
     """The loop may be waiting for the thread that makes the change: if the thread waited too, neither would go on."""
     recording = await sync_to_async(make_recording)(page.owner, "One", seconds=0.1)
 

@@ -21,7 +21,7 @@ from tests.support.waiting import PATIENCE
 from tests.support.whisper_stub import WhisperStub
 from transcription import service
 
-CLIPS = 5  # and so many segments of `speech_with_pauses`
+CLIPS = 5  # in `speech_with_pauses`, which becomes as many segments
 PAUSE = 6.0  # seconds: long enough that each clip becomes a segment
 
 

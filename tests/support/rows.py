@@ -73,7 +73,7 @@ def recording(owner: str = "mei", title: str = "Meeting", **fields: Any) -> Reco
 
 
 def transcribed(made: Recording, *texts: str, status: str = "done", **fields: Any) -> Transcription:
-    """A transcription of the recording with a segment of 2 s for each text, each of one word."""
+    """A transcription of the recording with a segment of 2 s for each text. The text is also its one word."""
     run = Transcription.objects.create(recording=made, status=status, segments_done=len(texts), **fields)
     for index, text in enumerate(texts):
         Segment.objects.create(

@@ -78,7 +78,7 @@ async def hang(writer: asyncio.StreamWriter) -> None:
 
 
 NOTHING_SAID = said("")
-SILENCE_SECONDS = 0.02  # that a probe is computed
+SILENCE_SECONDS = 0.02  # how long a probe is computed
 MODELS = http(200, {"object": "list", "data": [{"id": "whisper-1", "object": "model"}]})
 OUT_OF_MEMORY = http(500, {"error": {"message": "CUDA out of memory. Tried to allocate 2.00 GiB"}})
 
@@ -90,7 +90,7 @@ class WhisperStub:
     replies: the answers in order, of which the last is repeated for ever.
     knows_silence: a probe (a second of silence) is answered soon, and counted in `silences` and nowhere else; False: it
         is a call like any other.
-    capacity: how many computations have room: any more is answered “out of memory”; None: all have.
+    capacity: how many computations fit at a time; a call beyond that is answered “out of memory”; None: all fit.
     hear: gives the answer to a file, in place of the script.
     """
 

@@ -1,4 +1,4 @@
-"""The lane of a program's work, at every door: token and header may ask for less than others have, not for more."""
+"""The lane of a program's work, at every door: token and header may lower it to `batch`, and never raise it."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -44,20 +44,20 @@ def uploaded(program: httpx.Client, clip: bytes) -> httpx.Response:
 
 
 def uploaded_whole(program: httpx.Client, clip: bytes) -> httpx.Response:
-    """By a resumable upload in one request."""
+    """Make a job by a resumable upload that is one request."""
     headers = PIECE | {"Upload-Length": str(len(clip)), "Upload-Metadata": encoded(filename="clip.wav")}
     return program.post("/api/uploads", content=clip, headers=headers)
 
 
 def uploaded_in_pieces(program: httpx.Client, clip: bytes) -> httpx.Response:
-    """By a resumable upload that was begun without a lane: the request that ends it has one."""
+    """Make a job by a resumable upload that was begun without a lane: only the request that ends it has one."""
     with without_lane(program) as beginner:
         place = create(beginner, len(clip), filename="clip.wav")
     return send(program, place, 0, clip)
 
 
 def insisted(program: httpx.Client, clip: bytes) -> httpx.Response:
-    """By a resumable upload of what is there already, which a second request decides to keep."""
+    """Make a job by a resumable upload of bytes that the library has: the last request decides to keep them."""
     with without_lane(program) as beginner:
         uploaded(beginner, clip)
         place = create(beginner, len(clip), filename="clip.wav", duplicate="ask")
@@ -152,6 +152,6 @@ def test_who_empties_an_archive_does_not_stand_before_people(door: Door, clip: b
 
 
 def waiting() -> int:
-    """Calls in line, once one is under way; -1 before."""
+    """The number of calls in line, or -1 as long as no exchange is under way."""
     gate = service.snapshot().servers[0].gate
     return gate.queued if gate.active else -1

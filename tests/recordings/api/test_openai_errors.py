@@ -96,7 +96,7 @@ def test_other_ways_of_saying_the_same_are_understood(door: Door, speech: Speech
     assert long["prompt"].endswith("late")
 
 
-def test_who_has_no_right_is_told_so_in_openais_shape(door: Door, speech: Speech) -> None:
+def test_a_caller_without_the_right_is_told_so_in_openais_shape(door: Door, speech: Speech) -> None:
     url = f"{door.site.url}/v1/models"
     assert fault(httpx.get(url)) == (401, "not_authenticated", None)
     assert fault(door.site.browser().get("/v1/models")) == (401, "not_authenticated", None)
@@ -109,7 +109,7 @@ def test_who_has_no_right_is_told_so_in_openais_shape(door: Door, speech: Speech
     assert door.site.files() == []
 
 
-def test_what_is_not_there_is_told_so_in_openais_shape(door: Door) -> None:
+def test_an_unknown_route_or_model_and_a_missing_file_are_told_in_openais_shape(door: Door) -> None:
     program = door.site.program()
     assert fault(program.post("/v1/chat/completions", json={}))[:2] == (404, "not_found")
     assert fault(program.get("/v1/models/gpt-4")) == (404, "model_not_found", "model")

@@ -117,7 +117,7 @@ def test_a_waiter_that_hangs_up_leaves_the_line_and_never_reaches_the_server(
 
 
 @pytest.mark.parametrize("fields", [{}, {"stream": "true"}])
-def test_who_hangs_up_in_the_middle_of_a_file_costs_no_more_than_the_exchange_under_way(
+def test_a_caller_that_hangs_up_in_a_file_costs_no_more_than_the_exchange_under_way(
     door: Door, long: tuple[str, bytes], fields: dict[str, str]
 ) -> None:
     door.stub.hold()

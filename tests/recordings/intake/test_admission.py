@@ -1,4 +1,4 @@
-"""The check in front of Django: it refuses large bodies at other routes, without the right, and over the limit."""
+"""The check in front of Django refuses a large body: at a route without uploads, without the right, over the limit."""
 
 import select
 import socket
@@ -115,7 +115,7 @@ def test_a_person_who_is_signed_in_may_send_a_large_body(site: Site) -> None:
 
 @pytest.mark.parametrize("loses", ["token", "session"])
 @pytest.mark.parametrize("resumable", [True, False])
-def test_whoever_loses_the_right_to_an_upload_is_stopped_while_it_runs(
+def test_an_upload_is_stopped_when_its_caller_loses_the_right(
     site: Site, loses: str, resumable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("web.bodies.ASK_AGAIN", 0.2)

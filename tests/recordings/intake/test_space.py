@@ -68,7 +68,7 @@ def test_uploads_stop_before_the_disk_is_full_and_deleting_works_when_it_is(smal
                 begun(api, 4 * MIB),
             ):
                 assert code(refused) == (507, "disk_full")
-            assert free(small_disk) >= reserve  # and nothing of it is left
+            assert free(small_disk) >= reserve  # nothing of the refused files is left
             assert api.patch(f"/api/recordings/{kept[0]}", json={"title": "All else goes on"}).status_code == 200
             assert begun(api, 1000).status_code == 201  # what fits is taken
         with product, product.client() as api:  # the restart emptied SQLite's write-ahead log: each write needs room

@@ -259,7 +259,7 @@ def test_what_is_no_audio_leaves_nothing(site: Site) -> None:
     assert not Recording.objects.exists()
 
 
-def test_what_is_wrong_is_said_in_the_language_of_whoever_sends(site: Site) -> None:
+def test_a_fault_is_said_in_the_senders_language(site: Site) -> None:
     api = site.program()
     api.headers["Accept-Language"] = "zh-CN"
     url = create(api, 5, filename="a.wav")
@@ -353,7 +353,7 @@ def test_a_client_that_leaves_before_the_answer_finds_its_recording(
     assert len(site.files()) == 1
 
 
-def test_whoever_has_too_much_in_line_keeps_the_upload_until_there_is_room(
+def test_a_person_with_too_much_in_line_keeps_the_upload_until_there_is_room(
     site: Site, clip: bytes, settings: LazySettings
 ) -> None:
     settings.USER_MAX_QUEUED = 1

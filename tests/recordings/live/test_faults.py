@@ -198,7 +198,9 @@ async def test_a_full_disk_is_told_and_the_session_goes_on_by_itself(
         check(product, (await done)["recording"], sound)
 
 
-async def test_a_locked_database_holds_up_who_begins_and_not_who_speaks(product: Product, api: httpx.Client) -> None:
+async def test_a_locked_database_holds_up_new_sessions_and_not_those_that_run(
+    product: Product, api: httpx.Client
+) -> None:
     silence = np.zeros(22 * 16000, "<i2")  # longer than the 20 s that a connection waits for a lock
     with closing(sqlite3.connect(product.data_dir / "stile.sqlite3")) as other:
         async with speaking(api) as speaker, speaking(api) as late:

@@ -210,7 +210,9 @@ async def test_a_session_that_has_ended_answers_with_its_recording(api: httpx.Cl
         assert await late.closed() == 1000
 
 
-async def test_who_comes_back_gets_the_captions_that_were_missed(api: httpx.Client, whisper: WhisperStub) -> None:
+async def test_a_speaker_that_comes_back_gets_the_captions_that_were_missed(
+    api: httpx.Client, whisper: WhisperStub
+) -> None:
     sound = speech(2)
     async with speaking(api) as first:
         session = (await first.start())["session"]
@@ -442,7 +444,7 @@ async def test_a_viewer_sees_what_the_speaker_sees(api: httpx.Client, speaker: C
         assert late.told[-1] == {"type": "done", "recording": recording.pk}
 
 
-async def test_who_speaks_is_told_how_many_watch(
+async def test_a_speaker_is_told_how_many_watch(
     api: httpx.Client, speaker: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = (await speaker.start())["session"]
@@ -463,7 +465,7 @@ async def test_who_speaks_is_told_how_many_watch(
     assert audience.viewers._telling.keys() | audience.viewers._there.keys() == set()
 
 
-async def test_a_latecomer_gets_the_last_fifty_lines_and_who_comes_back_what_is_new(
+async def test_a_late_viewer_gets_the_last_fifty_lines_and_one_that_comes_back_the_new_ones(
     api: httpx.Client, mei: User
 ) -> None:
     session = await LiveSession.objects.acreate(owner=mei)

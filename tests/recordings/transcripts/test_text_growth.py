@@ -20,7 +20,7 @@ from recordings.transcripts.sentences import lines
 from recordings.transcripts.transcript import FullTranscript
 
 SIZE = 1_500  # words; twice that is near the longest correction that is taken (10,000 characters)
-LINEAR = 2.4  # times the steps for twice the size, at most; n log n makes 2.2 of it at this size
+LINEAR = 2.4  # twice the size may take so many times the steps; n log n takes 2.2 times at this size
 
 
 def steps(work: Callable[[], object]) -> int:
