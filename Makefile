@@ -18,14 +18,18 @@ VENDORED := wavesurfer.js/LICENSE wavesurfer.js/dist/wavesurfer.esm.js \
 # Modules among them whose types `make lint` reads: TypeScript looks for types beside a module, and finds them in the package.
 TYPED := wavesurfer.js/dist/wavesurfer.esm uplot/dist/uPlot.esm
 
+# What the embedded engine needs of CUDA, where NVIDIA's driver shows a GPU. Only `install` asks: an idle GPU takes seconds.
+CUDA = $(if $(shell nvidia-smi -L >/dev/null 2>&1 && echo yes),$(VENV)/installed-cuda)
+
 .DEFAULT_GOAL := help
+.SECONDEXPANSION:
 .DELETE_ON_ERROR:
 .PHONY: help install install-dev run test test-unit test-integration test-acceptance test-fast lint docs hooks audit sbom bench requirements
 
 help:  ## list what one can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-install: $(VENV)/collected $(VENV)/weights  ## make .venv with everything the product runs on, Whisper weights included
+install: $(VENV)/collected $(VENV)/weights $$(CUDA)  ## make .venv with everything the product runs on, Whisper weights included
 
 install-dev: $(VENV)/installed-dev $(VENV)/speech  ## install what tests, lint and bench need besides
 
@@ -69,6 +73,7 @@ bench: $(VENV)/installed-dev  ## list the measurements one can repeat
 
 requirements: $(VENV)/installed-dev  ## pin what requirements*.in and package.json name (PIN=--upgrade: anew)
 	$(PIP_COMPILE) $(PIN) --output-file requirements.txt requirements.in
+	$(PIP_COMPILE) $(PIN) --output-file requirements-cuda.txt requirements-cuda.in
 	$(PIP_COMPILE) $(PIN) --output-file requirements-dev.txt requirements-dev.in
 	$(PIP_COMPILE) $(PIN) --output-file requirements-docs.txt requirements-docs.in
 	$(PIP_COMPILE) $(PIN) --output-file requirements-npm.txt requirements-npm.in
@@ -83,6 +88,11 @@ $(VENV)/installed: requirements.txt
 		echo "Python's venv module does not work here: on Debian, install python3-venv." >&2; exit 1; }
 	@$(PIP_INSTALL) -r requirements.txt || { \
 		echo "The packages could not be installed. If pip named no other reason: is there a network?" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/installed-cuda: requirements-cuda.txt $(VENV)/installed
+	@$(PIP_INSTALL) -r requirements-cuda.txt || { \
+		echo "CUDA's libraries (0.6 GB) could not be installed. If pip named no other reason: is there a network?" >&2; exit 1; }
 	@touch $@
 
 $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed

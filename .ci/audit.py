@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import Any
 
-LISTS = ["-r", "requirements.txt", "-r", "requirements-dev.txt"]
+LISTS = ["-r", "requirements.txt", "-r", "requirements-cuda.txt", "-r", "requirements-dev.txt"]
 
 
 def main(arguments: list[str]) -> int:

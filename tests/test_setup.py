@@ -16,7 +16,13 @@ from packaging.utils import canonicalize_name
 
 ROOT = settings.BASE_DIR
 PYTHONS = ("3.11.2", "3.12.0", "3.13.0", "3.14.0")  # 3.11.2 is Debian 12's
-REQUIREMENTS = ("requirements.txt", "requirements-dev.txt", "requirements-docs.txt", "requirements-npm.txt")
+REQUIREMENTS = (
+    "requirements.txt",
+    "requirements-cuda.txt",
+    "requirements-dev.txt",
+    "requirements-docs.txt",
+    "requirements-npm.txt",
+)
 
 
 def make(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -36,7 +42,8 @@ def make(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A folder with the files that `make install` needs, without a virtual environment."""
-    for name in ("Makefile", "requirements.txt", "requirements-npm.txt", "package.json", "package-lock.json"):
+    requirements = ("requirements.txt", "requirements-cuda.txt", "requirements-npm.txt")
+    for name in ("Makefile", *requirements, "package.json", "package-lock.json"):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path
 
@@ -97,6 +104,22 @@ def test_without_network_the_last_word_is_a_sentence_and_the_next_try_starts_aga
     )
     assert result.returncode
     assert not (checkout / ".venv/installed").exists()
+
+
+@pytest.mark.parametrize(
+    ("driver", "brings"),
+    [("exit 127", False), ("echo NVIDIA-SMI has failed; exit 9", False), ("echo GPU 0: NVIDIA L4", True)],
+    ids=["absent", "not loaded", "present"],
+)
+def test_cuda_is_installed_where_the_nvidia_driver_shows_a_gpu_and_nowhere_else(
+    checkout: Path, driver: str, brings: bool
+) -> None:
+    faked = checkout / "nvidia-smi"
+    faked.write_text(f"#!/bin/sh\n{driver}\n")
+    faked.chmod(0o755)
+    planned = make(checkout, "--dry-run", "install", PATH=f"{checkout}:{os.environ['PATH']}").stdout
+    assert "-r requirements.txt" in planned
+    assert ("-r requirements-cuda.txt" in planned) == brings
 
 
 @pytest.mark.parametrize("name", REQUIREMENTS)

@@ -13,6 +13,7 @@ from faster_whisper import WhisperModel
 from transcription.audio.media import opened
 from transcription.audio.sound import Sound
 from transcription.audio.waveform import Downmix
+from transcription.engine.device import Device, choose, processor
 from transcription.errors import BadAudio
 
 logger = logging.getLogger(__name__)
@@ -67,16 +68,22 @@ class Model(WhisperModel):  # type: ignore[misc] # faster-whisper has no types
 
 
 def load(folder: Path) -> Model:
-    """Load the model in `folder`: as 16-bit floats on a GPU that works, else as 8-bit integers on the CPU."""
-    if ctranslate2.get_cuda_device_count():
+    """Load the model in `folder` on the device that `choose` finds, or on the processor if the GPU fails."""
+    device = choose()
+    if device.name == "cuda":
         try:
-            model = Model(str(folder), device="cuda", compute_type="float16")
-            model.encode(np.zeros((model.model.n_mels, 3000), np.float32))
-            return model
-        # CUDA's libraries are missing, which are not part of the driver; or the GPU has no 16-bit floats.
-        except (RuntimeError, ValueError) as error:
-            logger.warning("The GPU cannot be used, the CPU computes instead: %s", error)
-    return Model(str(folder), device="cpu", compute_type="int8")
+            return _load(folder, device)
+        except (RuntimeError, ValueError) as error:  # it has too little memory, or no 16-bit floats
+            device = processor(f"the GPU fails: {error}")
+    return _load(folder, device)
+
+
+def _load(folder: Path, device: Device) -> Model:
+    model = Model(str(folder), device=device.name, compute_type=device.compute_type)
+    if device.name == "cuda":
+        model.encode(np.zeros((model.model.n_mels, 3000), np.float32))  # a GPU may load what it cannot compute
+    logger.info("Whisper computes on %s", device)
+    return model
 
 
 def decode(file: BinaryIO) -> Samples:
