@@ -91,15 +91,23 @@ def metrics_page() -> str:
 
 def commands_page() -> str:
     parts = ["# Commands\n", GENERATED, "`.venv/bin/python manage.py NAME`. `manage.py version` tells the version.\n"]
-    known = {action.dest for action in BaseCommand().create_parser("manage.py", "")._actions}
-    for name, app in sorted(get_commands().items()):
-        if app in {"accounts", "recordings", "transcription"}:
-            command = load_command_class(app, name)
-            parts += [f"## {name}\n", f"{command.help}\n"]
-            actions = command.create_parser("manage.py", name)._actions
-            rows = [[_spelling(action), _help(action)] for action in actions if action.dest not in known]
-            parts += _table(["argument", "meaning"], rows)
+    for name, command in commands().items():
+        parts += [f"## {name}\n", f"{command.help}\n"]
+        rows = [[_spelling(action), _help(action)] for action in arguments(command)]
+        parts += _table(["argument", "meaning"], rows)
     return "\n".join(parts)
+
+
+def commands() -> dict[str, BaseCommand]:
+    """The commands of the product, by name."""
+    ours = {name: app for name, app in get_commands().items() if app in {"accounts", "recordings", "transcription"}}
+    return {name: load_command_class(app, name) for name, app in sorted(ours.items())}
+
+
+def arguments(command: BaseCommand) -> list[argparse.Action]:
+    """The arguments of a command that not every command has."""
+    known = {action.dest for action in BaseCommand().create_parser("manage.py", "")._actions}
+    return [action for action in command.create_parser("manage.py", "")._actions if action.dest not in known]
 
 
 def _spelling(action: argparse.Action) -> str:

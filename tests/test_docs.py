@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import FOLDER, PAGES, page
+from docs.generate import FOLDER, PAGES, arguments, commands, page
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("accounts", "asrsite", "bench", "recordings", "transcription", "web", "docs")
@@ -33,6 +33,13 @@ def test_each_path_and_module_and_link_exists(paper: Path) -> None:
     assert {path for path in paths if not (ROOT / path).exists()} == set()
     links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", paper.read_text())
     assert {link for link in links if not (paper.parent / link).exists()} == set()
+
+
+@pytest.mark.parametrize("name", commands())
+def test_each_command_and_each_of_its_arguments_has_a_help_text(name: str) -> None:
+    command = commands()[name]
+    assert command.help
+    assert [action.dest for action in arguments(command) if not action.help] == []
 
 
 @pytest.mark.parametrize("paper", ["README.md", "docs/architecture.md", "docs/explanation/crash-safety.md"])

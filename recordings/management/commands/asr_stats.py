@@ -26,9 +26,9 @@ class Command(BaseCommand):
     requires_system_checks = []  # the server has made them; here they would take a second
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--watch", action="store_true", help="once a second")
+        parser.add_argument("--watch", action="store_true", help="show it again every second")
         parser.add_argument("--url", default=here(), help="where the server is (default: %(default)s)")
-        parser.add_argument("--user", metavar="NAME", help="as whom to ask")
+        parser.add_argument("--user", metavar="NAME", help="the user to ask as")
 
     def handle(self, *args: Any, watch: bool, url: str, user: str | None, **options: Any) -> None:
         url = url.rstrip("/")

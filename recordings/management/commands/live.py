@@ -49,7 +49,7 @@ class Command(BaseCommand):
         parser.add_argument("--url", default=here(), help="where the server is (default: %(default)s)")
         parser.add_argument("--user", metavar="NAME", help=f"whose session it is, where {TOKEN} does not tell")
         parser.add_argument("--language", default="", help="spoken language, as en or Chinese (default: as heard)")
-        parser.add_argument("--title", default="", help="of the recording")
+        parser.add_argument("--title", default="", help="title of the recording")
         parser.add_argument("--prompt", default="", help="names and terms to expect")
         parser.add_argument("--fast", action="store_true", help="do not send a file at the pace at which it is spoken")
 

@@ -48,7 +48,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--language", type=_language, help="spoken language, as en or Chinese; default: the recording's"
         )
-        parser.add_argument("--model", help="default: the server's")
+        parser.add_argument("--model", help="Whisper model (default: the server's)")
         parser.add_argument("--dry-run", action="store_true", help="only say which")
         parser.add_argument("--no-wait", action="store_true", help="do not wait for the work to be done")
         parser.add_argument("--here", action="store_true", help="do the work in this process; only without a server")

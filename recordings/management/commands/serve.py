@@ -47,8 +47,8 @@ class Command(BaseCommand):
     help = "Start everything; in a terminal, print a link that signs the administrator in, once."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--host", default=settings.HOST)
-        parser.add_argument("--port", type=int, default=settings.PORT)
+        parser.add_argument("--host", default=settings.HOST, help="the address to listen on (default: %(default)s)")
+        parser.add_argument("--port", type=int, default=settings.PORT, help="the port (default: %(default)s)")
 
     def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
         try:

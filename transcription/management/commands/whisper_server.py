@@ -16,8 +16,8 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--host", default="127.0.0.1")
-        parser.add_argument("--port", type=int, default=9000)
+        parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+        parser.add_argument("--port", type=int, default=9000, help="the port (default: %(default)s)")
         parser.add_argument("--model", default=settings.ASR_EMBEDDED_MODEL, help="a size or a folder")
         parser.add_argument("--fd", type=int, help="a listening socket to use instead of --host and --port")
         parser.add_argument("--stop-with-stdin", action="store_true", help="stop when standard input ends")
