@@ -1,9 +1,10 @@
-"""The docs agree with the code: generated pages are up to date, and each path and name exists."""
+"""The docs agree with the code: generated pages are up to date, and each path, command and name exists."""
 
 import re
 from pathlib import Path
 
 import pytest
+from django.core.management import get_commands, load_command_class
 
 from docs.generate import FOLDER, PAGES, arguments, commands, page
 
@@ -33,6 +34,23 @@ def test_each_path_and_module_and_link_exists(paper: Path) -> None:
     assert {path for path in paths if not (ROOT / path).exists()} == set()
     links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", paper.read_text())
     assert {link for link in links if not (paper.parent / link).exists()} == set()
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: str(paper.relative_to(ROOT)))
+def test_each_target_of_make_exists(paper: Path) -> None:
+    named = set(re.findall(r"(?:`|^ {4,})make ([a-z-]+)", paper.read_text(), re.M))
+    rules = re.findall(r"^([a-z][a-z -]*):", (ROOT / "Makefile").read_text(), re.M)
+    assert named - {target for rule in rules for target in rule.split()} == set()
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: str(paper.relative_to(ROOT)))
+def test_each_command_and_each_option_of_it_exists(paper: Path) -> None:
+    for name, rest in re.findall(r"manage\.py ([a-z_]+)([^`#|)\n]*)", paper.read_text()):
+        if name != "version":  # manage.py answers this one itself
+            assert name in get_commands()
+            parser = load_command_class(get_commands()[name], name).create_parser("manage.py", name)
+            options = {option for action in parser._actions for option in action.option_strings}
+            assert set(re.findall(r" (--[a-z-]+)", rest)) <= options
 
 
 @pytest.mark.parametrize("name", commands())
