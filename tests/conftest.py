@@ -88,12 +88,14 @@ def whisper_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[BoundedServer]:
+    """The product's server, which all tests of a process share."""
     with serving(timeout_graceful_shutdown=2) as running:
         yield running
 
 
 @pytest.fixture
 def site(server: BoundedServer, transactional_db: None, settings: LazySettings, tmp_path: Path) -> Iterator[Site]:
+    """The product on its server, with a database and a folder of files for this test alone."""
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "incoming"
     settings.FILE_UPLOAD_TEMP_DIR.mkdir()

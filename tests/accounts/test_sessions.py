@@ -84,7 +84,7 @@ def test_a_session_lives_through_all_that_happens_to_it() -> None:
     assert SessionStore("unknown-key-12345").load() == {}
 
 
-async def test_it_lives_in_asynchronous_code_too() -> None:
+async def test_a_session_lives_in_asynchronous_code_too() -> None:
     session = SessionStore()
     await session.aset("colour", "blue")
     await session.asave()

@@ -93,7 +93,7 @@ def changed(root: httpx.Client, what: str, **fields: str) -> None:
     assert answer.status_code == 302, answer.text
 
 
-# --- Coming in ---------------------------------------------------------------------------------
+# --- Opening -----------------------------------------------------------------------------------
 
 
 def test_a_program_opens_one_socket_with_one_ticket(site: Site) -> None:
@@ -310,7 +310,7 @@ def test_a_page_socket_is_closed_with_the_words_as_its_reason(site: Site) -> Non
         assert socket.close_reason == "Sign in first. A program opens this socket with a ticket."
 
 
-# --- Going out ---------------------------------------------------------------------------------
+# --- Closing -----------------------------------------------------------------------------------
 
 
 def test_a_revoked_token_loses_its_sockets_at_once_and_no_other_does(site: Site, root: httpx.Client) -> None:

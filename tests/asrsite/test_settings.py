@@ -50,7 +50,7 @@ def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
     assert values({name: value for name, value in shown.items() if name != "DATA_DIR"}) == values({})
 
 
-def test_behind_tls_nothing_is_left_to_say(tmp_path: Path) -> None:
+def test_check_finds_nothing_where_a_proxy_does_tls(tmp_path: Path) -> None:
     said = check(
         "--deploy",
         DATA_DIR=str(tmp_path),

@@ -125,7 +125,7 @@ async def test_a_second_hearing_of_noise_adds_no_words(again: Transcript) -> Non
 
 
 @pytest.mark.parametrize("first", [heard(text="No times."), heard(("Other", 0.5, 0.1), text="What is written.")])
-async def test_where_words_and_text_cannot_be_told_apart_it_is_heard_once(first: Transcript) -> None:
+async def test_a_stretch_whose_words_do_not_fit_its_text_is_heard_once(first: Transcript) -> None:
     assert await SecondHearing(Whisper(first), any_language=True)(stretch()) == first
 
 

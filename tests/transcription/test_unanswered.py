@@ -99,7 +99,7 @@ async def test_nothing_is_left_when_the_server_has_answered_whatever_it_said(rep
     assert left(tmp_path / "notes") == 0
 
 
-async def test_after_a_stop_that_let_the_exchanges_end_nothing_is_left_and_what_was_cut_off_is(tmp_path: Path) -> None:
+async def test_a_stop_leaves_the_exchanges_that_it_cut_off_and_none_that_ended(tmp_path: Path) -> None:
     with WhisperStub() as stub:
         stub.hold()
         whisper = client(stub.url, unanswered=Unanswered(tmp_path / "notes", 300))
@@ -159,7 +159,7 @@ def later(seconds: float, **changes: Any) -> Callable[[], Moment]:
     return lambda: then
 
 
-def test_each_server_is_told_of_its_own_and_once(tmp_path: Path) -> None:
+def test_each_server_gets_its_own_exchanges_once(tmp_path: Path) -> None:
     notes = Unanswered(tmp_path / "notes", 300, lambda: NOW)
     for url in (URL, URL, "http://other:8000/v1/audio/transcriptions"):
         notes.note(url)
@@ -205,7 +205,7 @@ def test_what_is_left_is_counted_from_when_it_was_sent(
     assert found == ([] if seconds is None else [pytest.approx(seconds, abs=0.001)])
 
 
-def test_it_holds_as_long_as_the_process_that_sent_it_would_have_waited(tmp_path: Path) -> None:
+def test_an_exchange_is_kept_as_long_as_the_process_that_sent_it_would_have_waited(tmp_path: Path) -> None:
     Unanswered(tmp_path / "notes", 300).note(URL)
     [leftover] = Unanswered(tmp_path / "notes", 10).leftovers(URL)
     assert leftover.seconds > 200

@@ -71,7 +71,7 @@ def test_every_code_that_is_raised_is_in_the_table_and_its_sentence_is_filled() 
             assert fields(code) <= {keyword.arg for keyword in call.keywords}, code
 
 
-def test_every_row_is_of_use() -> None:
+def test_every_code_of_the_table_is_used() -> None:
     named = {node.value for node in product() if isinstance(node, ast.Constant)}
     assert [code for code in CODES if code not in named] == []
 

@@ -181,7 +181,7 @@ def cramped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 
 
 def files(product: Product, ending: str = "") -> int:
-    """The number of the product's open files with names that end so."""
+    """The number of the product's open files whose names end in `ending`."""
     names = []
     for path in Path(f"/proc/{product.process.pid}/fd").iterdir():
         with suppress(FileNotFoundError):  # closed meanwhile

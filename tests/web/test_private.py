@@ -81,7 +81,7 @@ def test_a_bare_asgi_server_writes_as_privately(tmp_path: Path) -> None:
 
 
 def test_what_is_installed_stays_readable_by_everyone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the image root runs `make install`, and a user without rights runs `serve`."""
+    """In the image root runs `make install`, and another user runs `serve`."""
     for command, rights in (("collectstatic", 0o004), ("fetch_weights", 0o004), ("serve", 0)):
         os.umask(0o022)
         monkeypatch.setattr(sys, "argv", ["manage.py", command])

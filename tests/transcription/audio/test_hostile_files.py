@@ -122,7 +122,7 @@ async def test_time_is_bounded_by_the_size_of_the_file(
 async def test_an_honest_recording_of_hours_in_small_packets_is_looked_at_to_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(apart, "LIMITS", replace(apart.LIMITS, cpu=1.0, rate=1e12))  # none for its size
+    monkeypatch.setattr(apart, "LIMITS", replace(apart.LIMITS, cpu=1.0, rate=1e12))  # no time for its size
     amr = b"#!AMR\n" + (b"\x04" + bytes(12)) * 540_000  # three hours, which take some seconds
     with on_disk(amr) as file:
         assert (await apart.audio_info(file, max_hours=12, owner="mei")).duration == 10_800

@@ -161,7 +161,7 @@ async def test_a_partial_in_the_pause_that_ends_an_utterance_is_its_final() -> N
 
 
 @in_virtual_time
-async def test_a_slow_partial_in_that_pause_is_waited_for() -> None:
+async def test_a_slow_partial_in_the_pause_that_ends_an_utterance_is_waited_for() -> None:
     speaker = Speaker()
     stage = Stage(hearing(speaker, service=3), pace())
     await stage.push(speaker.say("hm"))
@@ -319,7 +319,7 @@ async def test_a_final_is_told_before_anything_later_is() -> None:
     assert all(later - one >= 3 for (one, said), (later, _) in pairwise(stage.told) if said.final)
 
 
-# --- behind, and back --------------------------------------------------------------------------
+# --- after an outage ---------------------------------------------------------------------------
 
 
 @in_virtual_time
@@ -450,7 +450,7 @@ async def test_giving_up_cancels_what_is_under_way_and_nothing_more_is_told() ->
 
 
 @in_virtual_time
-async def test_giving_up_what_never_began_is_nothing() -> None:
+async def test_giving_up_a_captioner_that_never_began_does_nothing() -> None:
     stage = Stage(hearing(Speaker()), pace())
     await stage.captioner.aclose()
     await stage.captioner.finish()

@@ -52,7 +52,7 @@ def test_the_pause_grows_with_the_service_time_and_the_speakers_and_shrinks_with
     assert pace.pause() == pytest.approx(2 / 3 * 2.1 / 0.7)
 
 
-def test_a_limit_of_nothing_is_one_of_one() -> None:
+def test_a_limit_of_0_counts_as_1() -> None:
     clock = Clock()
     pace = Pace(lambda: 0, clock)
     serve(pace, clock, 7)
@@ -92,7 +92,7 @@ def test_a_final_that_waited_for_whisper_to_come_back_slows_nobody_down() -> Non
     assert pace.service == 1
 
 
-def test_when_finals_fill_the_gate_there_are_no_partials_until_they_do_no_more() -> None:
+def test_there_are_no_partials_while_finals_fill_the_gate() -> None:
     clock = Clock()
     pace = Pace(lambda: 1, clock)
     pace.speaks("a")

@@ -151,7 +151,7 @@ async def test_a_server_that_lived_for_a_good_while_is_started_at_once_again(
     assert all(line.endswith("It is started again in 0.05 s.") for line in log()[:3])
 
 
-async def test_a_server_that_was_killed_is_said_to_have_been(log: Callable[[], list[str]]) -> None:
+async def test_the_log_says_that_a_server_was_killed(log: Callable[[], list[str]]) -> None:
     async with EmbeddedEngine(program("import os; os.kill(os.getpid(), 9)")):
         await until(lambda: bool(log()))
     assert log()[0].startswith("The embedded Whisper server was killed by signal 9, probably")
@@ -163,7 +163,9 @@ async def test_a_server_that_is_not_there_is_tried_again(log: Callable[[], list[
     assert log()[0].startswith("The embedded Whisper server cannot be started.")
 
 
-async def test_its_lines_are_ours_without_what_would_command_a_terminal(log: Callable[[], list[str]]) -> None:
+async def test_its_output_goes_to_our_log_without_the_codes_that_control_a_terminal(
+    log: Callable[[], list[str]],
+) -> None:
     code = r"""
 import sys, time
 sys.stdout.buffer.write(b"\x1b[31mred\x1b[0m \x07bell\nhalf " + b"\xff\n" + b"10%\r20%\n\n" + b"x" * 5000)

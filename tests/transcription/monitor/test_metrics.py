@@ -1,4 +1,4 @@
-"""/metrics: the gate's snapshot in Prometheus's format, for the token and the addresses that the settings name."""
+"""/metrics: the gate's snapshot in Prometheus's format, for callers whose token or address the settings name."""
 
 import asyncio
 from collections.abc import Iterator
