@@ -24,6 +24,7 @@ G9   A permit is *abandoned* when nobody waits for the answer any more but the s
 G10  A waiter may have a deadline (`DeadlineExceeded`), and a newer call may take an older one's place (`Superseded`).
 G11  The limit may change at any time. When it grows, waiters are let in at once.
 G12  To enter and to be let in cost O(1), however many wait. To leave costs O(n) in the waiters of the same owner.
+G15  What was learnt of a server survives the process: the next one takes it up, and keeps it if it is still true.
 
 `line` decides which waiter is next. `limit` decides how many permits may be out: the gate tells it about each finished
 exchange. After the server ran out of memory, or asked to wait, the limit also says until when no call is let in.
@@ -44,6 +45,7 @@ from typing import Literal
 from .errors import DeadlineExceeded, GateError, NestedPermit, QueueFull, Superseded
 from .limit import Limit, LimitChange, Outcome, Sample
 from .line import LANES, Lane, Line
+from .memory import ServerMemory, Service
 from .sentence import _
 from .snapshot import GateSnapshot, LaneCount
 from .wakeup import wake
@@ -323,6 +325,22 @@ class Gate:
         self._changes.append((now, change))
         log.info("[ASR并发] 并发上限调整 server=%s limit=%d reason=%r", self.name, change.limit, change.reason)
 
+    def memory(self) -> ServerMemory:
+        """What was learnt of the server, for the next process (G15)."""
+        with self._lock:
+            latest = [Service(each.finished - each.started, each.audio_seconds) for each in self._answered][-LATEST:]
+            return ServerMemory(self._limit.state(), tuple(latest), version=1)
+
+    def restore(self, memory: ServerMemory) -> None:
+        """Take up what an earlier process learnt of the server, before the first call (G15)."""
+        with self._lock:
+            now = self._clock()
+            self._answered.extend(
+                Sample(now - service.seconds, now, service.audio_seconds, 1, "ok") for service in memory.services
+            )
+            if memory.limit and (change := self._limit.restore(memory.limit)):
+                self._note(change, now)
+
     @property
     def mean_service(self) -> float:
         """Mean seconds of the latest exchanges; 1 before the first."""
@@ -365,4 +383,5 @@ class Gate:
                 services=tuple(each.finished - each.started for each in answered),
                 audio=tuple(each.audio_seconds for each in answered),
                 changes=tuple(self._changes),
+                learnt=self._limit.learnt,
             )

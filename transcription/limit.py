@@ -20,6 +20,9 @@
 
 Every limit lets no call in for as long as a busy server asks to wait, but LONGEST_HOLD at most.
 
+7.  What an earlier process learnt of the server is a hypothesis. If the first window at home finds the throughput of
+    that time, within the noise of rule 4, it is confirmed. If not, or after an out-of-memory answer, it is forgotten.
+
 It reads no clock: the samples bring the time. A sample costs O(1); memory grows with levels, not with calls.
 """
 
@@ -29,6 +32,7 @@ import math
 import sys
 from typing import Literal, NamedTuple, Protocol
 
+from .learnt import Gain, Inheritance, Learnt, LimitState
 from .sentence import Sentence, _
 from .speed import Speed
 
@@ -83,6 +87,13 @@ class Limit(Protocol):
 
     def set_ceiling(self, ceiling: int | None) -> LimitChange | None: ...
 
+    @property
+    def learnt(self) -> Learnt | None: ...
+
+    def state(self) -> LimitState | None: ...
+
+    def restore(self, state: LimitState) -> LimitChange | None: ...
+
 
 def _hold(until: float, sample: Sample) -> float:
     """The time until which no call is let in, after this sample."""
@@ -117,6 +128,16 @@ class FixedLimit:
         self.limit = self.ceiling = ceiling
         return LimitChange(ceiling, _("an admin changed the ceiling")) if ceiling != before else None
 
+    @property
+    def learnt(self) -> None:
+        return None
+
+    def state(self) -> None:
+        return None
+
+    def restore(self, state: LimitState) -> None:
+        """Another limit may have learnt it, under other settings: it is ignored."""
+
 
 class AdaptiveLimit:
     """A limit that follows the server's answers, as the module's docstring says.
@@ -129,8 +150,13 @@ class AdaptiveLimit:
         _check(floor, ceiling)
         self.floor = floor
         self.ceiling = ceiling
-        self.limit = ceiling or floor
         self.hold_until = -math.inf
+        self._forget("none")
+
+    def _forget(self, inherited: Inheritance) -> None:
+        """Begin as one that knows nothing of the server."""
+        self._inherited = inherited
+        self.limit = self.ceiling or self.floor
         self._speed = Speed()
         self._gains: dict[tuple[int, int], tuple[float, float]] = {}  # (low, high): share of the ideal gain, weight
         self._failed = NONE  # the level that is avoided
@@ -160,6 +186,44 @@ class AdaptiveLimit:
         self.limit = self._home if vouched else min(self.limit, self._home)
         self._begin(self._since)
         return LimitChange(self.limit, _("an admin changed the ceiling")) if self.limit != before else None
+
+    # --- what is learnt ------------------------------------------------------------------------
+
+    @property
+    def learnt(self) -> Learnt:
+        failed = None if self._failed == NONE else self._failed
+        throughput = math.exp(self._base) if self._base_calls else None
+        return Learnt(self._home, throughput, failed, self._gain_list(), self._inherited)
+
+    def state(self) -> LimitState:
+        """What another limit needs to go on here."""
+        failed = None if self._failed == NONE else self._failed
+        return LimitState(
+            home=self._home,
+            worse=self._worse,
+            failed=failed,
+            base=self._base,
+            base_calls=self._base_calls,
+            variance=self._speed.variance,
+            gains=self._gain_list(),
+        )
+
+    def restore(self, state: LimitState) -> LimitChange | None:
+        """Go on where another limit stopped, before the first sample. The state is a hypothesis: see rule 7."""
+        before = self.limit
+        self._speed.variance = state.variance
+        self._gains = {(gain.low, gain.high): (gain.share, gain.weight) for gain in state.gains}
+        self._failed = state.failed or NONE
+        self._settle(max(self.floor, min(state.home, self._top())))
+        if self._home == state.home:
+            self._base, self._base_calls, self._worse = state.base, state.base_calls, state.worse
+        self._rested = 0.0
+        self.limit, self._inherited = self._home, "unproven"
+        self._begin(-math.inf)
+        return LimitChange(self.limit, _("an earlier run had learnt it")) if self.limit != before else None
+
+    def _gain_list(self) -> tuple[Gain, ...]:
+        return tuple(Gain(*levels, *gain) for levels, gain in sorted(self._gains.items()))
 
     def _succeed(self, sample: Sample) -> Sentence | None:
         """Returns a reason to measure anew, or None. Most reasons change the limit too."""
@@ -230,7 +294,14 @@ class AdaptiveLimit:
     def _stay(self, now: float) -> Sentence | None:
         """End a window at home: see whether the server has changed, and whether a visit is due."""
         level = self._level()
-        if self._base_calls and abs(level - self._base) > ODD * math.sqrt(2 * self._speed.variance / self._speed.calls):
+        error = math.sqrt(2 * self._speed.variance / self._speed.calls)
+        odd = self._base_calls and abs(level - self._base) > ODD * error
+        if self._base_calls and self._inherited == "unproven":
+            if odd:
+                self._forget("refuted")
+                return _("the server is not as fast as in an earlier run")
+            self._inherited = "confirmed"
+        if odd:
             self._base_calls, self._rested = 0, math.inf
             if level > self._base:
                 self._failed = NONE
@@ -301,6 +372,9 @@ class AdaptiveLimit:
         level = sample.in_flight if sample.started >= self._since else max(sample.in_flight, self.limit)
         cut = min(level, self.limit)
         if sample.outcome == "oom":
+            if self._inherited == "unproven":
+                self._gains.clear()
+                self._inherited = "refuted"
             reason, cut = _("out of memory with {} in flight", level), cut // 2
             cool_down = min(COOL_DOWN * 2**self._streak, LONGEST_HOLD)
             self.hold_until = max(self.hold_until, sample.finished + cool_down)

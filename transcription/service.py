@@ -1,6 +1,7 @@
 """The door to Whisper for the rest of the product. It makes the process's gates and client from the settings."""
 
 import asyncio
+import hashlib
 import sys
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from django.db import connections
 
 from transcription.engine.process import EmbeddedEngine
 
+from . import remembering
 from .answer import Transcript
 from .breaker import Breaker
 from .claim import Claim, FileLock, Lock
@@ -83,21 +85,37 @@ async def transcribe_audio(
 async def running() -> AsyncIterator[None]:
     """While the block runs, so does the embedded engine, or else the servers of the settings are kept known.
 
-    At the end the connections are closed.
+    What earlier processes learnt of the servers is taken up, and what this one learns is kept. At the end the
+    connections are closed.
     """
     embedded = engine()
-    asking = None if embedded else asyncio.create_task(client().keep_acquainted())
+    gates = _gates_by_key()
+    await remembering.take_up(gates)
+    beside = [asyncio.create_task(remembering.keep(gates))]
+    if not embedded:
+        beside.append(asyncio.create_task(client().keep_acquainted()))
     try:
         if embedded:
             await embedded.start()
         yield
     finally:
-        if asking:
-            asking.cancel()
-            await asyncio.wait({asking})
+        for task in beside:
+            task.cancel()
+        await asyncio.wait(beside)
+        await remembering.write(gates, {})
         await client().aclose()
         if embedded:
             await embedded.stop()
+
+
+def _gates_by_key() -> dict[str, Gate]:
+    """The gates by digests of what must stay the same in the next process: the server's address, and the model.
+
+    The embedded engine has another address each time.
+    """
+    model = settings.ASR_EMBEDDED_MODEL if engine() else settings.ASR_MODEL
+    named = {f"{'engine' if engine() else server.url} {model}": server.gate for server in client().pool.servers}
+    return {hashlib.sha256(name.encode()).hexdigest(): gate for name, gate in named.items()}
 
 
 @cache

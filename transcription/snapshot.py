@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from .breaker import BreakerState
+from .learnt import Learnt
 from .limit import LimitChange
 from .line import Lane
 from .sentence import Sentence
@@ -23,6 +24,7 @@ class GateSnapshot:
     waits: how long each of the latest calls waited.
     services, audio: how long each of the latest exchanges took, and the length of its audio, in the same order.
     changes: the latest changes of the limit, each with the time of the gate's clock.
+    learnt: what the limit has learnt of the server; None: it is fixed.
     """
 
     name: str
@@ -38,6 +40,7 @@ class GateSnapshot:
     services: tuple[float, ...]
     audio: tuple[float, ...]
     changes: tuple[tuple[float, LimitChange], ...]
+    learnt: Learnt | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,12 @@ MAX_QUEUE = 6
 HOLD = 2.0  # seconds after out-of-memory; all times are multiples of 1/4, which floats add without error
 
 
-class Nervous:
+class Nervous(FixedLimit):
     """A limit that changes after most answers, and lets no call in for `HOLD` seconds after out-of-memory."""
 
     def __init__(self) -> None:
+        super().__init__(3)
         self.limit = 2
-        self.ceiling: int | None = 3
         self.hold_until = -1.0
 
     def record(self, sample: Sample) -> LimitChange | None:
