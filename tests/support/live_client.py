@@ -115,7 +115,14 @@ async def client(url: str, path: str = "/ws/live", **query: object) -> AsyncIter
     parameters = urlencode({name: value for name, value in query.items() if value is not None})
     address = f"{url.replace('http', 'ws', 1)}{path}?{parameters}"
     origin = None if "ticket" in query else Origin(url)
-    async with connect(address, origin=origin, subprotocols=[PROTOCOL], max_queue=None, close_timeout=2) as socket:
+    async with connect(
+        address,
+        origin=origin,
+        subprotocols=[PROTOCOL],
+        max_queue=None,
+        close_timeout=2,
+        ping_timeout=PATIENCE,  # a ping waits behind all sound that was sent before it
+    ) as socket:
         yield Client(socket)
 
 
