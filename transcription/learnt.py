@@ -16,6 +16,16 @@ class Gain(NamedTuple):
     share: float
     weight: float
 
+    @property
+    def percent(self) -> float:
+        """How much more of the high level is done than of the low one."""
+        return 100 * math.expm1(self.share * math.log(self.high / self.low))
+
+    @property
+    def error(self) -> float:
+        """Standard error of `percent`."""
+        return (100 + self.percent) * math.log(self.high / self.low) / math.sqrt(self.weight)
+
 
 @dataclass(frozen=True, slots=True)
 class Learnt:

@@ -42,6 +42,12 @@ class GateSnapshot:
     changes: tuple[tuple[float, LimitChange], ...]
     learnt: Learnt | None
 
+    @property
+    def realtime_factor(self) -> float | None:
+        """Exchange time per audio time, of late; None before the first exchange."""
+        audio = sum(self.audio)
+        return sum(self.services) / audio if audio else None
+
 
 @dataclass(frozen=True, slots=True)
 class ProfileSnapshot:

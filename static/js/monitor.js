@@ -6,7 +6,8 @@ import { Connection } from "./socket.js";
 
 const STALE = 10_000; // ms without a snapshot
 const DRAWN = 32; // permits that are drawn as cells, at most
-const STATES = ["closed", "half-open", "open"]; // of a breaker
+const STATES = ["closed", "half-open", "open", "none", "unproven", "confirmed", "refuted"]; // their words are attributes
+const CEILINGS = ["max_concurrent", "ceiling"]; // null: any number
 const SIGNED_OUT = 4401, FORBIDDEN = 4403; // close codes
 const monitor = byId("monitor");
 const freshness = one(monitor, ".freshness");
@@ -22,9 +23,13 @@ let last = Date.now(), ended = false;
  */
 const at = (object, path) => path.split(".").reduce((value, key) => value?.[key], object);
 
+/** @param {{ low: number, high: number, percent: number, error: number }} gain */
+const gain = ({ low, high, percent, error }) => `${low}→${high} ${percent} % ±${error}`;
+
 /** @param {unknown} value */
 function text(value) {
   if (value === null || value === undefined) return "–";
+  if (Array.isArray(value)) return value.map(gain).join(", ") || "–";
   const words = String(value);
   if (STATES.includes(words)) return monitor.getAttribute(`data-${words}`);
   return /^\d{4}-\d\d-\d\dT/.test(words) ? new Date(words).toLocaleString(language) : words;
@@ -37,7 +42,7 @@ function show(stats) {
     const { field } = element.dataset;
     const path = [element.closest("[data-row]")?.getAttribute("data-row"), field].filter(Boolean).join(".");
     const value = at(stats, path);
-    element.textContent = field === "max_concurrent" && value === null ? "auto" : text(value);
+    element.textContent = CEILINGS.includes(field ?? "") && value === null ? "auto" : text(value);
   }
   cells.replaceChildren(...Array.from({ length: Math.min(stats.limit, DRAWN) }, (_, number) => {
     const cell = document.createElement("span");

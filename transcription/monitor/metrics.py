@@ -23,6 +23,7 @@ class GateCollector(Collector):
         yield from _counts(snapshot)
         yield from _servers(snapshot)
         gates = [server.gate for server in snapshot.servers]
+        yield from _learnt(gates)
         yield from _lanes(gates)
         yield _quantiles("asr_wait_seconds", "Wait for a permit, of late", (gate.waits for gate in gates))
         yield _quantiles("asr_duration_seconds", "Time of an exchange, of late", (gate.services for gate in gates))
@@ -41,11 +42,15 @@ def _counts(snapshot: Snapshot) -> Iterator[Metric]:
     waiting.add_metric(["calls"], snapshot.queued_calls)
     waiting.add_metric(["jobs"], snapshot.jobs.queued)
     yield waiting
+    room = sum(server.gate.max_queue for server in snapshot.servers)
+    yield GaugeMetricFamily("asr_max_queue", "Calls that may wait at the gates", room)
     yield GaugeMetricFamily("asr_jobs_transcribing", "Jobs at work", snapshot.jobs.transcribing)
 
 
 def _servers(snapshot: Snapshot) -> Iterator[Metric]:
     limit = GaugeMetricFamily("asr_slots", "Permits that may be out", labels=["server"])
+    ceiling = GaugeMetricFamily("asr_ceiling", "The most that asr_slots may become", labels=["server"])
+    peak = GaugeMetricFamily("asr_peak", "Most permits out at once under this ceiling", labels=["server"])
     abandoned = GaugeMetricFamily("asr_abandoned", "Exchanges that nobody waits for any more", labels=["server"])
     up = GaugeMetricFamily("asr_upstream_up", "1 while calls go there, 0 while it cannot be reached", labels=["server"])
     speed = GaugeMetricFamily("asr_realtime_factor", "Exchange time per audio time, of late", labels=["server"])
@@ -56,9 +61,40 @@ def _servers(snapshot: Snapshot) -> Iterator[Metric]:
         abandoned.add_metric([gate.name], gate.abandoned)
         up.add_metric([gate.name], server.retry_in is None)  # neither its breaker is open, nor the engine away
         oom.add_metric([gate.name], server.oom_errors)
-        if audio := sum(gate.audio):
-            speed.add_metric([gate.name], sum(gate.services) / audio)
-    yield from (limit, abandoned, up, speed, oom)
+        _add(ceiling, [gate.name], gate.ceiling)
+        peak.add_metric([gate.name], gate.peak)
+        _add(speed, [gate.name], gate.realtime_factor)
+    yield from (limit, ceiling, peak, abandoned, up, speed, oom)
+
+
+def _learnt(gates: Iterable[GateSnapshot]) -> Iterator[Metric]:
+    home = GaugeMetricFamily("asr_learnt_home", "Permits that the limit trusts", labels=["server"])
+    throughput = GaugeMetricFamily("asr_learnt_throughput", "Audio seconds per second at home", labels=["server"])
+    failed = GaugeMetricFamily("asr_learnt_failed", "Permits that it avoids, since calls failed", labels=["server"])
+    gain = GaugeMetricFamily(
+        "asr_learnt_gain", "Share that is done more with high than with low permits", labels=["server", "low", "high"]
+    )
+    error = GaugeMetricFamily("asr_learnt_gain_error", "Its standard error", labels=["server", "low", "high"])
+    inherited = GaugeMetricFamily(
+        "asr_learnt_inherited", "1 for what became of an earlier run's learning", labels=["server", "state"]
+    )
+    for gate in gates:
+        if learnt := gate.learnt:
+            home.add_metric([gate.name], learnt.home)
+            _add(throughput, [gate.name], learnt.throughput)
+            _add(failed, [gate.name], learnt.failed)
+            inherited.add_metric([gate.name, learnt.inherited], 1)
+            for each in learnt.gains:
+                levels = [gate.name, str(each.low), str(each.high)]
+                gain.add_metric(levels, each.percent / 100)
+                error.add_metric(levels, each.error / 100)
+    yield from (home, throughput, failed, gain, error, inherited)
+
+
+def _add(family: GaugeMetricFamily, labels: list[str], value: float | None) -> None:
+    """Add the value to the family, if there is one."""
+    if value is not None:
+        family.add_metric(labels, value)
 
 
 def _lanes(gates: Iterable[GateSnapshot]) -> Iterator[Metric]:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from pydantic import Field
 
 from transcription import service
+from transcription.learnt import Inheritance, Learnt
 from transcription.line import LANES
 from transcription.sentence import Sentence, _
 from transcription.snapshot import GateSnapshot, Jobs, ServerSnapshot, Snapshot
@@ -36,9 +37,32 @@ class LaneStats:
 
 
 @dataclass(frozen=True, slots=True)
+class GainStats:
+    """How much more the server does with `high` calls at once than with `low`. error: the standard error of it."""
+
+    low: int
+    high: int
+    percent: float
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
+class LearntStats:
+    """What the limit has learnt of the server."""
+
+    home: Annotated[int, Field(description="The limit that it trusts.")]
+    throughput: Annotated[float | None, Field(description="Audio seconds per second at home.")]
+    failed: Annotated[int | None, Field(description="The limit that it avoids, since calls failed there.")]
+    gains: list[GainStats]
+    inherited: Annotated[Inheritance, Field(description="What became of that which an earlier run had learnt.")]
+
+
+@dataclass(frozen=True, slots=True)
 class ServerStats:
     name: str
+    ceiling: Annotated[int | None, Field(description="The most that the limit may become; null: any number.")]
     limit: int
+    peak: Annotated[int, Field(description="The most calls that were in flight at once under this ceiling.")]
     active: int
     queued: int
     abandoned: int
@@ -48,6 +72,8 @@ class ServerStats:
     unreachable_seconds: float | None
     retry_in_seconds: float | None
     oom_errors: int
+    realtime_factor: Annotated[float | None, Field(description="Exchange time per audio time, of late.")]
+    learnt: Annotated[LearntStats | None, Field(description="Null where the limit is fixed.")]
     fits: Annotated[
         bool, Field(description="Whether requests can be made that the server takes; while none fits, jobs wait.")
     ]
@@ -156,7 +182,9 @@ def _server(server: ServerSnapshot) -> ServerStats:
     gate, profile, trouble = server.gate, server.profile, _trouble(server)
     return ServerStats(
         name=gate.name,
+        ceiling=gate.ceiling,
         limit=gate.limit,
+        peak=gate.peak,
         active=gate.active,
         queued=gate.queued,
         abandoned=gate.abandoned,
@@ -166,11 +194,25 @@ def _server(server: ServerSnapshot) -> ServerStats:
         unreachable_seconds=_rounded(server.unreachable_since),
         retry_in_seconds=_rounded(server.retry_in),
         oom_errors=server.oom_errors,
+        realtime_factor=_rounded(gate.realtime_factor, 3),
+        learnt=_learnt(gate.learnt),
         fits=not profile.fault,
         finding=str(profile.finding),
         model=profile.model,
         models=profile.models,
         response_format=profile.response_format,
+    )
+
+
+def _learnt(learnt: Learnt | None) -> LearntStats | None:
+    if learnt is None:
+        return None
+    return LearntStats(
+        home=learnt.home,
+        throughput=_rounded(learnt.throughput, 2),
+        failed=learnt.failed,
+        gains=[GainStats(gain.low, gain.high, round(gain.percent, 1), round(gain.error, 1)) for gain in learnt.gains],
+        inherited=learnt.inherited,
     )
 
 
@@ -198,5 +240,5 @@ def percentiles(values: Iterable[float]) -> Percentiles:
     return Percentiles(p50, p95, p99)
 
 
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 1)
+def _rounded(number: float | None, digits: int = 1) -> float | None:
+    return None if number is None else round(number, digits)

@@ -89,5 +89,21 @@ def lines(stats: dict[str, Any]) -> Iterator[str]:
             f"server    {server['name']}: {server['active']} of {server['limit']} at once, {server['queued']} wait, "
             f"breaker {server['breaker']}"
         )
+        yield "          " + " · ".join(_details(server))
         if server["trouble"]:
             yield f"          {server['trouble']} {server['said']}".rstrip()
+
+
+def _details(server: dict[str, Any]) -> Iterator[str]:
+    """What is known of a server: its bounds, its speed, and what the limit has learnt."""
+    yield f"ceiling {server['ceiling'] or 'auto'}, peak {server['peak']}"
+    if (factor := server["realtime_factor"]) is not None:
+        yield f"{factor:g} s per audio s"
+    if learnt := server["learnt"]:
+        yield f"home {learnt['home']}" + (f", {learnt['throughput']:g} audio s/s" if learnt["throughput"] else "")
+        if learnt["failed"]:
+            yield f"avoids {learnt['failed']}"
+        for gain in learnt["gains"]:
+            yield f"{gain['low']}→{gain['high']} {gain['percent']:+g} % ±{gain['error']:g}"
+        if learnt["inherited"] != "none":
+            yield f"of an earlier run: {learnt['inherited']}"
