@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from asgiref.sync import sync_to_async
 from django.db import OperationalError
 
 from tests.support.jobs import whisper_at
+from tests.support.product import Product
 from tests.support.waiting import until_it_is
 from tests.support.whisper_stub import WhisperStub
 from transcription import remembering, service
@@ -20,6 +22,7 @@ from transcription.snapshot import GateSnapshot
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LEARNT = ServerMemory(LimitState(3, 2, 5, 0.5, 40, 0.1, (Gain(2, 3, 0.4, 9.0),)), (Service(6.0, 28.0),) * 10, version=1)
+TAKEN_UP = "[ASR并发] 接续所学"
 
 
 @pytest.fixture
@@ -116,3 +119,16 @@ async def test_all_states_are_kept_or_none() -> None:
     with pytest.raises(TypeError):
         await sync_to_async(KeptMemory.keep)({"a": 2, "b": object()})
     assert await sync_to_async(KeptMemory.states)(["a", "b", "c"]) == {"a": 1, "b": 1}
+
+
+@pytest.mark.slow
+def test_a_killed_process_takes_nothing_along(tmp_path: Path) -> None:
+    with WhisperStub() as stub:
+        product = Product(tmp_path / "data", ASR_API_URL=stub.url)
+        with product:
+            assert TAKEN_UP not in product.log.read_text()  # there was no earlier run
+        product.start()
+        assert TAKEN_UP in product.log.read_text()
+        product.kill()
+        with product:
+            assert TAKEN_UP in product.log.read_text()
