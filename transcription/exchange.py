@@ -14,7 +14,7 @@ from transcription.servers.dialect import Dialect
 from .answer import Transcript, read_answer
 from .errors import BrokenOff, Misconfigured, ProtocolError, Rejected, UnknownModel, Unreachable
 from .pool import Server
-from .request import SILENCE, AsrRequest
+from .request import LIVE, SILENCE, AsrRequest
 from .tally import Tally
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,8 @@ class WhisperHttp:
         url = dialect.address(request)
         log.info("[ASR API] Calling ASR API: url=%s", url)
         files = {"file": ("audio.wav", request.audio, "audio/wav")}
-        post = self._http().build_request("POST", url, data=dialect.fields(request), files=files)
+        live = {LIVE: "1"} if request.live else {}
+        post = self._http().build_request("POST", url, data=dialect.fields(request), files=files, headers=live)
         await post.aread()  # sent whole: httpx would send each field, name and boundary by itself, 26 pieces in all
         status, headers, body = await self._send(post)
         try:

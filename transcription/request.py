@@ -8,6 +8,7 @@ from .audio import wav_header
 from .errors import TranscriptionError
 from .line import Lane
 
+LIVE = "X-Stile-Live"  # the header of a live request; other servers than the embedded engine do not look at it
 SILENCE = wav_header(32_000) + bytes(32_000)  # a WAV file of one second
 
 
@@ -19,6 +20,7 @@ class AsrRequest:
     language: Whisper's code, such as `zh`. prompt: text that the model takes as said before. Empty: the server decides.
     model: empty for the server's own.
     translate: the text shall be English, whatever is spoken.
+    live: somebody watches the text come. The embedded engine computes such requests beside its batches.
     """
 
     audio: bytes
@@ -28,6 +30,7 @@ class AsrRequest:
     model: str = ""
     temperature: float = 0.0
     translate: bool = False
+    live: bool = False
 
 
 def silence(model: str = "", language: str = "") -> AsrRequest:

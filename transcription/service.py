@@ -61,7 +61,7 @@ async def transcribe_audio(
     model see `AsrRequest`; for lane, owner, weight, and the parameters from durable to task_id see `CallOptions`.
     The times in the transcript are seconds from the start of the audio. Raises `errors.TranscriptionError`.
     """
-    request = AsrRequest(audio, seconds, language, prompt, model, temperature, translate)
+    request = AsrRequest(audio, seconds, language, prompt, model, temperature, translate, live=lane == "live")
     caller = CallOptions(
         lane,
         owner,

@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.calls import caller, client, request
+from tests.support.jobs import whisper_at
 from tests.support.waiting import PATIENCE, until
 from tests.support.whisper_stub import WhisperStub
 from transcription import client as client_module
+from transcription import service
 from transcription.errors import BypassRefused, NestedPermit
+from transcription.line import LANES
 
 ROOT = Path(client_module.__file__).parent.parent
 COMMANDS = ROOT / "recordings" / "management"
@@ -44,6 +47,18 @@ async def test_the_server_sees_as_many_calls_at_once_as_the_limit_says_and_all_s
     snapshot = whisper.snapshot()
     assert snapshot.calls.completed == calls
     assert (snapshot.servers[0].gate.active, snapshot.servers[0].gate.queued) == (0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_server_is_told_which_calls_are_live() -> None:
+    with WhisperStub(seconds=0.0) as stub, whisper_at(stub):
+        for lane in LANES:
+            await service.transcribe_audio(b"", seconds=1.0, lane=lane, owner="mei", prompt=lane)
+        await service.client().aclose()
+        told = {
+            call.fields["prompt"]: "x-stile-live" in call.headers for call in stub.received if call.fields.get("prompt")
+        }
+    assert told == {"live": True, "interactive": False, "batch": False}
 
 
 def test_one_client_serves_event_loops_of_several_threads_under_one_limit_and_forgets_those_that_end() -> None:
