@@ -4,10 +4,14 @@ runs alone, on any machine.
     POST /v1/audio/transcriptions, /v1/audio/translations    as OpenAI describes them, without streaming
     GET  /v1/models, /health
 
-One transcription is computed at a time, in a thread, in the order of arrival; `/health` answers meanwhile. When a
-caller hangs up, its computation ends after the current 30 s of audio. The same request gets the same answer: beam
-search without sampling, no text of earlier windows as context, no voice activity detection (which is the caller's
-task). A caller that finds a repetition loop (`compression_ratio` above 2.4) may ask again with a `temperature`.
+Each transcription has a thread, and what several of them ask of the model is computed together (`batcher`). Requests
+with the header `X-Stile-Live` have a line and batches of their own, beside those of all others. `/health` tells
+the device, the largest batch, and how many transcriptions run and wait. When a caller hangs up, its computation ends
+after the step under way.
+
+The same request gets the same answer: beam search without sampling, no text of earlier windows as context, no voice
+activity detection (which is the caller's task). Beside others, rounding may change a word of which the model is unsure.
+A caller that finds a repetition loop (`compression_ratio` above 2.4) may ask again with a `temperature`.
 Errors are `{"error": {"message", "type", "param", "code"}}`.
 """
 
@@ -18,6 +22,8 @@ import socket
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,34 +37,56 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from transcription.engine import memory
 from transcription.engine.answers import answer
-from transcription.engine.model import FRAMES, Model, decode, load
+from transcription.engine.batcher import Batcher, HungUp
+from transcription.engine.model import AT_ONCE, WINDOW, Model, decode, largest_batch, load
 from transcription.engine.options import EngineOptions, RequestError, read_options
 from transcription.errors import BadAudio
+from transcription.request import LIVE
 
 logger = logging.getLogger(__name__)
 
 MAX_UPLOAD_BYTES = 512 * 1024**2
-# After the last word faster-whisper goes on with the rest of the sound. A shorter rest is silence, for which it writes
-# the last word again ("Hello world world.") or a goodbye.
-REST = 0.6  # seconds
 
 
-class HungUp(Exception):
-    """The caller has closed its connection, so no answer is needed."""
+class Companions:
+    """Requests that are computed together. One batch more than are computed at once has places, to be prepared."""
+
+    def __init__(self, largest: int, at_once: int) -> None:
+        self.batcher = Batcher(largest, at_once)
+        self.places = anyio.CapacityLimiter((at_once + 1) * largest)
+
+    @property
+    def running(self) -> int:
+        return self.places.borrowed_tokens - self.batcher.waiting
+
+    @property
+    def waiting(self) -> int:
+        return self.places.statistics().tasks_waiting + self.batcher.waiting
 
 
 class WhisperServer:
-    """One loaded model, and the handlers of the routes."""
+    """One loaded model, and the handlers of the routes. largest: the most windows that are computed together."""
 
-    def __init__(self, model: Model, name: str) -> None:
+    def __init__(self, model: Model, name: str, largest: int) -> None:
         self.model = model
         self.name = name
         self.started = int(time.time())
-        self.turn = anyio.CapacityLimiter(1)
+        self.live, self.others = Companions(largest, 1), Companions(largest, AT_ONCE)
+        self.long = threading.Lock()  # for audio longer than a window: its spectrogram may take gigabytes
 
     async def health(self, request: Request) -> Response:
-        return JSONResponse({"status": "ok", "model": self.name, "device": self.model.model.device})
+        return JSONResponse(
+            {
+                "status": "ok",
+                "model": self.name,
+                "device": self.model.model.device,
+                "batch": self.others.batcher.largest,
+                "running": self.live.running + self.others.running,
+                "waiting": self.live.waiting + self.others.waiting,
+            }
+        )
 
     async def models(self, request: Request) -> Response:
         model = {"id": self.name, "object": "model", "created": self.started, "owned_by": "stile"}
@@ -76,11 +104,12 @@ class WhisperServer:
             if not isinstance(file, UploadFile):
                 raise RequestError(400, "The audio must come as the multipart file 'file'.", param="file")
             options = read_options(form, task, self.name, self._knows)
+            companions = self.live if LIVE in request.headers else self.others
             gone = threading.Event()
             watcher = asyncio.create_task(_watch(request, gone))
             try:
                 segments, info = await anyio.to_thread.run_sync(
-                    self._transcribe, file.file, options, gone.is_set, limiter=self.turn
+                    self._transcribe, file.file, options, companions.batcher, gone.is_set, limiter=companions.places
                 )
             finally:
                 watcher.cancel()
@@ -90,28 +119,25 @@ class WhisperServer:
         return language in self.model.supported_languages
 
     def _transcribe(
-        self, file: BinaryIO, options: EngineOptions, gone: Callable[[], bool]
+        self, file: BinaryIO, options: EngineOptions, batcher: Batcher, gone: Callable[[], bool]
     ) -> tuple[list[Segment], TranscriptionInfo]:
         if gone():  # while waiting for its turn
             raise HungUp
         began = time.monotonic()
-        found, info = self.model.transcribe(
-            decode(file),
-            language=options.language,
-            task=options.task,
-            initial_prompt=options.prompt,
-            temperature=options.temperature,
-            word_timestamps=options.words,
-            beam_size=5,
-            condition_on_previous_text=False,
-        )
-        segments = []
-        for segment in found:  # each window is computed in this loop
-            if gone():
-                raise HungUp
-            if segment.seek and info.duration - segment.seek / FRAMES < REST:
-                break
-            segments.append(segment)
+        with ExitStack() as held:
+            audio = decode(file, partial(held.enter_context, self.long))
+            caller = held.enter_context(batcher.caller(gone, prompt=len(audio) <= WINDOW))
+            found, info = self.model.shared_by(caller).transcribe(
+                audio,
+                language=options.language,
+                task=options.task,
+                initial_prompt=options.prompt,
+                temperature=options.temperature,
+                word_timestamps=options.words,
+                beam_size=5,
+                condition_on_previous_text=False,
+            )
+            segments = list(found)  # each window is computed here
         logger.info("%.1f s of audio took %.1f s", info.duration, time.monotonic() - began)
         return segments, info
 
@@ -141,6 +167,8 @@ def _on_error(request: Request, error: Exception) -> Response:
             status = 413 if error.code == "too_long" else 400
         case HungUp():
             status = 499  # as nginx has it
+        case MemoryError():
+            message = f"Out of memory: {message}"
         case HTTPException():
             status, message, headers = error.status_code, error.detail, error.headers
     body = {
@@ -152,9 +180,14 @@ def _on_error(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": body}, status, headers=headers)
 
 
-def create_app(folder: Path, name: str) -> Starlette:
-    """Load the model in `folder`, which takes seconds, and return an application that serves it as `name`."""
-    server = WhisperServer(load(folder), name)
+def create_app(folder: Path, name: str, batch: int | None = None) -> Starlette:
+    """Load the model in `folder`, which takes seconds, and return an application that serves it as `name`.
+
+    batch: the most windows that are computed together; None: as many as pay and have room in memory.
+    """
+    model = load(folder)
+    server = WhisperServer(model, name, batch or largest_batch(model, folder))
+    logger.info("%s runs on %s, at most %d at once", name, model.model.device, server.others.batcher.largest)
     return Starlette(
         routes=[
             Route("/health", server.health),
@@ -166,15 +199,19 @@ def create_app(folder: Path, name: str) -> Starlette:
     )
 
 
-def serve(folder: Path, name: str, listener: socket.socket, *, stop_with_stdin: bool = False) -> None:
+def serve(
+    folder: Path, name: str, listener: socket.socket, *, batch: int | None = None, stop_with_stdin: bool = False
+) -> None:
     """Serve until told to stop. The socket listens already, so calls wait while the model loads.
 
+    batch: see `create_app`.
     `stop_with_stdin`: end at once when standard input ends, as it does when the parent process dies.
     """
     if stop_with_stdin:
         threading.Thread(target=_exit_with_stdin, daemon=True).start()
+    memory.keep()
     began = time.monotonic()
-    app = create_app(folder, name)
+    app = create_app(folder, name, batch)
     logger.info("%s is ready after %.1f s", name, time.monotonic() - began)
     uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run(sockets=[listener])
 

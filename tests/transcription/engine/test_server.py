@@ -5,13 +5,17 @@ import re
 import socket
 import time
 import wave
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import copy
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count, repeat
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -19,16 +23,20 @@ import numpy as np
 import pytest
 import uvicorn
 from django.conf import settings
+from faster_whisper import WhisperModel
 from faster_whisper.transcribe import Segment, TranscriptionInfo
+from starlette.applications import Starlette
 
 from tests.support.audio_files import clip, encode, sounds_like
 from tests.support.speech import Clip, audioeval, librivox, word_error_rate
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, wait_for
 from transcription.audio import wav
 from transcription.engine import server as server_module
-from transcription.engine.model import SAMPLE_RATE, decode, load
+from transcription.engine.batcher import Participant, Step
+from transcription.engine.model import AT_ONCE, SAMPLE_RATE, Model, OnlyRest, Samples, decode, load
 from transcription.engine.weights import ensure_weights, weight_folders
 from transcription.errors import BadAudio
+from transcription.servers.refusal import OUT_OF_MEMORY
 
 VERBOSE: dict[str, str | list[str]] = {"response_format": "verbose_json"}
 SHORT = librivox()[1].path  # 3 s
@@ -41,10 +49,11 @@ def ask(
     *,
     route: str = "transcriptions",
     timeout: float = 120,
+    headers: Mapping[str, str] | None = None,
 ) -> httpx.Response:
     content = audio.read_bytes() if isinstance(audio, Path) else audio
     url = f"{server}/audio/{route}"
-    return httpx.post(url, files={"file": ("audio", content)}, data=fields, timeout=timeout)
+    return httpx.post(url, files={"file": ("audio", content)}, data=fields, timeout=timeout, headers=headers)
 
 
 def repeated(path: Path, times: int) -> bytes:
@@ -96,35 +105,81 @@ def test_a_short_sound_gets_no_more_text_than_can_be_said_in_its_time(whisper_se
     counting = next(clip for clip in audioeval("it") if clip.path.stem == "conteggio")
     answer = ask(whisper_server, beginning(counting, 0.8), VERBOSE | {"language": "it"}).json()
     assert answer["text"].startswith("1, 2, 3")  # without a bound the model counts on, for 200 tokens
-    assert sum(len(segment["tokens"]) for segment in answer["segments"]) <= 35
+    assert sum(len(segment["tokens"]) for segment in answer["segments"]) <= 40
 
 
-@pytest.mark.parametrize(("duration", "heard"), [(2.99, "One. Two."), (0.4, "One.")])
-async def test_in_the_moment_behind_the_last_word_nothing_is_heard(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, duration: float, heard: str
-) -> None:
-    """A fake model says where the windows begin: with the real model that depends on the processor."""
+class StandIn:
+    """A model whose windows are laid down. It computes each with a step of the batcher."""
 
-    class Windows:
-        def transcribe(self, *args: Any, **options: Any) -> tuple[list[Segment], TranscriptionInfo]:
-            said = [(0, " One."), (200, " Two."), (245, " Goodbye.")]
-            segments = [Segment(0, seek, 0.0, 1.0, text, [], 0.0, 0.0, 0.0, None, 0.0) for seek, text in said]
-            return segments, TranscriptionInfo("en", 1.0, duration, duration, None, None, None)
+    model = SimpleNamespace(device="cpu")
 
-    monkeypatch.setattr(server_module, "load", lambda folder: Windows())
-    transport = httpx.ASGITransport(server_module.create_app(tmp_path, "base"))
+    def __init__(self, windows: Iterable[Callable[[], str]]) -> None:
+        self._windows = windows
+        self._step = Step(lambda key, windows: [window() for window in windows], rank=0)
+
+    def shared_by(self, caller: Participant) -> Self:
+        self._caller = caller
+        return self
+
+    def transcribe(self, audio: Any, **options: Any) -> tuple[Iterator[Segment], TranscriptionInfo]:
+        return self._segments(), TranscriptionInfo("en", 1.0, 3.0, 3.0, None, None, None)
+
+    def _segments(self) -> Iterator[Segment]:
+        for window in self._windows:
+            text = self._caller.compute(self._step, None, window)
+            yield Segment(0, 0, 0.0, 1.0, text, [], 0.0, 0.0, 0.0, None, 0.0)
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, windows: Iterable[Callable[[], str]]) -> Starlette:
+    """The server's application with such a model."""
+    monkeypatch.setattr(server_module, "load", lambda folder: StandIn(windows))
+    return server_module.create_app(Path(), "base", batch=1)
+
+
+async def ask_stand_in(app: Starlette) -> httpx.Response:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://server/v1") as client:
         with SHORT.open("rb") as file:
-            answer = await client.post("/audio/transcriptions", files={"file": file})
-    assert answer.json()["text"] == heard
+            return await client.post("/audio/transcriptions", files={"file": file})
 
 
-def test_the_padding_of_a_short_sound_is_not_encoded() -> None:
-    model = load(ensure_weights("base", weight_folders(settings.DATA_DIR)))
-    for seconds, looked_at in ((0, 10), (2, 10), (12, 15), (28, 30)):
-        window = np.zeros((80, 3000), np.float32)
-        window[:, : seconds * 100] = -0.5
-        assert model.encode(window).shape[1] == looked_at * 50
+def window(seconds: float) -> Samples:
+    """Features of so much noise, filled up with zeros."""
+    features = np.zeros((80, 3000), np.float32)
+    features[:, : round(seconds * 100)] = -0.5
+    return features
+
+
+def test_the_moment_behind_the_last_word_is_not_computed(model: Model) -> None:
+    model.encode(window(0.4))  # the first window may be short
+    model.encode(window(0.7))
+    with pytest.raises(OnlyRest):
+        model.encode(window(0.5))
+
+
+def test_a_transcription_ends_before_that_moment(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    def windows() -> Iterator[str]:
+        yield " One."
+        raise OnlyRest
+
+    monkeypatch.setattr(WhisperModel, "transcribe", lambda *args, **options: (windows(), None))
+    segments, _ = model.transcribe(np.zeros(SAMPLE_RATE, np.float32))
+    assert list(segments) == [" One."]
+
+
+@pytest.mark.parametrize(("seconds", "encoded"), [(0, 10), (2, 10), (12, 15), (14, 20), (28, 30)])
+def test_the_padding_of_a_short_sound_is_not_encoded(model: Model, seconds: float, encoded: int) -> None:
+    assert model.encode(window(seconds)).shape[1] == encoded * 50
+
+
+@pytest.fixture
+def model() -> Model:
+    return copy(_model())
+
+
+@cache
+def _model() -> Model:
+    return load(ensure_weights("base", weight_folders(settings.DATA_DIR)))
 
 
 def test_words_are_left_out_where_nobody_asked_for_them(whisper_server: str) -> None:
@@ -136,6 +191,67 @@ def test_words_are_left_out_where_nobody_asked_for_them(whisper_server: str) -> 
 def test_the_same_request_gets_the_same_answer(whisper_server: str) -> None:
     first, second = (ask(whisper_server, SHORT, VERBOSE).json() for _ in range(2))
     assert first == second
+
+
+def test_calls_that_are_computed_together_get_the_words_that_they_get_alone(whisper_server: str) -> None:
+    fields: dict[str, str | list[str]] = VERBOSE | {"timestamp_granularities[]": ["word"]}
+    calls = [(clip.path, fields) for clip in (*librivox(), *audioeval("fr"), *audioeval("zh"))]
+    calls += [(path, fields | {"prompt": "Mrs. Dashwood"}) for path, _ in calls[:3]]
+    alone = [ask(whisper_server, *call).json() for call in calls]
+    with ThreadPoolExecutor(len(calls)) as pool:
+        together = list(pool.map(lambda call: ask(whisper_server, *call).json(), calls))
+    assert [answer["language"] for answer in together] == [answer["language"] for answer in alone]
+    texts = [" ".join(answer["text"] for answer in answers) for answers in (alone, together)]
+    assert word_error_rate(*texts) <= 0.01
+    for one, other in zip(alone, together, strict=True):
+        if one["text"] == other["text"]:
+            moments, others = (
+                [word[end] for word in answer["words"] for end in ("start", "end")] for answer in (one, other)
+            )
+            assert others == pytest.approx(moments, abs=0.08)
+
+
+def test_health_tells_the_device_the_batch_and_how_many_calls_there_are(whisper_server: str) -> None:
+    told = health(whisper_server.removesuffix("/v1"))
+    assert told.pop("batch") in range(1, 17)
+    assert told.pop("device") in ("cpu", "cuda")
+    assert told == {"status": "ok", "model": "base", "running": 0, "waiting": 0}
+
+
+def test_live_calls_are_computed_beside_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    free, begun = Event(), count(1)
+
+    def window() -> str:
+        if next(begun) <= AT_ONCE:
+            assert free.wait(PATIENCE)
+        return ""
+
+    with listening(stand_in(monkeypatch, [window])) as url, ThreadPoolExecutor() as pool:
+        others = [pool.submit(ask, f"{url}/v1", SHORT) for _ in range(AT_ONCE + 1)]
+        wait_for(lambda: health(url)["waiting"] == 1, "the call for which there is no room in the batches")
+        assert health(url)["running"] == AT_ONCE
+        assert ask(f"{url}/v1", SHORT, headers={"X-Stile-Live": "1"}).status_code == 200
+        assert not any(other.done() for other in others)
+        free.set()
+        assert [other.result().status_code for other in others] == [200] * len(others)
+
+
+def health(url: str) -> dict[str, Any]:
+    told: dict[str, Any] = httpx.get(f"{url}/health", timeout=PATIENCE).json()
+    return told
+
+
+@contextmanager
+def listening(app: Starlette) -> Iterator[str]:
+    """The URL at which the application is served, without a path."""
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None))
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
+        serving = pool.submit(server.run, [listener])
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+        serving.result()
 
 
 def test_a_prompt_teaches_the_spelling_of_a_name(whisper_server: str) -> None:
@@ -259,48 +375,25 @@ def test_health_answers_while_a_transcription_is_computed(whisper_server: str) -
     with ThreadPoolExecutor() as pool:
         transcription = pool.submit(ask, whisper_server, repeated(SHORT, 20))
         time.sleep(1)  # by now the server computes the transcription
-        health = httpx.get(whisper_server.removesuffix("/v1") + "/health", timeout=PATIENCE).json()
+        told = health(whisper_server.removesuffix("/v1"))
         assert not transcription.done()
-        assert (health["status"], health["model"]) == ("ok", "base")
+        assert (told["status"], told["model"]) == ("ok", "base")
         assert transcription.result().status_code == 200
 
 
 def test_a_caller_who_hangs_up_is_not_computed_for_any_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    windows = WindowByWindow()
-    monkeypatch.setattr(server_module, "load", lambda folder: windows)
-    config = uvicorn.Config(server_module.create_app(Path(), "base"), log_config=None)
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
-        serving = pool.submit(server.run, [listener])
+    computed = Event()
+
+    def window() -> str:
+        time.sleep(0.05)
+        computed.set()
+        return ""
+
+    with listening(stand_in(monkeypatch, repeat(window))) as url:  # windows without an end
         with pytest.raises(httpx.ReadTimeout):
-            ask(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", SHORT, timeout=2.0)
-        assert windows.left.wait(timeout=PATIENCE)
-        server.should_exit = True
-        serving.result()
-    assert 0 < windows.computed < windows.ALL
-
-
-class WindowByWindow:
-    """A model that takes 10 s for its 200 segments, and sets `left` when nobody asks for the next one."""
-
-    ALL = 200
-
-    def __init__(self) -> None:
-        self.computed = 0
-        self.left = Event()
-
-    def transcribe(self, audio: Any, **options: Any) -> tuple[Iterator[Segment], TranscriptionInfo]:
-        info = TranscriptionInfo("en", 1.0, 3.0, 3.0, None, None, None)
-        return self._segments(), info
-
-    def _segments(self) -> Iterator[Segment]:
-        try:
-            for _ in range(self.ALL):
-                time.sleep(0.05)
-                self.computed += 1
-                yield Segment(0, 0, 0.0, 1.0, "", [], 0.0, 0.0, 0.0, None, 0.0)
-        finally:
-            self.left.set()
+            ask(f"{url}/v1", SHORT, timeout=2.0)
+        assert computed.wait(PATIENCE)
+        wait_for(lambda: health(url)["running"] == 0, "the end of the computation")
 
 
 def test_the_model_is_listed(whisper_server: str) -> None:
@@ -308,25 +401,23 @@ def test_the_model_is_listed(whisper_server: str) -> None:
     assert (model["id"], model["object"]) == ("base", "model")
 
 
-async def test_running_out_of_memory_is_told_in_the_words_of_the_model(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (RuntimeError("CUDA failed with error out of memory"), "CUDA failed with error out of memory"),
+        (MemoryError("std::bad_alloc"), "Out of memory: std::bad_alloc"),
+    ],
+)
+async def test_running_out_of_memory_is_told_in_words_that_callers_know(
+    error: Exception, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Full:
-        def transcribe(self, *args: Any, **options: Any) -> None:
-            raise RuntimeError("CUDA failed with error out of memory")
+    def window() -> str:
+        raise error
 
-    monkeypatch.setattr(server_module, "load", lambda folder: Full())
-    transport = httpx.ASGITransport(server_module.create_app(tmp_path, "base"), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://server/v1") as client:
-        with SHORT.open("rb") as file:
-            answer = await client.post("/audio/transcriptions", files={"file": file})
+    answer = await ask_stand_in(stand_in(monkeypatch, [window]))
     assert answer.status_code == 500
-    assert answer.json()["error"] == {
-        "message": "CUDA failed with error out of memory",
-        "type": "server_error",
-        "param": None,
-        "code": None,
-    }
+    assert answer.json()["error"] == {"message": message, "type": "server_error", "param": None, "code": None}
+    assert OUT_OF_MEMORY.search(message)
 
 
 def test_all_tracks_of_a_file_are_heard(tmp_path: Path) -> None:

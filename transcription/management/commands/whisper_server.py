@@ -19,6 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
         parser.add_argument("--port", type=int, default=9000, help="the port (default: %(default)s)")
         parser.add_argument("--model", default=settings.ASR_EMBEDDED_MODEL, help="a size or a folder")
+        parser.add_argument("--batch", type=int, help="the most calls that are computed together")
         parser.add_argument("--fd", type=int, help="a listening socket to use instead of --host and --port")
         parser.add_argument("--stop-with-stdin", action="store_true", help="stop when standard input ends")
 
@@ -32,7 +33,7 @@ class Command(BaseCommand):
             listener = self._listener(options)
         except (WeightsError, OSError) as error:
             raise CommandError(str(error)) from error
-        serve(folder, folder.name, listener, stop_with_stdin=options["stop_with_stdin"])
+        serve(folder, folder.name, listener, batch=options["batch"], stop_with_stdin=options["stop_with_stdin"])
 
     def _listener(self, options: dict[str, Any]) -> socket.socket:
         if options["fd"] is not None:
