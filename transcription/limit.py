@@ -77,11 +77,16 @@ class LimitChange(NamedTuple):
 
 
 class Limit(Protocol):
-    """What the gate needs of a limit. `hold_until`: no call is let in before this time; -inf: no hold."""
+    """What the gate needs of a limit.
+
+    hold_until: no call is let in before this time; -inf: no hold.
+    climbing: it goes up for the first time, and has not met a level that is too high.
+    """
 
     limit: int
     ceiling: int | None
     hold_until: float
+    climbing: bool
 
     def record(self, sample: Sample) -> LimitChange | None: ...
 
@@ -115,6 +120,7 @@ class FixedLimit:
         self.limit = limit
         self.ceiling: int | None = limit
         self.hold_until = -math.inf
+        self.climbing = False
 
     def record(self, sample: Sample) -> LimitChange | None:
         self.hold_until = _hold(self.hold_until, sample)
@@ -157,6 +163,7 @@ class AdaptiveLimit:
         """Begin as one that knows nothing of the server."""
         self._inherited = inherited
         self.limit = self.ceiling or self.floor
+        self.climbing = self.ceiling is None
         self._speed = Speed()
         self._gains: dict[tuple[int, int], tuple[float, float]] = {}  # (low, high): share of the ideal gain, weight
         self._failed = NONE  # the level that is avoided
@@ -218,7 +225,7 @@ class AdaptiveLimit:
         if self._home == state.home:
             self._base, self._base_calls, self._worse = state.base, state.base_calls, state.worse
         self._rested = 0.0
-        self.limit, self._inherited = self._home, "unproven"
+        self.limit, self._inherited, self.climbing = self._home, "unproven", False
         self._begin(-math.inf)
         return LimitChange(self.limit, _("an earlier run had learnt it")) if self.limit != before else None
 
@@ -346,7 +353,9 @@ class AdaptiveLimit:
         share += (seen - share) * new / weight
         self._gains[low, high] = share, weight
         if self._certainty(self.limit) > (-SURE if up else 0.0):
-            if not up:
+            if up:
+                self.climbing = False
+            else:
                 self._worse = low
             self._return()
             return _("{} at once get {:+.0%} done beside {}", high, math.expm1(share * math.log(high / low)), low)
@@ -383,6 +392,7 @@ class AdaptiveLimit:
         else:
             reason, cut = _("no answer in time with {} in flight", level), cut - 1
         cut = max(self.floor, cut)
+        self.climbing = False
         self._streak += 1
         self._failed, self._failed_at, self._successes = level, sample.finished, 0
         if level > self._home:
