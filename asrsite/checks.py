@@ -99,7 +99,7 @@ def _fitting() -> Iterator[CheckMessage]:
             hint = "Is it still starting?"
             yield Warning(f"{server.url} does not answer as it should: {error}", hint=hint, id="asr.W008")
         else:
-            yield Info(f"{server.gate.name}: {said}", id="asr.I002")
+            yield Info(f"{server.name}: {said}", id="asr.I002")
 
 
 def _processes() -> Iterator[CheckMessage]:

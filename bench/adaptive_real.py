@@ -19,6 +19,7 @@ from bench.adaptive_grid import NEAR_BEST
 from bench.adaptive_simulation import CURVES, OVERHEAD, Run
 from transcription.gate import Gate
 from transcription.limit import AdaptiveLimit, FixedLimit, Limit, Outcome
+from transcription.station import Station
 
 SPEED = 100.0  # five times the simulation's, so that its twenty minutes take four here, the first of them 12 s
 SECONDS, WARM_UP = 240.0, 12.0
@@ -77,7 +78,7 @@ def _wait_for(port: int) -> None:
 
 async def _drive(url: str, limit: Limit, seconds: float, warm_up: float) -> Run:
     """Keep more calls waiting than the limit lets through. The figures begin after `warm_up` seconds."""
-    gate = Gate("bench", limit)
+    gate = Gate([Station("bench", limit)])
     rng = random.Random(1)
     begin = time.monotonic()
     audio_done = in_server = 0.0

@@ -47,6 +47,7 @@ from transcription.client import WhisperClient
 from transcription.gate import Gate
 from transcription.limit import FixedLimit
 from transcription.line import LANES, MAX_PASSES
+from transcription.station import Station
 from transcription.unanswered import Unanswered
 
 OWNERS = 500
@@ -114,7 +115,7 @@ async def lanes(stack: AsyncExitStack) -> Call:
 
 
 async def gate(stack: AsyncExitStack) -> Call:
-    limiter = Gate("bench", FixedLimit(1), max_queue=20_000)
+    limiter = Gate([Station("bench", FixedLimit(1))], max_queue=20_000)
 
     async def call(number: int, busy: bool) -> None:
         permit = limiter.enter(LANES[number % 3], number % OWNERS)

@@ -27,7 +27,7 @@ from django.utils.translation import override  # noqa: E402
 from recordings.live.metrics import LiveCollector  # noqa: E402
 from transcription import service  # noqa: E402
 from transcription.monitor.metrics import GateCollector  # noqa: E402
-from transcription.snapshot import Calls, Snapshot  # noqa: E402
+from transcription.snapshot import Calls, LineSnapshot, Snapshot  # noqa: E402
 from web.codes import CODES, STAYS_OPEN  # noqa: E402
 
 FOLDER = Path(settings.BASE_DIR) / "docs/reference"
@@ -81,7 +81,7 @@ def errors_page() -> str:
 def metrics_page() -> str:
     text = "`GET /metrics`, for Prometheus and OpenMetrics. Metrics of the process (`process_…`) come besides.\n"
     rows = []
-    with patch.object(service, "snapshot", lambda: Snapshot(Calls(), ())):
+    with patch.object(service, "snapshot", lambda: Snapshot(Calls(), LineSnapshot(0, 1, {}), ())):
         for family in chain(GateCollector().collect(), LiveCollector().collect()):
             name = f"{family.name}_total" if family.type == "counter" else family.name
             labels = ", ".join(f"`{label}`" for label in getattr(family, "_labelnames", ()))

@@ -28,7 +28,7 @@ async def ask(server: Server, model: str, http: WhisperHttp) -> Dialect:
     model: the one that the settings name; empty if they name none.
     Raises `Misconfigured` if the settings must be changed, and other `AnswerError`s.
     """
-    name, profile = server.gate.name, server.profile
+    name, profile = server.name, server.profile
 
     async def attempt(dialect: Dialect) -> None:
         profile.dialect = replace(profile.dialect, models=dialect.models)  # kept also if no dialect fits
@@ -68,5 +68,5 @@ async def _keep(server: Server, probe: Callable[[Server], Awaitable[None]]) -> N
                 failures = 0
             except TranscriptionError as error:
                 failures += not isinstance(error, Misconfigured)
-                log.info("[ASR API] server=%s cannot be asked yet: %r", server.gate.name, str(error))
+                log.info("[ASR API] server=%s cannot be asked yet: %r", server.name, str(error))
         await asyncio.sleep(min(LONGEST_PAUSE, LOOK * 2 ** min(16, failures)))

@@ -1,7 +1,7 @@
 """The one way to a Whisper server, which every call of the product takes.
 
-    call_remote_asr_api()                           attempts: chooses a server for each, and decides whether to retry
-      └─ execute_asr_with_concurrency_control()     asks the server's gate for a permit: the only place that does
+    call_remote_asr_api()                           attempts: decides whether to retry
+      └─ execute_asr_with_concurrency_control()     asks the gate for a permit, which names the server: only here
            └─ _call_asr_api_internal()              one HTTP request and its answer
 
 A permit is out for the exchange only, never while a call waits for its next attempt. The parts: `retry` decides,
@@ -13,8 +13,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import anyio
@@ -38,10 +37,10 @@ from .errors import (
 )
 from .exchange import WhisperHttp
 from .in_flight import InFlight
-from .pool import Pool, Server
+from .pool import LOOK, Pool, Server
 from .quarantine import Quarantine
 from .request import SILENCE, AsrRequest, CallOptions, silence
-from .retry import CallHistory, GiveUp, RetryPolicy
+from .retry import GiveUp, RetryPolicy
 from .sentence import Sentence
 from .snapshot import Jobs, Snapshot
 from .tally import Tally
@@ -51,6 +50,23 @@ log = logging.getLogger(__name__)
 
 NOTHING_SAID = Transcript("", None, None, (), ())
 TOLD_WAIT = 0.1  # seconds; the log line shows tenths
+
+
+@dataclass(eq=False, slots=True)
+class Attempt:
+    """One try of a call.
+
+    avoid: a server that is taken only if no other takes calls. only: no other server is taken than this one.
+    first: the call arrives now; its arrival is announced.
+    waited: seconds that the call has waited before.
+    server: the one that has taken the call; None until then.
+    """
+
+    avoid: Server | None = None
+    only: Server | None = None
+    first: bool = False
+    waited: float = 0.0
+    server: Server | None = None
 
 
 class WhisperClient:
@@ -91,7 +107,7 @@ class WhisperClient:
         self._quarantine = Quarantine(self._tally.pause)
         self.http = WhisperHttp(self._tally, api_key=api_key, ca_bundle=ca_bundle)
         self.in_flight = InFlight(
-            pool.servers, self._tally, timeout=request_timeout, grace=abandoned_grace, unanswered=unanswered
+            pool, self._tally, timeout=request_timeout, grace=abandoned_grace, unanswered=unanswered
         )
         for server in pool.servers:
             server.profile.dialect = replace(server.profile.dialect, model=model or DEFAULT_MODEL)
@@ -123,24 +139,23 @@ class WhisperClient:
     async def _attempts(self, request: AsrRequest, options: CallOptions, use_concurrency_control: bool) -> Transcript:
         history = self._policy.begin(durable=options.durable, completed=self._tally.calls.completed)
         asked = self._clock() - options.waited
-        arriving = waiting = True  # no gate has seen the call yet; none has given it a permit
+        arriving = waiting = True  # the gate has not seen the call yet; it has given it no permit
         avoid: Server | None = None
         while True:
-            server = await self._choose(options, avoid)
+            attempt = Attempt(avoid, first=arriving, waited=self._clock() - asked if waiting else 0.0)
             try:
-                async with self._apart(server, request, options, history):
-                    return await self.execute_asr_with_concurrency_control(
-                        server,
-                        request,
-                        options,
-                        first=arriving,
-                        waited=self._clock() - asked if waiting else 0.0,
-                        use_concurrency_control=use_concurrency_control,
-                    )
-            except TranscriptionError as error:
-                decision = self._policy.next(
-                    error, history, completed=self._tally.calls.completed, fits=server.profile.fresh
+                if history.suspect:
+                    return await self._apart(request, options, attempt)
+                return await self.execute_asr_with_concurrency_control(
+                    request, options, attempt, use_concurrency_control=use_concurrency_control
                 )
+            except Evicted:
+                if not options.durable:
+                    raise self.pool.outage() from None
+                continue  # a suspect, whose server was lost while it waited: it takes another
+            except TranscriptionError as error:
+                fits = attempt.server is not None and attempt.server.profile.fresh
+                decision = self._policy.next(error, history, completed=self._tally.calls.completed, fits=fits)
                 if isinstance(decision, GiveUp):
                     if decision.error is error:
                         raise
@@ -149,9 +164,7 @@ class WhisperClient:
             history = decision.history
             arriving = arriving and isinstance(reason, QueueFull)
             waiting = waiting and isinstance(reason, GateError | Misconfigured | SilenceLost)
-            if decision.quiet:
-                continue
-            avoid = server if decision.avoid else avoid
+            avoid = attempt.server if decision.avoid else avoid
             self._tally.add(retries=not isinstance(reason, SilenceLost))
             log.info(
                 "[ASR并发] 等待重试 task_id=%s delay=%.1fs reason=%r", options.task_id, decision.delay, str(reason)
@@ -160,67 +173,51 @@ class WhisperClient:
                 options.on_retry(reason, decision.delay)
             await self._tally.pause(decision.delay)
 
-    async def _choose(self, options: CallOptions, avoid: Server | None) -> Server:
-        """A server that takes calls now. A durable call waits for one; raises the pool's `outage` for another."""
-        while (server := self.pool.choose(avoid)) is None:
-            if not options.durable:
-                raise self.pool.outage()
-            await self._tally.pause(max(0.2, self.pool.retry_in()))
-        return server
-
-    def _apart(
-        self, server: Server, request: AsrRequest, options: CallOptions, history: CallHistory
-    ) -> AbstractAsyncContextManager[None]:
-        """Quarantine, if the call is a suspect."""
-        if not history.suspect:
-            return nullcontext()
-        return self._quarantine.of(server, lambda: self._probe(server, options, request.model))
+    async def _apart(self, request: AsrRequest, options: CallOptions, attempt: Attempt) -> Transcript:
+        """An attempt of a suspect, in quarantine. The server is picked before, so that it can be probed."""
+        while (server := self.pool.pick(attempt.avoid)) is None:
+            await self._tally.pause(max(LOOK, self.pool.retry_in()))
+        attempt.only = attempt.server = server
+        async with self._quarantine.of(server, lambda: self._probe(server, options, request.model)):
+            return await self.execute_asr_with_concurrency_control(request, options, attempt)
 
     async def _probe(self, server: Server, options: CallOptions, model: str = "") -> None:
         """Send a second of silence through the gate. Raises what an attempt raises."""
-        await self.execute_asr_with_concurrency_control(server, silence(model), options, first=False)
+        await self.execute_asr_with_concurrency_control(silence(model), options, Attempt(only=server))
 
     # --- an attempt: one permit, one exchange --------------------------------------------------
 
     async def execute_asr_with_concurrency_control(
-        self,
-        server: Server,
-        request: AsrRequest,
-        options: CallOptions,
-        *,
-        first: bool = True,
-        waited: float = 0.0,
-        use_concurrency_control: bool = True,
+        self, request: AsrRequest, options: CallOptions, attempt: Attempt, *, use_concurrency_control: bool = True
     ) -> Transcript:
-        """One exchange with the server under a permit of its gate. The only place that asks for a permit.
+        """One exchange with a server under a permit of the gate. The only place that asks for a permit.
 
-        first: the call arrives now; its arrival is announced.
-        waited: seconds that it has waited before.
+        Raises `Evicted` if no server takes calls, and the call does not wait for one.
         """
         if not use_concurrency_control:
-            return await self._bypass(server, request, options)
-        gate = server.gate
-        trial = server.breaker.start()
-        try:
-            permit = gate.enter(
-                options.lane, options.owner, deadline=options.deadline, supersede=options.supersede, waited=waited
-            )
-            if first:
-                (options.announce or partial(self.announce, options.task_id))()
-            await permit.admitted()
-            if options.withdrawn and options.withdrawn():
-                permit.release("error")  # "error" says nothing of the server
-                raise Withdrawn("Its caller had no use for it any more.")
-            if bar := server.barred():  # since the call came
-                permit.release("error")
-                raise Evicted(bar.reason)
-        except BaseException:
-            server.finish(trial, None)
-            raise
+            return await self._bypass(request, options, attempt)
+        permit = self.pool.gate.enter(
+            options.lane,
+            options.owner,
+            servers=(attempt.only,) if attempt.only else self.pool.servers,
+            avoid=attempt.avoid,
+            patient=options.durable and not attempt.only,
+            deadline=options.deadline,
+            supersede=options.supersede,
+            waited=attempt.waited,
+            weight=options.weight,
+        )
+        if attempt.first:
+            (options.announce or partial(self.announce, options.task_id))()
+        await permit.admitted()
+        attempt.server = permit.server
+        if options.withdrawn and options.withdrawn():
+            permit.release("error")  # "error" says nothing of the server
+            raise Withdrawn("Its caller had no use for it any more.")
         if permit.turn or permit.waited >= TOLD_WAIT:
             log.info("[ASR并发] 获得许可 task_id=%s waited=%.1fs %s", options.task_id, permit.waited, self._load())
         return await self.in_flight.exchange(
-            server, permit, trial, request.seconds, lambda: self._ask_and_call(server, request)
+            permit, request.seconds, lambda: self._ask_and_call(permit.server, request)
         )
 
     async def _ask_and_call(self, server: Server, request: AsrRequest) -> Transcript:
@@ -234,9 +231,12 @@ class WhisperClient:
         """One HTTP request and its answer. Raises the `AnswerError` that says what happened."""
         return await self.http.transcribe(server, server.profile.dialect, request)
 
-    async def _bypass(self, server: Server, request: AsrRequest, options: CallOptions) -> Transcript:
+    async def _bypass(self, request: AsrRequest, options: CallOptions, attempt: Attempt) -> Transcript:
         if not self._allow_bypass:
             raise BypassRefused("Calls may skip the gate only where ASR_ALLOW_BYPASS is on, for tests.")
+        if not (server := self.pool.pick(attempt.avoid)):
+            raise self.pool.outage()
+        attempt.server = server
         self._tally.add(bypassed=1)
         log.warning("[ASR并发] 跳过并发控制 task_id=%s", options.task_id)
         try:
@@ -266,14 +266,15 @@ class WhisperClient:
 
     def _load(self, jobs: int | None = None) -> str:
         """The load of all servers in the words of the log lines, e.g. `active=1/1 queued=3`: calls and jobs wait."""
-        active, limit, queued = map(sum, zip(*(server.gate.load() for server in self.pool.servers), strict=True))
+        active, limit, queued = self.pool.gate.load()
         queued += self._tally.pausing + (self.jobs.queued if jobs is None else jobs)
         return f"active={active}/{limit} queued={queued}"
 
     def snapshot(self) -> Snapshot:
         """Every server and every count, of one moment."""
-        servers = tuple(server.snapshot(self._tally.oom_errors[server]) for server in self.pool.servers)
-        return Snapshot(self._tally.calls, servers, self._tally.pausing, self.jobs)
+        line, gates = self.pool.gate.snapshot()
+        servers = tuple(server.described(gates[server], self._tally.oom_errors[server]) for server in self.pool.servers)
+        return Snapshot(self._tally.calls, line, servers, self._tally.pausing, self.jobs)
 
     async def aclose(self) -> None:
         """Close the running event loop's connections, and cancel its exchanges."""

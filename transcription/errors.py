@@ -5,7 +5,7 @@
     │   ├── QueueFull            too many calls wait; `retry_after` says when to come back
     │   ├── DeadlineExceeded     the call waited past its deadline
     │   ├── Superseded           a newer call took its place
-    │   ├── Evicted              the server was lost while the call waited; another server may take it
+    │   ├── Evicted              none of the servers that the call may go to takes calls
     │   ├── Withdrawn            the caller no longer wanted the text when the call's turn came
     │   ├── NestedPermit         the task already holds a permit of this server (a bug in the caller)
     │   └── BypassRefused        the call asked to skip the gate, which is not allowed

@@ -98,7 +98,7 @@ class WhisperHttp:
         """Log what is odd in a server's answers, each kind once."""
         if (server, kind) not in self._odd:
             self._odd.add((server, kind))
-            log.warning("[ASR API] server=%s answers with %s; what can be used of it is", server.gate.name, kind)
+            log.warning("[ASR API] server=%s answers with %s; what can be used of it is", server.name, kind)
 
     def _http(self) -> httpx.AsyncClient:
         """The client of the running event loop."""

@@ -1,77 +1,86 @@
-"""The gate decides which call may reach a Whisper server, and when. Each server has one.
+"""The gate decides which call may reach a Whisper server, when, and which server. One line of calls waits before all.
 
     permit = gate.enter("batch", owner="user:7")    # a place in line; it never waits
-    await permit.admitted()                         # from here on, the right to have one exchange in flight
+    await permit.admitted()                         # from here on, the right to have one exchange with `permit.server`
     ...                                             # the HTTP exchange, and nothing else
     permit.release("ok", audio_seconds=28.4)
 
 The rules, by the numbers that tests and design use:
 
-G1   Permits out never exceed the limit. When the limit shrinks, no permit is taken back, and no call is let in until
-     the permits out are fewer than the limit.
+G1   Permits out for a server never exceed its limit. When the limit shrinks, no permit is taken back, and no call is
+     let in until the permits out are fewer than the limit.
 G2   One gate serves the whole process: any thread, any event loop.
 G3   Order: the lanes live, interactive, batch; inside a lane owners take turns; inside an owner first come, first
-     served. A lane that was passed over eight times in a row gets the next permit.
+     served. A lane that was passed over eight times in a row gets the next permit. An owner with a weight of n has n
+     calls let in at one turn.
 G4   The line is bounded. A call that finds it full gets `QueueFull` at once, with the seconds to wait before
      it comes back.
 G5   A waiter that is cancelled leaves the line at once. If a permit was on its way to it, the next waiter gets that.
 G6   (the client's) Retries give the permit back before they wait, and queue again.
-G7   A task that holds a permit and asks the same gate for another gets `NestedPermit`: at limit 1 it would wait for
-     itself.
+G7   A task that holds a permit and asks for another gets `NestedPermit`: at limit 1 it would wait for itself.
 G8   (the client's) Skipping the gate is for tests: counted, logged, and refused unless allowed.
 G9   A permit is *abandoned* when nobody waits for the answer any more but the server may still compute. It stays out,
      counted apart, until it is released.
 G10  A waiter may have a deadline (`DeadlineExceeded`), and a newer call may take an older one's place (`Superseded`).
-G11  The limit may change at any time. When it grows, waiters are let in at once.
-G12  To enter and to be let in cost O(1), however many wait. To leave costs O(n) in the waiters of the same owner.
+G11  A limit may change at any time. When it grows, waiters are let in at once.
+G12  To enter and to be let in cost O(log n) in the owners, however many wait. To leave costs O(n) in the waiters of
+     the same owner.
+G14  All calls wait in one line. A permit of whatever server is free goes to the first that may have it; of several
+     free servers, the fastest is taken. Calls may differ in the servers that suit them: one that waits for its server
+     holds up none that another server can take. A server to avoid is taken only if no other takes calls. A server that
+     is away moves nobody: calls wait until one that suits them takes calls again, but for those that are not patient,
+     which get `Evicted`.
+
 G15  What was learnt of a server survives the process: the next one takes it up, and keeps it if it is still true.
 
-`line` decides which waiter is next. `limit` decides how many permits may be out: the gate tells it about each finished
-exchange. After the server ran out of memory, or asked to wait, the limit also says until when no call is let in.
+`line` decides which waiter is next. `station` has what is kept of each server. `limit` decides how many permits of it
+may be out: it is told about each finished exchange. After the server ran out of memory, or asked to wait, the limit
+also says until when no call is let in.
 """
 
 import asyncio
-import logging
 import math
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager, suppress
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from threading import RLock
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
 
-from .errors import DeadlineExceeded, GateError, NestedPermit, QueueFull, Superseded
-from .limit import Limit, LimitChange, Outcome, Sample
-from .line import LANES, Lane, Line
-from .memory import ServerMemory, Service
-from .sentence import _
-from .snapshot import GateSnapshot, LaneCount
+from .errors import DeadlineExceeded, Evicted, GateError, NestedPermit, QueueFull, Superseded
+from .guard import Guard
+from .limit import Outcome, Sample
+from .line import LANES, Kind, Lane, Line
+from .memory import ServerMemory
+from .snapshot import GateSnapshot, LineSnapshot
+from .station import Station
 from .wakeup import wake
 
-log = logging.getLogger(__name__)
-
-WINDOW = 512  # exchanges that the windows look back on
-LATEST = 10  # exchanges that tell how long the next one will take
+S = TypeVar("S", bound=Station)
 
 
 @dataclass(eq=False, slots=True)
-class Permit:
+class Permit(Generic[S]):
     """A call's place in line, and then its right to have one exchange in flight. Times are seconds of the gate's clock.
 
     Await `admitted()` right after `enter()`. If the task is cancelled there, the permit leaves the line.
     """
 
-    gate: "Gate"
+    gate: "Gate[S]"
     lane: Lane
     owner: Hashable
+    kind: Kind[S]
     key: Hashable
+    weight: int
     deadline: float | None
     asked_at: float
     state: Literal["waiting", "sent away", "active", "abandoned", "released"] = "waiting"
+    place: int = 0  # in the order of arrival
+    server: S = field(init=False)  # from when it is admitted
+    trial: bool = False  # what the server said when it was admitted
     admitted_at: float = math.nan
-    in_flight: int = 0  # permits out when it was admitted, itself included
+    in_flight: int = 0  # permits of the server out when it was admitted, itself included
     turn: asyncio.Future[None] | None = None  # awaited by its task; None if it never had to wait
     timer: asyncio.TimerHandle | None = None  # rings at its deadline
 
@@ -79,32 +88,40 @@ class Permit:
     def waited(self) -> float:
         return self.admitted_at - self.asked_at
 
-    async def admitted(self) -> "Permit":
+    async def admitted(self) -> "Permit[S]":
         """Wait until the call is let in, and return the permit.
 
-        Raises `DeadlineExceeded`, `Superseded`, or the error that the gate was drained with.
+        Raises `DeadlineExceeded`, `Superseded` or `Evicted`.
         """
         if self.turn:
             try:
                 await self.turn
             except BaseException:
-                self.gate._leave(self)
+                self.gate.soon(self.gate._leave, self)
                 raise
             finally:
                 if self.timer:
                     self.timer.cancel()
         return self
 
-    def release(self, outcome: Outcome = "ok", audio_seconds: float = 0.0, retry_after: float = 0.0) -> None:
+    def release(
+        self,
+        outcome: Outcome = "ok",
+        audio_seconds: float = 0.0,
+        retry_after: float = 0.0,
+        *,
+        reached: bool | None = None,
+    ) -> None:
         """Give the permit back and say how the exchange went. Only the first release counts.
 
         retry_after: seconds that a busy server asked to wait.
+        reached: whether the call reached the server; None if that is not known.
         """
-        self.gate._release(self, outcome, audio_seconds, retry_after)
+        self.gate.soon(self.gate._release, self, outcome, audio_seconds, retry_after, reached)
 
     def abandon(self) -> None:
         """Say that nobody waits for the answer any more. The permit stays out (G9)."""
-        self.gate._abandon(self)
+        self.gate.soon(self.gate._abandon, self)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -117,35 +134,34 @@ class Permit:
 
 
 # Permits under which the current task runs, or a task that started it.
-_held: ContextVar[tuple[Permit, ...]] = ContextVar("held_permits", default=())
+_held: ContextVar[tuple[Permit[Any], ...]] = ContextVar("held_permits", default=())
 
 
-class Gate:
-    """The gate before one server.
+class Gate(Generic[S]):
+    """The gate before these servers. Of those that are equally fast, the first is taken.
 
-    limit: decides how many permits may be out.
     max_queue: how many calls may wait in line.
     clock: monotonic seconds; tests give their own.
     """
 
     def __init__(
-        self, name: str, limit: Limit, *, max_queue: int = 100, clock: Callable[[], float] = time.monotonic
+        self, servers: Iterable[S], *, max_queue: int = 100, clock: Callable[[], float] = time.monotonic
     ) -> None:
         if max_queue < 1:
             raise ValueError(f"The queue must have room for at least one call, not {max_queue}.")
-        self.name = name
+        self.servers = tuple(servers)
         self.max_queue = max_queue
-        self._limit = limit
-        self._first_ceiling = limit.ceiling  # that of the settings: no admin may go above it. None: any
         self._clock = clock
-        # Reentrant: the garbage collector may end a coroutine that waits here, which calls `_leave` at any moment.
-        self._lock = RLock()
-        self._line = Line[Permit]()
-        self._out = set[Permit]()  # the active ones, and the abandoned
-        self._peak = 0
-        self._waits: deque[float] = deque(maxlen=WINDOW)
-        self._answered: deque[Sample] = deque(maxlen=WINDOW)
-        self._changes: deque[tuple[float, LimitChange]] = deque(maxlen=WINDOW)
+        self._lock = Guard()
+        self.soon = self._lock.soon
+        self._line = Line[S, Permit[S]]()
+        self._kinds: dict[tuple[tuple[S, ...], S | None, bool], Kind[S]] = {}
+        self._alarms: dict[asyncio.AbstractEventLoop, float] = {}  # when the loops of those in line look again
+        # As of the latest look:
+        self._now = 0.0
+        self._away = dict.fromkeys(self.servers, 0.0)  # seconds until a server takes calls
+        self._shut = False  # whether one takes none
+        self._has_room = False  # whether one may have room
 
     # --- the way in ----------------------------------------------------------------------------
 
@@ -154,40 +170,50 @@ class Gate:
         lane: Lane,
         owner: Hashable,
         *,
+        servers: Iterable[S] | None = None,
+        avoid: S | None = None,
+        patient: bool = True,
         deadline: float | None = None,
         supersede: Hashable = None,
         waited: float = 0.0,
-    ) -> Permit:
+        weight: int = 1,
+    ) -> Permit[S]:
         """Take a place in line. Await the permit's `admitted()` next.
 
+        servers, avoid, patient: see `Kind`; None: all servers.
         deadline: time of the clock at which the waiter is dropped.
-        waited: seconds that the call has waited elsewhere. They are added to its wait and do not change its turn.
         supersede: a key. If this owner has a waiter with the same key in this lane, take over its place.
-        Raises `QueueFull`, `NestedPermit`, `DeadlineExceeded`, and `ValueError` for a lane that does not exist.
+        waited: seconds that the call has waited elsewhere. They are added to its wait and do not change its turn.
+        weight: how many calls of the owner are let in at one turn.
+        Raises `QueueFull`, `NestedPermit`, `DeadlineExceeded`, `Evicted`, and `ValueError` for a lane that does not
+        exist.
         """
         if lane not in LANES:
             raise ValueError(f"There is no lane {lane!r}; the lanes are {', '.join(LANES)}.")
         held = _held.get()
-        if held and any(permit.gate is self and permit.state == "active" for permit in held):
-            raise NestedPermit(f"This task already holds a permit of {self.name}: at limit 1 it would wait for itself.")
+        if held and (mine := next((each for each in held if each.gate is self and each.state == "active"), None)):
+            raise NestedPermit(f"This task already holds a permit of {mine.server.name}: it might wait for itself.")
+        which = (self.servers if servers is None else tuple(servers), avoid, patient)
         with self._lock:
             now = self._clock()
             if deadline is not None and deadline <= now:
                 raise DeadlineExceeded("The call came past its deadline.")
-            permit = Permit(self, lane, owner, supersede, deadline, now - waited)
-            if not self._line.length and self._has_room(now):
-                self._admit(permit, now)
+            kind = self._kinds.get(which) or self._kinds.setdefault(which, Kind(*which))
+            permit = Permit(self, lane, owner, kind, supersede, weight, deadline, now - waited)
+            self._pump(now)
+            if self._has_room and (server := self._choose(lane, kind)):
+                self._admit(permit, server)
+            elif self._shut and self._is_stranded(kind):
+                raise Evicted("None of the servers takes calls.")
             else:
-                self._line_up(permit, now)
+                self._line_up(permit)
         return permit
 
-    async def acquire(
-        self, lane: Lane, owner: Hashable, *, deadline: float | None = None, supersede: Hashable = None
-    ) -> Permit:
+    async def acquire(self, lane: Lane, owner: Hashable, **options: Any) -> Permit[S]:
         """`enter()` and `admitted()` in one, for callers that have nothing to do in between."""
-        return await self.enter(lane, owner, deadline=deadline, supersede=supersede).admitted()
+        return await self.enter(lane, owner, **options).admitted()
 
-    def _line_up(self, waiter: Permit, now: float) -> None:
+    def _line_up(self, waiter: Permit[S]) -> None:
         loop = asyncio.get_running_loop()
         waiter.turn = asyncio.Future(loop=loop)  # before others can see it in line
         if waiter.key is not None and (older := self._line.replace(waiter)):
@@ -195,193 +221,194 @@ class Gate:
         elif self._line.length < self.max_queue:
             self._line.append(waiter)
         else:
-            raise QueueFull(f"{self._line.length} calls wait already.", self.expected_wait())
+            raise QueueFull(f"{self._line.length} calls wait already.", self._expected_wait())
         if waiter.deadline is not None:
-            waiter.timer = loop.call_later(waiter.deadline - now, self._expire, waiter)
-        if now < self._limit.hold_until:
-            loop.call_later(self._limit.hold_until - now, self._reopen)
+            waiter.timer = loop.call_later(waiter.deadline - self._now, self._expire, waiter)
+        if loop not in self._alarms:
+            for closed in [other for other in self._alarms if other.is_closed()]:
+                del self._alarms[closed]
+            self._alarms[loop] = math.inf
+        if self._shut:
+            self._set_alarms()
 
-    def _has_room(self, now: float) -> bool:
-        return len(self._out) < self._limit.limit and now >= self._limit.hold_until
+    def _choose(self, lane: Lane, kind: Kind[S]) -> S | None:
+        """The server that a call of this lane and kind may have now. None: it must wait."""
+        best = None
+        for server in kind.servers:
+            if server.has_room(lane, self._now) and not self._away[server]:
+                if server is kind.avoid and not all(self._away[other] for other in kind.servers if other is not server):
+                    continue
+                if best is None or server.pace < best.pace:
+                    best = server
+        return best
 
     def _pump(self, now: float) -> None:
         """Let in as many waiters as fit. Called under the lock, after each event that may have made room."""
-        if (cool_down := self._limit.hold_until - now) > 0:
-            for loop in {waiter.turn.get_loop() for waiter in self._line if waiter.turn}:  # any loop may end before
-                with suppress(RuntimeError):  # the loop is closed
-                    loop.call_soon_threadsafe(loop.call_later, cool_down, self._reopen)
+        self._look(now)
+        if not self._line.length:
             return
-        while self._line.length and len(self._out) < self._limit.limit:
-            waiter = self._line.pop()
+        if self._shut:
+            self._send_away_stranded()
+        while self._has_room and (found := self._line.pop(self._choose)):
+            waiter, server = found
             if waiter.deadline is not None and waiter.deadline <= now:
                 self._send_away(waiter, DeadlineExceeded("The call waited past its deadline."))
                 continue
-            self._admit(waiter, now)
+            self._admit(waiter, server)
             if not (waiter.turn and wake(waiter.turn)):
-                self._take_off(waiter)
+                self._take_back(waiter)
+                self._has_room = True
+        if self._shut:
+            self._set_alarms()
 
-    def _admit(self, permit: Permit, now: float) -> None:
-        self._out.add(permit)
+    def _look(self, now: float) -> None:
+        """Look at the servers: which of them take calls, and whether one has room."""
+        self._now, self._shut, self._has_room = now, False, False
+        for server in self.servers:
+            away = self._away[server] = server.away()
+            self._shut = self._shut or away > 0 or server.limit.hold_until > now
+            self._has_room = self._has_room or server.has_room("live", now)
+
+    def _send_away_stranded(self) -> None:
+        for lane, kind, _ in self._line.waiting():
+            if self._is_stranded(kind):
+                for waiter in self._line.of(lane, kind):
+                    self._line.remove(waiter)
+                    self._send_away(waiter, Evicted("None of the servers takes calls any more."))
+
+    def _is_stranded(self, kind: Kind[S]) -> bool:
+        """Whether none of the servers takes calls, and the call does not wait for one."""
+        return not kind.patient and all(self._away[server] for server in kind.servers)
+
+    def _admit(self, permit: Permit[S], server: S) -> None:
+        permit.server = server
         permit.state = "active"
-        permit.admitted_at = now
-        permit.in_flight = len(self._out)
-        if permit.in_flight > self._peak:
-            self._peak = permit.in_flight
-        self._waits.append(permit.waited)
+        permit.admitted_at = self._now
+        permit.in_flight = server.admit(permit.lane, self._now - permit.asked_at)
+        permit.trial = server.begin()
+        if permit.trial:
+            self._away[server], self._shut = server.away(), True
+        self._has_room = len(self.servers) > 1 or server.has_room("live", self._now)
 
-    def _send_away(self, waiter: Permit, error: GateError) -> None:
+    def _send_away(self, waiter: Permit[S], error: GateError) -> None:
         waiter.state = "sent away"
         if waiter.turn:
             wake(waiter.turn, error)
 
-    def _reopen(self) -> None:
-        with self._lock:
-            self._pump(self._clock())
+    def _set_alarms(self) -> None:
+        """See to it that somebody looks again when a server may take calls that takes none now."""
+        waits = [max(away, server.limit.hold_until - self._now) for server, away in self._away.items()]
+        soonest = min((wait for wait in waits if wait > 0), default=math.inf)
+        for loop, at in list(self._alarms.items()):  # any loop may end before, so all have an alarm
+            if self._now + soonest < at:
+                try:
+                    loop.call_soon_threadsafe(loop.call_later, soonest, self._ring, loop)
+                    self._alarms[loop] = self._now + soonest
+                except RuntimeError:  # the loop is closed
+                    del self._alarms[loop]
 
-    def hold(self) -> Permit:
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            if self._line.length:
+                self._alarms[loop] = math.inf
+                self._pump(self._clock())
+            else:
+                self._alarms.pop(loop, None)
+
+    def hold(self, server: S) -> Permit[S]:
         """Make an abandoned permit for an exchange that an earlier process began and a server may still compute.
 
         There may be more of them than the limit (G1).
         """
         with self._lock:
             now = self._clock()
-            permit = Permit(self, "batch", None, None, None, now, "abandoned", now)
-            self._out.add(permit)
+            permit = Permit(self, "batch", None, Kind((server,), None, True), None, 1, None, now, "abandoned")
+            permit.server, permit.admitted_at = server, now
+            server.hold(permit.lane)
             return permit
 
-    # --- the ways out --------------------------------------------------------------------------
+    # --- the ways out: also of coroutines that the garbage collector ends --------------------------
 
-    def _release(self, permit: Permit, outcome: Outcome, audio_seconds: float, retry_after: float) -> None:
-        with self._lock:
-            if permit not in self._out:
-                return
-            self._take_off(permit)
-            now = self._clock()
-            sample = Sample(permit.admitted_at, now, audio_seconds, permit.in_flight, outcome, retry_after)
-            if outcome == "ok":
-                self._answered.append(sample)
-            try:
-                if change := self._limit.record(sample):
-                    self._note(change, now)
-            finally:
-                self._pump(now)
+    def _release(
+        self, permit: Permit[S], outcome: Outcome, audio_seconds: float, retry_after: float, reached: bool | None
+    ) -> None:
+        if permit.state not in ("active", "abandoned"):
+            return
+        self._take_back(permit, reached)
+        now = self._clock()
+        sample = Sample(permit.admitted_at, now, audio_seconds, permit.in_flight, outcome, retry_after)
+        try:
+            permit.server.learn(sample)
+        finally:
+            self._pump(now)
 
-    def _abandon(self, permit: Permit) -> None:
-        with self._lock:
-            if permit.state == "active":
-                permit.state = "abandoned"
+    def _abandon(self, permit: Permit[S]) -> None:
+        if permit.state == "active":
+            permit.state = "abandoned"
+            permit.server.abandon(permit.lane)
 
-    def _take_off(self, permit: Permit) -> None:
+    def _take_back(self, permit: Permit[S], reached: bool | None = None) -> None:
         """Note that the permit is out no longer."""
-        self._out.remove(permit)
+        permit.server.take_back(permit.lane, abandoned=permit.state == "abandoned")
+        permit.server.end(permit.trial, reached)
         permit.state = "released"
 
-    def _leave(self, waiter: Permit) -> None:
+    def _leave(self, waiter: Permit[S]) -> None:
         """The task of the waiter has ended: take it out of the line, or pass on the permit that it never used."""
-        with self._lock:
-            if waiter.state == "waiting":
-                self._line.remove(waiter)
-                waiter.state = "sent away"
-            elif waiter.state == "active":
-                self._take_off(waiter)
-                self._pump(self._clock())
+        if waiter.state == "waiting":
+            self._line.remove(waiter)
+            waiter.state = "sent away"
+        elif waiter.state == "active":
+            self._take_back(waiter)
+            self._pump(self._clock())
 
-    def _expire(self, waiter: Permit) -> None:
+    def _expire(self, waiter: Permit[S]) -> None:
         with self._lock:
             if waiter.state == "waiting":
                 self._line.remove(waiter)
                 self._send_away(waiter, DeadlineExceeded("The call waited past its deadline."))
 
-    def drain(self, error: Callable[[], GateError]) -> None:
-        """Send every waiter away, each with an error of its own. Called when the server cannot be reached."""
-        with self._lock:
-            while self._line.length:
-                self._send_away(self._line.pop(), error())
+    # --- the limits, and what there is to see --------------------------------------------------
 
-    # --- the limit, and what there is to see ---------------------------------------------------
-
-    def set_ceiling(self, ceiling: int | None) -> None:
-        """Change the ceiling while running. None: the gate's first one, which is also the most it may be.
+    def set_ceiling(self, server: S, ceiling: int | None) -> None:
+        """Change a server's ceiling while running. None: its first one, which is also the most it may be.
 
         Raises `ValueError` with a sentence for people.
         """
-        if ceiling is not None and type(ceiling) is not int:
-            raise ValueError(_("The limit must be a whole number, not {!r}.", ceiling))
-        if ceiling is None:
-            ceiling = self._first_ceiling
-        elif self._first_ceiling is not None and ceiling > self._first_ceiling:
-            raise ValueError(
-                _("The settings let {} have at most {} calls at once, not {}.", self.name, self._first_ceiling, ceiling)
-            )
         with self._lock:
             now = self._clock()
-            change = self._limit.set_ceiling(ceiling)
-            self._peak = 0
-            if change:
-                self._note(change, now)
+            server.set_ceiling(ceiling, now)
             self._pump(now)
 
-    def _note(self, change: LimitChange, now: float) -> None:
-        self._changes.append((now, change))
-        log.info("[ASR并发] 并发上限调整 server=%s limit=%d reason=%r", self.name, change.limit, change.reason)
-
-    def memory(self) -> ServerMemory:
-        """What was learnt of the server, for the next process (G15)."""
+    def memory(self, server: S) -> ServerMemory:
+        """What was learnt of a server, for the next process (G15)."""
         with self._lock:
-            latest = [Service(each.finished - each.started, each.audio_seconds) for each in self._answered][-LATEST:]
-            return ServerMemory(self._limit.state(), tuple(latest), version=1)
+            return server.memory()
 
-    def restore(self, memory: ServerMemory) -> None:
-        """Take up what an earlier process learnt of the server, before the first call (G15)."""
+    def restore(self, server: S, memory: ServerMemory) -> None:
+        """Take up what an earlier process learnt of a server, before the first call (G15)."""
         with self._lock:
-            now = self._clock()
-            self._answered.extend(
-                Sample(now - service.seconds, now, service.audio_seconds, 1, "ok") for service in memory.services
-            )
-            if memory.limit and (change := self._limit.restore(memory.limit)):
-                self._note(change, now)
+            server.restore(memory, self._clock())
 
-    @property
-    def mean_service(self) -> float:
-        """Mean seconds of the latest exchanges; 1 before the first."""
-        latest = list(self._answered)[-LATEST:]
-        return sum(each.finished - each.started for each in latest) / len(latest) if latest else 1.0
-
-    def expected_wait(self) -> float:
-        """Seconds that a call which came now would wait, by the measured service time."""
-        with self._lock:
-            now = self._clock()
-            if not self._line.length and self._has_room(now):
-                return 0.0
-            cool_down = max(0.0, self._limit.hold_until - now)
-            return cool_down + (self._line.length + 1) * self.mean_service / self._limit.limit
+    def _expected_wait(self) -> float:
+        """Seconds that one more waiter would wait, by the measured service times."""
+        servers = [server for server in self.servers if not self._away[server]] or self.servers
+        cool_down = min(max(0.0, server.limit.hold_until - self._now) for server in servers)
+        rate = sum(server.limit.limit / server.mean_service for server in servers)  # calls a second
+        return cool_down + (self._line.length + 1) / rate
 
     def load(self) -> tuple[int, int, int]:
-        """Active calls, the limit, and calls that wait here."""
+        """Active calls, the limits of all servers, and calls that wait."""
         with self._lock:
-            return self._active().total(), self._limit.limit, self._line.length
+            active = sum(server.active for server in self.servers)
+            return active, sum(server.limit.limit for server in self.servers), self._line.length
 
-    def _active(self) -> Counter[Lane]:
-        return Counter(permit.lane for permit in list(self._out) if permit.state == "active")
-
-    def snapshot(self) -> GateSnapshot:
-        """The gate at this moment."""
+    def snapshot(self) -> tuple[LineSnapshot, dict[S, GateSnapshot]]:
+        """The line and each server at this moment."""
         with self._lock:
-            active = self._active()
-            answered = list(self._answered)
-            return GateSnapshot(
-                name=self.name,
-                ceiling=self._limit.ceiling,
-                limit=self._limit.limit,
-                active=active.total(),
-                queued=self._line.length,
-                abandoned=len(self._out) - active.total(),
-                peak=self._peak,
-                max_queue=self.max_queue,
-                lanes={lane: LaneCount(active[lane], self._line.waiting(lane)) for lane in LANES},
-                waits=tuple(self._waits),
-                services=tuple(each.finished - each.started for each in answered),
-                audio=tuple(each.audio_seconds for each in answered),
-                changes=tuple(self._changes),
-                learnt=self._limit.learnt,
-            )
+            queued = {server: Counter[Lane]() for server in self.servers}
+            shared = Counter[Lane]()
+            for lane, kind, waiting in self._line.waiting():
+                (queued[kind.servers[0]] if len(kind.servers) == 1 else shared)[lane] += waiting
+            line = LineSnapshot(self._line.length, self.max_queue, {lane: shared[lane] for lane in LANES})
+            return line, {server: server.snapshot(queued[server]) for server in self.servers}

@@ -8,7 +8,7 @@ holds permits for them until no server can compute them any more.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import anyio
@@ -17,7 +17,7 @@ from .answer import Transcript
 from .errors import Misconfigured, OutOfMemory, ServerBusy, TimedOut, Unreachable
 from .gate import Permit
 from .limit import Outcome
-from .pool import Server
+from .pool import Pool, Server
 from .tally import Tally
 from .unanswered import Unanswered
 
@@ -40,7 +40,7 @@ class InFlight:
     """
 
     def __init__(
-        self, servers: Iterable[Server], tally: Tally, *, timeout: float, grace: float, unanswered: Unanswered | None
+        self, pool: Pool, tally: Tally, *, timeout: float, grace: float, unanswered: Unanswered | None
     ) -> None:
         self.timeout = timeout
         self._grace = grace
@@ -49,21 +49,21 @@ class InFlight:
         # With their notes among the unanswered. The event loop itself keeps only weak references to tasks.
         self.tasks: dict[asyncio.Task[Transcript], int | None] = {}
         if unanswered:
-            for server in servers:
-                self._take_over(server, unanswered)
+            for server in pool.servers:
+                self._take_over(pool, server, unanswered)
 
     async def exchange(
-        self, server: Server, permit: Permit, trial: bool, seconds: float, send: Callable[[], Awaitable[Transcript]]
+        self, permit: Permit[Server], seconds: float, send: Callable[[], Awaitable[Transcript]]
     ) -> Transcript:
-        """Send something to the server under this permit, and give the permit back when the server has answered.
+        """Send something to the permit's server, and give the permit back when the server has answered.
 
-        trial: what the server's breaker said of the call.
         seconds: length of the audio.
         """
+        server = permit.server
         note = self._note(server)
-        task = asyncio.create_task(self._run(server, permit, send))
+        task = asyncio.create_task(self._run(permit, send))
         self.tasks[task] = note
-        task.add_done_callback(partial(self._settle, server, permit, trial, seconds))
+        task.add_done_callback(partial(self._settle, permit, seconds))
         try:
             await asyncio.wait({task}, timeout=self.timeout)
         finally:
@@ -74,7 +74,8 @@ class InFlight:
             raise TimedOut(f"No answer within {self.timeout:g} s.")
         return task.result()
 
-    async def _run(self, server: Server, permit: Permit, send: Callable[[], Awaitable[Transcript]]) -> Transcript:
+    async def _run(self, permit: Permit[Server], send: Callable[[], Awaitable[Transcript]]) -> Transcript:
+        server = permit.server
         try:
             # Not asyncio's time-out: httpcore shields its clean-up from anyio's only, and loses connections otherwise.
             with anyio.fail_after(self.timeout + self._grace), permit.held():
@@ -85,27 +86,23 @@ class InFlight:
             server.profile.doubt(error)
             raise
 
-    def _settle(
-        self, server: Server, permit: Permit, trial: bool, seconds: float, task: asyncio.Task[Transcript]
-    ) -> None:
+    def _settle(self, permit: Permit[Server], seconds: float, task: asyncio.Task[Transcript]) -> None:
         """The exchange is over, in whatever way. The one place where a permit that was used goes back."""
-        note = self.tasks.pop(task)
+        server, note = permit.server, self.tasks.pop(task)
         error = None if task.cancelled() else task.exception()
         outcome: Outcome = "error" if task.cancelled() else OUTCOMES.get(type(error), "error")
         if self._unanswered and note is not None and not task.cancelled():
             self._unanswered.forget(note)
         retry_after = error.retry_after if isinstance(error, OutOfMemory | ServerBusy) else None
-        permit.release(outcome, seconds, retry_after or 0.0)
-        if outcome == "oom":
-            self._tally.out_of_memory(server)
-            log.info(
-                "[ASR并发] 显存不足 oom_count=%d limit=%d", self._tally.calls.oom_errors, server.gate.snapshot().limit
-            )
         unknown = task.cancelled() or isinstance(error, TimedOut)
         if server.barred():  # it is known to be away, and will be known to be back: the breaker need not find out
             server.breaker.silent()
             unknown = True
-        server.finish(trial, None if unknown else not isinstance(error, Unreachable))
+        reached = None if unknown else not isinstance(error, Unreachable)
+        permit.release(outcome, seconds, retry_after or 0.0, reached=reached)
+        if outcome == "oom":
+            self._tally.out_of_memory(server)
+            log.info("[ASR并发] 显存不足 oom_count=%d limit=%d", self._tally.calls.oom_errors, server.limit.limit)
 
     def _note(self, server: Server) -> int | None:
         """Note an exchange that is about to be sent; None if that cannot be done."""
@@ -115,16 +112,14 @@ class InFlight:
             log.warning("An exchange is not noted, and forgotten if this process is killed: %s", error)
             return None
 
-    def _take_over(self, server: Server, unanswered: Unanswered) -> None:
+    def _take_over(self, pool: Pool, server: Server, unanswered: Unanswered) -> None:
         """Hold a permit for each exchange of an earlier process, until the server cannot compute it any more."""
         if leftovers := unanswered.leftovers(server.url):
             longest = max(leftover.seconds for leftover in leftovers)
-            log.info(
-                "[ASR并发] 接管未完 server=%s abandoned=%d seconds=%.0f", server.gate.name, len(leftovers), longest
-            )
+            log.info("[ASR并发] 接管未完 server=%s abandoned=%d seconds=%.0f", server.name, len(leftovers), longest)
         for leftover in leftovers:
             # "error": its end says nothing of the server.
-            unanswered.when_over(leftover, partial(server.gate.hold().release, "error"))
+            unanswered.when_over(leftover, partial(pool.gate.hold(server).release, "error"))
 
     async def cut_off(self) -> None:
         """Cancel the exchanges of the running event loop. Their notes stay, for the servers compute on."""

@@ -1,8 +1,7 @@
-"""The Whisper servers, and which of them a call goes to."""
+"""The Whisper servers, and whether they take calls."""
 
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -11,10 +10,14 @@ from transcription.servers.profile import ServerProfile
 
 from .answer import Transcript
 from .breaker import Breaker
-from .errors import Evicted, Misconfigured, Unreachable
+from .errors import Misconfigured, Unreachable
 from .gate import Gate
+from .limit import Limit
 from .sentence import Sentence, _
-from .snapshot import ServerSnapshot
+from .snapshot import GateSnapshot, ServerSnapshot
+from .station import Station
+
+LOOK = 0.2  # seconds, at least, between two looks whether a server that is away takes calls
 
 
 class Bar(NamedTuple):
@@ -37,27 +40,44 @@ async def _just_call(call: Callable[[], Awaitable[Transcript]]) -> Transcript:
     return await call()
 
 
-@dataclass(eq=False, slots=True)
-class Server:
-    """One Whisper HTTP endpoint, with its gate, its breaker and its profile.
+class Server(Station):
+    """One Whisper HTTP endpoint, with its breaker and its profile.
 
     barred: the reason that this process knows without trying (the engine is loading, the claim is lost), or None.
     around: runs an exchange. For the embedded engine it ends the exchange when the engine ends.
     """
 
-    url: str
-    gate: Gate
-    breaker: Breaker
-    barred: Callable[[], Bar | None] = _no_bar
-    around: Callable[[Callable[[], Awaitable[Transcript]]], Awaitable[Transcript]] = _just_call
-    profile: ServerProfile = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.profile = ServerProfile(Dialect(self.url), self.breaker.clock)
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        limit: Limit,
+        breaker: Breaker,
+        *,
+        barred: Callable[[], Bar | None] = _no_bar,
+        around: Callable[[Callable[[], Awaitable[Transcript]]], Awaitable[Transcript]] = _just_call,
+    ) -> None:
+        super().__init__(name, limit)
+        self.url = url
+        self.breaker = breaker
+        self.barred = barred
+        self.around = around
+        self.profile = ServerProfile(Dialect(url), breaker.clock)
 
     def allows(self) -> bool:
         """Whether a call may go now."""
         return self.breaker.allows() and self.profile.allows() and not self.barred()
+
+    def away(self) -> float:
+        return 0.0 if self.allows() else max(LOOK, self.retry_in(self.breaker.clock()))
+
+    def begin(self) -> bool:
+        return self.breaker.start()
+
+    def end(self, trial: bool, reached: bool | None) -> None:
+        """When that opens the breaker, the server is asked anew when it is back: it may be another software then."""
+        if self.breaker.finish(trial, reached):
+            self.profile.doubt()
 
     def trouble(self) -> Bar | None:
         """The reason why calls wait or fail now, if it is known."""
@@ -74,14 +94,14 @@ class Server:
         bar = self.barred()
         return max(self.breaker.retry_at - now, self.profile.retry_at - now, bar.seconds if bar else 0.0)
 
-    def snapshot(self, oom_errors: int) -> ServerSnapshot:
+    def described(self, gate: GateSnapshot, oom_errors: int) -> ServerSnapshot:
         """The server at this moment. oom_errors: number of its out-of-memory answers."""
         now = self.breaker.clock()
         trouble, since = self.trouble(), self.breaker.open_since
         waits = since is not None or self.barred()
         return ServerSnapshot(
             url=self.url,
-            gate=self.gate.snapshot(),
+            gate=gate,
             breaker=self.breaker.state,
             trouble=trouble.reason if trouble else None,
             said=trouble.said if trouble else "",
@@ -91,34 +111,24 @@ class Server:
             profile=self.profile.snapshot(),
         )
 
-    def finish(self, trial: bool, reached: bool | None) -> None:
-        """Tell the breaker how a call ended: see `Breaker.finish`.
-
-        If that opens the breaker, all waiting calls are sent away to look for another server. When this one is
-        back, it is asked anew: another software may then be behind the address.
-        """
-        if self.breaker.finish(trial, reached):
-            self.profile.doubt()
-            self.gate.drain(lambda: Evicted(f"{self.gate.name} cannot be reached."))
-
 
 class Pool:
-    """Chooses the server where a call will be answered soonest."""
+    """All servers, and the gate before them. max_queue: see `Gate`."""
 
-    def __init__(self, servers: Iterable[Server], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, servers: Iterable[Server], *, max_queue: int = 100, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.servers = tuple(servers)
+        self.gate = Gate(self.servers, max_queue=max_queue, clock=clock)
         self._clock = clock
 
-    def choose(self, avoid: Server | None = None) -> Server | None:
-        """The server with the shortest expected wait; among those that are free now, the fastest. None: all are out.
+    def pick(self, avoid: Server | None = None) -> Server | None:
+        """The fastest server that takes calls, for a call that needs a certain one. None: all are away.
 
-        avoid: chosen only if there is no other.
+        avoid: picked only if there is no other.
         """
-
-        def rank(server: Server) -> tuple[bool, float, float]:
-            return server is avoid, server.gate.expected_wait(), server.gate.mean_service
-
-        return min((server for server in self.servers if server.allows()), key=rank, default=None)
+        allowing = (server for server in self.servers if server.allows())
+        return min(allowing, key=lambda server: (server is avoid, server.pace), default=None)
 
     def retry_in(self) -> float:
         """Seconds until a server may be tried again."""

@@ -44,7 +44,7 @@ class Quarantine:
                 except (Unreachable, TimedOut) as error:
                     raise SilenceLost(str(error), error.retry_after) from error
                 except AnswerError as error:
-                    log.info("[ASR API] server=%s answers, if with an error: %r", server.gate.name, error)
+                    log.info("[ASR API] server=%s answers, if with an error: %r", server.name, error)
             yield
         finally:
             self._taken.release()

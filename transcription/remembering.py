@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from typing import TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import Error, close_old_connections
@@ -10,40 +11,43 @@ from django.db import Error, close_old_connections
 from .gate import Gate
 from .memory import read, written
 from .models import KeptMemory
+from .station import Station
 
 log = logging.getLogger(__name__)
+
+S = TypeVar("S", bound=Station)
 
 EVERY = 20.0  # seconds between two writes: what is kept is at most half a minute old, even if a write takes long
 
 
-async def take_up(gates: Mapping[str, Gate]) -> None:
-    """Let these gates take up what is kept under their keys. What cannot be read is left alone, and logged."""
+async def take_up(gate: Gate[S], servers: Mapping[str, S]) -> None:
+    """Take up what is kept of these servers under their keys. What cannot be read is left alone, and logged."""
     try:
-        states = await sync_to_async(KeptMemory.states)(gates)
+        states = await sync_to_async(KeptMemory.states)(servers)
     except (Error, ValueError) as error:
         log.warning("What was learnt of the servers cannot be read: %r", error)
         return
     for key, state in states.items():
-        gate = gates[key]
+        server = servers[key]
         try:
-            gate.restore(read(state))
+            gate.restore(server, read(state))
         except ValueError as error:
-            log.warning("What was learnt of the server %s cannot be used: %s", gate.name, error)
+            log.warning("What was learnt of the server %s cannot be used: %s", server.name, error)
         else:
-            log.info("[ASR并发] 接续所学 server=%s limit=%d", gate.name, gate.load()[1])
+            log.info("[ASR并发] 接续所学 server=%s limit=%d", server.name, server.limit.limit)
 
 
-async def keep(gates: Mapping[str, Gate]) -> None:
-    """Keep what these gates learn, under their keys. Runs until it is cancelled."""
+async def keep(gate: Gate[S], servers: Mapping[str, S]) -> None:
+    """Keep what is learnt of these servers, under their keys. Runs until it is cancelled."""
     kept: Mapping[str, object] = {}
     while True:
         await asyncio.sleep(EVERY)
-        kept = await write(gates, kept)
+        kept = await write(gate, servers, kept)
 
 
-async def write(gates: Mapping[str, Gate], kept: Mapping[str, object]) -> Mapping[str, object]:
-    """Keep what these gates have learnt, as far as it differs from what is kept. Returns what is kept now."""
-    states = {key: written(gate.memory()) for key, gate in gates.items()}
+async def write(gate: Gate[S], servers: Mapping[str, S], kept: Mapping[str, object]) -> Mapping[str, object]:
+    """Keep what was learnt of these servers, as far as it differs from what is kept. Returns what is kept now."""
+    states = {key: written(gate.memory(server)) for key, server in servers.items()}
     new = {key: state for key, state in states.items() if state != kept.get(key)}
     if new:
         try:

@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from .errors import (
     AnswerError,
     BrokenOff,
-    Evicted,
     Killed,
     Misconfigured,
     Poison,
@@ -63,13 +62,11 @@ class Retry:
     """Try again in `delay` seconds, with this history.
 
     avoid: at another server if there is one.
-    quiet: no attempt has failed, the call has only lost its place in line. Nothing is counted or logged.
     """
 
     delay: float
     history: CallHistory
     avoid: bool = False
-    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +107,6 @@ class RetryPolicy:
         fits: the server has shown a moment ago that the settings fit it.
         """
         match error:
-            case Evicted():
-                return Retry(0.0, history, quiet=True)
             case QueueFull() if history.durable:
                 return Retry(min(LONGEST_BACKOFF, error.retry_after), replace(history, failures=history.failures + 1))
             case Misconfigured():

@@ -1,4 +1,4 @@
-"""The door to Whisper for the rest of the product. It makes the process's gates and client from the settings."""
+"""The door to Whisper for the rest of the product. It makes the process's gate and client from the settings."""
 
 import asyncio
 import hashlib
@@ -21,7 +21,6 @@ from .claim import Claim, FileLock, Lock
 from .client import WhisperClient
 from .doubts import without_inventions
 from .errors import TimedOut, TranscriptionError
-from .gate import Gate
 from .limit import AdaptiveLimit, FixedLimit, Limit
 from .line import Lane
 from .pool import Bar, Pool, Server, endpoint
@@ -55,7 +54,7 @@ async def transcribe_audio(
     task_id: str = "",
     use_concurrency_control: bool = True,
 ) -> Transcript:
-    """Transcribe a 16 kHz mono WAV file, under a permit of a gate, and remove the text that Whisper invented.
+    """Transcribe a 16 kHz mono WAV file, under a permit of the gate, and remove the text that Whisper invented.
 
     seconds: length of the audio. translate: the text shall be English, whatever is spoken. For language, prompt and
     model see `AsrRequest`; for lane, owner, weight, and the parameters from durable to task_id see `CallOptions`.
@@ -89,9 +88,9 @@ async def running() -> AsyncIterator[None]:
     connections are closed.
     """
     embedded = engine()
-    gates = _gates_by_key()
-    await remembering.take_up(gates)
-    beside = [asyncio.create_task(remembering.keep(gates))]
+    gate, servers = client().pool.gate, _servers_by_key()
+    await remembering.take_up(gate, servers)
+    beside = [asyncio.create_task(remembering.keep(gate, servers))]
     if not embedded:
         beside.append(asyncio.create_task(client().keep_acquainted()))
     try:
@@ -102,20 +101,20 @@ async def running() -> AsyncIterator[None]:
         for task in beside:
             task.cancel()
         await asyncio.wait(beside)
-        await remembering.write(gates, {})
+        await remembering.write(gate, servers, {})
         await client().aclose()
         if embedded:
             await embedded.stop()
 
 
-def _gates_by_key() -> dict[str, Gate]:
-    """The gates by digests of what must stay the same in the next process: the server's address, and the model.
+def _servers_by_key() -> dict[str, Server]:
+    """The servers by digests of what must stay the same in the next process: the server's address, and the model.
 
     The embedded engine has another address each time.
     """
     model = settings.ASR_EMBEDDED_MODEL if engine() else settings.ASR_MODEL
-    named = {f"{'engine' if engine() else server.url} {model}": server.gate for server in client().pool.servers}
-    return {hashlib.sha256(name.encode()).hexdigest(): gate for name, gate in named.items()}
+    named = {f"{'engine' if engine() else server.url} {model}": server for server in client().pool.servers}
+    return {hashlib.sha256(name.encode()).hexdigest(): server for name, server in named.items()}
 
 
 @cache
@@ -154,7 +153,7 @@ def unanswered() -> Unanswered:
 
 @cache
 def client() -> WhisperClient:
-    """The client of this process, with a gate for each server. Raises AlreadyRunning if another has the claim."""
+    """The client of this process, with the gate before all servers. Raises AlreadyRunning if another has the claim."""
     claim().take()
     return _client(None if engine() else unanswered())  # the embedded engine ends with its process
 
@@ -168,7 +167,7 @@ def _client(notes: Unanswered | None) -> WhisperClient:
     embedded = engine()
     named = [(embedded.url, "")] if embedded else servers_named()
     return WhisperClient(
-        Pool([_server(url, ceiling) for url, ceiling in named]),
+        Pool([_server(url, ceiling) for url, ceiling in named], max_queue=settings.ASR_MAX_QUEUE),
         api_key=settings.ASR_API_KEY,
         model=settings.ASR_MODEL,
         request_timeout=settings.ASR_REQUEST_TIMEOUT,
@@ -238,8 +237,8 @@ def set_ceiling(name: str, ceiling: int | None) -> None:
     Raises ValueError with a `Sentence` if there is no such server, or it may not have that ceiling.
     """
     for server in client().pool.servers:
-        if server.gate.name == name:
-            return server.gate.set_ceiling(ceiling)
+        if server.name == name:
+            return client().pool.gate.set_ceiling(server, ceiling)
     raise ValueError(_("There is no Whisper server {!r}.", name))
 
 
@@ -257,7 +256,8 @@ def servers_named() -> list[tuple[str, str]]:
 def _server(url: str, ceiling: str) -> Server:
     server = Server(
         url=endpoint(url),
-        gate=Gate(_name(url), _limit(ceiling or settings.ASR_MAX_CONCURRENT), max_queue=settings.ASR_MAX_QUEUE),
+        name=_name(url),
+        limit=_limit(ceiling or settings.ASR_MAX_CONCURRENT),
         breaker=Breaker(),
         barred=barred,
         **({"around": embedded.during_life} if (embedded := engine()) else {}),

@@ -17,9 +17,22 @@ class LaneCount:
 
 
 @dataclass(frozen=True, slots=True)
-class GateSnapshot:
-    """A gate.
+class LineSnapshot:
+    """The line before all servers.
 
+    queued: all that wait. shared: those among them that several servers may take, by lane.
+    """
+
+    queued: int
+    max_queue: int
+    shared: dict[Lane, int]
+
+
+@dataclass(frozen=True, slots=True)
+class GateSnapshot:
+    """What the gate does with one server.
+
+    queued: calls that wait and that no other server may take.
     peak: the most permits that were out at once under this ceiling.
     waits: how long each of the latest calls waited.
     services, audio: how long each of the latest exchanges took, and the length of its audio, in the same order.
@@ -34,7 +47,6 @@ class GateSnapshot:
     queued: int
     abandoned: int
     peak: int
-    max_queue: int
     lanes: dict[Lane, LaneCount]
     waits: tuple[float, ...]
     services: tuple[float, ...]
@@ -116,17 +128,18 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All servers, all calls, and the jobs behind them.
+    """The line, all servers, all calls, and the jobs behind them.
 
-    pausing: calls that stand at no gate now, because no server takes calls or because they wait for their next attempt.
+    pausing: calls that do not stand in line now, because they wait for their next attempt.
     """
 
     calls: Calls
+    line: LineSnapshot
     servers: tuple[ServerSnapshot, ...]
     pausing: int = 0
     jobs: Jobs = Jobs()
 
     @property
     def queued_calls(self) -> int:
-        """Calls that wait: at a gate, or for their next attempt."""
-        return self.pausing + sum(server.gate.queued for server in self.servers)
+        """Calls that wait: in line, or for their next attempt."""
+        return self.pausing + self.line.queued

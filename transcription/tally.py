@@ -11,7 +11,7 @@ from .snapshot import Calls
 
 
 class Tally:
-    """`calls`: see `Calls`. `pausing`: calls that wait, and stand at no gate. `oom_errors`: of each server."""
+    """`calls`: see `Calls`. `pausing`: calls that wait, and not in line. `oom_errors`: of each server."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -30,7 +30,7 @@ class Tally:
             self.calls = replace(self.calls, oom_errors=self.calls.oom_errors + 1, last_oom_at=datetime.now(UTC))
 
     async def pause(self, seconds: float) -> None:
-        """Sleep, counted as a call that waits and stands at no gate."""
+        """Sleep, counted as a call that waits, and not in line."""
         self._pausing(1)
         try:
             await asyncio.sleep(seconds)

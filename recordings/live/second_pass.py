@@ -31,8 +31,9 @@ async def make_second_passes() -> None:
 
 
 def _idle() -> bool:
-    gates = [server.gate for server in service.snapshot().servers]
-    return not any(live) and not any(gate.active + gate.queued + gate.abandoned for gate in gates)
+    snapshot = service.snapshot()
+    gates = [server.gate for server in snapshot.servers]
+    return not any(live) and not (snapshot.line.queued or any(gate.active + gate.abandoned for gate in gates))
 
 
 def _next() -> Recording | None:

@@ -5,7 +5,6 @@ from typing import Any
 
 from transcription.breaker import Breaker
 from transcription.client import WhisperClient
-from transcription.gate import Gate
 from transcription.limit import FixedLimit, Limit
 from transcription.pool import Pool, Server, endpoint
 from transcription.request import AsrRequest, CallOptions
@@ -30,12 +29,13 @@ def caller(lane: Any = "batch", owner: str = "someone", **more: Any) -> CallOpti
 
 
 def client(*urls: str, limit: int | Limit = 1, max_queue: int = 100, **options: Any) -> WhisperClient:
-    """A client of these servers, each behind its own gate. Its delays are short, so that tests are quick."""
+    """A client of these servers, behind one gate. Its delays are short, so that tests are quick."""
 
     def limits() -> Limit:
         return FixedLimit(limit) if isinstance(limit, int) else limit
 
-    servers = [Server(endpoint(url), Gate(url, limits(), max_queue=max_queue), Breaker()) for url in urls]
+    servers = [Server(endpoint(url), url, limits(), Breaker()) for url in urls]
     return WhisperClient(
-        Pool(servers), **{"retry_delay": 0.01, "request_timeout": 10.0, "abandoned_grace": 5.0} | options
+        Pool(servers, max_queue=max_queue),
+        **{"retry_delay": 0.01, "request_timeout": 10.0, "abandoned_grace": 5.0} | options,
     )

@@ -8,7 +8,6 @@ import httpx
 
 from transcription.breaker import Breaker
 from transcription.client import WhisperClient
-from transcription.gate import Gate
 from transcription.limit import FixedLimit
 from transcription.pool import Pool, Server, endpoint
 
@@ -60,11 +59,9 @@ def virtual_client(servers: Sequence[VirtualServer], limit: int = 1, **options: 
     loop = asyncio.get_running_loop()
     urls = [f"http://gpu{number}:8000/v1" for number in range(len(servers))]
     pool = Pool(
-        [
-            Server(endpoint(url), Gate(url, FixedLimit(limit), max_queue=1000, clock=loop.time), Breaker(loop.time))
-            for url in urls
-        ],
-        loop.time,
+        [Server(endpoint(url), url, FixedLimit(limit), Breaker(loop.time)) for url in urls],
+        max_queue=1000,
+        clock=loop.time,
     )
     whisper = WhisperClient(pool, clock=loop.time, **options)
     mounts = dict(zip(urls, servers, strict=True))

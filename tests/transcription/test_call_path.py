@@ -124,7 +124,7 @@ async def test_a_semaphore_for_each_wrapper_lets_two_calls_meet_where_the_gate_d
 async def test_a_call_made_from_within_a_call_is_refused_at_once() -> None:
     with WhisperStub() as stub:
         whisper = client(stub.url, limit=1)
-        permit = await whisper.pool.servers[0].gate.acquire("batch", "someone")
+        permit = await whisper.pool.gate.acquire("batch", "someone")
         with permit.held(), pytest.raises(NestedPermit):
             # Refused also in the task of its own in which `wait_for` runs the call (before Python 3.12).
             await asyncio.wait_for(whisper.call_remote_asr_api(request(), caller()), PATIENCE)
@@ -144,7 +144,7 @@ def test_there_is_one_place_in_the_product_that_asks_for_a_permit() -> None:
                     and "gate" in ast.unparse(node)
                 ):
                     asking.append((path.name, ast.unparse(node)))
-    assert asking == [("client.py", "gate.enter")]
+    assert asking == [("client.py", "self.pool.gate.enter")]
 
 
 def test_one_module_only_sends_anything_to_a_whisper_server() -> None:

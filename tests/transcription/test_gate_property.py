@@ -4,20 +4,24 @@ import asyncio
 import random
 import threading
 import time
+from collections import Counter, deque
 from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from types import UnionType
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.support.stations import PAUSE, Shaky
 from tests.support.virtual_time import VirtualLoop
 from transcription.errors import DeadlineExceeded, Evicted, GateError, QueueFull, Superseded
 from transcription.gate import Gate, Permit
 from transcription.limit import FixedLimit, LimitChange, Outcome, Sample
 from transcription.line import LANES, MAX_PASSES, Lane
 from transcription.sentence import Sentence
+from transcription.station import LATEST, Station
 
 MAX_QUEUE = 6
 HOLD = 2.0  # seconds after out-of-memory; all times are multiples of 1/4, which floats add without error
@@ -46,63 +50,112 @@ class Nervous(FixedLimit):
 
 @dataclass(eq=False)
 class Call:
-    """A call as the test makes it, and the state in which the model expects it."""
+    """What the test knows of a call, and what the model says has become of it."""
 
     lane: Lane
     owner: str
     key: Hashable
+    weight: int
+    servers: tuple[int, ...]
+    avoid: int | None
+    patient: bool
     patience: float | None
     leave: asyncio.Event
     deadline: float | None = None
     entered: bool = False
     expected: str = "waiting"
-    number: int = 0  # permits out when it was let in, its own included
+    server: int = -1  # that let it in
+    number: int = 0  # permits of the server out when it was let in, its own too
+    trial: bool = False
     outcome: Outcome = "ok"
-    permit: Permit | None = None
+    reached: bool | None = None
+    permit: Permit[Shaky] | None = None
     error: BaseException | None = None
     task: "asyncio.Task[None] | None" = None
+
+    @property
+    def kind(self) -> Hashable:
+        return self.lane, self.servers, self.avoid, self.patient
+
+
+@dataclass
+class ServerModel:
+    limit: Nervous = field(default_factory=Nervous)
+    out: int = 0
+    peak: int = 0
+    seconds: deque[float] = field(default_factory=lambda: deque(maxlen=LATEST))
+    lost: bool = False
+    on_trial: bool = False
+    back_at: float = 0.0
+
+    def away(self, now: float) -> bool:
+        return self.on_trial or now < self.back_at
+
+    def pace(self) -> float:
+        return sum(self.seconds) / len(self.seconds) if self.seconds else 0.0
+
+    def end(self, call: Call, now: float) -> None:
+        self.out -= 1
+        self.on_trial = self.on_trial and not call.trial
+        if call.reached:
+            self.lost = False
+        elif call.reached is False and (call.trial or not self.lost):
+            self.lost, self.back_at = True, now + PAUSE
 
 
 @dataclass
 class Model:
-    """The gate's rules in their plainest form: lists, searched from the start."""
+    """The rules, as plainly as they can be put: lists that are searched from the start."""
 
-    limit: Nervous = field(default_factory=Nervous)
-    out: int = 0
-    peak: int = 0
+    servers: list[ServerModel]
     waiting: list[Call] = field(default_factory=list)
     turns: dict[Lane, list[str]] = field(default_factory=lambda: {lane: [] for lane in LANES})
-    passed: dict[Lane, int] = field(default_factory=lambda: dict.fromkeys(LANES, 0))
+    had: Counter[tuple[Lane, str]] = field(default_factory=Counter)
+    passed: Counter[Hashable] = field(default_factory=Counter)
 
     def enter(self, call: Call, now: float) -> str | None:
-        """Put the call in line, or let it in. Returns the name of the error if the call is refused."""
+        """The name of the error, if the call is refused."""
         self.expire(now)
+        self.admit(now)
+        if (server := self._server(call, now)) is not None:
+            self._let_in(call, server, now)
+            return None
+        if self._stranded(call, now):
+            return "Evicted"
         older = [other for other in self.waiting if call.key and self._same_place(call, other)]
         if older:
-            self.waiting[self.waiting.index(older[0])] = call
+            place = self.waiting.index(older[0])
+            self._line_up(call, place)
+            self._remove(older[0])
             older[0].expected = "superseded"
-        elif self._room(now) and not self.waiting:
-            self._let_in(call)
         elif len(self.waiting) == MAX_QUEUE:
             return "QueueFull"
         else:
-            self.waiting.append(call)
-            if call.owner not in self.turns[call.lane]:
-                self.turns[call.lane].append(call.owner)
+            self._line_up(call, len(self.waiting))
         return None
 
+    def _line_up(self, call: Call, place: int) -> None:
+        self.waiting.insert(place, call)
+        if call.owner not in self.turns[call.lane]:
+            self.turns[call.lane].append(call.owner)
+
     def release(self, call: Call, now: float) -> None:
-        self.out -= 1
+        server = self.servers[call.server]
+        server.end(call, now)
         call.expected = "released"
         assert call.permit
-        self.limit.record(Sample(call.permit.admitted_at, now, 0.0, call.number, call.outcome))
+        sample = Sample(call.permit.admitted_at, now, 1.0, call.number, call.outcome)
+        if call.outcome == "ok":
+            server.seconds.append(now - call.permit.admitted_at)
+        server.limit.record(sample)
         self.admit(now)
 
     def leave(self, call: Call, now: float) -> None:
         if call.expected == "waiting":
             self._remove(call)
         elif call.expected == "active":
-            self.out -= 1
+            call.reached = None
+            self.servers[call.server].end(call, now)
             self.admit(now)
         call.expected = "gone"
 
@@ -112,31 +165,55 @@ class Model:
             call.expected = "expired"
 
     def admit(self, now: float) -> None:
-        while self.waiting and self._room(now):
-            lanes = [lane for lane in LANES if any(call.lane == lane for call in self.waiting)]
-            starved = [lane for lane in lanes if self.passed[lane] >= MAX_PASSES]
-            lane = starved[-1] if starved else lanes[0]
-            owner = self.turns[lane][0]
-            call = next(call for call in self.waiting if (call.lane, call.owner) == (lane, owner))
+        for call in [call for call in self.waiting if self._stranded(call, now)]:
             self._remove(call)
-            if owner in self.turns[lane]:
-                self.turns[lane].append(self.turns[lane].pop(self.turns[lane].index(owner)))
-            for other in LANES:
-                self.passed[other] += any(call.lane == other for call in self.waiting)
-            self.passed[lane] = 0
+            call.expected = "evicted"
+        while ready := [call for call in self.waiting if self._server(call, now) is not None]:
+            lanes = [lane for lane in LANES if any(call.lane == lane for call in ready)]
+            starved = [lane for lane in lanes if any(self._is_starved(call) for call in ready if call.lane == lane)]
+            lane = starved[-1] if starved else lanes[0]
+            call = min(
+                (call for call in ready if call.lane == lane), key=lambda call: self.turns[lane].index(call.owner)
+            )
+            server = self._server(call, now)
+            assert server is not None
+            for kind in {other.kind for other in self.waiting if server in other.servers}:
+                self.passed[kind] = 0 if kind[0] == lane else self.passed[kind] + 1  # type: ignore[index]
+            self.had[lane, call.owner] += 1
+            over = self.had[lane, call.owner] >= call.weight
+            self._remove(call)
+            if over and call.owner in self.turns[lane]:
+                self.turns[lane].append(self.turns[lane].pop(self.turns[lane].index(call.owner)))
+                del self.had[lane, call.owner]
             if call.deadline is not None and call.deadline <= now:
                 call.expected = "expired"
             else:
-                self._let_in(call)
+                self._let_in(call, server, now)
 
-    def _room(self, now: float) -> bool:
-        return self.out < self.limit.limit and now >= self.limit.hold_until
+    def _is_starved(self, call: Call) -> bool:
+        return self.passed[call.kind] >= MAX_PASSES
 
-    def _let_in(self, call: Call) -> None:
-        self.out += 1
-        assert self.out <= self.limit.limit  # G1
-        self.peak = max(self.peak, self.out)
-        call.expected, call.number = "active", self.out
+    def _server(self, call: Call, now: float) -> int | None:
+        """The server that the call may have now."""
+        there = [number for number in call.servers if not self.servers[number].away(now)]
+        if there != [call.avoid]:
+            there = [number for number in there if number != call.avoid]
+        free = [number for number in there if self._room(self.servers[number], now)]
+        return min(free, key=lambda number: self.servers[number].pace(), default=None)
+
+    def _stranded(self, call: Call, now: float) -> bool:
+        return not call.patient and all(self.servers[number].away(now) for number in call.servers)
+
+    def _room(self, server: ServerModel, now: float) -> bool:
+        return server.out < server.limit.limit and now >= server.limit.hold_until
+
+    def _let_in(self, call: Call, number: int, now: float) -> None:
+        server = self.servers[number]
+        server.out += 1
+        assert server.out <= server.limit.limit  # G1
+        server.peak = max(server.peak, server.out)
+        server.on_trial = call.trial = server.lost
+        call.expected, call.server, call.number = "active", number, server.out
 
     def _same_place(self, call: Call, other: Call) -> bool:
         return (call.lane, call.owner, call.key) == (other.lane, other.owner, other.key)
@@ -145,32 +222,42 @@ class Model:
         self.waiting.remove(call)
         if not any((other.lane, other.owner) == (call.lane, call.owner) for other in self.waiting):
             self.turns[call.lane].remove(call.owner)
-        if not any(other.lane == call.lane for other in self.waiting):
-            self.passed[call.lane] = 0
+            del self.had[call.lane, call.owner]
+        if not any(other.kind == call.kind for other in self.waiting):
+            del self.passed[call.kind]
 
 
 class GateMachine(RuleBasedStateMachine):
-    """Random events at a gate, and the same events in the model.
-
-    Most rules only ask for something. The loop runs in `step` and `advance` alone, so that each event may meet each
-    other event at every `await`.
-    """
+    """Rules ask for something; only `step` and `advance` run the loop, so that all meets all at every await point."""
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = VirtualLoop()
-        self.gate = Gate("whisper", Nervous(), max_queue=MAX_QUEUE, clock=self.loop.time)
-        self.model = Model()
         self.calls: list[Call] = []
 
+    @initialize(servers=st.integers(1, 3))
+    def begin(self, servers: int) -> None:
+        self.servers = [Shaky(f"gpu{number}", Nervous(), self.loop.time) for number in range(servers)]
+        self.gate = Gate(self.servers, max_queue=MAX_QUEUE, clock=self.loop.time)
+        self.model = Model([ServerModel() for _ in range(servers)])
+
     async def call(self, call: Call) -> None:
-        """The task of one call. It tells the model of each event at the moment when the gate learns of it."""
+        """A caller. The model is told of each thing at the moment that the gate does it."""
         now = self.loop.time()
         call.deadline = None if call.patience is None else now + call.patience
         refused = self.model.enter(call, now)
         call.entered = refused is None
         try:
-            call.permit = self.gate.enter(call.lane, call.owner, deadline=call.deadline, supersede=call.key)
+            call.permit = self.gate.enter(
+                call.lane,
+                call.owner,
+                servers=[self.servers[number] for number in call.servers],
+                avoid=None if call.avoid is None else self.servers[call.avoid],
+                patient=call.patient,
+                deadline=call.deadline,
+                supersede=call.key,
+                weight=call.weight,
+            )
             await call.permit.admitted()
             await call.leave.wait()
         except asyncio.CancelledError:
@@ -187,7 +274,7 @@ class GateMachine(RuleBasedStateMachine):
 
     def give_back(self, call: Call) -> None:
         assert call.permit
-        call.permit.release(call.outcome)
+        call.permit.release(call.outcome, 1.0, reached=call.reached)
         self.model.release(call, self.loop.time())
 
     def having(self, *expected: str) -> list[Call]:
@@ -197,18 +284,38 @@ class GateMachine(RuleBasedStateMachine):
         lane=st.sampled_from(LANES),
         owner=st.sampled_from("ABC"),
         key=st.sampled_from([None, None, "session"]),
+        weight=st.sampled_from([1, 1, 2]),
+        suiting=st.sampled_from([(0, 1, 2), (0, 1, 2), (0,), (1,), (2, 0)]),
+        avoid=st.sampled_from([None, None, 0, 1]),
+        patient=st.booleans(),
         patience=st.sampled_from([None, None, None, 0.25, 1.0]),
     )
-    def arrive(self, lane: Lane, owner: str, key: str | None, patience: float | None) -> None:
-        call = Call(lane, owner, key, patience, asyncio.Event())
+    def arrive(
+        self,
+        lane: Lane,
+        owner: str,
+        key: str | None,
+        weight: int,
+        suiting: tuple[int, ...],
+        avoid: int | None,
+        patient: bool,
+        patience: float | None,
+    ) -> None:
+        servers = tuple(number for number in suiting if number < len(self.servers)) or (0,)
+        avoid = avoid if avoid in servers else None
+        call = Call(lane, owner, key, weight, servers, avoid, patient, patience, asyncio.Event())
         call.task = self.loop.create_task(self.call(call))
         self.calls.append(call)
 
     @precondition(lambda self: self.having("active", "abandoned"))
-    @rule(data=st.data(), outcome=st.sampled_from(["ok", "ok", "oom", "busy", "timeout", "error"]))
-    def end(self, data: st.DataObject, outcome: Outcome) -> None:
+    @rule(
+        data=st.data(),
+        outcome=st.sampled_from(["ok", "ok", "oom", "busy", "timeout", "error"]),
+        reached=st.sampled_from([True, True, None, False]),
+    )
+    def end(self, data: st.DataObject, outcome: Outcome, reached: bool | None) -> None:
         call = data.draw(st.sampled_from(self.having("active", "abandoned")))
-        call.outcome = outcome
+        call.outcome, call.reached = outcome, reached
         call.leave.set()
 
     @precondition(lambda self: self.having("waiting", "active"))
@@ -227,19 +334,14 @@ class GateMachine(RuleBasedStateMachine):
             call.permit.abandon()
             call.expected = "abandoned"
 
-    @rule(ceiling=st.integers(1, 3))
-    def change_limit(self, ceiling: int) -> None:
-        self.gate.set_ceiling(ceiling)
-        self.model.limit.set_ceiling(ceiling)
-        self.model.peak = 0
+    @rule(data=st.data(), ceiling=st.integers(1, 3))
+    def change_limit(self, data: st.DataObject, ceiling: int) -> None:
+        number = data.draw(st.integers(0, len(self.servers) - 1))
+        self.gate.set_ceiling(self.servers[number], ceiling)
+        model = self.model.servers[number]
+        model.limit.set_ceiling(ceiling)
+        model.peak = 0
         self.model.admit(self.loop.time())
-
-    @rule()
-    def lose_the_server(self) -> None:
-        self.gate.drain(lambda: Evicted("The server is gone."))
-        for call in list(self.model.waiting):
-            self.model._remove(call)
-            call.expected = "evicted"
 
     @rule()
     def step(self) -> None:
@@ -251,26 +353,27 @@ class GateMachine(RuleBasedStateMachine):
             self.loop.advance(0.25)
             now = self.loop.time()
             self.model.expire(now)
-            if now >= self.model.limit.hold_until:
-                self.model.admit(now)
+            self.model.admit(now)
 
     @invariant()
     def the_gate_does_as_the_model_says(self) -> None:
-        snapshot = self.gate.snapshot()
-        assert snapshot.active + snapshot.abandoned == self.model.out
-        assert snapshot.queued == len(self.model.waiting)
-        assert snapshot.limit == self.model.limit.limit
-        assert snapshot.peak == self.model.peak
-        for lane in LANES:
-            active = len([call for call in self.having("active") if call.lane == lane])
-            queued = len([call for call in self.model.waiting if call.lane == lane])
-            assert (snapshot.lanes[lane].active, snapshot.lanes[lane].queued) == (active, queued)
+        line, seen = self.gate.snapshot()
+        assert line.queued == len(self.model.waiting)
+        for number, (server, model) in enumerate(zip(self.servers, self.model.servers, strict=True)):
+            assert seen[server].active + seen[server].abandoned == model.out
+            assert seen[server].limit == model.limit.limit
+            assert seen[server].peak == model.peak
+            only = [call for call in self.model.waiting if call.servers == (number,)]
+            assert seen[server].queued == len(only)
+            for lane in LANES:
+                active = [call for call in self.having("active") if (call.lane, call.server) == (lane, number)]
+                assert seen[server].lanes[lane].active == len(active)
         states = {"superseded": "sent away", "expired": "sent away", "evicted": "sent away"}
         for call in self.calls:
             if call.entered and call.permit and call.expected != "gone":
                 assert call.permit.state == states.get(call.expected, call.expected), call
                 if call.number:
-                    assert call.permit.in_flight == call.number, call
+                    assert (call.permit.in_flight, call.permit.server) == (call.number, self.servers[call.server]), call
 
     def teardown(self) -> None:
         for call in self.calls:
@@ -278,15 +381,17 @@ class GateMachine(RuleBasedStateMachine):
         for call in self.calls[::2]:
             if call.task:
                 call.task.cancel()
-        self.loop.advance(10 * HOLD)
-        snapshot = self.gate.snapshot()
-        assert (snapshot.active, snapshot.queued, snapshot.abandoned) == (0, 0, 0)
+        self.loop.advance(40 * HOLD)
+        line, seen = self.gate.snapshot()
+        assert line.queued == 0
+        assert all((each.active, each.queued, each.abandoned) == (0, 0, 0) for each in seen.values())
         assert not asyncio.all_tasks(self.loop)
-        errors: dict[str, type[GateError]] = {
+        errors: dict[str, type[GateError] | UnionType] = {
             "superseded": Superseded, "expired": DeadlineExceeded, "evicted": Evicted,
         }  # fmt: skip
         for call in self.calls:
-            assert not call.error or isinstance(call.error, errors.get(call.expected, QueueFull | DeadlineExceeded))
+            refusals = QueueFull | DeadlineExceeded | Evicted
+            assert not call.error or isinstance(call.error, errors.get(call.expected, refusals))
         self.loop.close()
 
 
@@ -318,7 +423,7 @@ class Computer:
             self.inside -= 1
 
 
-async def crowd(gate: Gate, computer: Computer, seed: int) -> None:
+async def crowd(gate: Gate[Station], computer: Computer, seed: int) -> None:
     """Make sixty calls, and wait for their ends. Some have deadlines; some are superseded, abandoned or cancelled."""
     dice = random.Random(seed)  # noqa: S311
 
@@ -350,12 +455,12 @@ async def crowd(gate: Gate, computer: Computer, seed: int) -> None:
 
 def test_two_event_loops_in_two_threads_never_pass_the_limit_together_and_leave_nothing_behind() -> None:
     for seed in range(40):
-        gate = Gate("whisper", FixedLimit(1 + seed % 3), max_queue=50)
+        gate = Gate([Station("whisper", FixedLimit(1 + seed % 3))], max_queue=50)
         computer = Computer()
         with ThreadPoolExecutor(2) as threads:
             for run in [threads.submit(asyncio.run, crowd(gate, computer, 2 * seed + side)) for side in range(2)]:
                 run.result()
-        snapshot = gate.snapshot()
+        (snapshot,) = gate.snapshot()[1].values()
         assert (snapshot.active, snapshot.queued, snapshot.abandoned) == (0, 0, 0)
         assert computer.peak == snapshot.peak == 1 + seed % 3
         assert computer.visits > 20

@@ -75,7 +75,7 @@ async def test_a_server_that_refuses_connections_costs_a_call_one_retry_on_anoth
 
 
 def test_a_pool_without_servers_has_none_to_offer() -> None:
-    assert Pool([]).choose() is None
+    assert Pool([]).pick() is None
     assert Breaker().allows()
 
 

@@ -35,10 +35,15 @@ def gate() -> GateSnapshot:
     return service.snapshot().servers[0].gate
 
 
+def restore() -> None:
+    pool = service.client().pool
+    pool.gate.restore(pool.servers[0], LEARNT)
+
+
 async def learn(stub: WhisperStub, **options: object) -> None:
     """Run a process that has learnt LEARNT of the server."""
     with whisper_at(stub, **{"ASR_MAX_CONCURRENT": "auto"} | options):
-        service.client().pool.servers[0].gate.restore(LEARNT)
+        restore()
         async with service.running():
             pass
 
@@ -46,14 +51,14 @@ async def learn(stub: WhisperStub, **options: object) -> None:
 async def test_the_next_process_takes_up_limit_gains_and_service_times(stub: WhisperStub) -> None:
     await learn(stub)
     with whisper_at(stub, ASR_MAX_CONCURRENT="auto"):
-        its_gate = service.client().pool.servers[0].gate
-        assert (gate().limit, its_gate.mean_service) == (1, 1.0)
+        server = service.client().pool.servers[0]
+        assert (gate().limit, server.mean_service) == (1, 1.0)
         async with service.running():
             now = gate()
             assert now.learnt
             assert (now.limit, now.learnt.home, now.learnt.failed, now.learnt.inherited) == (3, 3, 5, "unproven")
             assert now.learnt.gains == (Gain(2, 3, 0.4, 9.0),)
-            assert its_gate.mean_service == pytest.approx(6.0, rel=0.2)  # the probe at the start may have been answered
+            assert server.mean_service == pytest.approx(6.0, rel=0.2)  # the probe at the start may have been answered
             assert [change.limit for _, change in now.changes] == [3]
 
 
@@ -86,7 +91,7 @@ async def test_it_is_kept_while_the_process_runs_since_a_killed_one_has_no_end(
     monkeypatch.setattr(remembering, "EVERY", 0.01)
     with whisper_at(stub, ASR_MAX_CONCURRENT="auto"):
         async with service.running():
-            service.client().pool.servers[0].gate.restore(LEARNT)
+            restore()
             await until_it_is(_kept_home, 3)
 
 
@@ -109,7 +114,7 @@ async def test_a_write_that_fails_is_logged_and_made_up_for(
     monkeypatch.setattr(remembering, "EVERY", 0.01)
     with whisper_at(stub, ASR_MAX_CONCURRENT="auto"):
         async with service.running():
-            service.client().pool.servers[0].gate.restore(LEARNT)
+            restore()
             await until_it_is(_kept_home, 3)
     assert "cannot be kept: OperationalError('database or disk is full')" in caplog.text
 

@@ -63,8 +63,6 @@ def told(decision: Retry | GiveUp, met: TranscriptionError) -> str:
     """The decision in words: `20 s, elsewhere`, for instance."""
     if isinstance(decision, GiveUp):
         return "give up" if decision.error is met else type(decision.error).__name__
-    if decision.quiet:
-        return "at once, quietly"
     return f"{decision.delay:g} s" + (", elsewhere" if decision.avoid else "")
 
 
@@ -78,7 +76,7 @@ TABLE: dict[type[TranscriptionError], list[str]] = {
     QueueFull: ["7 s", "7 s", "give up", "give up"],
     DeadlineExceeded: NO_ATTEMPT,
     Superseded: NO_ATTEMPT,
-    Evicted: ["at once, quietly"] * 4,
+    Evicted: NO_ATTEMPT,
     Withdrawn: NO_ATTEMPT,
     NestedPermit: NO_ATTEMPT,
     BypassRefused: NO_ATTEMPT,

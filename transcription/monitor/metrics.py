@@ -12,6 +12,7 @@ from transcription import service
 from transcription.monitor.stats import percentiles
 from transcription.snapshot import GateSnapshot, Snapshot
 
+ANY = "any"  # the server of calls in line that several servers may take
 OUTCOMES = ("completed", "failed", "rejected", "canceled")
 
 
@@ -24,7 +25,7 @@ class GateCollector(Collector):
         yield from _servers(snapshot)
         gates = [server.gate for server in snapshot.servers]
         yield from _learnt(gates)
-        yield from _lanes(gates)
+        yield from _lanes(snapshot)
         yield _quantiles("asr_wait_seconds", "Wait for a permit, of late", (gate.waits for gate in gates))
         yield _quantiles("asr_duration_seconds", "Time of an exchange, of late", (gate.services for gate in gates))
 
@@ -42,8 +43,7 @@ def _counts(snapshot: Snapshot) -> Iterator[Metric]:
     waiting.add_metric(["calls"], snapshot.queued_calls)
     waiting.add_metric(["jobs"], snapshot.jobs.queued)
     yield waiting
-    room = sum(server.gate.max_queue for server in snapshot.servers)
-    yield GaugeMetricFamily("asr_max_queue", "Calls that may wait at the gates", room)
+    yield GaugeMetricFamily("asr_max_queue", "Calls that may wait in line", snapshot.line.max_queue)
     yield GaugeMetricFamily("asr_jobs_transcribing", "Jobs at work", snapshot.jobs.transcribing)
 
 
@@ -97,13 +97,17 @@ def _add(family: GaugeMetricFamily, labels: list[str], value: float | None) -> N
         family.add_metric(labels, value)
 
 
-def _lanes(gates: Iterable[GateSnapshot]) -> Iterator[Metric]:
+def _lanes(snapshot: Snapshot) -> Iterator[Metric]:
     active = GaugeMetricFamily("asr_active", "Exchanges in flight", labels=["server", "lane"])
-    queued = GaugeMetricFamily("asr_queued", "Calls that wait at a gate", labels=["server", "lane"])
-    for gate in gates:
-        for lane, count in gate.lanes.items():
-            active.add_metric([gate.name, lane], count.active)
-            queued.add_metric([gate.name, lane], count.queued)
+    queued = GaugeMetricFamily(
+        "asr_queued", "Calls in line, by the server that alone may take them", labels=["server", "lane"]
+    )
+    for server in snapshot.servers:
+        for lane, count in server.gate.lanes.items():
+            active.add_metric([server.gate.name, lane], count.active)
+            queued.add_metric([server.gate.name, lane], count.queued)
+    for lane, waiting in snapshot.line.shared.items():
+        queued.add_metric([ANY, lane], waiting)
     yield from (active, queued)
 
 

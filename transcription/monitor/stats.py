@@ -135,7 +135,7 @@ def read_stats(jobs: Jobs | None = None) -> Stats:
         active_tasks=sum(gate.active for gate in gates),
         queued_tasks=snapshot.queued_calls + jobs.queued,
         queued_calls=snapshot.queued_calls,
-        max_queue=sum(gate.max_queue for gate in gates),
+        max_queue=snapshot.line.max_queue,
         abandoned=sum(gate.abandoned for gate in gates),
         total_tasks=calls.total,
         completed_tasks=calls.completed,
@@ -149,7 +149,7 @@ def read_stats(jobs: Jobs | None = None) -> Stats:
         bypassed_calls=calls.bypassed,
         wait_seconds=percentiles(chain.from_iterable(gate.waits for gate in gates)),
         service_seconds=percentiles(chain.from_iterable(gate.services for gate in gates)),
-        lanes=_lanes(gates),
+        lanes=_lanes(snapshot),
         servers=[_server(server) for server in snapshot.servers],
         jobs=JobStats(jobs.queued, jobs.transcribing),
         since=STARTED,
@@ -170,9 +170,9 @@ def _gates(snapshot: Snapshot) -> list[GateSnapshot]:
     return [server.gate for server in snapshot.servers]
 
 
-def _lanes(gates: Iterable[GateSnapshot]) -> dict[str, LaneStats]:
-    active, queued = Counter[str](), Counter[str]()
-    for gate in gates:
+def _lanes(snapshot: Snapshot) -> dict[str, LaneStats]:
+    active, queued = Counter[str](), Counter[str](snapshot.line.shared)
+    for gate in _gates(snapshot):
         active.update({lane: count.active for lane, count in gate.lanes.items()})
         queued.update({lane: count.queued for lane, count in gate.lanes.items()})
     return {lane: LaneStats(active[lane], queued[lane]) for lane in LANES}

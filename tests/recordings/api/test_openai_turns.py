@@ -136,7 +136,7 @@ def test_a_caller_that_hangs_up_in_a_file_costs_no_more_than_the_exchange_under_
 def test_a_file_that_has_begun_is_not_refused_by_a_full_queue(
     door: Door, long: tuple[str, bytes], speech: tuple[str, bytes]
 ) -> None:
-    its_gate = service.client().pool.servers[0].gate
+    its_gate = service.client().pool.gate
     door.stub.hold()
     with ThreadPoolExecutor() as pool:
         whole = pool.submit(door.client().audio.transcriptions.create, model="whisper-1", file=long)

@@ -21,7 +21,6 @@ from transcription.client import WhisperClient
 from transcription.engine import process as engine_module
 from transcription.engine.process import EmbeddedEngine
 from transcription.errors import BrokenOff, Poison, Unreachable
-from transcription.gate import Gate
 from transcription.limit import FixedLimit
 from transcription.pool import Pool, Server, endpoint
 
@@ -61,12 +60,17 @@ def child(model: Path = Path(os.devnull), computes: float = 0.02, poison: str = 
     return [sys.executable, "-c", CHILD, str(model), str(computes), poison]
 
 
+def server_of(engine: EmbeddedEngine, limit: int = 1) -> Server:
+    return Server(
+        endpoint(engine.url), "engine", FixedLimit(limit), Breaker(), barred=engine.bar, around=engine.during_life
+    )
+
+
 @asynccontextmanager
 async def called(command: list[str], limit: int = 1) -> AsyncIterator[tuple[EmbeddedEngine, WhisperClient]]:
     """Run the command as an engine. Yields the engine, and a client that may send it `limit` calls at once."""
     async with EmbeddedEngine(command) as engine:
-        gate = Gate("engine", FixedLimit(limit))
-        server = Server(endpoint(engine.url), gate, Breaker(), engine.bar, engine.during_life)
+        server = server_of(engine, limit)
         whisper = WhisperClient(Pool([server]), request_timeout=20.0, abandoned_grace=5.0, retry_delay=0.02)
         yield engine, whisper
         await whisper.aclose()
@@ -132,8 +136,7 @@ async def test_while_it_loads_its_model_calls_wait_or_are_refused_at_once(tmp_pa
 
 async def test_before_it_is_started_and_after_it_was_stopped_calls_are_refused_at_once() -> None:
     engine = EmbeddedEngine(child())
-    server = Server(endpoint(engine.url), Gate("engine", FixedLimit(1)), Breaker(), engine.bar, engine.during_life)
-    whisper = WhisperClient(Pool([server]))
+    whisper = WhisperClient(Pool([server_of(engine)]))
     assert "does not run" in str(await refused(whisper))
     async with engine:
         await until(lambda: engine.bar() is None)

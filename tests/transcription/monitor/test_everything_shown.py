@@ -1,4 +1,4 @@
-"""Whatever the snapshot says of a gate is seen in the stats, on the monitor, in /metrics and in `asr_stats`."""
+"""Whatever a snapshot says of line and servers is seen in stats, on the monitor, in /metrics and in `asr_stats`."""
 
 import json
 import re
@@ -17,7 +17,15 @@ from transcription.limit import LimitChange
 from transcription.monitor.metrics import exposition
 from transcription.monitor.stats import read_stats
 from transcription.sentence import Sentence
-from transcription.snapshot import Calls, GateSnapshot, LaneCount, ProfileSnapshot, ServerSnapshot, Snapshot
+from transcription.snapshot import (
+    Calls,
+    GateSnapshot,
+    LaneCount,
+    LineSnapshot,
+    ProfileSnapshot,
+    ServerSnapshot,
+    Snapshot,
+)
 
 LEARNT = Learnt(home=3, throughput=12.5, failed=5, gains=(Gain(2, 3, 0.5, 9.0),), inherited="unproven")
 GATE = GateSnapshot(
@@ -28,7 +36,6 @@ GATE = GateSnapshot(
     queued=1,
     abandoned=1,
     peak=4,
-    max_queue=100,
     lanes={"live": LaneCount(0, 0), "interactive": LaneCount(1, 0), "batch": LaneCount(1, 1)},
     waits=(0.5, 1.5, 2.5),
     services=(4.0, 5.0, 6.0),
@@ -36,9 +43,11 @@ GATE = GateSnapshot(
     changes=((0.0, LimitChange(3, Sentence("busy with {} in flight", 4))),),
     learnt=LEARNT,
 )
+LINE = LineSnapshot(queued=3, max_queue=100, shared={"live": 0, "interactive": 1, "batch": 1})
 # For fields whose other values do not follow from their type.
 OTHER: dict[str, Any] = {
     "lanes": GATE.lanes | {"live": LaneCount(1, 1)},
+    "shared": {"live": 1, "interactive": 1, "batch": 1},
     "changes": ((0.0, LimitChange(2, Sentence("busy with {} in flight", 3))),),
     "waits": (7.0,) * 3,
     "services": (7.0,) * 3,
@@ -50,21 +59,24 @@ OTHER: dict[str, Any] = {
 NOT_SHOWN = {
     ("changes", place): "an event, for which there are the log and the monitor's chart"
     for place in ("stats", "metrics", "asr_stats")
-} | {("active", "metrics"): "it is the sum of the lanes, which are shown"}
+} | {(name, "metrics"): "it is the sum of the lanes, which are shown" for name in ("active", "queued")}
 
 
-def snapshot(gate: GateSnapshot) -> Snapshot:
+def snapshot(gate: GateSnapshot = GATE, line: LineSnapshot = LINE) -> Snapshot:
     profile = ProfileSnapshot(Sentence("Not asked yet."), False, None, "http://gpu:8000/v1", "large-v3", (), "json")
     server = ServerSnapshot("http://gpu:8000/v1", gate, "closed", None, "", None, None, 0, profile)
-    return Snapshot(Calls(), (server,))
+    return Snapshot(Calls(), line, (server,))
 
 
-def variants(whole: Any, put: Callable[[Any], GateSnapshot]) -> Iterator[tuple[str, GateSnapshot]]:
-    """The gate with one field changed, for each field of it and of its objects. put: makes a gate of a `whole`."""
+def variants(whole: Any, put: Callable[[Any], Snapshot]) -> Iterator[tuple[str, Snapshot]]:
+    """The snapshot with one field of `whole` changed, for each field of it and of its objects.
+
+    put: makes a snapshot of a `whole`.
+    """
     for field in fields(whole):
         value = getattr(whole, field.name)
 
-        def around(part: Any, name: str = field.name) -> GateSnapshot:
+        def around(part: Any, name: str = field.name) -> Snapshot:
             return put(replace(whole, **{name: part}))
 
         if is_dataclass(value):
@@ -84,15 +96,17 @@ def _other(name: str, value: Any) -> Any:
     return f"other-{value}" if isinstance(value, str) else value + 1
 
 
-VARIANTS = dict(variants(GATE, lambda gate: gate))
+VARIANTS = dict(variants(GATE, snapshot)) | {
+    f"line.{name}": changed for name, changed in variants(LINE, lambda line: snapshot(line=line))
+}
 
 
 @pytest.fixture
-def seen(admin_client: Client, monkeypatch: pytest.MonkeyPatch, admin_user: User) -> Callable[[GateSnapshot], Any]:
-    """What each place shows of a gate."""
+def seen(admin_client: Client, monkeypatch: pytest.MonkeyPatch, admin_user: User) -> Callable[[Snapshot], Any]:
+    """What each place shows of a snapshot."""
 
-    def seen(gate: GateSnapshot) -> dict[str, str]:
-        monkeypatch.setattr(service, "snapshot", lambda: snapshot(gate))
+    def seen(shown: Snapshot) -> dict[str, str]:
+        monkeypatch.setattr(service, "snapshot", lambda: shown)
         stats = json.loads(json.dumps(asdict(read_stats()), default=str))
         page = admin_client.get("/admin/asr/monitor/").content.decode()
         history = admin_client.get("/admin/asr/monitor/history?minutes=1440").json()["changes"]
@@ -109,7 +123,7 @@ def seen(admin_client: Client, monkeypatch: pytest.MonkeyPatch, admin_user: User
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_change_of_any_field_is_seen_everywhere(name: str, seen: Callable[[GateSnapshot], Any]) -> None:
-    before, after = seen(GATE), seen(VARIANTS[name])
+def test_a_change_of_any_field_is_seen_everywhere(name: str, seen: Callable[[Snapshot], Any]) -> None:
+    before, after = seen(snapshot()), seen(VARIANTS[name])
     hidden = {(name, place) for place in before if before[place] == after[place]}
     assert hidden == {exception for exception in NOT_SHOWN if exception[0] == name}

@@ -1,0 +1,156 @@
+"""What the gate keeps of one server: its limit, its permits and its latest exchanges."""
+
+import logging
+from collections import Counter, deque
+
+from .limit import Limit, LimitChange, Sample
+from .line import LANES, Lane
+from .memory import ServerMemory, Service
+from .sentence import _
+from .snapshot import GateSnapshot, LaneCount
+
+log = logging.getLogger(__name__)
+
+WINDOW = 512  # exchanges that the windows look back on
+LATEST = 10  # exchanges that tell how long the next one will take
+
+
+class Station:
+    """A server, as far as the gate knows it. The gate calls all methods, under its lock.
+
+    name: as in stats and on pages.
+    limit: decides how many permits may be out.
+    """
+
+    def __init__(self, name: str, limit: Limit) -> None:
+        self.name = name
+        self.limit = limit
+        self._first_ceiling = limit.ceiling  # that of the settings: no admin may go above it. None: any
+        self.out = 0  # permits, the abandoned ones too
+        self._lanes = dict.fromkeys(LANES, 0)  # the same, by lane
+        self._abandoned = dict.fromkeys(LANES, 0)  # those among them
+        self._peak = 0
+        self._waits: deque[float] = deque(maxlen=WINDOW)
+        self._answered: deque[Sample] = deque(maxlen=WINDOW)
+        self._latest: deque[Sample] = deque(maxlen=LATEST)
+        self._changes: deque[tuple[float, LimitChange]] = deque(maxlen=WINDOW)
+
+    # --- whether the server takes calls: a subclass knows -----------------------------------------
+
+    def away(self) -> float:
+        """Seconds until the server may take a call; 0: it may now."""
+        return 0.0
+
+    def begin(self) -> bool:
+        """Note that a call goes to the server. Returns whether it is a trial."""
+        return False
+
+    def end(self, trial: bool, reached: bool | None) -> None:
+        """Note that a call has ended. trial: what `begin` returned. reached: see `Breaker.finish`."""
+
+    # --- permits -----------------------------------------------------------------------------------
+
+    def has_room(self, lane: Lane, now: float) -> bool:
+        """Whether one more permit may be out for this lane."""
+        return self.out < self.limit.limit and now >= self.limit.hold_until
+
+    def admit(self, lane: Lane, waited: float) -> int:
+        """Let a call out. Returns how many are out now."""
+        self.out += 1
+        self._lanes[lane] += 1
+        if self.out > self._peak:
+            self._peak = self.out
+        self._waits.append(waited)
+        return self.out
+
+    def hold(self, lane: Lane) -> None:
+        """Let an abandoned permit out, for an exchange of an earlier process."""
+        self.out += 1
+        self._lanes[lane] += 1
+        self._abandoned[lane] += 1
+
+    def abandon(self, lane: Lane) -> None:
+        self._abandoned[lane] += 1
+
+    def take_back(self, lane: Lane, *, abandoned: bool) -> None:
+        self.out -= 1
+        self._lanes[lane] -= 1
+        self._abandoned[lane] -= abandoned
+
+    def learn(self, sample: Sample) -> None:
+        """Learn from an exchange that has ended."""
+        if sample.outcome == "ok":
+            self._answered.append(sample)
+            self._latest.append(sample)
+        if change := self.limit.record(sample):
+            self._note(change, sample.finished)
+
+    # --- the limit, and what there is to see -------------------------------------------------------
+
+    def set_ceiling(self, ceiling: int | None, now: float) -> None:
+        """See `Gate.set_ceiling`."""
+        if ceiling is not None and type(ceiling) is not int:
+            raise ValueError(_("The limit must be a whole number, not {!r}.", ceiling))
+        if ceiling is None:
+            ceiling = self._first_ceiling
+        elif self._first_ceiling is not None and ceiling > self._first_ceiling:
+            raise ValueError(
+                _("The settings let {} have at most {} calls at once, not {}.", self.name, self._first_ceiling, ceiling)
+            )
+        change = self.limit.set_ceiling(ceiling)
+        self._peak = 0
+        if change:
+            self._note(change, now)
+
+    def _note(self, change: LimitChange, now: float) -> None:
+        self._changes.append((now, change))
+        log.info("[ASR并发] 并发上限调整 server=%s limit=%d reason=%r", self.name, change.limit, change.reason)
+
+    def memory(self) -> ServerMemory:
+        """See `Gate.memory`."""
+        latest = tuple(Service(each.finished - each.started, each.audio_seconds) for each in self._latest)
+        return ServerMemory(self.limit.state(), latest, version=1)
+
+    def restore(self, memory: ServerMemory, now: float) -> None:
+        """See `Gate.restore`."""
+        for service in memory.services:
+            sample = Sample(now - service.seconds, now, service.audio_seconds, 1, "ok")
+            self._answered.append(sample)
+            self._latest.append(sample)
+        if memory.limit and (change := self.limit.restore(memory.limit)):
+            self._note(change, now)
+
+    @property
+    def mean_service(self) -> float:
+        """Mean seconds of the latest exchanges; 1 before the first."""
+        return sum(each.finished - each.started for each in self._latest) / len(self._latest) if self._latest else 1.0
+
+    @property
+    def pace(self) -> float:
+        """Seconds that the server took for a second of audio, of late; 0 before the first exchange."""
+        audio = sum(each.audio_seconds for each in self._latest)
+        return sum(each.finished - each.started for each in self._latest) / audio if audio else 0.0
+
+    @property
+    def active(self) -> int:
+        """Permits out, but for the abandoned ones."""
+        return self.out - sum(self._abandoned.values())
+
+    def snapshot(self, queued: Counter[Lane]) -> GateSnapshot:
+        """The server at this moment. queued: how many wait that only this server may take, by lane."""
+        answered = list(self._answered)
+        return GateSnapshot(
+            name=self.name,
+            ceiling=self.limit.ceiling,
+            limit=self.limit.limit,
+            active=self.active,
+            queued=queued.total(),
+            abandoned=sum(self._abandoned.values()),
+            peak=self._peak,
+            lanes={lane: LaneCount(self._lanes[lane] - self._abandoned[lane], queued[lane]) for lane in LANES},
+            waits=tuple(self._waits),
+            services=tuple(each.finished - each.started for each in answered),
+            audio=tuple(each.audio_seconds for each in answered),
+            changes=tuple(self._changes),
+            learnt=self.limit.learnt,
+        )
