@@ -93,7 +93,7 @@ class Command(BaseCommand):
         for some in _batches(ids):
             async for recording in Recording.objects.filter(pk__in=some).order_by("pk"):
                 job = await aqueue_transcription(
-                    recording, language=options["language"], model=options["model"], limited=False
+                    recording, language=options["language"], model=options["model"], limited=False, lane="batch"
                 )
                 jobs.append(job.pk)
         if options["no_wait"]:

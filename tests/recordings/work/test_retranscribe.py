@@ -15,7 +15,7 @@ from typing import IO
 import pytest
 from django.conf import settings
 
-from tests.support.product import Product, transcribed, upload
+from tests.support.product import Product, query, transcribed, upload
 from tests.support.speech import librivox
 from tests.support.waiting import PATIENCE, wait_for
 from tests.support.whisper_stub import WhisperStub, http, said
@@ -72,6 +72,8 @@ def test_a_running_server_does_the_work_and_a_pipe_gets_a_line_for_each(product:
     assert result.returncode == 0
     lines = result.stdout.splitlines()
     assert lines[0] == "2 recordings to transcribe"
+    lanes = query(product.data_dir, "SELECT lane FROM recordings_transcription ORDER BY id")
+    assert lanes == [("interactive",)] * 2 + [("batch",)] * 2  # short, and yet they keep nobody waiting
     assert sorted(line.split(":")[0] for line in lines[1:3]) == ["1/2 done", "2/2 done"]
     assert lines[3] == "2 done"
     assert stub.peak == 1
