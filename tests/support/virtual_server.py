@@ -1,6 +1,7 @@
 """Simulated Whisper servers, and a client of them, for tests of several minutes in virtual time."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ class VirtualServer(httpx.AsyncBaseTransport):
         self.computing += 1
         self.peak = max(self.peak, self.computing)
         try:
-            await asyncio.sleep(self.seconds)
+            await asyncio.sleep(await self._computes(request))
         finally:
             self.computing -= 1
         if not self.up:
@@ -45,6 +46,10 @@ class VirtualServer(httpx.AsyncBaseTransport):
         headers = {"Retry-After": self.retry_after} if self.retry_after else {}
         return httpx.Response(self.status, headers=headers, stream=httpx.ByteStream(b'{"error": "broken"}'))
 
+    async def _computes(self, request: httpx.Request) -> float:
+        """The seconds that it needs for a request."""
+        return self.seconds
+
     async def _refuse(self) -> None:
         self.attempts.append(asyncio.get_running_loop().time())
         self.attempting += 1
@@ -52,6 +57,14 @@ class VirtualServer(httpx.AsyncBaseTransport):
         await asyncio.sleep(0.05)
         self.attempting -= 1
         raise httpx.ConnectError("Connection refused")
+
+
+class PacedServer(VirtualServer):
+    """A server that needs `seconds` for a second of audio. The prompt of each request is the length of its audio."""
+
+    async def _computes(self, request: httpx.Request) -> float:
+        prompt = re.search(rb'name="prompt"\r\n\r\n([\d.]+)\r\n', await request.aread())
+        return self.seconds * float(prompt[1]) if prompt else 0.0
 
 
 def virtual_client(servers: Sequence[VirtualServer], limit: int = 1, **options: Any) -> WhisperClient:

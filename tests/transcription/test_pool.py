@@ -1,11 +1,12 @@
-"""Several servers: a call goes where the expected wait is shortest, and no call is lost when a server is."""
+"""Several servers: each that is free takes the next call in line, and no call is lost when a server is."""
 
 import asyncio
+import random
 
 import pytest
 
 from tests.support.calls import caller, client, request
-from tests.support.virtual_server import VirtualServer, virtual_client
+from tests.support.virtual_server import PacedServer, VirtualServer, virtual_client
 from tests.support.virtual_time import in_virtual_time
 from tests.support.whisper_stub import OUT_OF_MEMORY, WhisperStub, said
 from transcription.breaker import Breaker
@@ -55,6 +56,55 @@ async def test_a_server_that_dies_half_way_loses_no_call_and_gets_one_probe_at_a
     assert dead.most_attempts == 1
     assert len(dead.attempts) <= 3 + 7 + seconds / 60
     assert other.peak == 1
+
+
+def mixed(calls: int) -> list[float]:
+    """Lengths of audio: short clips, sentences and whole stretches, in seconds."""
+    dice = random.Random(4)  # noqa: S311
+    return [dice.choice([dice.uniform(1, 4), dice.uniform(4, 15), dice.uniform(20, 30)]) for _ in range(calls)]
+
+
+async def makespan(whisper: WhisperClient, lengths: list[float], workers: int) -> float:
+    """Make durable calls of these lengths, so many at a time; returns how many seconds it took. None may fail."""
+    start = asyncio.get_running_loop().time()
+    left = iter(lengths)
+
+    async def worker(number: int) -> None:
+        for seconds in left:
+            await whisper.call_remote_asr_api(request(f"{seconds}", seconds), caller(owner=f"{number}", durable=True))
+
+    await asyncio.gather(*(worker(number) for number in range(workers)))
+    assert whisper.snapshot().calls.completed == len(lengths)
+    return asyncio.get_running_loop().time() - start
+
+
+@pytest.mark.parametrize("workers", [12, 300])
+@pytest.mark.parametrize("fast_first", [True, False])
+@in_virtual_time
+async def test_g14_calls_of_mixed_length_take_no_longer_than_one_queue_for_both_servers_needs(
+    workers: int, fast_first: bool
+) -> None:
+    fast, slow = PacedServer(seconds=1 / 30), PacedServer(seconds=1 / 10)
+    whisper = virtual_client([fast, slow] if fast_first else [slow, fast])
+    lengths = mixed(300)
+    assert await makespan(whisper, lengths, workers) <= 1.05 * sum(lengths) / (30 + 10)
+    assert fast.peak == slow.peak == 1
+
+
+@pytest.mark.parametrize("dying", ["fast", "slow"])
+@pytest.mark.parametrize("workers", [12, 300])
+@in_virtual_time
+async def test_g14_where_a_server_dies_half_way_no_call_waits_behind_it(workers: int, dying: str) -> None:
+    servers = {"fast": PacedServer(seconds=1 / 30), "slow": PacedServer(seconds=1 / 10)}
+    whisper = virtual_client(list(servers.values()), retry_delay=0.1)
+    dead = servers.pop(dying)
+    (other,) = servers.values()
+    lengths = mixed(300)
+    half_way = sum(lengths) / (30 + 10) / 2
+    asyncio.get_running_loop().call_later(half_way, setattr, dead, "up", False)
+    seconds = await makespan(whisper, lengths, workers)
+    assert seconds <= 1.05 * (half_way + sum(lengths) / 2 * other.seconds)
+    assert dead.most_attempts == 1
 
 
 async def test_after_out_of_memory_another_server_is_tried() -> None:
