@@ -189,7 +189,7 @@ class Simulation:
                 self.seconds += self.now - started
             else:
                 self.oom += 1
-        change = self.limit.record(Sample(started, self.now, audio, in_flight, outcome))
+        change = self.limit.record(Sample(started, self.now, audio, in_flight, outcome, self._in_flight() + 1))
         if change:
             self.trace.append((self.now, change.limit))
 

@@ -334,9 +334,9 @@ class Gate(Generic[S]):
     ) -> None:
         if permit.state not in ("active", "abandoned"):
             return
+        now, out = self._clock(), permit.server.out
         self._take_back(permit, reached)
-        now = self._clock()
-        sample = Sample(permit.admitted_at, now, audio_seconds, permit.in_flight, outcome, retry_after)
+        sample = Sample(permit.admitted_at, now, audio_seconds, permit.in_flight, outcome, out, retry_after)
         try:
             permit.server.learn(sample)
         finally:

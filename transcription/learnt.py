@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-# What became of that which an earlier process had learnt; see rule 7 of `limit`. none: there was nothing.
+# What became of that which an earlier process had learnt; see rule 9 of `limit`. none: there was nothing.
 Inheritance = Literal["none", "unproven", "confirmed", "refuted"]
 
 

@@ -13,17 +13,21 @@
 4.  After a move it goes on at once. After a return it stays home for a while: longer if it is surer, and longer if
     the next visit costs more. When the throughput at home jumps, it looks again. If it jumped up, failures are
     forgotten.
-5.  After an out-of-memory answer it halves the limit and lets no call in for a cool-down, which doubles while the
-    failures go on. Then each round of successes adds one, up to home. Home is now below the level that failed, or
-    where the cut led if nothing is known yet. The failed level is avoided until enough calls and time have passed.
-6.  After a busy answer, or none in time, it does the same, but one level down and without a cool-down.
+5.  A ceiling is what an admin believes that the server bears. Until something speaks against it, a visit upwards
+    doubles the calls and takes one round of them, and its gain need not be sure.
+6.  On its way up it adds one call with a success, if all permits are out, and if the call that was added last has had
+    the time to fail. So a level for which there is not enough memory costs one failure.
+7.  After an out-of-memory answer it halves the limit and lets no call in for a cool-down, which doubles while the
+    failures go on. Then it goes up to home again. Home is now below the level that failed, or where the cut led if
+    nothing is known yet. The failed level is avoided until enough calls and time have passed.
+8.  After a busy answer, or none in time, it does the same, but one level down and without a cool-down.
+9.  What an earlier process learnt of the server is a hypothesis. If the first window at home finds the throughput of
+    that time, within the noise of rule 4, it is confirmed. If not, or after an out-of-memory answer, it is forgotten.
 
 Every limit lets no call in for as long as a busy server asks to wait, but LONGEST_HOLD at most.
 
-7.  What an earlier process learnt of the server is a hypothesis. If the first window at home finds the throughput of
-    that time, within the noise of rule 4, it is confirmed. If not, or after an out-of-memory answer, it is forgotten.
-
-It reads no clock: the samples bring the time. A sample costs O(1); memory grows with levels, not with calls.
+It reads no clock: the samples bring the time. A sample costs O(1), the end of a window O(levels).
+Memory grows with levels, not with calls.
 """
 
 from __future__ import annotations
@@ -50,6 +54,7 @@ ODD = 4.0  # when home's throughput jumps by this many standard errors, the serv
 REST = 3.0  # calls at home before a visit, in units of (calls of the visit / home), which is about what it costs ...
 LONGEST_REST = 128.0  # ... while nothing is known, and at most
 COOL_DOWN, LONGEST_HOLD = 1.0, 60.0  # seconds: the first cool-down, and the most that any server is left alone
+SHOWN = 1.0  # seconds in which a call too many fails: of 8 calls where 2 fit, a GPU had refused all within one second
 SHUN_CALLS, SHUN_SECONDS = 400, 180.0  # before a failed level is tried again: at most one call in 400 fails so
 NONE = sys.maxsize  # a level that is never reached
 
@@ -57,7 +62,7 @@ NONE = sys.maxsize  # a level that is never reached
 class Sample(NamedTuple):
     """One finished exchange. Times: monotonic seconds.
 
-    in_flight: permits out when it was let in, with its own.
+    in_flight, out: permits out when it was let in, and when it finished; with its own.
     retry_after: seconds that a busy server asked to wait.
     """
 
@@ -66,6 +71,7 @@ class Sample(NamedTuple):
     audio_seconds: float
     in_flight: int
     outcome: Outcome
+    out: int
     retry_after: float = 0.0
 
 
@@ -148,8 +154,7 @@ class FixedLimit:
 class AdaptiveLimit:
     """A limit that follows the server's answers, as the module's docstring says.
 
-    floor, ceiling: the limit stays between them. It starts at the ceiling, which an admin chose. With `ceiling=None` it
-    has no upper bound, and starts at the floor.
+    floor, ceiling: the limit stays between them, and starts at the floor. With `ceiling=None` it has no upper bound.
     """
 
     def __init__(self, *, floor: int = 1, ceiling: int | None) -> None:
@@ -162,15 +167,15 @@ class AdaptiveLimit:
     def _forget(self, inherited: Inheritance) -> None:
         """Begin as one that knows nothing of the server."""
         self._inherited = inherited
-        self.limit = self.ceiling or self.floor
-        self.climbing = self.ceiling is None
+        self.limit = self.floor
         self._speed = Speed()
         self._gains: dict[tuple[int, int], tuple[float, float]] = {}  # (low, high): share of the ideal gain, weight
         self._failed = NONE  # the level that is avoided
         self._failed_at = -math.inf
         self._successes = 0  # since the failure
         self._streak = 0  # failures in a row, without a success of a call that began after one of them
-        self._settle(self.limit)
+        self._settle(self.floor)
+        self.climbing = self._home < self._top()
         self._begin(-math.inf)
 
     def record(self, sample: Sample) -> LimitChange | None:
@@ -185,13 +190,15 @@ class AdaptiveLimit:
         return LimitChange(self.limit, reason) if reason and self.limit != before else None
 
     def set_ceiling(self, ceiling: int | None) -> LimitChange | None:
-        """Change the ceiling while running. A limit at the old ceiling goes to the new one at once."""
+        """Change the ceiling while running. A limit at the old ceiling climbs to the new one, if that is higher."""
         _check(self.floor, ceiling)
-        vouched = ceiling and self._home == self.ceiling
+        stood = ceiling is not None and self._home == self.ceiling and self._failed == NONE
         before, self.ceiling = self.limit, ceiling
-        self._settle(max(self.floor, self._top() if vouched else min(self._home, ceiling or NONE)))
-        self.limit = self._home if vouched else min(self.limit, self._home)
-        self._begin(self._since)
+        if ceiling and max(self._home, self._goal) > ceiling:
+            self._settle(min(self._home, ceiling))
+            self.limit = min(self.limit, self._home)
+            self._begin(self._since)
+        self.climbing = (self.climbing or stood) and self._home < self._top()
         return LimitChange(self.limit, _("an admin changed the ceiling")) if self.limit != before else None
 
     # --- what is learnt ------------------------------------------------------------------------
@@ -216,7 +223,7 @@ class AdaptiveLimit:
         )
 
     def restore(self, state: LimitState) -> LimitChange | None:
-        """Go on where another limit stopped, before the first sample. The state is a hypothesis: see rule 7."""
+        """Go on where another limit stopped, before the first sample. The state is a hypothesis: see rule 9."""
         before = self.limit
         self._speed.variance = state.variance
         self._gains = {(gain.low, gain.high): (gain.share, gain.weight) for gain in state.gains}
@@ -237,20 +244,27 @@ class AdaptiveLimit:
         self._successes += 1
         if sample.started >= self._failed_at:
             self._streak = 0
+        if self.limit < self._goal:
+            return self._approach(sample)
         if sample.started < self._since:
             return None  # it ran partly under another limit
         if sample.in_flight < self.limit:
-            self._slack += 1  # while the server fills up, there are fewer than `limit` of these
-            return self._give_up() if self._slack >= self.limit else None
+            return self._miss()
         self._speed.add(sample.audio_seconds, sample.finished - sample.started)
         if not self._is_over():
             return None
-        if self._recovering:
-            self.limit += 1
-            return _("{} at once went well", self.limit - 1)
         reason = self._judge() if self._visiting else self._stay(sample.finished)
         self._clear()
         return reason
+
+    def _approach(self, sample: Sample) -> Sentence | None:
+        """Add a call on the way up to the goal, if the call that was added last has had the time to fail."""
+        if sample.out < self.limit:
+            return self._miss()
+        if sample.finished < self._since + min(SHOWN, sample.finished - sample.started):
+            return None
+        self.limit += 1
+        return _("{} at once went well", self.limit - 1)
 
     # --- measuring -----------------------------------------------------------------------------
 
@@ -264,7 +278,7 @@ class AdaptiveLimit:
         self._speed.begin()
         self._slack = 0
         there = self.limit if self._visiting else self._next()
-        self._enough = self.limit if self._recovering else self._window(there)
+        self._enough = self.limit if self._doubling else self._window(there)
 
     def _window(self, level: int) -> float:
         """Calls that a window needs, so that the gain between home and this level is known to PRECISION."""
@@ -293,7 +307,7 @@ class AdaptiveLimit:
 
     def _settle(self, home: int) -> None:
         """Make a level home that has not been measured."""
-        self._home, self._visiting = home, False
+        self._home = self._goal = home  # the goal is the visited level, or home; the limit may be on its way up to it
         self._base, self._base_calls = 0.0, 0  # log of home's throughput, and the calls that it was measured over
         self._worse = 0  # the highest level below home that is known to be worse
         self._rested = math.inf  # calls at home since the last visit
@@ -320,8 +334,12 @@ class AdaptiveLimit:
         visited = self._next()
         if visited == self._home or self._rested < self._patience(visited):
             return None
-        self.limit, self._visiting = visited, True
-        return _("trying whether {} at once get more done than {}", visited, self._home)
+        return self._visit(visited)
+
+    def _visit(self, level: int) -> Sentence:
+        self._goal = level
+        self.limit = min(self._home + 1, level)
+        return _("trying whether {} at once get more done than {}", level, self._home)
 
     def _top(self) -> int:
         return min(self.ceiling or NONE, self._failed - 1)
@@ -329,7 +347,10 @@ class AdaptiveLimit:
     def _next(self) -> int:
         """The neighbour to visit: the one that is least surely worse than home. Home, if it has no neighbour."""
         down = max(self.floor, (self._home + self._worse) // 2)
-        up = max(self._home, min(self._home + max(1, self._home // 8), self._top()))
+        step = self._home if self._doubling else max(1, self._home // 8)
+        up = max(self._home, min(self._home + step, self._top()))
+        if self._doubling:
+            return up
         onwards = (up, down) if self._worse else (down, up)  # if both are unknown: on in the direction of the last move
         return min((n for n in onwards if n != self._home), key=self._certainty, default=self._home)
 
@@ -340,6 +361,8 @@ class AdaptiveLimit:
 
     def _patience(self, level: int) -> float:
         """Calls at home before a visit. By the normal law, a home that is surely better is rarely the wrong one."""
+        if self._doubling:
+            return 0.0
         sure = min(max(0.0, self._certainty(level)), 9.0)
         return min(REST * math.exp(sure**2), LONGEST_REST) * self._window(level) / self._home
 
@@ -352,23 +375,28 @@ class AdaptiveLimit:
         weight = weight * FADE + new
         share += (seen - share) * new / weight
         self._gains[low, high] = share, weight
-        if self._certainty(self.limit) > (-SURE if up else 0.0):
+        if self._certainty(self.limit) > (-SURE if up and not self._doubling else 0.0):
             if up:
                 self.climbing = False
             else:
                 self._worse = low
             self._return()
             return _("{} at once get {:+.0%} done beside {}", high, math.expm1(share * math.log(high / low)), low)
-        self._worse = low if up else 0
-        self._home, self._base, self._base_calls = self.limit, self._level(), self._speed.calls
-        self._visiting, self._rested = False, math.inf
-        return None
+        self._worse = low if up and not self._doubling else 0
+        self._home, self._base, self._base_calls = self._goal, self._level(), self._speed.calls
+        self._rested = math.inf
+        self.climbing = self.climbing and self._home < self._top()
+        return self._visit(self._next()) if self._doubling else None
 
     def _return(self) -> None:
-        self.limit, self._visiting, self._rested = self._home, False, 0
+        self.limit = self._goal = self._home
+        self._rested = 0
 
-    def _give_up(self) -> Sentence:
-        """Too few calls are in flight to learn anything."""
+    def _miss(self) -> Sentence | None:
+        """Count a call beside which the server was not full. If it never is, there is nothing to learn."""
+        self._slack += 1  # while the server fills up, there are fewer than `limit` of these
+        if self._slack < self.limit:
+            return None
         if self._visiting:
             self._return()
         return _("too few calls in flight to compare")
@@ -399,10 +427,14 @@ class AdaptiveLimit:
             self._return()
         else:
             self._settle(max(self.floor, level - 1) if self._gains else cut)
-        self.limit = cut
+        self.limit = min(cut, self._home)
         return reason
 
     @property
-    def _recovering(self) -> bool:
-        """Whether the limit is on its way back up to home after a failure."""
-        return not self._visiting and self.limit < self._home
+    def _visiting(self) -> bool:
+        return self._goal != self._home
+
+    @property
+    def _doubling(self) -> bool:
+        """Whether it climbs to a ceiling."""
+        return self.climbing and self.ceiling is not None

@@ -114,7 +114,7 @@ class Station:
     def restore(self, memory: ServerMemory, now: float) -> None:
         """See `Gate.restore`."""
         for service in memory.services:
-            sample = Sample(now - service.seconds, now, service.audio_seconds, 1, "ok")
+            sample = Sample(now - service.seconds, now, service.audio_seconds, 1, "ok", 1)
             self._answered.append(sample)
             self._latest.append(sample)
         if memory.limit and (change := self.limit.restore(memory.limit)):

@@ -201,6 +201,7 @@ def test_staff_change_the_limit_while_it_runs_but_not_above_what_the_settings_sa
     mei: User, jonas: User, client: Client, settings: LazySettings
 ) -> None:
     settings.ASR_API_URL, settings.ASR_MAX_CONCURRENT = "http://gpu:8000/v1", "4"
+    settings.ASR_ADAPTIVE = False
     service.client.cache_clear()
     service.engine.cache_clear()
     try:

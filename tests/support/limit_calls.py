@@ -35,7 +35,7 @@ class Calls:
         self.count += 1
         work = math.exp(self.noise if self.count % 2 else -self.noise)
         self.now = started + (work * n / self.speed(n) if outcome == "ok" else 0.3)
-        change = self.limit.record(Sample(started, self.now, 1.0, n, outcome))
+        change = self.limit.record(Sample(started, self.now, 1.0, n, outcome, n))
         self.changes += [change] if change else []
         return change
 

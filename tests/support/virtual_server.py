@@ -9,7 +9,7 @@ import httpx
 
 from transcription.breaker import Breaker
 from transcription.client import WhisperClient
-from transcription.limit import FixedLimit
+from transcription.limit import FixedLimit, Limit
 from transcription.pool import Pool, Server, endpoint
 
 
@@ -17,14 +17,16 @@ class VirtualServer(httpx.AsyncBaseTransport):
     """A server that computes for `seconds` and answers with `status`. While it is not `up`, it refuses connections.
 
     retry_after: the header of answers that are no texts.
+    capacity: of more computations at a time, each further one is answered "out of memory" at once; None: any number.
 
     `attempts`: the times of connections while it was down. `most_attempts`: the largest number of them at a time.
     """
 
-    def __init__(self, seconds: float, status: int = 200, retry_after: str = "") -> None:
+    def __init__(self, seconds: float, status: int = 200, retry_after: str = "", capacity: int | None = None) -> None:
         self.seconds = seconds
         self.status = status
         self.retry_after = retry_after
+        self.capacity = capacity
         self.up = True
         self.computing = self.peak = self.finished = self.attempting = self.most_attempts = 0
         self.attempts: list[float] = []
@@ -32,6 +34,8 @@ class VirtualServer(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if not self.up:
             await self._refuse()
+        if self.computing == self.capacity:
+            return httpx.Response(500, stream=httpx.ByteStream(b'{"error": "CUDA out of memory."}'))
         self.computing += 1
         self.peak = max(self.peak, self.computing)
         try:
@@ -67,12 +71,13 @@ class PacedServer(VirtualServer):
         return self.seconds * float(prompt[1]) if prompt else 0.0
 
 
-def virtual_client(servers: Sequence[VirtualServer], limit: int = 1, **options: Any) -> WhisperClient:
-    """A client of these servers that uses the clock of the running loop."""
+def virtual_client(servers: Sequence[VirtualServer], limit: int | Limit = 1, **options: Any) -> WhisperClient:
+    """A client of these servers that uses the clock of the running loop. A `Limit` is for a single server."""
     loop = asyncio.get_running_loop()
     urls = [f"http://gpu{number}:8000/v1" for number in range(len(servers))]
+    limits = [FixedLimit(limit) if isinstance(limit, int) else limit for _url in urls]
     pool = Pool(
-        [Server(endpoint(url), url, FixedLimit(limit), Breaker(loop.time)) for url in urls],
+        [Server(endpoint(url), url, of, Breaker(loop.time)) for url, of in zip(urls, limits, strict=True)],
         max_queue=1000,
         clock=loop.time,
     )

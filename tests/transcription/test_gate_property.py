@@ -144,7 +144,7 @@ class Model:
         server.end(call, now)
         call.expected = "released"
         assert call.permit
-        sample = Sample(call.permit.admitted_at, now, 1.0, call.number, call.outcome)
+        sample = Sample(call.permit.admitted_at, now, 1.0, call.number, call.outcome, server.out + 1)
         if call.outcome == "ok":
             server.seconds.append(now - call.permit.admitted_at)
         server.limit.record(sample)

@@ -1,6 +1,7 @@
 """What each kind of sample does to the adaptive limit. The samples are computed: there is no gate and no server."""
 
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -22,9 +23,24 @@ from transcription.limit import (
 from transcription.sentence import Sentence
 
 
-def test_it_starts_at_the_ceiling_or_without_one_at_the_floor() -> None:
-    assert AdaptiveLimit(ceiling=4).limit == 4
-    assert AdaptiveLimit(floor=2, ceiling=None).limit == 2
+def at(ceiling: int) -> Calls:
+    """A limit that has climbed to its ceiling, before a server that gets the more done the more calls it has."""
+    limit = AdaptiveLimit(ceiling=ceiling)
+    calls = Calls(limit)
+    while limit.learnt.home < ceiling:
+        calls.one()
+    return calls
+
+
+def visited(calls: Calls) -> list[int]:
+    """The levels that were tried, by the reasons of the changes."""
+    tries = (re.match(r"trying whether (\d+)", change.reason) for change in calls.changes)
+    return [int(level[1]) for level in tries if level]
+
+
+@pytest.mark.parametrize("ceiling", [8, None])
+def test_it_starts_at_the_floor(ceiling: int | None) -> None:
+    assert AdaptiveLimit(floor=2, ceiling=ceiling).limit == 2
 
 
 def test_it_climbs_while_throughput_rises_and_stays_where_that_ends() -> None:
@@ -46,13 +62,43 @@ def test_after_a_move_it_goes_on_at_once() -> None:
 def test_it_goes_up_by_one_and_by_an_eighth_when_it_is_high() -> None:
     calls = Calls(AdaptiveLimit(ceiling=None))
     calls.until(27)
-    assert [change.limit for change in calls.changes] == [*range(2, 17), 18, 20, 22, 24, 27]
+    assert visited(calls) == [*range(2, 17), 18, 20, 22, 24, 27]
+
+
+@pytest.mark.parametrize(("floor", "ceiling", "levels"), [(1, 8, [2, 4, 8]), (3, 8, [6, 8]), (8, 8, [])])
+def test_it_climbs_to_a_ceiling_by_doubling_and_adds_one_call_after_the_other(
+    floor: int, ceiling: int, levels: list[int]
+) -> None:
+    calls = Calls(AdaptiveLimit(floor=floor, ceiling=ceiling))
+    assert calls.until(ceiling) < 4 * ceiling
+    assert visited(calls) == levels
+    assert [change.limit for change in calls.changes] == [*range(floor + 1, ceiling + 1)]
+
+
+def test_it_climbs_no_higher_than_calls_get_done() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=64), flat(4))
+    assert max(calls.many(500)) == 8
+
+
+@pytest.mark.parametrize(
+    ("started", "finished", "out", "added"),
+    [(-5.0, 1.1, 3, 1), (-5.0, 0.9, 3, 0), (0.0, 0.3, 3, 1), (-0.1, 0.2, 3, 0), (-5.0, 1.1, 2, 0)],
+    ids=["after a second", "too soon", "after a whole call", "after less than a call", "not full"],
+)
+def test_it_adds_a_call_when_all_permits_are_out_and_the_last_one_has_had_the_time_to_fail(
+    started: float, finished: float, out: int, added: int
+) -> None:
+    calls = Calls(AdaptiveLimit(ceiling=8))
+    calls.until(3)  # on the way from 2 to 4
+    calls.limit.record(Sample(calls.now + started, calls.now + finished, 1.0, 2, "ok", out))
+    assert calls.limit.limit == 3 + added
 
 
 def test_it_goes_down_half_way_first_and_then_ever_nearer() -> None:
-    calls = Calls(AdaptiveLimit(ceiling=16))
+    calls = at(16)
+    calls.changes.clear()
     calls.many(5000)
-    assert list(dict.fromkeys(change.limit for change in calls.changes if change.limit < 16)) == [8, 12, 14, 15]
+    assert list(dict.fromkeys(visited(calls))) == [8, 12, 14, 15]
 
 
 def test_a_ceiling_far_too_high_is_left_in_few_steps() -> None:
@@ -61,7 +107,7 @@ def test_a_ceiling_far_too_high_is_left_in_few_steps() -> None:
 
 def test_a_visit_is_the_shorter_the_clearer_its_gain() -> None:
     def visit(speed: Speed) -> int:
-        calls = Calls(AdaptiveLimit(floor=2, ceiling=3), speed, noise=0.3)
+        calls = Calls(AdaptiveLimit(floor=2, ceiling=None), speed, noise=0.3)
         calls.until(2)
         calls.until(3)
         return calls.until(2) if speed(3) <= speed(2) else calls.count
@@ -71,7 +117,7 @@ def test_a_visit_is_the_shorter_the_clearer_its_gain() -> None:
 
 
 def test_it_rests_longer_between_visits_the_surer_it_is() -> None:
-    calls = Calls(AdaptiveLimit(ceiling=2), flat(1), noise=0.3)
+    calls = Calls(AdaptiveLimit(ceiling=None), flat(1), noise=0.3)
     calls.until(1)
     calls.many(50)
     rests = []
@@ -108,13 +154,13 @@ def test_calls_from_before_a_change_tell_nothing_of_the_new_limit() -> None:
     calls = Calls(AdaptiveLimit(ceiling=None))
     calls.until(2)
     for _ in range(1000):
-        assert calls.limit.record(Sample(calls.now - 1, calls.now, 100.0, 2, "ok")) is None
+        assert calls.limit.record(Sample(calls.now - 1, calls.now, 100.0, 2, "ok", 2)) is None
 
 
 def test_a_failure_from_before_a_change_counts_for_what_was_in_flight_at_its_end() -> None:
     calls = Calls(AdaptiveLimit(ceiling=None))
     calls.until(5)
-    change = calls.limit.record(Sample(calls.now - 1, calls.now, 1.0, 4, "oom"))
+    change = calls.limit.record(Sample(calls.now - 1, calls.now, 1.0, 4, "oom", 4))
     assert change == LimitChange(2, Sentence("out of memory with 5 in flight"))
 
 
@@ -142,7 +188,7 @@ def test_a_visit_ends_when_the_calls_become_too_few_to_compare() -> None:
 
 
 def test_errors_that_say_nothing_about_load_change_nothing() -> None:
-    calls = Calls(AdaptiveLimit(ceiling=4))
+    calls = at(4)
     for _ in range(1000):
         assert calls.one("error") is None
     assert calls.limit.limit == 4
@@ -150,22 +196,22 @@ def test_errors_that_say_nothing_about_load_change_nothing() -> None:
 
 
 def test_out_of_memory_halves_the_limit_rounding_down() -> None:
-    calls = Calls(AdaptiveLimit(ceiling=7))
+    calls = at(7)
     assert calls.one("oom") == LimitChange(3, Sentence("out of memory with 7 in flight"))
 
 
 def test_out_of_memory_with_few_in_flight_halves_those() -> None:
-    calls = Calls(AdaptiveLimit(ceiling=8))
+    calls = at(8)
     calls.one("oom", in_flight=5)
     assert calls.limit.limit == 2
 
 
 def test_answers_to_calls_from_before_a_cut_cut_no_further() -> None:
-    limit = AdaptiveLimit(ceiling=8)
+    calls = at(8)
     for number in range(8):
-        limit.record(Sample(0.0, 1.0 + number / 100, 10.0, 8, "oom"))
-    assert limit.limit == 4
-    assert limit.hold_until == 1.0 + COOL_DOWN
+        calls.limit.record(Sample(calls.now, calls.now + 1.0 + number / 100, 10.0, 8, "oom", 8))
+    assert calls.limit.limit == 4
+    assert calls.limit.hold_until == calls.now + 1.0 + COOL_DOWN
 
 
 def test_the_cool_down_doubles_on_repeats_up_to_a_minute_and_a_success_ends_that() -> None:
@@ -187,37 +233,31 @@ def test_a_busy_server_is_left_alone_for_as_long_as_it_asks_but_a_minute_at_most
     make: Callable[[], Limit], asked: float, held: float
 ) -> None:
     limit = make()
-    limit.record(Sample(0.0, 1.0, 1.0, 2, "busy", asked))
-    limit.record(Sample(0.0, 1.0, 1.0, 2, "busy", asked / 2))  # let in before the first answer
+    limit.record(Sample(0.0, 1.0, 1.0, 2, "busy", 2, retry_after=asked))
+    limit.record(Sample(0.0, 1.0, 1.0, 2, "busy", 2, retry_after=asked / 2))  # let in before the first answer
     assert limit.hold_until == held
 
 
 def test_the_longer_of_cool_down_and_the_servers_own_word_holds() -> None:
     limit = AdaptiveLimit(ceiling=2)
-    limit.record(Sample(0.0, 1.0, 1.0, 2, "busy", 30.0))
-    limit.record(Sample(1.0, 2.0, 1.0, 2, "oom"))
+    limit.record(Sample(0.0, 1.0, 1.0, 2, "busy", 2, retry_after=30.0))
+    limit.record(Sample(1.0, 2.0, 1.0, 2, "oom", 2))
     assert limit.hold_until == 31.0
 
 
 @pytest.mark.parametrize("outcome", ["busy", "timeout"])
 def test_busy_and_late_answers_take_it_one_level_down_without_a_cool_down(outcome: Outcome) -> None:
-    calls = Calls(AdaptiveLimit(ceiling=6))
+    calls = at(6)
     calls.one(outcome)
     assert calls.limit.limit == 5
     assert calls.limit.hold_until == -math.inf
 
 
-def test_after_a_cut_each_round_of_successes_adds_one_up_to_below_what_failed() -> None:
-    calls = Calls(AdaptiveLimit(ceiling=8))
-    assert calls.home() == 8
-    while calls.limit.limit != 8:
-        calls.one()
+def test_after_a_cut_it_goes_up_to_below_what_failed() -> None:
+    calls = at(8)
     calls.one("oom")
-    rounds = []
-    for _ in range(4 + 5 + 6):
-        calls.one()
-        rounds.append(calls.limit.limit)
-    assert rounds == [4] * 3 + [5] * 5 + [6] * 6 + [7]
+    assert calls.many(3) == {5, 6, 7}
+    assert max(calls.many(150)) == 7
 
 
 def test_after_a_cut_before_anything_is_known_each_level_is_measured_before_it_is_kept() -> None:
@@ -284,10 +324,28 @@ def test_every_change_is_told_with_its_reason() -> None:
         before = calls.limit.limit
 
 
-def test_a_raised_ceiling_is_used_at_once_by_a_limit_that_stood_at_the_old_one() -> None:
-    limit = AdaptiveLimit(ceiling=1)
-    assert limit.set_ceiling(3) == LimitChange(3, Sentence("an admin changed the ceiling"))
-    assert limit.set_ceiling(3) is None
+def test_to_a_raised_ceiling_it_climbs_as_to_the_first_one() -> None:
+    calls = at(2)
+    calls.changes.clear()
+    assert calls.limit.set_ceiling(7) is None
+    calls.until(7)
+    assert visited(calls) == [4, 7]
+    assert [change.limit for change in calls.changes] == [3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("ceiling", [8, 12, None])
+def test_a_raised_ceiling_lowers_nothing_whatever_it_was_doing(ceiling: int | None) -> None:
+    for successes in range(60):
+        calls = Calls(AdaptiveLimit(ceiling=4))
+        calls.many(successes)
+        assert calls.limit.set_ceiling(ceiling) is None
+        assert calls.limit.limit <= 4
+
+
+def test_a_ceiling_below_the_limit_lowers_it_at_once() -> None:
+    calls = at(4)
+    assert calls.limit.set_ceiling(3) == LimitChange(3, Sentence("an admin changed the ceiling"))
+    assert calls.limit.set_ceiling(3) is None
 
 
 def test_a_raised_ceiling_does_not_lift_a_limit_that_found_its_level_below() -> None:
@@ -299,11 +357,11 @@ def test_a_raised_ceiling_does_not_lift_a_limit_that_found_its_level_below() -> 
 
 
 def test_a_raised_ceiling_does_not_lift_it_to_a_level_that_just_failed() -> None:
-    calls = Calls(AdaptiveLimit(ceiling=8))
+    calls = at(8)
     calls.one("oom", in_flight=6)
     calls.limit.set_ceiling(3)
     calls.limit.set_ceiling(8)
-    assert calls.limit.limit == 5
+    assert max(calls.many(150)) == 5
 
 
 @pytest.mark.parametrize("successes", [0, 3, 20, 60, 200, 400])
@@ -322,7 +380,11 @@ def test_a_lowered_ceiling_holds_at_once_whatever_it_was_doing(successes: int) -
 def test_odd_samples_break_nothing() -> None:
     calls = Calls(AdaptiveLimit(ceiling=None))
     for number in range(100):
-        calls.limit.record(Sample(float(number), float(number), 0.0 if number % 2 else 10.0, calls.limit.limit, "ok"))
+        calls.limit.record(
+            Sample(
+                float(number), float(number), 0.0 if number % 2 else 10.0, calls.limit.limit, "ok", calls.limit.limit
+            )
+        )
     assert calls.limit.limit >= 1
     calls.now = 100.0
     calls.many(1000)
@@ -347,7 +409,7 @@ def test_an_impossible_ceiling_is_refused_and_changes_nothing() -> None:
     limit = AdaptiveLimit(floor=2, ceiling=4)
     with pytest.raises(ValueError, match=r"The ceiling must be at least 2, not 1\."):
         limit.set_ceiling(1)
-    assert (limit.limit, limit.ceiling) == (4, 4)
+    assert (limit.limit, limit.ceiling) == (2, 4)
 
 
 def test_a_fixed_limit_changes_only_by_an_admin() -> None:

@@ -37,7 +37,7 @@ def test_it_stays_within_its_bounds_and_tells_each_change(
             before = limit.limit
             now += seconds / before
             change = limit.record(
-                Sample(max(0.0, now - seconds), now, audio, max(1, before + beside), outcome),
+                Sample(max(0.0, now - seconds), now, audio, max(1, before + beside), outcome, max(1, before + beside)),
             )
             assert (change is not None) == (limit.limit != before)
             assert not change or (change.limit == limit.limit and change.reason)

@@ -15,6 +15,7 @@ from transcription.monitor.history import POINTS, ROW, ROWS, History, HistoryRow
 @pytest.fixture(autouse=True)
 def server(settings: LazySettings) -> Iterator[None]:
     settings.ASR_API_URL, settings.ASR_MAX_CONCURRENT = "http://gpu:8000/v1", "4"
+    settings.ASR_ADAPTIVE = False
     service.client.cache_clear()
     service.engine.cache_clear()
     yield
