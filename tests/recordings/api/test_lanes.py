@@ -131,24 +131,34 @@ def test_a_page_may_ask_for_the_lane_of_programs(door: Door, clip: bytes) -> Non
     assert Transcription.objects.get().lane == "batch"
 
 
-def test_who_empties_an_archive_does_not_stand_before_people(door: Door, clip: bytes) -> None:
-    script, person = door.site.program("mei", lane="batch"), door.site.program("ann")
+def order(door: Door, clip: bytes, *calls: tuple[httpx.Client, str]) -> list[str]:
+    """The prompts in the order in which the server got them, if the first call is under way when the others come."""
     door.stub.hold()
 
     def call(program: httpx.Client, prompt: str) -> httpx.Response:
         form = {"file": ("clip.wav", clip)}
         return program.post("/v1/audio/transcriptions", files=form, data={"prompt": prompt})
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(len(calls)) as pool:
         answers = []
-        for number in range(3):
-            answers.append(pool.submit(call, script, "archive"))
-            wait_for(lambda number=number: waiting() == number, "the script's call")  # type: ignore[misc]
-        answers.append(pool.submit(call, person, "question"))
-        wait_for(lambda: waiting() == 3, "the person's call")
+        for number, (program, prompt) in enumerate(calls):
+            answers.append(pool.submit(call, program, prompt))
+            wait_for(lambda number=number: waiting() == number, "the call")  # type: ignore[misc]
         door.stub.let_go()
         assert all(answer.result(PATIENCE).is_success for answer in answers)
-    assert door.stub.prompts == ["archive", "question", "archive", "archive"]
+    return door.stub.prompts
+
+
+def test_a_script_that_empties_an_archive_does_not_stand_before_people(door: Door, clip: bytes) -> None:
+    script, person = door.site.program("mei", lane="batch"), door.site.program("ann")
+    came = order(door, clip, *[(script, "archive")] * 3, (person, "question"))
+    assert came == ["archive", "question", "archive", "archive"]
+
+
+def test_a_weight_lets_in_as_many_calls_at_one_turn_of_the_owner(door: Door, clip: bytes) -> None:
+    heavy, light, other = door.site.program("mei", weight=3), door.site.program("ann"), door.site.program("bob")
+    came = order(door, clip, (other, "other"), *[(heavy, "heavy")] * 4, *[(light, "light")] * 2)
+    assert came == ["other", "heavy", "heavy", "heavy", "light", "heavy", "light"]
 
 
 def waiting() -> int:
