@@ -81,8 +81,7 @@ async def _transcribe(job: Transcription, stopping: Callable[[], bool], at_gate:
     """Send every stretch of speech that has no segment yet, several at a time."""
     done = {index async for index in job.segments.values_list("index", flat=True)}
     total = 0
-    # Bounds the sound in memory. One stretch more than there are permits is ready, so that no permit idles.
-    ready = asyncio.Semaphore(service.total_limit() + 1)
+    under_way: set[asyncio.Task[None]] = set()
     original = job.recording.original
     file = await asyncio.to_thread(original.storage.open, str(original.name))
     hearing = Hearing(
@@ -100,8 +99,11 @@ async def _transcribe(job: Transcription, stopping: Callable[[], bool], at_gate:
                 break
             total += 1
             if stretch.index not in done:
-                await ready.acquire()
-                tasks.create_task(_segment(job, stretch, hearing)).add_done_callback(lambda _: ready.release())
+                # Bounds the sound in memory. One stretch more than there are permits is ready, so that no permit idles.
+                while len(under_way) > service.total_limit():
+                    await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                under_way.add(task := tasks.create_task(_segment(job, stretch, hearing)))
+                task.add_done_callback(under_way.discard)
     if not stopping():
         await in_database(finish, job, total, hearing.speech)
 

@@ -47,6 +47,22 @@ async def test_every_segment_passes_the_gate_by_itself_and_is_kept_once_and_in_o
     assert max(made.peaks) > 0.1
 
 
+async def test_a_job_at_work_uses_permits_that_are_added() -> None:
+    with WhisperStub() as stub, whisper_at(stub, ASR_MAX_CONCURRENT=str(CLIPS), ASR_ADAPTIVE=False):
+        stub.hold()
+        name = service.snapshot().servers[0].gate.name
+        service.set_ceiling(name, 1)
+        async with jobs_running():
+            job = await aqueue_transcription(await recording(await someone()))
+            await until(lambda: stub.computing == 1)
+            service.set_ceiling(name, CLIPS)
+            stub.let_one_go()
+            await until(lambda: stub.computing == CLIPS - 1)
+            stub.let_go()
+            job = await finished(job)
+    assert [index for index, _ in await texts(job)] == list(range(CLIPS))
+
+
 async def test_a_run_that_was_killed_goes_on_after_the_segments_that_are_committed() -> None:
     with WhisperStub(seconds=0.2, replies=[said(f"sentence {n}") for n in range(2 * CLIPS)]) as stub, whisper_at(stub):
         job = await aqueue_transcription(await recording(await someone()))
