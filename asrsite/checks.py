@@ -32,7 +32,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
 
 
 def _limits() -> Iterator[CheckMessage]:
-    highest, lowest = settings.ASR_MAX_CONCURRENT, settings.ASR_MIN_CONCURRENT
+    highest, lowest = service.ceiling(), settings.ASR_MIN_CONCURRENT
     if highest != "auto" and not (highest.isdecimal() and int(highest) >= 1):
         hint = "Give the number of calls the Whisper server can take at once, 1 or more, or auto."
         yield Error(f"ASR_MAX_CONCURRENT is {highest!r}.", hint=hint, id="asr.E001")

@@ -12,7 +12,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connections
 
-from transcription.engine.process import EmbeddedEngine
+from transcription.engine.process import EmbeddedEngine, gains_by_batches
 
 from . import remembering
 from .answer import Transcript
@@ -253,11 +253,17 @@ def servers_named() -> list[tuple[str, str]]:
     return [(url, ceiling) for url, _bar, ceiling in named]
 
 
-def _server(url: str, ceiling: str) -> Server:
+def ceiling() -> str:
+    """The ceiling of each server that has none of its own in the settings: a whole number, or `auto`."""
+    gains = not servers_named() and settings.ASR_ADAPTIVE and gains_by_batches()
+    return str(settings.ASR_MAX_CONCURRENT) or ("auto" if gains else "1")
+
+
+def _server(url: str, its_ceiling: str) -> Server:
     server = Server(
         url=endpoint(url),
         name=_name(url),
-        limit=_limit(ceiling or settings.ASR_MAX_CONCURRENT),
+        limit=_limit(its_ceiling or ceiling()),
         breaker=Breaker(),
         barred=barred,
         **({"around": embedded.during_life} if (embedded := engine()) else {}),
@@ -267,9 +273,9 @@ def _server(url: str, ceiling: str) -> Server:
     return server
 
 
-def _limit(ceiling: str) -> Limit:
+def _limit(its_ceiling: str) -> Limit:
     """A limit with this ceiling of the settings: a whole number, or `auto`."""
-    most = None if ceiling == "auto" else int(ceiling)
+    most = None if its_ceiling == "auto" else int(its_ceiling)
     if settings.ASR_ADAPTIVE or most is None:
         return AdaptiveLimit(floor=settings.ASR_MIN_CONCURRENT, ceiling=most)
     return FixedLimit(most)

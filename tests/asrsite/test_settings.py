@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from django.conf import settings
+from django.conf import LazySettings, settings
 
 from tests.support.whisper_servers import Speaches, WhisperCpp, served
+from transcription import service
 
 ROOT = Path(settings.BASE_DIR)
 
@@ -64,6 +65,30 @@ def test_check_finds_nothing_where_a_proxy_does_tls(tmp_path: Path) -> None:
 
 def test_the_defaults_are_in_order(tmp_path: Path) -> None:
     assert "no issues" in check(DATA_DIR=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("options", "processors", "ceiling"),
+    [
+        ({}, 2, "auto"),
+        ({}, 1, "1"),
+        ({"ASR_ADAPTIVE": False}, 2, "1"),
+        ({"ASR_API_URL": "http://gpu:8000/v1"}, 2, "1"),
+        ({"ASR_MAX_CONCURRENT": "3"}, 2, "3"),
+        ({"ASR_MAX_CONCURRENT": "auto", "ASR_API_URL": "http://gpu:8000/v1"}, 1, "auto"),
+    ],
+)
+def test_without_a_ceiling_the_embedded_engine_gets_auto_where_batches_pay(
+    options: dict[str, object],
+    processors: int,
+    ceiling: str,
+    settings: LazySettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in ({"ASR_API_URL": "", "ASR_MAX_CONCURRENT": "", "ASR_ADAPTIVE": True} | options).items():
+        setattr(settings, name, value)
+    monkeypatch.setattr(service, "gains_by_batches", lambda: processors > 1)
+    assert service.ceiling() == ceiling
 
 
 def closed_port() -> int:

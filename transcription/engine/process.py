@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar, cast
 from urllib.parse import urlsplit
@@ -40,6 +41,7 @@ LONGEST_LINE = 2000  # bytes of the child's log
 LAST_WORDS = 300  # characters of the child's last line that admins see
 LOADS = 1.0  # seconds until a call tries again while the child loads its model: `base` takes 1 to 4
 KNOWN = 2.0  # seconds in which the death of the child becomes known: some ms, on a busy machine a second
+NVIDIA = Path("/dev/nvidia0")  # the first GPU, where the driver is loaded
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x1f\x7f-\x9f]")  # colours, cursor movements and the like
 
 
@@ -48,6 +50,11 @@ HOW_TO_START = "manage.py serve starts it."
 LOADING = _("The embedded Whisper server is loading its model.")
 
 T = TypeVar("T")
+
+
+def gains_by_batches() -> bool:
+    """Whether the engine gets more done with several calls at once: with a GPU, or with two processors or more."""
+    return NVIDIA.exists() or (os.cpu_count() or 1) > 1
 
 
 class _Life:

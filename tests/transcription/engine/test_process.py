@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import psutil
@@ -35,6 +36,17 @@ while True:
         head = b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(text)
         connection.sendall(head + text)
 """
+
+
+@pytest.mark.parametrize(
+    ("processors", "gpu", "gains"), [(1, False, False), (2, False, True), (None, False, False), (1, True, True)]
+)
+def test_several_calls_at_once_pay_on_two_processors_or_a_gpu(
+    processors: int | None, gpu: bool, gains: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: processors)
+    monkeypatch.setattr(engine_module, "NVIDIA", tmp_path if gpu else tmp_path / "nvidia0")
+    assert engine_module.gains_by_batches() is gains
 
 
 def program(code: str, *arguments: str) -> list[str]:
