@@ -56,6 +56,7 @@ LONGEST_REST = 128.0  # ... while nothing is known, and at most
 COOL_DOWN, LONGEST_HOLD = 1.0, 60.0  # seconds: the first cool-down, and the most that any server is left alone
 SHOWN = 1.0  # seconds in which a call too many fails: of 8 calls where 2 fit, a GPU had refused all within one second
 SHUN_CALLS, SHUN_SECONDS = 400, 180.0  # before a failed level is tried again: at most one call in 400 fails so
+TOO_OFTEN = 3  # out-of-memory answers under a fixed limit: one may be the fault of another program, or of one call
 NONE = sys.maxsize  # a level that is never reached
 
 
@@ -87,6 +88,7 @@ class Limit(Protocol):
 
     hold_until: no call is let in before this time; -inf: no hold.
     climbing: it goes up for the first time, and has not met a level that is too high.
+    advice: what an admin should change, by the server's answers.
     """
 
     limit: int
@@ -97,6 +99,9 @@ class Limit(Protocol):
     def record(self, sample: Sample) -> LimitChange | None: ...
 
     def set_ceiling(self, ceiling: int | None) -> LimitChange | None: ...
+
+    @property
+    def advice(self) -> Sentence | None: ...
 
     @property
     def learnt(self) -> Learnt | None: ...
@@ -127,9 +132,11 @@ class FixedLimit:
         self.ceiling: int | None = limit
         self.hold_until = -math.inf
         self.climbing = False
+        self._oom = 0  # out-of-memory answers under this limit
 
     def record(self, sample: Sample) -> LimitChange | None:
         self.hold_until = _hold(self.hold_until, sample)
+        self._oom += sample.outcome == "oom"
         return None
 
     def set_ceiling(self, ceiling: int | None) -> LimitChange | None:
@@ -137,8 +144,26 @@ class FixedLimit:
             raise ValueError(_("A fixed limit must be a number: only an adaptive limit finds its own."))
         _check(1, ceiling)
         before = self.limit
+        if ceiling == before:
+            return None
         self.limit = self.ceiling = ceiling
-        return LimitChange(ceiling, _("an admin changed the ceiling")) if ceiling != before else None
+        self._oom = 0
+        return LimitChange(ceiling, _("an admin changed the ceiling"))
+
+    @property
+    def advice(self) -> Sentence | None:
+        if self._oom < TOO_OFTEN:
+            return None
+        if self.limit == 1:
+            return _(
+                "Out of memory {} times with one call at a time: the model is too large for the server.", self._oom
+            )
+        return _(
+            "Out of memory {} times at the fixed limit of {}, which is too high: lower ASR_MAX_CONCURRENT, or set "
+            "ASR_ADAPTIVE=on.",
+            self._oom,
+            self.limit,
+        )
 
     @property
     def learnt(self) -> None:
@@ -200,6 +225,10 @@ class AdaptiveLimit:
             self._begin(self._since)
         self.climbing = (self.climbing or stood) and self._home < self._top()
         return LimitChange(self.limit, _("an admin changed the ceiling")) if self.limit != before else None
+
+    @property
+    def advice(self) -> None:
+        """None: it follows the server's answers by itself."""
 
     # --- what is learnt ------------------------------------------------------------------------
 

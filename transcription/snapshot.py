@@ -38,6 +38,7 @@ class GateSnapshot:
     services, audio: how long each of the latest exchanges took, and the length of its audio, in the same order.
     changes: the latest changes of the limit, each with the time of the gate's clock.
     learnt: what the limit has learnt of the server; None: it is fixed.
+    advice: what an admin should change about the limit, if anything.
     """
 
     name: str
@@ -53,6 +54,7 @@ class GateSnapshot:
     audio: tuple[float, ...]
     changes: tuple[tuple[float, LimitChange], ...]
     learnt: Learnt | None
+    advice: Sentence | None
 
     @property
     def realtime_factor(self) -> float | None:

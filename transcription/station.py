@@ -153,4 +153,5 @@ class Station:
             audio=tuple(each.audio_seconds for each in answered),
             changes=tuple(self._changes),
             learnt=self.limit.learnt,
+            advice=self.limit.advice,
         )

@@ -55,8 +55,12 @@ def _servers(snapshot: Snapshot) -> Iterator[Metric]:
     up = GaugeMetricFamily("asr_upstream_up", "1 while calls go there, 0 while it cannot be reached", labels=["server"])
     speed = GaugeMetricFamily("asr_realtime_factor", "Exchange time per audio time, of late", labels=["server"])
     oom = CounterMetricFamily("asr_oom_errors", "Times it ran out of memory", labels=["server"])
+    too_high = GaugeMetricFamily(
+        "asr_limit_too_high", "1 while a fixed limit runs out of memory again and again", labels=["server"]
+    )
     for server in snapshot.servers:
         gate = server.gate
+        too_high.add_metric([gate.name], gate.advice is not None)
         limit.add_metric([gate.name], gate.limit)
         abandoned.add_metric([gate.name], gate.abandoned)
         up.add_metric([gate.name], server.retry_in is None)  # neither its breaker is open, nor the engine away
@@ -64,7 +68,7 @@ def _servers(snapshot: Snapshot) -> Iterator[Metric]:
         _add(ceiling, [gate.name], gate.ceiling)
         peak.add_metric([gate.name], gate.peak)
         _add(speed, [gate.name], gate.realtime_factor)
-    yield from (limit, ceiling, peak, abandoned, up, speed, oom)
+    yield from (limit, ceiling, peak, abandoned, up, speed, oom, too_high)
 
 
 def _learnt(gates: Iterable[GateSnapshot]) -> Iterator[Metric]:

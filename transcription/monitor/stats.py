@@ -74,6 +74,7 @@ class ServerStats:
     oom_errors: int
     realtime_factor: Annotated[float | None, Field(description="Exchange time per audio time, of late.")]
     learnt: Annotated[LearntStats | None, Field(description="Null where the limit is fixed.")]
+    advice: Annotated[str | None, Field(description="What to change where a fixed limit is too high.")]
     fits: Annotated[
         bool, Field(description="Whether requests can be made that the server takes; while none fits, jobs wait.")
     ]
@@ -196,6 +197,7 @@ def _server(server: ServerSnapshot) -> ServerStats:
         oom_errors=server.oom_errors,
         realtime_factor=_rounded(gate.realtime_factor, 3),
         learnt=_learnt(gate.learnt),
+        advice=gate.advice and gate.advice.translated(gettext),
         fits=not profile.fault,
         finding=str(profile.finding),
         model=profile.model,

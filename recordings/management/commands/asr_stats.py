@@ -92,6 +92,8 @@ def lines(stats: dict[str, Any]) -> Iterator[str]:
         yield "          " + " · ".join(_details(server))
         if server["trouble"]:
             yield f"          {server['trouble']} {server['said']}".rstrip()
+        if server["advice"]:
+            yield f"          {server['advice']}"
 
 
 def _details(server: dict[str, Any]) -> Iterator[str]:

@@ -42,6 +42,7 @@ GATE = GateSnapshot(
     audio=(28.0, 27.0, 26.0),
     changes=((0.0, LimitChange(3, Sentence("busy with {} in flight", 4))),),
     learnt=LEARNT,
+    advice=None,
 )
 LINE = LineSnapshot(queued=3, max_queue=100, shared={"live": 0, "interactive": 1, "batch": 1})
 # For fields whose other values do not follow from their type.
@@ -53,6 +54,7 @@ OTHER: dict[str, Any] = {
     "services": (7.0,) * 3,
     "audio": (7.0,) * 3,
     "inherited": "refuted",
+    "advice": Sentence("It is too high."),
     "gains": (Gain(3, 4, 0.1, 4.0),),
 }
 # What is not shown somewhere, and why.
