@@ -37,6 +37,7 @@ from .errors import (
 )
 from .exchange import WhisperHttp
 from .in_flight import InFlight
+from .load_watch import LoadWatch
 from .pool import LOOK, Pool, Server
 from .quarantine import Quarantine
 from .request import SILENCE, AsrRequest, CallOptions, silence
@@ -106,6 +107,7 @@ class WhisperClient:
         self._policy = RetryPolicy(max_attempts, retry_delay)
         self._quarantine = Quarantine(self._tally.pause)
         self.http = WhisperHttp(self._tally, api_key=api_key, ca_bundle=ca_bundle)
+        self.load_watch = LoadWatch(pool.servers, self.http.look, clock)
         self.in_flight = InFlight(
             pool, self._tally, timeout=request_timeout, grace=abandoned_grace, unanswered=unanswered
         )

@@ -14,7 +14,7 @@ from .errors import Misconfigured, Unreachable
 from .gate import Gate
 from .limit import Limit
 from .sentence import Sentence, _
-from .snapshot import GateSnapshot, ServerSnapshot
+from .snapshot import GateSnapshot, Load, ServerSnapshot
 from .station import Station
 
 LOOK = 0.2  # seconds, at least, between two looks whether a server that is away takes calls
@@ -63,6 +63,7 @@ class Server(Station):
         self.barred = barred
         self.around = around
         self.profile = ServerProfile(Dialect(url), breaker.clock)
+        self.load: Load | None = None  # see `LoadWatch`
 
     def allows(self) -> bool:
         """Whether a call may go now."""
@@ -109,6 +110,7 @@ class Server(Station):
             retry_in=max(0.0, self.retry_in(now)) if waits else None,
             oom_errors=oom_errors,
             profile=self.profile.snapshot(),
+            load=self.load,
         )
 
 

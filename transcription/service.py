@@ -90,7 +90,7 @@ async def running() -> AsyncIterator[None]:
     embedded = engine()
     gate, servers = client().pool.gate, _servers_by_key()
     await remembering.take_up(gate, servers)
-    beside = [asyncio.create_task(remembering.keep(gate, servers))]
+    beside = [asyncio.create_task(remembering.keep(gate, servers)), asyncio.create_task(client().load_watch.run())]
     if not embedded:
         beside.append(asyncio.create_task(client().keep_acquainted()))
     try:
@@ -199,6 +199,11 @@ def engine() -> EmbeddedEngine | None:
 
 def snapshot() -> Snapshot:
     return client().snapshot()
+
+
+def looked() -> None:
+    """Note that somebody looks at the servers, so that they are asked for their load."""
+    client().load_watch.looked()
 
 
 def note_jobs(jobs: Jobs) -> None:

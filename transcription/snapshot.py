@@ -82,12 +82,25 @@ class ProfileSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """Requests in a server, by its own word: those that it computes, and those that wait in it.
+
+    foreign: how many of both are not ours.
+    """
+
+    running: int
+    waiting: int
+    foreign: int
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSnapshot:
     """A server.
 
     trouble: why calls wait or fail now, if that is known. said: the server's last words, for admins.
     unreachable_since: seconds since the breaker opened; None if it is closed.
     retry_in: seconds until a call may be tried again; None if calls may go.
+    load: what the server tells of its requests; None if it tells nothing, or was not asked of late.
     """
 
     url: str
@@ -99,6 +112,7 @@ class ServerSnapshot:
     retry_in: float | None
     oom_errors: int
     profile: ProfileSnapshot
+    load: Load | None = None
 
 
 @dataclass(frozen=True, slots=True)

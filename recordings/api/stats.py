@@ -7,6 +7,7 @@ from recordings.api.schemas import (
     errors,
 )
 from recordings.work.line import job_counts
+from transcription import service
 from transcription.monitor.stats import Stats, read_stats
 
 router = Router(tags=["stats"])
@@ -19,4 +20,5 @@ router = Router(tags=["stats"])
     summary="What the gate does now, and has done",
 )
 async def stats(request: ApiRequest) -> Stats:
+    service.looked()
     return read_stats(await job_counts())

@@ -71,6 +71,35 @@ class PacedServer(VirtualServer):
         return self.seconds * float(prompt[1]) if prompt else 0.0
 
 
+class TellingServer(VirtualServer):
+    """A server that tells its load as vLLM does: its own computations, and `foreign` others, half of which wait.
+
+    tells: what it answers to a GET of /metrics; "load", "nothing" or, never answering, "hangs".
+    asked: the times at which it was asked.
+    """
+
+    def __init__(self, seconds: float, foreign: int = 0, tells: str = "load") -> None:
+        super().__init__(seconds)
+        self.foreign = foreign
+        self.tells = tells
+        self.asked: list[float] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method != "GET":
+            return await super().handle_async_request(request)
+        if request.url.path != "/metrics":
+            return httpx.Response(404, stream=httpx.ByteStream(b"{}"))
+        self.asked.append(asyncio.get_running_loop().time())
+        if self.tells == "hangs":
+            await asyncio.sleep(86_400)
+        waiting = self.foreign // 2
+        gauges = (
+            f'vllm:num_requests_running{{engine="0"}} {self.computing + self.foreign - waiting}.0\n'
+            f'vllm:num_requests_waiting{{engine="0"}} {waiting}.0\n'
+        )
+        return httpx.Response(200, stream=httpx.ByteStream(gauges.encode() if self.tells == "load" else b"{}"))
+
+
 def virtual_client(servers: Sequence[VirtualServer], limit: int | Limit = 1, **options: Any) -> WhisperClient:
     """A client of these servers that uses the clock of the running loop. A `Limit` is for a single server."""
     loop = asyncio.get_running_loop()

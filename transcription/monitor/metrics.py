@@ -23,6 +23,7 @@ class GateCollector(Collector):
         snapshot = service.snapshot()
         yield from _counts(snapshot)
         yield from _servers(snapshot)
+        yield from _loads(snapshot)
         gates = [server.gate for server in snapshot.servers]
         yield from _learnt(gates)
         yield from _lanes(snapshot)
@@ -69,6 +70,18 @@ def _servers(snapshot: Snapshot) -> Iterator[Metric]:
         peak.add_metric([gate.name], gate.peak)
         _add(speed, [gate.name], gate.realtime_factor)
     yield from (limit, ceiling, peak, abandoned, up, speed, oom, too_high)
+
+
+def _loads(snapshot: Snapshot) -> Iterator[Metric]:
+    running = GaugeMetricFamily("asr_server_running", "Requests computed there, by its own word", labels=["server"])
+    waiting = GaugeMetricFamily("asr_server_waiting", "Requests waiting in it, by its own word", labels=["server"])
+    foreign = GaugeMetricFamily("asr_foreign", "How many of both other programs sent", labels=["server"])
+    for server in snapshot.servers:
+        if load := server.load:
+            running.add_metric([server.gate.name], load.running)
+            waiting.add_metric([server.gate.name], load.waiting)
+            foreign.add_metric([server.gate.name], load.foreign)
+    yield from (running, waiting, foreign)
 
 
 def _learnt(gates: Iterable[GateSnapshot]) -> Iterator[Metric]:
@@ -131,5 +144,6 @@ ProcessCollector(registry=registry)
 
 def exposition(accept: str) -> tuple[bytes, str]:
     """The metrics in the format that an Accept header asks for, and its media type."""
+    service.looked()
     encode, media_type = choose_encoder(accept)
     return encode(registry), media_type

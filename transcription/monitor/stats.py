@@ -17,7 +17,7 @@ from transcription import service
 from transcription.learnt import Inheritance, Learnt
 from transcription.line import LANES
 from transcription.sentence import Sentence, _
-from transcription.snapshot import GateSnapshot, Jobs, ServerSnapshot, Snapshot
+from transcription.snapshot import GateSnapshot, Jobs, Load, ServerSnapshot, Snapshot
 
 STARTED = datetime.now(UTC)
 RATE_NEEDS = 3  # exchanges, before a rate is worth showing
@@ -58,6 +58,15 @@ class LearntStats:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadStats:
+    """Requests in the server, by its own word. foreign: those that other programs sent."""
+
+    running: int
+    waiting: int
+    foreign: int
+
+
+@dataclass(frozen=True, slots=True)
 class ServerStats:
     name: str
     ceiling: Annotated[int | None, Field(description="The most that the limit may become; null: any number.")]
@@ -74,6 +83,7 @@ class ServerStats:
     oom_errors: int
     realtime_factor: Annotated[float | None, Field(description="Exchange time per audio time, of late.")]
     learnt: Annotated[LearntStats | None, Field(description="Null where the limit is fixed.")]
+    load: Annotated[LoadStats | None, Field(description="Null where the server tells nothing, or is not asked now.")]
     advice: Annotated[str | None, Field(description="What to change where a fixed limit is too high.")]
     fits: Annotated[
         bool, Field(description="Whether requests can be made that the server takes; while none fits, jobs wait.")
@@ -157,8 +167,13 @@ def read_stats(jobs: Jobs | None = None) -> Stats:
     )
 
 
+def _load(load: Load | None) -> LoadStats | None:
+    return LoadStats(load.running, load.waiting, load.foreign) if load else None
+
+
 def monitor_stats() -> dict[str, Any]:
     """The stats as the monitor gets them: JSON, with the peak that proves the ceiling was kept."""
+    service.looked()
     peak = sum(gate.peak for gate in _gates(service.snapshot()))
     return asdict(read_stats(), dict_factory=_json) | {"peak": peak}
 
@@ -197,6 +212,7 @@ def _server(server: ServerSnapshot) -> ServerStats:
         oom_errors=server.oom_errors,
         realtime_factor=_rounded(gate.realtime_factor, 3),
         learnt=_learnt(gate.learnt),
+        load=_load(server.load),
         advice=gate.advice and gate.advice.translated(gettext),
         fits=not profile.fault,
         finding=str(profile.finding),

@@ -97,10 +97,12 @@ def lines(stats: dict[str, Any]) -> Iterator[str]:
 
 
 def _details(server: dict[str, Any]) -> Iterator[str]:
-    """What is known of a server: its bounds, its speed, and what the limit has learnt."""
+    """What is known of a server: its bounds, its speed, its load, and what the limit has learnt."""
     yield f"ceiling {server['ceiling'] or 'auto'}, peak {server['peak']}"
     if (factor := server["realtime_factor"]) is not None:
         yield f"{factor:g} s per audio s"
+    if load := server["load"]:
+        yield f"runs {load['running']}, {load['waiting']} wait in it, {load['foreign']} foreign"
     if learnt := server["learnt"]:
         yield f"home {learnt['home']}" + (f", {learnt['throughput']:g} audio s/s" if learnt["throughput"] else "")
         if learnt["failed"]:

@@ -22,6 +22,7 @@ from transcription.snapshot import (
     GateSnapshot,
     LaneCount,
     LineSnapshot,
+    Load,
     ProfileSnapshot,
     ServerSnapshot,
     Snapshot,
@@ -44,6 +45,7 @@ GATE = GateSnapshot(
     learnt=LEARNT,
     advice=None,
 )
+LOAD = Load(running=3, waiting=2, foreign=1)
 LINE = LineSnapshot(queued=3, max_queue=100, shared={"live": 0, "interactive": 1, "batch": 1})
 # For fields whose other values do not follow from their type.
 OTHER: dict[str, Any] = {
@@ -64,9 +66,9 @@ NOT_SHOWN = {
 } | {(name, "metrics"): "it is the sum of the lanes, which are shown" for name in ("active", "queued")}
 
 
-def snapshot(gate: GateSnapshot = GATE, line: LineSnapshot = LINE) -> Snapshot:
+def snapshot(gate: GateSnapshot = GATE, line: LineSnapshot = LINE, load: Load | None = LOAD) -> Snapshot:
     profile = ProfileSnapshot(Sentence("Not asked yet."), False, None, "http://gpu:8000/v1", "large-v3", (), "json")
-    server = ServerSnapshot("http://gpu:8000/v1", gate, "closed", None, "", None, None, 0, profile)
+    server = ServerSnapshot("http://gpu:8000/v1", gate, "closed", None, "", None, None, 0, profile, load)
     return Snapshot(Calls(), line, (server,))
 
 
@@ -98,9 +100,12 @@ def _other(name: str, value: Any) -> Any:
     return f"other-{value}" if isinstance(value, str) else value + 1
 
 
-VARIANTS = dict(variants(GATE, snapshot)) | {
-    f"line.{name}": changed for name, changed in variants(LINE, lambda line: snapshot(line=line))
-}
+VARIANTS = (
+    dict(variants(GATE, snapshot))
+    | {f"line.{name}": changed for name, changed in variants(LINE, lambda line: snapshot(line=line))}
+    | {f"load.{name}": changed for name, changed in variants(LOAD, lambda load: snapshot(load=load))}
+    | {"load": snapshot(load=None)}
+)
 
 
 @pytest.fixture
