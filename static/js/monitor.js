@@ -29,7 +29,7 @@ const gain = ({ low, high, percent, error }) => `${low}→${high} ${percent} % �
 /** @param {unknown} value */
 function text(value) {
   if (value === null || value === undefined) return "–";
-  if (Array.isArray(value)) return value.map(gain).join(", ") || "–";
+  if (Array.isArray(value)) return value.map(gain).join("\n") || "–";
   const words = String(value);
   if (STATES.includes(words)) return monitor.getAttribute(`data-${words}`);
   return /^\d{4}-\d\d-\d\dT/.test(words) ? new Date(words).toLocaleString(language) : words;
