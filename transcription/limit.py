@@ -289,7 +289,7 @@ class AdaptiveLimit:
     def _approach(self, sample: Sample) -> Sentence | None:
         """Add a call on the way up to the goal, if the call that was added last has had the time to fail."""
         if sample.out < self.limit:
-            return self._miss()
+            return self._miss() if self._visiting else None
         if sample.finished < self._since + min(SHOWN, sample.finished - sample.started):
             return None
         self.limit += 1

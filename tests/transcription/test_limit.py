@@ -260,6 +260,16 @@ def test_after_a_cut_it_goes_up_to_below_what_failed() -> None:
     assert max(calls.many(150)) == 7
 
 
+def test_calls_that_leave_permits_unused_delay_the_way_up_no_further() -> None:
+    calls = at(4)
+    calls.one("oom")
+    assert calls.limit.limit == 2
+    for tenth in range(10):
+        calls.limit.record(Sample(calls.now, calls.now + tenth / 10, 1.0, 1, "ok", 1))
+    calls.limit.record(Sample(calls.now - 5.0, calls.now + 1.1, 1.0, 2, "ok", 2))
+    assert calls.limit.limit == 3
+
+
 def test_after_a_cut_before_anything_is_known_each_level_is_measured_before_it_is_kept() -> None:
     calls = Calls(AdaptiveLimit(ceiling=8), flat(2))
     calls.one("oom")
