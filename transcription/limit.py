@@ -234,17 +234,15 @@ class AdaptiveLimit:
 
     @property
     def learnt(self) -> Learnt:
-        failed = None if self._failed == NONE else self._failed
         throughput = math.exp(self._base) if self._base_calls else None
-        return Learnt(self._home, throughput, failed, self._gain_list(), self._inherited)
+        return Learnt(self._home, throughput, self._avoided, self._gain_list(), self._inherited)
 
     def state(self) -> LimitState:
         """What another limit needs to go on here."""
-        failed = None if self._failed == NONE else self._failed
         return LimitState(
             home=self._home,
             worse=self._worse,
-            failed=failed,
+            failed=self._avoided,
             base=self._base,
             base_calls=self._base_calls,
             variance=self._speed.variance,
@@ -264,6 +262,10 @@ class AdaptiveLimit:
         self.limit, self._inherited, self.climbing = self._home, "unproven", False
         self._begin(-math.inf)
         return LimitChange(self.limit, _("an earlier run had learnt it")) if self.limit != before else None
+
+    @property
+    def _avoided(self) -> int | None:
+        return None if self._failed == NONE else self._failed
 
     def _gain_list(self) -> tuple[Gain, ...]:
         return tuple(Gain(*levels, *gain) for levels, gain in sorted(self._gains.items()))

@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 
 WINDOW = 512  # exchanges that the windows look back on
 LATEST = 10  # exchanges that tell how long the next one will take
+PROBE = 1.0  # seconds of audio: each start of the product sends a probe, which tells nothing of how long calls take
 
 
 class Station:
@@ -108,8 +109,9 @@ class Station:
 
     def memory(self) -> ServerMemory:
         """See `Gate.memory`."""
-        latest = tuple(Service(each.finished - each.started, each.audio_seconds) for each in self._latest)
-        return ServerMemory(self.limit.state(), latest, version=1)
+        calls = [each for each in self._answered if each.audio_seconds > PROBE][-LATEST:]
+        services = tuple(Service(each.finished - each.started, each.audio_seconds) for each in calls)
+        return ServerMemory(self.limit.state(), services, version=1)
 
     def restore(self, memory: ServerMemory, now: float) -> None:
         """See `Gate.restore`."""

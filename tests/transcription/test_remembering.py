@@ -11,7 +11,7 @@ from django.db import OperationalError
 
 from tests.support.jobs import whisper_at
 from tests.support.product import Product
-from tests.support.waiting import until_it_is
+from tests.support.waiting import until, until_it_is
 from tests.support.whisper_stub import WhisperStub
 from transcription import remembering, service
 from transcription.learnt import Gain, LimitState
@@ -46,6 +46,14 @@ async def learn(stub: WhisperStub, **options: object) -> None:
         restore()
         async with service.running():
             pass
+
+
+async def test_probes_are_not_kept_since_each_start_sends_one(stub: WhisperStub) -> None:
+    with whisper_at(stub):
+        async with service.running():
+            await until(lambda: bool(gate().services))
+            assert gate().audio == (1.0,)
+    assert (await KeptMemory.objects.aget()).state["services"] == []
 
 
 async def test_the_next_process_takes_up_limit_gains_and_service_times(stub: WhisperStub) -> None:
