@@ -114,6 +114,7 @@ def paths() -> dict[str, Part]:
                 "uploads",
                 answers({"200": looked}, json_of("Error"), 400, 404, 415, 422, 423, 507),
                 description="One whose last byte came while the server was stopped becomes a recording now.",
+                parameters=[IN_OPENAPI],
             ),
             "patch": operation(
                 "continue_upload",

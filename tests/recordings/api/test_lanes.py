@@ -165,3 +165,23 @@ def waiting() -> int:
     """The number of calls in line, or -1 as long as no exchange is under way."""
     gate = service.snapshot().servers[0].gate
     return gate.queued if gate.active else -1
+
+
+def test_the_description_has_the_header_at_every_door(site: Site) -> None:
+    paths = site.program().get("/api/openapi.json").json()["paths"]
+    found = {
+        (method, path)
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        if method != "parameters" and "X-Stile-Lane" in str(operation.get("parameters"))
+    }
+    assert found == {
+        ("post", "/api/recordings"),
+        ("post", "/api/recordings/{id}/transcribe"),
+        ("post", "/api/uploads"),
+        ("get", "/api/uploads/{key}"),
+        ("patch", "/api/uploads/{key}"),
+        ("post", "/api/uploads/{key}"),
+        ("post", "/v1/audio/transcriptions"),
+        ("post", "/v1/audio/translations"),
+    }
