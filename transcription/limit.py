@@ -14,7 +14,8 @@
     the next visit costs more. When the throughput at home jumps, it looks again. If it jumped up, failures are
     forgotten.
 5.  A ceiling is what an admin believes that the server bears. Until something speaks against it, a visit upwards
-    doubles the calls and takes one round of them, and its gain need not be sure.
+    doubles the calls and takes one round of them, and its gain need not be sure. So it is for a sturdy server, which
+    bears any number of calls, without a ceiling.
 6.  On its way up it adds one call with a success, if all permits are out, and if the call that was added last has had
     the time to fail. So a level for which there is not enough memory costs one failure.
 7.  After an out-of-memory answer it halves the limit and lets no call in for a cool-down, which doubles while the
@@ -180,10 +181,12 @@ class AdaptiveLimit:
     """A limit that follows the server's answers, as the module's docstring says.
 
     floor, ceiling: the limit stays between them, and starts at the floor. With `ceiling=None` it has no upper bound.
+    sturdy: the server computes as many calls at once as fit into its memory, and lets the others wait.
     """
 
-    def __init__(self, *, floor: int = 1, ceiling: int | None) -> None:
+    def __init__(self, *, floor: int = 1, ceiling: int | None, sturdy: bool = False) -> None:
         _check(floor, ceiling)
+        self._sturdy = sturdy
         self.floor = floor
         self.ceiling = ceiling
         self.hold_until = -math.inf
@@ -467,5 +470,5 @@ class AdaptiveLimit:
 
     @property
     def _doubling(self) -> bool:
-        """Whether it climbs to a ceiling."""
-        return self.climbing and self.ceiling is not None
+        """Whether it climbs to a ceiling, or before a sturdy server."""
+        return self.climbing and (self.ceiling is not None or self._sturdy)

@@ -282,7 +282,7 @@ def _limit(its_ceiling: str) -> Limit:
     """A limit with this ceiling of the settings: a whole number, or `auto`."""
     most = None if its_ceiling == "auto" else int(its_ceiling)
     if settings.ASR_ADAPTIVE or most is None:
-        return AdaptiveLimit(floor=settings.ASR_MIN_CONCURRENT, ceiling=most)
+        return AdaptiveLimit(floor=settings.ASR_MIN_CONCURRENT, ceiling=most, sturdy=not servers_named())
     return FixedLimit(most)
 
 

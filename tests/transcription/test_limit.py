@@ -80,6 +80,14 @@ def test_it_climbs_no_higher_than_calls_get_done() -> None:
     assert max(calls.many(500)) == 8
 
 
+def test_before_a_sturdy_server_it_climbs_so_without_a_ceiling() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=None, sturdy=True), flat(8))
+    assert calls.until(8) < 32
+    assert visited(calls) == [2, 4, 8]
+    assert max(calls.many(500)) == 16
+    assert calls.home() == 8
+
+
 @pytest.mark.parametrize(
     ("started", "finished", "out", "added"),
     [(-5.0, 1.1, 3, 1), (-5.0, 0.9, 3, 0), (0.0, 0.3, 3, 1), (-0.1, 0.2, 3, 0), (-5.0, 1.1, 2, 0)],
