@@ -1,6 +1,6 @@
 """The adaptive limit beside an oracle and other limits: throughput, latency, out-of-memory answers, and a picture.
 
-    python -m bench.adaptive [--step 2] [--runs 5] [--real]
+    python -m bench.adaptive [--step 2] [--runs 5] [--live] [--real]
 
 A grid of simulated servers in virtual time. `bench.adaptive_simulation` describes how they compute, and
 `bench.adaptive_grid` what the oracles know. Each run has calls of its own seed. Goals, after the first minute: at
@@ -8,7 +8,7 @@ least 95 % of the best fixed limit's throughput, at most one OOM answer in 100 c
 best's. In twenty minutes chance moves these by some per cent, so our limit meets each server several times, and a cell
 is the mean. Prints one line for each kind of server and limit, then each cell and each run in which our limit misses a
 goal. Draws the limit over time beside the oracle into bench/results/adaptive.svg. `--real` does a few cells over HTTP,
-in real time.
+in real time. `--live` adds live callers and the live share: see `bench.adaptive_live`.
 """
 
 import argparse
@@ -26,6 +26,8 @@ from rich.progress import track
 from rich.table import Table
 
 from bench.adaptive_grid import SECONDS, Cell, Score, grid, known, mean_score, score
+from bench.adaptive_live import PICTURE as LIVE_PICTURE
+from bench.adaptive_live import compare_live, draw_live
 from bench.adaptive_real import measure
 from bench.adaptive_rivals import Aimd, Gradient2, Published
 from transcription.limit import AdaptiveLimit, FixedLimit, Limit
@@ -149,10 +151,16 @@ def main() -> None:
     parser.add_argument("--step", type=int, default=1, help="only every so many levels of N and M")
     parser.add_argument("--runs", type=int, default=5, help="of our limit on each server")
     parser.add_argument("--real", action="store_true", help="over HTTP, in real time, instead of the grid")
+    parser.add_argument("--live", action="store_true", help="with live callers, on another grid")
     options = parser.parse_args()
     console = Console(width=150)
     if options.real:
         compare_real(console)
+        return
+    if options.live:
+        compare_live(console, options.step, options.runs)
+        draw_live()
+        console.print(f"Picture: {LIVE_PICTURE}")
         return
     compare(console, options.step, options.runs)
     draw()
