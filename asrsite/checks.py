@@ -40,6 +40,7 @@ def _limits() -> Iterator[CheckMessage]:
         hint = "It must be at least 1 and not above ASR_MAX_CONCURRENT."
         yield Error(f"ASR_MIN_CONCURRENT is {lowest}.", hint=hint, id="asr.E002")
     for name in (
+        "ASR_LIVE_TARGET",
         "ASR_MAX_QUEUE",
         "ASR_MAX_RETRIES",
         "ASR_REQUEST_TIMEOUT",

@@ -62,6 +62,7 @@ ASR_MODEL = env.str("ASR_MODEL", default="")
 ASR_MAX_CONCURRENT = env.str("ASR_MAX_CONCURRENT", default="")  # a number, or "auto"; empty: see service.ceiling
 ASR_MIN_CONCURRENT = env.int("ASR_MIN_CONCURRENT", default=1)
 ASR_ADAPTIVE = env.bool("ASR_ADAPTIVE", default=True)
+ASR_LIVE_TARGET = env.float("ASR_LIVE_TARGET", default=1.5)  # seconds
 ASR_MAX_QUEUE = env.int("ASR_MAX_QUEUE", default=100)
 ASR_MAX_RETRIES = env.int("ASR_MAX_RETRIES", default=3)
 ASR_RETRY_DELAY = env.float("ASR_RETRY_DELAY", default=5.0)  # seconds

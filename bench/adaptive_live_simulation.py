@@ -25,7 +25,7 @@ from typing import Protocol
 from bench.adaptive_simulation import OVERHEAD, SPEED, flat
 from transcription.captions.pace import Pace
 from transcription.limit import Limit, Sample
-from transcription.live_share import LiveBounds, LiveCall, LiveShare
+from transcription.live_share import QUIET, LiveBounds, LiveCall, LiveShare
 
 PEAK = 4  # of the server that shares its processor
 # Measured on one H200 with base weights, 28 s of audio in a call: (calls in a batch, audio seconds per second)
@@ -160,7 +160,7 @@ class FixedShare(LiveShare):
         self._home = self._level = share
 
     def record(self, call: LiveCall, limit: Limit) -> None:
-        self._last = max(self._last, call.finished)
+        self.until = max(self.until, call.finished + QUIET)
 
 
 @dataclass

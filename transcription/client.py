@@ -252,7 +252,7 @@ class WhisperClient:
     async def keep_acquainted(self) -> None:
         """See `acquaintance.keep`."""
         await acquaintance.keep(
-            self.pool.servers, lambda server: self._probe(server, CallOptions("live", "the product itself"))
+            self.pool.servers, lambda server: self._probe(server, CallOptions("interactive", "the product itself"))
         )
 
     async def inspect(self, server: Server) -> Sentence:

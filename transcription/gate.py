@@ -11,8 +11,8 @@ G1   Permits out for a server never exceed its limit. When the limit shrinks, no
      let in until the permits out are fewer than the limit.
 G2   One gate serves the whole process: any thread, any event loop.
 G3   Order: the lanes live, interactive, batch; inside a lane owners take turns; inside an owner first come, first
-     served. A lane that was passed over eight times in a row gets the next permit. An owner with a weight of n has n
-     calls let in at one turn.
+     served. A lane that was passed over eight times in a row gets the next permit that G13 leaves it. An owner with a
+     weight of n has n calls let in at one turn.
 G4   The line is bounded. A call that finds it full gets `QueueFull` at once, with the seconds to wait before
      it comes back.
 G5   A waiter that is cancelled leaves the line at once. If a permit was on its way to it, the next waiter gets that.
@@ -25,17 +25,18 @@ G10  A waiter may have a deadline (`DeadlineExceeded`), and a newer call may tak
 G11  A limit may change at any time. When it grows, waiters are let in at once.
 G12  To enter and to be let in cost O(log n) in the owners, however many wait. To leave costs O(n) in the waiters of
      the same owner.
+G13  While live calls come, the other lanes hold only so many permits of a server that live calls are answered within
+     a target, but at least one. Ten seconds after the last live call all permits are everybody's.
 G14  All calls wait in one line. A permit of whatever server is free goes to the first that may have it; of several
      free servers, the fastest is taken. Calls may differ in the servers that suit them: one that waits for its server
      holds up none that another server can take. A server to avoid is taken only if no other takes calls. A server that
      is away moves nobody: calls wait until one that suits them takes calls again, but for those that are not patient,
      which get `Evicted`.
-
 G15  What was learnt of a server survives the process: the next one takes it up, and keeps it if it is still true.
 
 `line` decides which waiter is next. `station` has what is kept of each server. `limit` decides how many permits of it
 may be out: it is told about each finished exchange. After the server ran out of memory, or asked to wait, the limit
-also says until when no call is let in.
+also says until when no call is let in. `live_share` decides how many of them the other lanes may hold.
 """
 
 import asyncio
@@ -52,6 +53,7 @@ from .errors import DeadlineExceeded, Evicted, GateError, NestedPermit, QueueFul
 from .guard import Guard
 from .limit import Outcome, Sample
 from .line import LANES, Kind, Lane, Line
+from .live_share import LiveCall
 from .memory import ServerMemory
 from .snapshot import GateSnapshot, LineSnapshot
 from .station import Station
@@ -81,6 +83,9 @@ class Permit(Generic[S]):
     trial: bool = False  # what the server said when it was admitted
     admitted_at: float = math.nan
     in_flight: int = 0  # permits of the server out when it was admitted, itself included
+    restrained: bool = False  # whether other lanes might not have all permits of the server then (G13)
+    entered_at: float = math.nan
+    beside: dict[S, int] = field(default_factory=dict)  # of a live call: the others in flight when it entered
     turn: asyncio.Future[None] | None = None  # awaited by its task; None if it never had to wait
     timer: asyncio.TimerHandle | None = None  # rings at its deadline
 
@@ -199,7 +204,7 @@ class Gate(Generic[S]):
             if deadline is not None and deadline <= now:
                 raise DeadlineExceeded("The call came past its deadline.")
             kind = self._kinds.get(which) or self._kinds.setdefault(which, Kind(*which))
-            permit = Permit(self, lane, owner, kind, supersede, weight, deadline, now - waited)
+            permit = Permit(self, lane, owner, kind, supersede, weight, deadline, now - waited, entered_at=now)
             self._pump(now)
             if self._has_room and (server := self._choose(lane, kind)):
                 self._admit(permit, server)
@@ -217,11 +222,14 @@ class Gate(Generic[S]):
         loop = asyncio.get_running_loop()
         waiter.turn = asyncio.Future(loop=loop)  # before others can see it in line
         if waiter.key is not None and (older := self._line.replace(waiter)):
+            self._note_drop(older)
             self._send_away(older, Superseded("A newer call took this one's place."))
         elif self._line.length < self.max_queue:
             self._line.append(waiter)
         else:
             raise QueueFull(f"{self._line.length} calls wait already.", self._expected_wait())
+        if waiter.lane == "live":
+            waiter.beside = {server: server.expect_live(self._now) for server in waiter.kind.servers}
         if waiter.deadline is not None:
             waiter.timer = loop.call_later(waiter.deadline - self._now, self._expire, waiter)
         if loop not in self._alarms:
@@ -252,6 +260,7 @@ class Gate(Generic[S]):
         while self._has_room and (found := self._line.pop(self._choose)):
             waiter, server = found
             if waiter.deadline is not None and waiter.deadline <= now:
+                self._note_drop(waiter)
                 self._send_away(waiter, DeadlineExceeded("The call waited past its deadline."))
                 continue
             self._admit(waiter, server)
@@ -266,7 +275,7 @@ class Gate(Generic[S]):
         self._now, self._shut, self._has_room = now, False, False
         for server in self.servers:
             away = self._away[server] = server.away()
-            self._shut = self._shut or away > 0 or server.limit.hold_until > now
+            self._shut = server.look(now) or self._shut or away > 0 or server.limit.hold_until > now
             self._has_room = self._has_room or server.has_room("live", now)
 
     def _send_away_stranded(self) -> None:
@@ -284,7 +293,10 @@ class Gate(Generic[S]):
         permit.server = server
         permit.state = "active"
         permit.admitted_at = self._now
+        if permit.lane == "live":
+            permit.beside = {server: max(server.expect_live(self._now), permit.beside.get(server, 0))}
         permit.in_flight = server.admit(permit.lane, self._now - permit.asked_at)
+        permit.restrained = server.restrains
         permit.trial = server.begin()
         if permit.trial:
             self._away[server], self._shut = server.away(), True
@@ -296,8 +308,9 @@ class Gate(Generic[S]):
             wake(waiter.turn, error)
 
     def _set_alarms(self) -> None:
-        """See to it that somebody looks again when a server may take calls that takes none now."""
+        """See to it that somebody looks again when a server may take calls that it does not take now."""
         waits = [max(away, server.limit.hold_until - self._now) for server, away in self._away.items()]
+        waits += [server.live_share.until - self._now for server in self.servers]
         soonest = min((wait for wait in waits if wait > 0), default=math.inf)
         for loop, at in list(self._alarms.items()):  # any loop may end before, so all have an alarm
             if self._now + soonest < at:
@@ -338,9 +351,22 @@ class Gate(Generic[S]):
         self._take_back(permit, reached)
         sample = Sample(permit.admitted_at, now, audio_seconds, permit.in_flight, outcome, out, retry_after)
         try:
-            permit.server.learn(sample)
+            if permit.lane == "live" and outcome != "error":  # which says nothing of the server
+                self._note_live(permit, permit.server, answered=outcome == "ok")
+            permit.server.learn(sample, restrained=permit.restrained)
         finally:
             self._pump(now)
+
+    def _note_live(self, permit: Permit[S], server: S, *, answered: bool) -> None:
+        """Tell the server's share how a live call ended (G13)."""
+        others = max(permit.beside.get(server, 0), server.others)
+        server.learn_live(LiveCall(permit.entered_at, self._clock(), others, answered))
+
+    def _note_drop(self, waiter: Permit[S]) -> None:
+        """Note that a waiter goes without an answer: a live call may have waited too long for any of its servers."""
+        if waiter.lane == "live":
+            for server in waiter.kind.servers:
+                self._note_live(waiter, server, answered=False)
 
     def _abandon(self, permit: Permit[S]) -> None:
         if permit.state == "active":
@@ -357,6 +383,7 @@ class Gate(Generic[S]):
         """The task of the waiter has ended: take it out of the line, or pass on the permit that it never used."""
         if waiter.state == "waiting":
             self._line.remove(waiter)
+            self._note_drop(waiter)
             waiter.state = "sent away"
         elif waiter.state == "active":
             self._take_back(waiter)
@@ -366,6 +393,7 @@ class Gate(Generic[S]):
         with self._lock:
             if waiter.state == "waiting":
                 self._line.remove(waiter)
+                self._note_drop(waiter)
                 self._send_away(waiter, DeadlineExceeded("The call waited past its deadline."))
 
     # --- the limits, and what there is to see --------------------------------------------------
@@ -403,6 +431,12 @@ class Gate(Generic[S]):
             active = sum(server.active for server in self.servers)
             return active, sum(server.limit.limit for server in self.servers), self._line.length
 
+    def live_limit(self) -> int:
+        """How many live calls may be in flight at once now, on all servers."""
+        with self._lock:
+            now = self._clock()
+            return sum(server.live_share.bounds(now, server.limit).total for server in self.servers)
+
     def snapshot(self) -> tuple[LineSnapshot, dict[S, GateSnapshot]]:
         """The line and each server at this moment."""
         with self._lock:
@@ -411,4 +445,5 @@ class Gate(Generic[S]):
             for lane, kind, waiting in self._line.waiting():
                 (queued[kind.servers[0]] if len(kind.servers) == 1 else shared)[lane] += waiting
             line = LineSnapshot(self._line.length, self.max_queue, {lane: shared[lane] for lane in LANES})
-            return line, {server: server.snapshot(queued[server]) for server in self.servers}
+            now = self._clock()
+            return line, {server: server.snapshot(queued[server], now) for server in self.servers}

@@ -85,6 +85,7 @@ class LiveShare:
     """The share of the other lanes, as the module's docstring says.
 
     target: seconds within which live calls are to be answered. missed: that cannot be kept.
+    until: the time from which all permits are everybody's, if no live call comes before.
     """
 
     def __init__(self, target: float = 1.5) -> None:
@@ -95,18 +96,15 @@ class LiveShare:
         self._failures: dict[int, int] = {}
         self._rested = 0  # live calls since home was found good, or since the last trial
         self._since = -math.inf  # the last change of level
-        self._first, self._last = math.inf, -math.inf  # live calls
-
-    @property
-    def until(self) -> float:
-        """The time from which all permits are everybody's, if no live call comes before."""
-        return self._last + QUIET
+        self.until = -math.inf
+        self._first = math.inf  # the first live call
 
     def bounds(self, now: float, limit: Limit) -> LiveBounds:
         """The bounds under this limit now."""
-        if now >= self.until or self._climbs(now, limit):
-            return LiveBounds(limit.limit, limit.limit)
-        return LiveBounds(limit.limit if self._level else 1, min(limit.limit, max(1, self._level)))
+        most, level = limit.limit, self._level
+        if now >= self.until or level >= most or self._climbs(now, limit):
+            return LiveBounds(most, most)
+        return LiveBounds(most, level) if level else LiveBounds(1, 1)
 
     def ask(self, now: float) -> None:
         """A live call asks for a permit."""
@@ -114,11 +112,11 @@ class LiveShare:
             self._evidence.clear()  # the server may have changed meanwhile
             self._go(self._home, now)
         self._first = min(self._first, now)
-        self._last = max(self._last, now)
+        self.until = max(self.until, now + QUIET)
 
     def record(self, call: LiveCall, limit: Limit) -> None:
         """Learn from a live call that ended under this limit."""
-        self._last = max(self._last, call.finished)
+        self.until = max(self.until, call.finished + QUIET)
         late = call.finished - call.asked > self.target
         elsewhere = call.asked < self._since or call.others > max(1, self._level)  # it ran partly at another level
         if self._climbs(call.finished, limit) or (elsewhere if late else not call.answered):

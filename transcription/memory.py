@@ -6,6 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field, TypeAdapter, ValidationError
 
 from .learnt import LimitState
+from .live_share import LiveShareState
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -22,12 +23,13 @@ class ServerMemory:
     """What is known of a server.
 
     limit: None: the limit is fixed. services: the latest exchanges, oldest first.
-    version: of this form; another one is not read.
+    version: of this form; another one is not read. live_share: None: the memory is older than the share.
     """
 
     limit: LimitState | None
     services: tuple[Service, ...]
     version: Literal[1]
+    live_share: LiveShareState | None = None
 
 
 _FORM = TypeAdapter(ServerMemory)

@@ -13,6 +13,7 @@ from .breaker import Breaker
 from .errors import Misconfigured, Unreachable
 from .gate import Gate
 from .limit import Limit
+from .live_share import LiveShare
 from .sentence import Sentence, _
 from .snapshot import GateSnapshot, Load, ServerSnapshot
 from .station import Station
@@ -54,10 +55,11 @@ class Server(Station):
         limit: Limit,
         breaker: Breaker,
         *,
+        live_share: LiveShare | None = None,
         barred: Callable[[], Bar | None] = _no_bar,
         around: Callable[[Callable[[], Awaitable[Transcript]]], Awaitable[Transcript]] = _just_call,
     ) -> None:
-        super().__init__(name, limit)
+        super().__init__(name, limit, live_share)
         self.url = url
         self.breaker = breaker
         self.barred = barred

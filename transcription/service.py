@@ -23,6 +23,7 @@ from .doubts import without_inventions
 from .errors import TimedOut, TranscriptionError
 from .limit import AdaptiveLimit, FixedLimit, Limit
 from .line import Lane
+from .live_share import LiveShare
 from .pool import Bar, Pool, Server, endpoint
 from .request import AsrRequest, CallOptions
 from .sentence import Sentence, _
@@ -252,6 +253,11 @@ def total_limit() -> int:
     return sum(server.gate.limit for server in snapshot().servers)
 
 
+def live_limit() -> int:
+    """How many live calls may be in flight at once now, on all servers."""
+    return client().pool.gate.live_limit()
+
+
 def servers_named() -> list[tuple[str, str]]:
     """The servers in ASR_API_URL, which has the form “url|ceiling,url”: the URL of each, and its ceiling, or ""."""
     named = [address.strip().partition("|") for address in settings.ASR_API_URL.split(",") if address.strip()]
@@ -270,6 +276,7 @@ def _server(url: str, its_ceiling: str) -> Server:
         name=_name(url),
         limit=_limit(its_ceiling or ceiling()),
         breaker=Breaker(),
+        live_share=LiveShare(settings.ASR_LIVE_TARGET),
         barred=barred,
         **({"around": embedded.during_life} if (embedded := engine()) else {}),
     )

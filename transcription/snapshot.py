@@ -39,6 +39,8 @@ class GateSnapshot:
     changes: the latest changes of the limit, each with the time of the gate's clock.
     learnt: what the limit has learnt of the server; None: it is fixed.
     advice: what an admin should change about the limit, if anything.
+    live_share: how many permits other lanes may hold, because live calls come; None: none come.
+    live_target_missed: live calls are late even while one call runs at a time.
     """
 
     name: str
@@ -55,6 +57,8 @@ class GateSnapshot:
     changes: tuple[tuple[float, LimitChange], ...]
     learnt: Learnt | None
     advice: Sentence | None
+    live_share: int | None
+    live_target_missed: bool
 
     @property
     def realtime_factor(self) -> float | None:

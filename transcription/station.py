@@ -5,6 +5,7 @@ from collections import Counter, deque
 
 from .limit import Limit, LimitChange, Sample
 from .line import LANES, Lane
+from .live_share import LiveBounds, LiveCall, LiveShare
 from .memory import ServerMemory, Service
 from .sentence import _
 from .snapshot import GateSnapshot, LaneCount
@@ -21,11 +22,15 @@ class Station:
 
     name: as in stats and on pages.
     limit: decides how many permits may be out.
+    live_share: decides how many of them other lanes may hold while live calls come.
+    restrains: whether that are not all, as of the latest look.
     """
 
-    def __init__(self, name: str, limit: Limit) -> None:
+    def __init__(self, name: str, limit: Limit, live_share: LiveShare | None = None) -> None:
         self.name = name
         self.limit = limit
+        self.live_share = live_share or LiveShare()
+        self._bounds, self.restrains = LiveBounds(limit.limit, limit.limit), False
         self._first_ceiling = limit.ceiling  # that of the settings: no admin may go above it. None: any
         self.out = 0  # permits, the abandoned ones too
         self._lanes = dict.fromkeys(LANES, 0)  # the same, by lane
@@ -53,7 +58,25 @@ class Station:
 
     def has_room(self, lane: Lane, now: float) -> bool:
         """Whether one more permit may be out for this lane."""
-        return self.out < self.limit.limit and now >= self.limit.hold_until
+        total, others = self._bounds
+        return self.out < total and (lane == "live" or self.others < others) and now >= self.limit.hold_until
+
+    def look(self, now: float) -> bool:
+        """See how many permits may be out now. Returns `restrains`."""
+        self._bounds = self.live_share.bounds(now, self.limit)
+        self.restrains = self._bounds.others < self.limit.limit
+        return self.restrains
+
+    @property
+    def others(self) -> int:
+        """Permits out of other lanes than live."""
+        return self.out - self._lanes["live"]
+
+    def expect_live(self, now: float) -> int:
+        """Note that a live call may come here. Returns how many others are in flight."""
+        self.live_share.ask(now)
+        self.look(now)
+        return self.others
 
     def admit(self, lane: Lane, waited: float) -> int:
         """Let a call out. Returns how many are out now."""
@@ -78,13 +101,27 @@ class Station:
         self._lanes[lane] -= 1
         self._abandoned[lane] -= abandoned
 
-    def learn(self, sample: Sample) -> None:
-        """Learn from an exchange that has ended."""
+    def learn(self, sample: Sample, *, restrained: bool = False) -> None:
+        """Learn from an exchange that has ended.
+
+        restrained: other lanes might not have all permits when it was let in. Then the limit learns no throughput from
+        it, as if fewer calls had been wanted.
+        """
         if sample.outcome == "ok":
             self._answered.append(sample)
             self._latest.append(sample)
+            if restrained or self.restrains:
+                fewer = self.limit.limit - 1
+                sample = sample._replace(in_flight=min(sample.in_flight, fewer), out=min(sample.out, fewer))
         if change := self.limit.record(sample):
             self._note(change, sample.finished)
+
+    def learn_live(self, call: LiveCall) -> None:
+        """Learn from a live call that has ended."""
+        missed = self.live_share.missed
+        self.live_share.record(call, self.limit)
+        if self.live_share.missed and not missed:
+            log.warning("[ASR并发] 字幕过慢 server=%s target=%g", self.name, self.live_share.target)
 
     # --- the limit, and what there is to see -------------------------------------------------------
 
@@ -111,7 +148,7 @@ class Station:
         """See `Gate.memory`."""
         calls = [each for each in self._answered if each.audio_seconds > PROBE][-LATEST:]
         services = tuple(Service(each.finished - each.started, each.audio_seconds) for each in calls)
-        return ServerMemory(self.limit.state(), services, version=1)
+        return ServerMemory(self.limit.state(), services, version=1, live_share=self.live_share.state())
 
     def restore(self, memory: ServerMemory, now: float) -> None:
         """See `Gate.restore`."""
@@ -119,6 +156,8 @@ class Station:
             sample = Sample(now - service.seconds, now, service.audio_seconds, 1, "ok", 1)
             self._answered.append(sample)
             self._latest.append(sample)
+        if memory.live_share:
+            self.live_share.restore(memory.live_share)
         if memory.limit and (change := self.limit.restore(memory.limit)):
             self._note(change, now)
 
@@ -138,7 +177,7 @@ class Station:
         """Permits out, but for the abandoned ones."""
         return self.out - sum(self._abandoned.values())
 
-    def snapshot(self, queued: Counter[Lane]) -> GateSnapshot:
+    def snapshot(self, queued: Counter[Lane], now: float) -> GateSnapshot:
         """The server at this moment. queued: how many wait that only this server may take, by lane."""
         answered = list(self._answered)
         return GateSnapshot(
@@ -156,4 +195,6 @@ class Station:
             changes=tuple(self._changes),
             learnt=self.limit.learnt,
             advice=self.limit.advice,
+            live_share=self.live_share.bounds(now, self.limit).others if now < self.live_share.until else None,
+            live_target_missed=self.live_share.missed,
         )

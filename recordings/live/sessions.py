@@ -29,7 +29,7 @@ class Sessions:
     def __init__(self) -> None:
         self._running: dict[str, Session] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._pace = Pace(service.total_limit)
+        self._pace = Pace(service.live_limit)
         self._suspended = False
 
     def __iter__(self) -> Iterator[Session]:

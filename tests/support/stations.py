@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 from transcription.limit import Limit
+from transcription.live_share import LiveShare
 from transcription.station import Station
 
 PAUSE = 2.0  # seconds
@@ -15,8 +16,10 @@ class Shaky(Station):
     trials: how many there were.
     """
 
-    def __init__(self, name: str, limit: Limit, clock: Callable[[], float]) -> None:
-        super().__init__(name, limit)
+    def __init__(
+        self, name: str, limit: Limit, clock: Callable[[], float], live_share: LiveShare | None = None
+    ) -> None:
+        super().__init__(name, limit, live_share)
         self._clock = clock
         self.back_at = -math.inf
         self.lost = self.on_trial = False

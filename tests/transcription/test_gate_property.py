@@ -20,10 +20,12 @@ from transcription.errors import DeadlineExceeded, Evicted, GateError, QueueFull
 from transcription.gate import Gate, Permit
 from transcription.limit import FixedLimit, LimitChange, Outcome, Sample
 from transcription.line import LANES, MAX_PASSES, Lane
+from transcription.live_share import LiveCall, LiveShare
 from transcription.sentence import Sentence
 from transcription.station import LATEST, Station
 
 MAX_QUEUE = 6
+TARGET = 0.5  # seconds, for live calls
 HOLD = 2.0  # seconds after out-of-memory; all times are multiples of 1/4, which floats add without error
 
 
@@ -67,6 +69,8 @@ class Call:
     server: int = -1  # that let it in
     number: int = 0  # permits of the server out when it was let in, its own too
     trial: bool = False
+    entered_at: float = 0.0
+    beside: dict[int, int] = field(default_factory=dict)  # of a live call: calls of other lanes, by server
     outcome: Outcome = "ok"
     reached: bool | None = None
     permit: Permit[Shaky] | None = None
@@ -81,7 +85,9 @@ class Call:
 @dataclass
 class ServerModel:
     limit: Nervous = field(default_factory=Nervous)
+    share: LiveShare = field(default_factory=lambda: LiveShare(TARGET))
     out: int = 0
+    live: int = 0  # of those
     peak: int = 0
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=LATEST))
     lost: bool = False
@@ -94,8 +100,13 @@ class ServerModel:
     def pace(self) -> float:
         return sum(self.seconds) / len(self.seconds) if self.seconds else 0.0
 
+    @property
+    def others(self) -> int:
+        return self.out - self.live
+
     def end(self, call: Call, now: float) -> None:
         self.out -= 1
+        self.live -= call.lane == "live"
         self.on_trial = self.on_trial and not call.trial
         if call.reached:
             self.lost = False
@@ -117,6 +128,7 @@ class Model:
         """The name of the error, if the call is refused."""
         self.expire(now)
         self.admit(now)
+        call.entered_at = now
         if (server := self._server(call, now)) is not None:
             self._let_in(call, server, now)
             return None
@@ -125,25 +137,45 @@ class Model:
         older = [other for other in self.waiting if call.key and self._same_place(call, other)]
         if older:
             place = self.waiting.index(older[0])
-            self._line_up(call, place)
+            self._drop(older[0], now)
+            self._line_up(call, place, now)
             self._remove(older[0])
             older[0].expected = "superseded"
         elif len(self.waiting) == MAX_QUEUE:
             return "QueueFull"
         else:
-            self._line_up(call, len(self.waiting))
+            self._line_up(call, len(self.waiting), now)
         return None
 
-    def _line_up(self, call: Call, place: int) -> None:
+    def _line_up(self, call: Call, place: int, now: float) -> None:
         self.waiting.insert(place, call)
         if call.owner not in self.turns[call.lane]:
             self.turns[call.lane].append(call.owner)
+        if call.lane == "live":
+            for number in call.servers:
+                self._expect_live(call, number, now)
+
+    def _expect_live(self, call: Call, number: int, now: float) -> None:
+        self.servers[number].share.ask(now)
+        call.beside[number] = max(call.beside.get(number, 0), self.servers[number].others)
+
+    def _tell_share(self, call: Call, number: int, now: float, *, answered: bool) -> None:
+        server = self.servers[number]
+        others = max(call.beside[number], server.others)
+        server.share.record(LiveCall(call.entered_at, now, others, answered), server.limit)
+
+    def _drop(self, call: Call, now: float) -> None:
+        if call.lane == "live":
+            for number in call.servers:
+                self._tell_share(call, number, now, answered=False)
 
     def release(self, call: Call, now: float) -> None:
         server = self.servers[call.server]
         server.end(call, now)
         call.expected = "released"
         assert call.permit
+        if call.lane == "live" and call.outcome != "error":
+            self._tell_share(call, call.server, now, answered=call.outcome == "ok")
         sample = Sample(call.permit.admitted_at, now, 1.0, call.number, call.outcome, server.out + 1)
         if call.outcome == "ok":
             server.seconds.append(now - call.permit.admitted_at)
@@ -153,6 +185,7 @@ class Model:
     def leave(self, call: Call, now: float) -> None:
         if call.expected == "waiting":
             self._remove(call)
+            self._drop(call, now)
         elif call.expected == "active":
             call.reached = None
             self.servers[call.server].end(call, now)
@@ -162,6 +195,7 @@ class Model:
     def expire(self, now: float) -> None:
         for call in [call for call in self.waiting if call.deadline is not None and call.deadline <= now]:
             self._remove(call)
+            self._drop(call, now)
             call.expected = "expired"
 
     def admit(self, now: float) -> None:
@@ -186,6 +220,7 @@ class Model:
                 self.turns[lane].append(self.turns[lane].pop(self.turns[lane].index(call.owner)))
                 del self.had[lane, call.owner]
             if call.deadline is not None and call.deadline <= now:
+                self._drop(call, now)
                 call.expected = "expired"
             else:
                 self._let_in(call, server, now)
@@ -198,17 +233,21 @@ class Model:
         there = [number for number in call.servers if not self.servers[number].away(now)]
         if there != [call.avoid]:
             there = [number for number in there if number != call.avoid]
-        free = [number for number in there if self._room(self.servers[number], now)]
+        free = [number for number in there if self._room(self.servers[number], call.lane, now)]
         return min(free, key=lambda number: self.servers[number].pace(), default=None)
 
     def _stranded(self, call: Call, now: float) -> bool:
         return not call.patient and all(self.servers[number].away(now) for number in call.servers)
 
-    def _room(self, server: ServerModel, now: float) -> bool:
-        return server.out < server.limit.limit and now >= server.limit.hold_until
+    def _room(self, server: ServerModel, lane: Lane, now: float) -> bool:
+        total, others = server.share.bounds(now, server.limit)
+        return server.out < total and (lane == "live" or server.others < others) and now >= server.limit.hold_until
 
     def _let_in(self, call: Call, number: int, now: float) -> None:
         server = self.servers[number]
+        if call.lane == "live":
+            self._expect_live(call, number, now)
+            server.live += 1
         server.out += 1
         assert server.out <= server.limit.limit  # G1
         server.peak = max(server.peak, server.out)
@@ -237,7 +276,9 @@ class GateMachine(RuleBasedStateMachine):
 
     @initialize(servers=st.integers(1, 3))
     def begin(self, servers: int) -> None:
-        self.servers = [Shaky(f"gpu{number}", Nervous(), self.loop.time) for number in range(servers)]
+        self.servers = [
+            Shaky(f"gpu{number}", Nervous(), self.loop.time, LiveShare(TARGET)) for number in range(servers)
+        ]
         self.gate = Gate(self.servers, max_queue=MAX_QUEUE, clock=self.loop.time)
         self.model = Model([ServerModel() for _ in range(servers)])
 
@@ -363,6 +404,8 @@ class GateMachine(RuleBasedStateMachine):
             assert seen[server].active + seen[server].abandoned == model.out
             assert seen[server].limit == model.limit.limit
             assert seen[server].peak == model.peak
+            told, held = seen[server].live_share, self.loop.time() < model.share.until
+            assert told == (model.share.bounds(self.loop.time(), model.limit).others if held else None)
             only = [call for call in self.model.waiting if call.servers == (number,)]
             assert seen[server].queued == len(only)
             for lane in LANES:

@@ -52,6 +52,8 @@ def _servers(snapshot: Snapshot) -> Iterator[Metric]:
     limit = GaugeMetricFamily("asr_slots", "Permits that may be out", labels=["server"])
     ceiling = GaugeMetricFamily("asr_ceiling", "The most that asr_slots may become", labels=["server"])
     peak = GaugeMetricFamily("asr_peak", "Most permits out at once under this ceiling", labels=["server"])
+    share = GaugeMetricFamily("asr_live_share", "Permits left to other lanes beside live calls", labels=["server"])
+    missed = GaugeMetricFamily("asr_live_target_missed", "1 where live calls are late all the same", labels=["server"])
     abandoned = GaugeMetricFamily("asr_abandoned", "Exchanges that nobody waits for any more", labels=["server"])
     up = GaugeMetricFamily("asr_upstream_up", "1 while calls go there, 0 while it cannot be reached", labels=["server"])
     speed = GaugeMetricFamily("asr_realtime_factor", "Exchange time per audio time, of late", labels=["server"])
@@ -63,13 +65,15 @@ def _servers(snapshot: Snapshot) -> Iterator[Metric]:
         gate = server.gate
         too_high.add_metric([gate.name], gate.advice is not None)
         limit.add_metric([gate.name], gate.limit)
+        _add(share, [gate.name], gate.live_share)
+        missed.add_metric([gate.name], gate.live_target_missed)
         abandoned.add_metric([gate.name], gate.abandoned)
         up.add_metric([gate.name], server.retry_in is None)  # neither its breaker is open, nor the engine away
         oom.add_metric([gate.name], server.oom_errors)
         _add(ceiling, [gate.name], gate.ceiling)
         peak.add_metric([gate.name], gate.peak)
         _add(speed, [gate.name], gate.realtime_factor)
-    yield from (limit, ceiling, peak, abandoned, up, speed, oom, too_high)
+    yield from (limit, ceiling, peak, share, missed, abandoned, up, speed, oom, too_high)
 
 
 def _loads(snapshot: Snapshot) -> Iterator[Metric]:

@@ -75,6 +75,13 @@ class ServerStats:
     active: int
     queued: int
     abandoned: int
+    live_share: Annotated[
+        int | None,
+        Field(description="How many calls of other lanes may be in flight beside live ones; null: none come."),
+    ]
+    live_target_missed: Annotated[
+        bool, Field(description="Whether live calls are late even while one call runs at a time.")
+    ]
     breaker: str
     trouble: Annotated[str | None, Field(description="Why calls wait or fail, where that is known.")]
     said: Annotated[str, Field(description="The last words of the embedded engine, where it has ended.")]
@@ -204,6 +211,8 @@ def _server(server: ServerSnapshot) -> ServerStats:
         active=gate.active,
         queued=gate.queued,
         abandoned=gate.abandoned,
+        live_share=gate.live_share,
+        live_target_missed=gate.live_target_missed,
         breaker=server.breaker,
         trouble=trouble and trouble.translated(gettext),
         said=server.said,
@@ -235,9 +244,12 @@ def _learnt(learnt: Learnt | None) -> LearntStats | None:
 
 
 def _trouble(server: ServerSnapshot) -> Sentence | None:
-    """The server's trouble. Abandoned permits are one too: calls wait although no caller has a permit."""
+    """The server's trouble. Abandoned permits are one too, for calls wait although no caller has a permit; and so are
+    late captions."""
     if not server.trouble and server.gate.abandoned >= server.gate.limit:
         return _("The Whisper server may still compute what was sent for callers that are gone. That is waited for.")
+    if not server.trouble and server.gate.live_target_missed:
+        return _("Captions come late even while one call at a time is made: the server is too slow for them.")
     return server.trouble
 
 

@@ -99,6 +99,8 @@ def lines(stats: dict[str, Any]) -> Iterator[str]:
 def _details(server: dict[str, Any]) -> Iterator[str]:
     """What is known of a server: its bounds, its speed, its load, and what the limit has learnt."""
     yield f"ceiling {server['ceiling'] or 'auto'}, peak {server['peak']}"
+    if server["live_share"]:
+        yield f"{server['live_share']} beside live calls"
     if (factor := server["realtime_factor"]) is not None:
         yield f"{factor:g} s per audio s"
     if load := server["load"]:

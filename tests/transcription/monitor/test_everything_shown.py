@@ -44,6 +44,8 @@ GATE = GateSnapshot(
     changes=((0.0, LimitChange(3, Sentence("busy with {} in flight", 4))),),
     learnt=LEARNT,
     advice=None,
+    live_share=2,
+    live_target_missed=False,
 )
 LOAD = Load(running=3, waiting=2, foreign=1)
 LINE = LineSnapshot(queued=3, max_queue=100, shared={"live": 0, "interactive": 1, "batch": 1})
