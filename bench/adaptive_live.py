@@ -124,15 +124,14 @@ def best_fixed(kind: str, speed: float, speakers: int) -> FixedBest | None:
 def score(cells: list[LiveCell]) -> LiveScore:
     """The score of a cell, given as its runs."""
     first, sessions = cells[0], SESSIONS[cells[0].captions]
-    shares = [LiveShare(TARGET) for _ in cells]
-    runs = [cell.simulate(LIMITS[cell.limit](), share, sessions) for cell, share in zip(cells, shares, strict=True)]
+    runs = [cell.simulate(LIMITS[cell.limit](), LiveShare(TARGET), sessions) for cell in cells]
     ours = [LiveFigures.of(run, sessions) for run in runs]
     return LiveScore(
         first,
         best_fixed(first.kind, first.speed, first.speakers),
         LiveFigures(mean(each.throughput for each in ours), mean(each.late for each in ours)),
         max(max(run.back, default=0.0) for run in runs),
-        any(share.missed for share in shares),
+        any(run.missed for run in runs),
     )
 
 

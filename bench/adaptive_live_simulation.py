@@ -168,13 +168,15 @@ class LiveRun:
     """What happened in a run.
 
     batch: (time, audio seconds) of each batch call that was answered. live: (time of asking, seconds to the answer).
-    trace: (time, limit, share) at each change. back: (end of captions, seconds until the others had all permits).
+    trace: (time, limit, share) at each change. back: seconds from each end of captions until others had all permits.
+    missed: it was told that the target is missed.
     """
 
     batch: list[tuple[float, float]] = field(default_factory=list)
     live: list[tuple[float, float]] = field(default_factory=list)
     trace: list[tuple[float, int, int]] = field(default_factory=list)
     back: list[float] = field(default_factory=list)
+    missed: bool = False
 
 
 class LiveSimulation:
@@ -263,22 +265,23 @@ class LiveSimulation:
         self.server.take(self.now, call)
 
     def _answer(self, call: SimulatedCall) -> None:
+        out, limit = self._out, self.limit.limit
         self._out -= 1
-        limit = self.limit.limit
         held = call.held or self._bounds().others < limit
-        in_flight = min(call.in_flight, limit - 1) if held else call.in_flight
+        in_flight, out = (min(number, limit - held) for number in (call.in_flight, out))
         if call.live:
             self._caption(call)
         else:
             self._others -= 1
             self.run.batch.append((self.now, call.audio))
-        self.limit.record(Sample(call.started, self.now, call.audio, in_flight, "ok"))
+        self.limit.record(Sample(call.started, self.now, call.audio, in_flight, "ok", out))
 
     def _caption(self, call: SimulatedCall) -> None:
         if call.paced:
             call.paced.__exit__(None, None, None)
         self._live.discard(call)
         self.share.record(LiveCall(call.asked, self.now, call.others), self.limit)
+        self.run.missed = self.run.missed or self.share.missed
         self.run.live.append((call.asked, self.now - call.asked))
         after = max(self._live_random.uniform(0.8, 1.2), self._pace.pause() or 0.0)
         due = max(self.now, call.asked + after)
