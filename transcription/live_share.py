@@ -99,6 +99,11 @@ class LiveShare:
         self.until = -math.inf
         self._first = math.inf  # the first live call
 
+    @property
+    def home(self) -> int | None:
+        """The level that it trusts; None: it has learnt of none yet."""
+        return self._home if self._home > 1 or self._failures else None
+
     def bounds(self, now: float, limit: Limit) -> LiveBounds:
         """The bounds under this limit now."""
         most, level = limit.limit, self._level

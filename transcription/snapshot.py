@@ -40,6 +40,7 @@ class GateSnapshot:
     learnt: what the limit has learnt of the server; None: it is fixed.
     advice: what an admin should change about the limit, if anything.
     live_share: how many permits other lanes may hold, because live calls come; None: none come.
+    live_home: how many of them the share has learnt to trust; None: nothing was learnt yet.
     live_target_missed: live calls are late even while one call runs at a time.
     """
 
@@ -58,6 +59,7 @@ class GateSnapshot:
     learnt: Learnt | None
     advice: Sentence | None
     live_share: int | None
+    live_home: int | None
     live_target_missed: bool
 
     @property

@@ -196,5 +196,6 @@ class Station:
             learnt=self.limit.learnt,
             advice=self.limit.advice,
             live_share=self.live_share.bounds(now, self.limit).others if now < self.live_share.until else None,
+            live_home=self.live_share.home,
             live_target_missed=self.live_share.missed,
         )

@@ -53,6 +53,9 @@ def _servers(snapshot: Snapshot) -> Iterator[Metric]:
     ceiling = GaugeMetricFamily("asr_ceiling", "The most that asr_slots may become", labels=["server"])
     peak = GaugeMetricFamily("asr_peak", "Most permits out at once under this ceiling", labels=["server"])
     share = GaugeMetricFamily("asr_live_share", "Permits left to other lanes beside live calls", labels=["server"])
+    trusted = GaugeMetricFamily(
+        "asr_live_home", "Permits of other lanes beside which live calls were in time", labels=["server"]
+    )
     missed = GaugeMetricFamily("asr_live_target_missed", "1 where live calls are late all the same", labels=["server"])
     abandoned = GaugeMetricFamily("asr_abandoned", "Exchanges that nobody waits for any more", labels=["server"])
     up = GaugeMetricFamily("asr_upstream_up", "1 while calls go there, 0 while it cannot be reached", labels=["server"])
@@ -66,6 +69,7 @@ def _servers(snapshot: Snapshot) -> Iterator[Metric]:
         too_high.add_metric([gate.name], gate.advice is not None)
         limit.add_metric([gate.name], gate.limit)
         _add(share, [gate.name], gate.live_share)
+        _add(trusted, [gate.name], gate.live_home)
         missed.add_metric([gate.name], gate.live_target_missed)
         abandoned.add_metric([gate.name], gate.abandoned)
         up.add_metric([gate.name], server.retry_in is None)  # neither its breaker is open, nor the engine away
@@ -73,7 +77,7 @@ def _servers(snapshot: Snapshot) -> Iterator[Metric]:
         _add(ceiling, [gate.name], gate.ceiling)
         peak.add_metric([gate.name], gate.peak)
         _add(speed, [gate.name], gate.realtime_factor)
-    yield from (limit, ceiling, peak, share, missed, abandoned, up, speed, oom, too_high)
+    yield from (limit, ceiling, peak, share, trusted, missed, abandoned, up, speed, oom, too_high)
 
 
 def _loads(snapshot: Snapshot) -> Iterator[Metric]:

@@ -79,6 +79,9 @@ class ServerStats:
         int | None,
         Field(description="How many calls of other lanes may be in flight beside live ones; null: none come."),
     ]
+    live_home: Annotated[
+        int | None, Field(description="How many of them were learnt to leave live calls in time; null: not learnt yet.")
+    ]
     live_target_missed: Annotated[
         bool, Field(description="Whether live calls are late even while one call runs at a time.")
     ]
@@ -212,6 +215,7 @@ def _server(server: ServerSnapshot) -> ServerStats:
         queued=gate.queued,
         abandoned=gate.abandoned,
         live_share=gate.live_share,
+        live_home=gate.live_home,
         live_target_missed=gate.live_target_missed,
         breaker=server.breaker,
         trouble=trouble and trouble.translated(gettext),

@@ -103,6 +103,8 @@ def _details(server: dict[str, Any]) -> Iterator[str]:
         yield f"{server['live_share']} beside live calls"
     if (factor := server["realtime_factor"]) is not None:
         yield f"{factor:g} s per audio s"
+    if (trusted := server["live_home"]) is not None:
+        yield f"home {trusted} beside live calls"
     if load := server["load"]:
         yield f"runs {load['running']}, {load['waiting']} wait in it, {load['foreign']} foreign"
     if learnt := server["learnt"]:

@@ -45,6 +45,7 @@ GATE = GateSnapshot(
     learnt=LEARNT,
     advice=None,
     live_share=2,
+    live_home=3,
     live_target_missed=False,
 )
 LOAD = Load(running=3, waiting=2, foreign=1)
