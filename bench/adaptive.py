@@ -28,6 +28,7 @@ from rich.table import Table
 from bench.adaptive_grid import SECONDS, Cell, Score, grid, known, mean_score, score
 from bench.adaptive_live import PICTURE as LIVE_PICTURE
 from bench.adaptive_live import compare_live, draw_live
+from bench.adaptive_live_real import measure_live
 from bench.adaptive_real import measure
 from bench.adaptive_rivals import Aimd, Gradient2, Published
 from transcription.limit import AdaptiveLimit, FixedLimit, Limit
@@ -146,6 +147,22 @@ def compare_real(console: Console) -> None:
     console.print(table)
 
 
+def compare_live_real(console: Console) -> None:
+    table = Table("server", "speakers", "best fixed", "batch, ratio", "late, fixed", "late, ours", "back, s")
+    table.title = "over HTTP, in real time, with live callers"
+    for r in measure_live():
+        table.add_row(
+            f"{r.kind}, speed {r.speed:g}",
+            str(r.speakers),
+            f"{r.best.share} of {r.best.limit}",
+            f"{r.ours.throughput / r.fixed.throughput:.3f}",
+            f"{r.fixed.late:.1%}",
+            f"{r.ours.late:.1%}",
+            f"{r.ours.back:.1f}",
+        )
+    console.print(table)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--step", type=int, default=1, help="only every so many levels of N and M")
@@ -155,7 +172,7 @@ def main() -> None:
     options = parser.parse_args()
     console = Console(width=150)
     if options.real:
-        compare_real(console)
+        (compare_live_real if options.live else compare_real)(console)
         return
     if options.live:
         compare_live(console, options.step, options.runs)

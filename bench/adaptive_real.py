@@ -42,7 +42,7 @@ class RealResult:
 def measure() -> Iterator[RealResult]:
     """Yield the figures of each cell, for the lowest fixed limit within 1 % of the curve's best, and for ours."""
     for curve, peak, memory in CELLS:
-        with _server(curve, peak, memory) as url:
+        with serving("bench.adaptive_server", curve, str(peak), str(memory)) as url:
             curves = [CURVES[curve](n, peak) for n in range(1, memory + 1)]
             best = next(n for n, speed in enumerate(curves, 1) if speed >= NEAR_BEST * max(curves))
             yield RealResult(
@@ -53,12 +53,12 @@ def measure() -> Iterator[RealResult]:
 
 
 @contextmanager
-def _server(curve: str, peak: int, memory: int) -> Iterator[str]:
+def serving(module: str, *arguments: str) -> Iterator[str]:
+    """Run a server, which gets its port as the first argument. Gives the address for transcriptions."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "bench.adaptive_server", str(port), curve, str(peak), str(memory)]
-    with subprocess.Popen(command) as process:
+    with subprocess.Popen([sys.executable, "-m", module, str(port), *arguments]) as process:
         try:
             _wait_for(port)
             yield f"http://127.0.0.1:{port}/v1/audio/transcriptions"
