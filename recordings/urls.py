@@ -3,7 +3,7 @@
 from django.urls import path
 
 from recordings.live import views as live
-from recordings.pages import library, recording
+from recordings.pages import library, recording, text
 
 app_name = "recordings"
 
@@ -11,7 +11,7 @@ urlpatterns = [
     path("", library.library, name="library"),
     path("rail", library.rail, name="rail"),
     path("recordings/<int:pk>", recording.recording, name="recording"),
-    path("recordings/<int:pk>/text", recording.text, name="text"),
+    path("recordings/<int:pk>/text", text.text, name="text"),
     path("recordings/<int:pk>/transcriptions", recording.transcriptions, name="transcriptions"),
     path("recordings/<int:pk>/transcriptions/<int:transcription>/restore", recording.restore, name="restore"),
     path("recordings/<int:pk>/transcribe", recording.transcribe, name="transcribe"),

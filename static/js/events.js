@@ -1,7 +1,7 @@
 // Keeps the library and a recording's page up to date: a message says what has changed, and that piece of the page asks the
 // server for itself. Rows come in the rail's answer, so that both are of one moment and never contradict each other.
 // While the socket is away, the pieces poll.
-import { around } from "./dom.js";
+import { all, around } from "./dom.js";
 import { removeRow } from "./rows.js";
 import { root } from "./server.js";
 import { Connection } from "./socket.js";
@@ -12,6 +12,7 @@ import { Connection } from "./socket.js";
 const SETTLE = 100; // ms, within which the messages about one change come
 const SIGNED_OUT = 4401; // the socket's close code
 const OWN_PAUSE = 1000, LINE_PAUSE = 4000; // ms between two requests of one piece, for a recording and for the line
+const POLL = 20_000; // ms between two requests of a piece that shows the line, where no message comes
 const rows = document.getElementById("rows"); // in the library
 const text = document.getElementById("text"); // on a recording's page; newer texts of the same recording take its place
 
@@ -105,10 +106,29 @@ document.addEventListener("htmx:configRequest", ({ detail: { elt, parameters } }
   parameters.newest = rows.querySelector("li")?.dataset.recording ?? "0";
 });
 
+/**
+ * The versions of the segments that the page has, by index: `0x7..2.0x440`, where `0x7` stands for seven times `0`.
+ * @param {ParentNode} piece with the text
+ */
+function versions(piece) {
+  /** @type {string[]} */
+  const found = [];
+  for (const { dataset } of all(piece, ".segment")) found[Number(dataset.index)] = dataset.shown ?? "";
+  return found.join(".").replace(/\b(\d+)(?:\.\1\b)+/g, (run, version) => `${version}x${run.split(".").length}`);
+}
+
+/** The answer for the text brings what the page does not have: segments, and the peaks of the waveform. */
+document.addEventListener("htmx:configRequest", ({ detail: { elt, parameters } }) => {
+  if (elt.id !== "text") return;
+  parameters.have = versions(elt);
+  if (!document.querySelector(".wave.drawn")) parameters.peaks = "";
+});
+
 rows?.addEventListener("changed", (event) => showRow(Number(around(event, ".row")?.dataset.recording)));
 
 /** The pieces that show the line. */
-const waiting = () => document.querySelectorAll("#rail, #text[data-unfinished]");
+const waiting = () => document.querySelectorAll("#rail, #text:has([data-unfinished])");
+const refreshWaiting = (/** @type {number} */ pause) => { for (const { id } of waiting()) refresh(id, pause); };
 
 new Connection(() => "/ws/recordings", {
   onMessage(/** @type {Message} */ message) {
@@ -118,11 +138,12 @@ new Connection(() => "/ws/recordings", {
       else if (Number(text?.dataset.recording) === recording) refresh("text", OWN_PAUSE);
       else if (rows) showRow(recording);
     }
-    if (message.queue) for (const { id } of waiting()) refresh(id, LINE_PAUSE);
+    if (message.queue) refreshWaiting(LINE_PAUSE);
   },
   onState(open, code) {
     document.documentElement.toggleAttribute("data-offline", !open);
     if (!open && code !== SIGNED_OUT) return;
-    for (const { id } of waiting()) refresh(id, 0); // what was missed meanwhile; a person signed out is led to the sign-in
+    refreshWaiting(0); // what was missed meanwhile; a person signed out is led to the sign-in
   },
 });
+setInterval(refreshWaiting, POLL, LINE_PAUSE);

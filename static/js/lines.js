@@ -7,7 +7,7 @@ import { audio, goTo } from "./sound.js";
 
 /**
  * @typedef {[offset: number, start: number, end: number]} Word its place in the line's text, and its times in seconds
- * @typedef {{ element: HTMLElement, start: number, words: Word[] }} Line
+ * @typedef {{ element: HTMLElement, start: number }} Line
  */
 
 const JUST_BEFORE = 0.02; // seconds; a seek to the start of a word may land so much before it
@@ -19,11 +19,13 @@ if (wordMark) CSS.highlights.set("word", wordMark);
 let lines = [];
 /** @type {Line | null} the line being spoken */
 let current = null;
+/** @type {Word[]} of that line */
+let words = [];
 
 const wordsOf = (/** @type {HTMLElement} */ element) => /** @type {Word[]} */ (JSON.parse(data(element, "words")));
 
 function readLines() {
-  lines = all(document, "#text .line").map((element) => ({ element, start: Number(element.dataset.start), words: wordsOf(element) }));
+  lines = all(document, "#text .line").map((element) => ({ element, start: Number(element.dataset.start) }));
   current?.element.closest(".segment")?.classList.remove("current");
   current = null;
   mark();
@@ -58,6 +60,7 @@ export function mark() {
     line?.element.setAttribute("aria-current", "true");
     line?.element.closest(".segment")?.classList.add("current");
     current = line;
+    words = line ? wordsOf(line.element) : [];
     if (line && follow.checked && !audio.paused) show();
   }
   markWord(line, time);
@@ -69,9 +72,9 @@ export function mark() {
  */
 function markWord(line, time) {
   wordMark?.clear();
-  const word = line && lastBegun(line.words, time, ([, start]) => start), text = line?.element.firstChild;
+  const word = line && lastBegun(words, time, ([, start]) => start), text = line?.element.firstChild;
   if (!wordMark || !word || !(text instanceof Text) || time > word[2]) return;
-  const [begin] = word, following = line.words[line.words.indexOf(word) + 1]?.[0] ?? text.length;
+  const [begin] = word, following = words[words.indexOf(word) + 1]?.[0] ?? text.length;
   const range = new Range();
   range.setStart(text, begin);
   range.setEnd(text, begin + text.data.slice(begin, following).trimEnd().length);

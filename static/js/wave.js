@@ -8,7 +8,7 @@ const player = byId("player"), holder = one(player, ".wave");
 /** Draw it once. The first transcription that ends brings the peaks. */
 export function drawWave() {
   /** @type {number[] | null} */
-  const peaks = JSON.parse(one(document, "#peaks").textContent);
+  const peaks = JSON.parse(data(byId("peaks"), "peaks"));
   if (!peaks?.length || holder.matches(".drawn")) return;
   const colours = () => {
     const style = getComputedStyle(player);

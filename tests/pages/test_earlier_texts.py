@@ -53,7 +53,7 @@ async def test_an_earlier_text_stays_on_its_page_when_the_recording_changes(page
     earlier = await Transcription.objects.filter(recording=standup).aearliest("pk")
     await page.goto(f"/recordings/{standup.pk}?transcription={earlier.pk}")
     await page.evaluate("window.same = true")
-    async with page.expect_response(lambda answer: answer.url.endswith(f"/text?transcription={earlier.pk}")):
+    async with page.expect_response(lambda answer: f"transcription={earlier.pk}" in answer.url):
         await sync_to_async(add_segment)(earlier, 1, "How are you?")
         await page.evaluate("htmx.trigger('#text', 'changed')")
     await expect(page.locator(".segment > p")).to_have_text(["Hello there.", "How are you?"])
@@ -119,3 +119,30 @@ def test_an_address_of_no_transcription_is_no_page(
     client.force_login(mei)
     answer = client.get(f"/recordings/{standup.pk}", {"transcription": transcription})
     assert answer.status_code == (404 if transcription.startswith("9") else 200)
+
+
+@pytest.mark.parametrize(
+    ("query", "brings"),
+    [
+        ("", "all"),
+        ("?run={shown}", "all"),
+        ("?run={shown}&have=", "changes"),
+        ("?run={shown}&have=0", "nothing"),
+        ("?run={shown}&have=0x9999999999999999999999", "nothing"),
+        ("?run={shown}&have=1", "changes"),
+        ("?run={shown}&have=0x\u00b2.x.-1", "nothing"),
+        ("?run={first}&have=0", "all"),  # another transcription is shown since
+        ("?run={first}&have=0&transcription={first}", "nothing"),
+        ("?run={shown}&have=0&transcription={shown}", "all"),  # the page looked at it before it was shown
+    ],
+)
+def test_an_open_page_gets_what_it_does_not_have(
+    mei: User, client: Client, standup: Recording, query: str, brings: str
+) -> None:
+    client.force_login(mei)
+    first, shown = standup.transcriptions.order_by("pk").values_list("pk", flat=True)
+    answer = client.get(f"/recordings/{standup.pk}/text{query.format(first=first, shown=shown)}")
+    content = answer.content.decode()
+    assert answer.status_code == 200
+    assert ('id="text"' in content) == (brings == "all") == ("HX-Reswap" not in answer)
+    assert ("Edit the text at 0:00" in content or "Hello there." in content) == (brings != "nothing")

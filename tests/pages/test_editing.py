@@ -1,17 +1,18 @@
 """Correcting the text on its page: a correction is saved by itself, and never lost."""
 
+import random
 import re
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
-from playwright.async_api import BrowserContext, Locator, Page, Route, expect
+from playwright.async_api import BrowserContext, Locator, Page, Request, Route, expect
 
 from recordings.events import recording_changed
 from recordings.library.organising import adelete_recording
-from recordings.models import Recording, Segment
+from recordings.models import Recording, Segment, Transcription
 from tests.support.page_server import Server
-from tests.support.rows import Status, make_recording, make_transcription
+from tests.support.rows import Status, add_segment, make_recording, make_transcription
 from tests.support.waiting import until_it_is
 
 HEARD = "So the root cause was nesting. We wrapped the wrapper."
@@ -253,3 +254,69 @@ async def test_an_emptied_line_can_be_had_back(page: Page, standup: Recording) -
     await expect(line(page)).to_have_text("")
     await page.get_by_role("button", name="Edited").click()
     await expect(line(page)).to_have_text(HEARD)
+
+
+@pytest.fixture
+def talk(mei: User) -> Transcription:
+    """Two hours with 25,000 words. One paragraph says nothing, and is not shown."""
+    dice = random.Random(1)  # noqa: S311
+    words = ["".join(dice.choices("abcdefghijklmnopqrstuvwxyz", k=dice.randint(1, 9))) for _ in range(4000)]
+    texts = [" ".join(dice.choices(words, k=56)).capitalize() + "." for _ in range(450)]
+    run = make_transcription(make_recording(mei, "Talk", seconds=9000), Status.DONE, *texts)
+    run.segments.filter(index=7).update(text="", words=[])
+    return run
+
+
+def traffic(page: Page) -> list[Request]:
+    """The requests of the page from now on."""
+    requests: list[Request] = []
+    page.on("requestfinished", lambda request: requests.append(request))
+    return requests
+
+
+async def transferred(requests: list[Request]) -> int:
+    """Bytes of the addresses and bodies of these requests, and of the bodies of their answers."""
+    sizes = [(request, await request.sizes()) for request in requests]
+    return sum(len(request.url) + size["requestBodySize"] + size["responseBodySize"] for request, size in sizes)
+
+
+async def test_the_end_of_an_edit_moves_little_beside_two_hours_of_text(
+    page: Page, context: BrowserContext, talk: Transcription
+) -> None:
+    other = await context.new_page()
+    for one in (page, other):
+        await one.goto(f"/recordings/{talk.recording_id}")
+        await one.locator(".wave.drawn").wait_for()
+        await one.evaluate("document.querySelectorAll('.segment').forEach((segment) => { segment.old = true; })")
+    text = await edit(page, 3)
+    mine, theirs = traffic(page), traffic(other)
+    await text.press("Control+End")
+    await page.keyboard.type(" So.")
+    await page.keyboard.press("Enter")
+    for one in (page, other):
+        await expect(line(one, 3)).to_have_text(re.compile(r" So\.$"))
+        await expect(line(one, 3).locator(".line")).to_have_count(1)
+        await expect(one.get_by_role("button", name="Edited")).to_have_count(1)
+        assert await one.evaluate("[...document.querySelectorAll('.segment')].filter(({ old }) => !old).length") == 1
+    assert 0 < await transferred(mine) <= 5000
+    assert 0 < await transferred(theirs) <= 5000
+
+
+async def test_an_open_page_follows_whatever_happens_to_the_segments(
+    page: Page, standup: Recording, server: Server
+) -> None:
+    run = await standup.transcriptions.aget()
+    await page.goto(f"/recordings/{standup.pk}")
+
+    async def shows(*texts: str) -> None:
+        await server.do(sync_to_async(recording_changed)(standup.pk, standup.owner_id))
+        await expect(page.locator(".segment > p")).to_have_text(list(texts))
+
+    await shows(HEARD, SECOND)
+    for index in (4, 3, 2):  # stretches that are heard at the same time end in any order
+        await sync_to_async(add_segment)(run, index, f"Part {index}.")
+        await shows(HEARD, SECOND, *[f"Part {number}." for number in range(index, 5)])
+    await run.segments.filter(index=0).aupdate(text="", words=[])
+    await run.segments.filter(index=2).aupdate(correction="Mine.", version=12)
+    await run.segments.filter(index=3).aupdate(text="", words=[], version=1)
+    await shows(SECOND, "Mine.", "Part 4.")
