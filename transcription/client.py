@@ -218,9 +218,8 @@ class WhisperClient:
             raise Withdrawn("Its caller had no use for it any more.")
         if permit.turn or permit.waited >= TOLD_WAIT:
             log.info("[ASR并发] 获得许可 task_id=%s waited=%.1fs %s", options.task_id, permit.waited, self._load())
-        return await self.in_flight.exchange(
-            permit, request.seconds, lambda: self._ask_and_call(permit.server, request)
-        )
+        seconds = 0.0 if request.audio is SILENCE else request.seconds  # a probe tells nothing of how fast calls are
+        return await self.in_flight.exchange(permit, seconds, lambda: self._ask_and_call(permit.server, request))
 
     async def _ask_and_call(self, server: Server, request: AsrRequest) -> Transcript:
         """The exchange. If that is due, the server is asked first how it wants to be asked."""

@@ -64,6 +64,7 @@ NONE = sys.maxsize  # a level that is never reached
 class Sample(NamedTuple):
     """One finished exchange. Times: monotonic seconds.
 
+    audio_seconds: 0 for a probe, which tells nothing of throughput.
     in_flight, out: permits out when it was let in, and when it finished; with its own.
     retry_after: seconds that a busy server asked to wait.
     """
@@ -284,6 +285,8 @@ class AdaptiveLimit:
             return None  # it ran partly under another limit
         if sample.in_flight < self.limit:
             return self._miss()
+        if not sample.audio_seconds:
+            return None
         self._speed.add(sample.audio_seconds, sample.finished - sample.started)
         if not self._is_over():
             return None
@@ -380,11 +383,10 @@ class AdaptiveLimit:
 
     def _next(self) -> int:
         """The neighbour to visit: the one that is least surely worse than home. Home, if it has no neighbour."""
-        down = max(self.floor, (self._home + self._worse) // 2)
-        step = self._home if self._doubling else max(1, self._home // 8)
-        up = max(self._home, min(self._home + step, self._top()))
         if self._doubling:
-            return up
+            return min(2 * self._home, self._top())
+        down = max(self.floor, (self._home + self._worse) // 2)
+        up = max(self._home, min(self._home + max(1, self._home // 8), self._top()))
         onwards = (up, down) if self._worse else (down, up)  # if both are unknown: on in the direction of the last move
         return min((n for n in onwards if n != self._home), key=self._certainty, default=self._home)
 

@@ -14,7 +14,6 @@ log = logging.getLogger(__name__)
 
 WINDOW = 512  # exchanges that the windows look back on
 LATEST = 10  # exchanges that tell how long the next one will take
-PROBE = 1.0  # seconds of audio: each start of the product sends a probe, which tells nothing of how long calls take
 
 
 class Station:
@@ -146,7 +145,7 @@ class Station:
 
     def memory(self) -> ServerMemory:
         """See `Gate.memory`."""
-        calls = [each for each in self._answered if each.audio_seconds > PROBE][-LATEST:]
+        calls = [each for each in self._answered if each.audio_seconds][-LATEST:]
         services = tuple(Service(each.finished - each.started, each.audio_seconds) for each in calls)
         return ServerMemory(self.limit.state(), services, version=1, live_share=self.live_share.state())
 

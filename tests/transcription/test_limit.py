@@ -181,6 +181,14 @@ def test_it_never_leaves_floor_and_ceiling() -> None:
     assert calls.many(2000) <= {2, 3, 4}
 
 
+@pytest.mark.parametrize("ceiling", [8, None])
+def test_probes_tell_nothing_of_throughput(ceiling: int | None) -> None:
+    limit = AdaptiveLimit(ceiling=ceiling)
+    for number in range(100):
+        assert limit.record(Sample(float(number), number + 0.01, 0.0, 1, "ok", 1)) is None
+    assert limit.learnt.throughput is None
+
+
 def test_samples_below_the_limit_raise_nothing() -> None:
     calls = Calls(AdaptiveLimit(floor=4, ceiling=None))
     assert calls.many(1000, in_flight=3) == {4}
@@ -400,7 +408,7 @@ def test_odd_samples_break_nothing() -> None:
     for number in range(100):
         calls.limit.record(
             Sample(
-                float(number), float(number), 0.0 if number % 2 else 10.0, calls.limit.limit, "ok", calls.limit.limit
+                float(number), float(number), 1e-9 if number % 2 else 10.0, calls.limit.limit, "ok", calls.limit.limit
             )
         )
     assert calls.limit.limit >= 1
