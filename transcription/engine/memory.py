@@ -57,6 +57,7 @@ def keep() -> None:
 
     The encoder takes and frees 72 MB for each layer of a window. By default the system gives and takes back each of
     these, page by page, which is a third of the encoder's time (1.3 s of the processor instead of 0.8 s with `base`).
+    The process stays larger for it: 0.9 GB with `base` after 120 batches, instead of 0.55 GB.
     """
     with suppress(AttributeError, OSError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
