@@ -3,8 +3,13 @@
     python -m bench.gate_versions REVISION [--rounds 15]
 
 Checks REVISION out into a temporary folder and runs the gate of either version in turns, each time in a process of its
-own: microseconds of CPU for a call that does nothing, alone and with 1,000 waiting (see `bench.gate cost`). Prints the
-median of the ratios inside a round, so that a machine that becomes slower does not matter. Goal: at most 1.05.
+own. Prints microseconds of CPU, and the median of the ratios inside a round, so that a machine that becomes slower does
+not matter:
+
+alone     a permit for nothing, taken and given back (see `bench.gate cost`)
+waiting   the same, with 1,000 waiting
+path      a call on its whole way, with the choice of a server, breaker and log, and an exchange that does nothing
+call      the same call with an exchange over HTTP, to a server that computes nothing. Goal: at most 1.05 times
 """
 
 import argparse
@@ -19,10 +24,32 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURE = """
-import asyncio, json
-from bench.gate import alone, measured, waiting
-print(json.dumps([min(asyncio.run(measured("Gate", how, 1000)()) for _ in range(20)) for how in (alone, waiting)]))
+import asyncio, json, time
+from bench.gate import alone, measured, server, waiting, whisper_client
+from tests.support.calls import caller, request
+from transcription.answer import Transcript
+
+async def nothing(server, request):
+    return Transcript("", None, None, (), ())
+
+async def through(url, calls, *, http):
+    async with whisper_client(url, 1) as client:
+        if not http:
+            client._call_asr_api_internal = nothing
+        await client.call_remote_asr_api(request(), caller())
+        start = time.thread_time()
+        for _ in range(calls):
+            await client.call_remote_asr_api(request(), caller())
+        return (time.thread_time() - start) / calls
+
+def least(rounds, run):
+    return min(asyncio.run(run()) for _ in range(rounds))
+
+gate = [least(20, measured("Gate", how, 1000)) / 1000 for how in (alone, waiting)]
+with server(0.0) as url:
+    print(json.dumps([*gate, *(least(5, lambda: through(url, 200, http=http)) for http in (False, True))]))
 """
+ROWS = ("alone", "waiting", "path", "call")
 
 
 @contextmanager
@@ -35,9 +62,9 @@ def checked_out(revision: str) -> Iterator[Path]:
 
 
 def cost(version: Path) -> list[float]:
-    """Milliseconds of 1,000 calls, which are microseconds of one: alone, and waiting."""
+    """Microseconds, in the order of ROWS."""
     out = subprocess.run([sys.executable, "-c", MEASURE], cwd=version, check=True, capture_output=True).stdout
-    return [seconds * 1e3 for seconds in json.loads(out)]
+    return [seconds * 1e6 for seconds in json.loads(out)]
 
 
 def main() -> None:
@@ -48,7 +75,7 @@ def main() -> None:
     with checked_out(options.revision) as before:
         rounds = [(cost(ROOT), cost(before)) for _ in range(options.rounds)]
     print(f"{'µs per call':12}{'now':>10}{'before':>10}{'ratio':>8}")
-    for index, name in enumerate(("alone", "waiting")):
+    for index, name in enumerate(ROWS):
         now, then = ([each[version][index] for each in rounds] for version in (0, 1))
         ratio = median(a / b for a, b in zip(now, then, strict=True))
         print(f"{name:12}{median(now):10.2f}{median(then):10.2f}{ratio:8.3f}")

@@ -62,7 +62,7 @@ from .wakeup import wake
 S = TypeVar("S", bound=Station)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False)
 class Permit(Generic[S]):
     """A call's place in line, and then its right to have one exchange in flight. Times are seconds of the gate's clock.
 
@@ -77,17 +77,18 @@ class Permit(Generic[S]):
     weight: int
     deadline: float | None
     asked_at: float
-    state: Literal["waiting", "sent away", "active", "abandoned", "released"] = "waiting"
-    place: int = 0  # in the order of arrival
+    entered_at: float
+    # What changes later has its first value in the class, which makes a permit cheaper:
+    state: Literal["waiting", "sent away", "active", "abandoned", "released"] = field(default="waiting", init=False)
+    place: int = field(default=0, init=False)  # in the order of arrival
     server: S = field(init=False)  # from when it is admitted
-    trial: bool = False  # what the server said when it was admitted
-    admitted_at: float = math.nan
-    in_flight: int = 0  # permits of the server out when it was admitted, itself included
-    restrained: bool = False  # whether other lanes might not have all permits of the server then (G13)
-    entered_at: float = math.nan
-    beside: dict[S, int] = field(default_factory=dict)  # of a live call: the others in flight when it entered
-    turn: asyncio.Future[None] | None = None  # awaited by its task; None if it never had to wait
-    timer: asyncio.TimerHandle | None = None  # rings at its deadline
+    trial: bool = field(default=False, init=False)  # what the server said when it was admitted
+    admitted_at: float = field(default=math.nan, init=False)
+    in_flight: int = field(default=0, init=False)  # permits of the server out when it was admitted, itself included
+    restrained: bool = field(default=False, init=False)  # whether other lanes might not have all permits then (G13)
+    beside: dict[S, int] | None = field(default=None, init=False)  # of a live call: the others in flight on its coming
+    turn: asyncio.Future[None] | None = field(default=None, init=False)  # awaited by its task; None if it did not wait
+    timer: asyncio.TimerHandle | None = field(default=None, init=False)  # rings at its deadline
 
     @property
     def waited(self) -> float:
@@ -160,7 +161,8 @@ class Gate(Generic[S]):
         self._lock = Guard()
         self.soon = self._lock.soon
         self._line = Line[S, Permit[S]]()
-        self._kinds: dict[tuple[tuple[S, ...], S | None, bool], Kind[S]] = {}
+        self._any = Kind(self.servers, None, True)
+        self._kinds = {(self.servers, self._any.avoid, True): self._any}
         self._alarms: dict[asyncio.AbstractEventLoop, float] = {}  # when the loops of those in line look again
         # As of the latest look:
         self._now = 0.0
@@ -198,14 +200,15 @@ class Gate(Generic[S]):
         held = _held.get()
         if held and (mine := next((each for each in held if each.gate is self and each.state == "active"), None)):
             raise NestedPermit(f"This task already holds a permit of {mine.server.name}: it might wait for itself.")
-        which = (self.servers if servers is None else tuple(servers), avoid, patient)
         with self._lock:
             now = self._clock()
             if deadline is not None and deadline <= now:
                 raise DeadlineExceeded("The call came past its deadline.")
-            kind = self._kinds.get(which) or self._kinds.setdefault(which, Kind(*which))
-            permit = Permit(self, lane, owner, kind, supersede, weight, deadline, now - waited, entered_at=now)
+            kind = self._any if servers is None and avoid is None and patient else self._kind(servers, avoid, patient)
+            permit = Permit(self, lane, owner, kind, supersede, weight, deadline, now - waited, now)
             self._pump(now)
+            if not self._line.length:
+                self._look(now)
             if self._has_room and (server := self._choose(lane, kind)):
                 self._admit(permit, server)
             elif self._shut and self._is_stranded(kind):
@@ -217,6 +220,10 @@ class Gate(Generic[S]):
     async def acquire(self, lane: Lane, owner: Hashable, **options: Any) -> Permit[S]:
         """`enter()` and `admitted()` in one, for callers that have nothing to do in between."""
         return await self.enter(lane, owner, **options).admitted()
+
+    def _kind(self, servers: Iterable[S] | None, avoid: S | None, patient: bool) -> Kind[S]:
+        which = (self.servers if servers is None else tuple(servers), avoid, patient)
+        return self._kinds.get(which) or self._kinds.setdefault(which, Kind(*which))
 
     def _line_up(self, waiter: Permit[S]) -> None:
         loop = asyncio.get_running_loop()
@@ -252,9 +259,9 @@ class Gate(Generic[S]):
 
     def _pump(self, now: float) -> None:
         """Let in as many waiters as fit. Called under the lock, after each event that may have made room."""
-        self._look(now)
         if not self._line.length:
             return
+        self._look(now)
         if self._shut:
             self._send_away_stranded()
         while self._has_room and (found := self._line.pop(self._choose)):
@@ -264,6 +271,7 @@ class Gate(Generic[S]):
                 self._send_away(waiter, DeadlineExceeded("The call waited past its deadline."))
                 continue
             self._admit(waiter, server)
+            self._has_room = len(self.servers) > 1 or server.has_room("live", now)
             if not (waiter.turn and wake(waiter.turn)):
                 self._take_back(waiter)
                 self._has_room = True
@@ -294,13 +302,13 @@ class Gate(Generic[S]):
         permit.state = "active"
         permit.admitted_at = self._now
         if permit.lane == "live":
-            permit.beside = {server: max(server.expect_live(self._now), permit.beside.get(server, 0))}
+            others, before = server.expect_live(self._now), permit.beside
+            permit.beside = {server: max(others, before.get(server, 0)) if before else others}
         permit.in_flight = server.admit(permit.lane, self._now - permit.asked_at)
         permit.restrained = server.restrains
         permit.trial = server.begin()
         if permit.trial:
             self._away[server], self._shut = server.away(), True
-        self._has_room = len(self.servers) > 1 or server.has_room("live", self._now)
 
     def _send_away(self, waiter: Permit[S], error: GateError) -> None:
         waiter.state = "sent away"
@@ -335,8 +343,8 @@ class Gate(Generic[S]):
         """
         with self._lock:
             now = self._clock()
-            permit = Permit(self, "batch", None, Kind((server,), None, True), None, 1, None, now, "abandoned")
-            permit.server, permit.admitted_at = server, now
+            permit = Permit(self, "batch", None, Kind((server,), None, True), None, 1, None, now, now)
+            permit.state, permit.server, permit.admitted_at = "abandoned", server, now
             server.hold(permit.lane)
             return permit
 
@@ -359,7 +367,7 @@ class Gate(Generic[S]):
 
     def _note_live(self, permit: Permit[S], server: S, *, answered: bool) -> None:
         """Tell the server's share how a live call ended (G13)."""
-        others = max(permit.beside.get(server, 0), server.others)
+        others = max(permit.beside.get(server, 0) if permit.beside else 0, server.others)
         server.learn_live(LiveCall(permit.entered_at, self._clock(), others, answered))
 
     def _note_drop(self, waiter: Permit[S]) -> None:

@@ -116,8 +116,10 @@ class LiveShare:
         if now >= self.until:
             self._evidence.clear()  # the server may have changed meanwhile
             self._go(self._home, now)
-        self._first = min(self._first, now)
-        self.until = max(self.until, now + QUIET)
+        if now < self._first:
+            self._first = now
+        if now + QUIET > self.until:
+            self.until = now + QUIET
 
     def record(self, call: LiveCall, limit: Limit) -> None:
         """Learn from a live call that ended under this limit."""

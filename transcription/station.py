@@ -5,7 +5,7 @@ from collections import Counter, deque
 
 from .limit import Limit, LimitChange, Sample
 from .line import LANES, Lane
-from .live_share import LiveBounds, LiveCall, LiveShare
+from .live_share import LiveCall, LiveShare
 from .memory import ServerMemory, Service
 from .sentence import _
 from .snapshot import GateSnapshot, LaneCount
@@ -29,7 +29,8 @@ class Station:
         self.name = name
         self.limit = limit
         self.live_share = live_share or LiveShare()
-        self._bounds, self.restrains = LiveBounds(limit.limit, limit.limit), False
+        self._most = self._most_others = limit.limit  # permits that may be out, and those of them for other lanes
+        self.restrains = False
         self._first_ceiling = limit.ceiling  # that of the settings: no admin may go above it. None: any
         self.out = 0  # permits, the abandoned ones too
         self._lanes = dict.fromkeys(LANES, 0)  # the same, by lane
@@ -57,13 +58,20 @@ class Station:
 
     def has_room(self, lane: Lane, now: float) -> bool:
         """Whether one more permit may be out for this lane."""
-        total, others = self._bounds
-        return self.out < total and (lane == "live" or self.others < others) and now >= self.limit.hold_until
+        return (
+            self.out < self._most
+            and (lane == "live" or self.others < self._most_others)
+            and now >= self.limit.hold_until
+        )
 
     def look(self, now: float) -> bool:
         """See how many permits may be out now. Returns `restrains`."""
-        self._bounds = self.live_share.bounds(now, self.limit)
-        self.restrains = self._bounds.others < self.limit.limit
+        if now >= self.live_share.until:
+            self._most = self._most_others = self.limit.limit
+            self.restrains = False
+        else:
+            self._most, self._most_others = self.live_share.bounds(now, self.limit)
+            self.restrains = self._most_others < self.limit.limit
         return self.restrains
 
     @property
