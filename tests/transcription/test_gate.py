@@ -600,6 +600,11 @@ async def test_g13_the_limit_learns_no_throughput_while_permits_are_kept_from_ot
         *(caption(whisper, 0.1) for _ in range(4)), *(caption(whisper, 1.0, "batch") for _ in range(4))
     )
     assert set(limit.in_flight) == {1}
+    began_beside_captions = asyncio.gather(caption(whisper, 0.1), caption(whisper, 30.0, "batch"))
+    await asyncio.sleep(20.0)
+    await caption(whisper, 1.0, "batch")  # when all permits are everybody's again
+    await began_beside_captions
+    assert limit.in_flight[-2:] == [2, 1]
 
 
 @in_virtual_time
