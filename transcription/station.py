@@ -170,8 +170,9 @@ class Station:
 
     @property
     def mean_service(self) -> float:
-        """Mean seconds of the latest exchanges; 1 before the first."""
-        return sum(each.finished - each.started for each in self._latest) / len(self._latest) if self._latest else 1.0
+        """Mean seconds of the latest exchanges, a millisecond at least; 1 before the first."""
+        seconds = [each.finished - each.started for each in self._latest]
+        return max(sum(seconds) / len(seconds), 1e-3) if seconds else 1.0
 
     @property
     def pace(self) -> float:

@@ -253,6 +253,17 @@ async def test_g4_a_full_line_refuses_at_once_and_says_truthfully_when_to_come_b
     await callers.end()
 
 
+@in_virtual_time
+async def test_g4_a_full_line_refuses_also_after_exchanges_that_took_no_time() -> None:
+    whisper = gate(max_queue=1)
+    (await whisper.acquire("batch", "someone")).release()
+    callers = Callers(whisper)
+    await callers.add("runs", "waits")
+    with pytest.raises(QueueFull):
+        whisper.enter("batch", "someone")
+    await callers.end()
+
+
 # --- G5: cancellation --------------------------------------------------------------------------
 
 
