@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 
 from tests.support.product import Product, free_port
+from tests.support.waiting import PATIENCE
 from tests.support.whisper_stub import WhisperStub
 
 SERVERS = {
@@ -37,7 +38,7 @@ def run(arguments: list[str], environment: dict[str, str]) -> subprocess.Complet
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

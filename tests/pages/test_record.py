@@ -99,7 +99,7 @@ async def test_what_was_said_is_heard_found_and_read_in_the_library(
             await seconds_recorded(page, talk.seconds)
             await page.get_by_role("button", name="Save", exact=True).click()
             await page.wait_for_url("**/recordings/*")
-            await expect(page.locator("#text")).to_contain_text("young man", ignore_case=True, timeout=60_000)
+            await expect(page.locator("#text")).to_contain_text("young man", ignore_case=True, timeout=PATIENCE)
             await page.locator("nav").get_by_role("link", name="Library").click()
             await expect(page.locator("#rows h2")).to_contain_text("Recording 20")
         with product.client("admin") as api:

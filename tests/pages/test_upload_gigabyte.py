@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.support.bad_network import PIECE, SIZE, BadNetwork, gigabyte
+from tests.support.browser import PATIENCE
 from tests.support.product import Product
 from tests.support.speech import librivox
 
@@ -46,10 +47,10 @@ async def test_a_gigabyte_comes_through_a_bad_network_to_a_server_that_is_killed
             token = (await asyncio.to_thread(product.manage, "create_token", "mei", "--create")).strip()
             await page.evaluate(UPLOAD, [token, PIECE])
             for part in (0.3, 0.7):
-                await page.wait_for_function(f"window.end || window.sent > {part * SIZE}", timeout=60_000)
+                await page.wait_for_function(f"window.end || window.sent > {part * SIZE}", timeout=PATIENCE)
                 await asyncio.to_thread(product.kill)
                 await asyncio.to_thread(product.start)
-            await page.wait_for_function("window.end", timeout=60_000)
+            await page.wait_for_function("window.end", timeout=PATIENCE)
             assert await page.evaluate("window.end") == "done"
             network.check()
     finally:

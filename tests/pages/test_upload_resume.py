@@ -12,6 +12,7 @@ from playwright.async_api import FilePayload, Page, Route, expect
 
 from recordings.models import Recording, Upload
 from tests.support.audio_files import tone
+from tests.support.browser import PATIENCE
 
 LOST = "Connection lost. We’ll continue where it stopped."
 PIECE = 8 * 1024**2
@@ -73,7 +74,7 @@ async def test_a_broken_upload_goes_on_without_sending_a_piece_twice(
     await page.goto("/")
     await page.evaluate(WATCH)
     await page.set_input_files("#files", long)
-    await expect(page.locator("#rows h2")).to_have_text("会议", timeout=30_000)
+    await expect(page.locator("#rows h2")).to_have_text("会议", timeout=PATIENCE)
     await expect(page.locator("#uploads li")).to_have_count(0)
     recording = await Recording.objects.aget()
     assert recording.sha256 == digest(long)
@@ -106,7 +107,7 @@ async def test_a_file_chosen_again_after_the_page_was_left_goes_on(
     await page.goto("/")
     page.on("request", lambda asked: sent.append(asked.headers.get("upload-offset", asked.method)))
     await page.set_input_files("#files", long)
-    await expect(page.locator("#rows h2")).to_have_text("会议", timeout=30_000)
+    await expect(page.locator("#rows h2")).to_have_text("会议", timeout=PATIENCE)
     assert [step for step in sent if step == "POST" or step.isdigit()] == [str(PIECE)]
     assert await Upload.objects.acount() == 1
     faults.clear()

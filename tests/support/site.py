@@ -15,6 +15,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from accounts.models import ApiToken
+from tests.support.waiting import PATIENCE
 from web.connections import Bounds
 from web.server import BoundedServer, configuration
 
@@ -34,7 +35,7 @@ class Site:
         return url.host, url.port or 0
 
     def client(self, **options: Any) -> httpx.Client:
-        client = httpx.Client(base_url=self.url, timeout=60, **options)
+        client = httpx.Client(base_url=self.url, timeout=PATIENCE, **options)
         self._open.append(client)
         return client
 

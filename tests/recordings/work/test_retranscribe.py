@@ -55,7 +55,7 @@ def retranscribe(product: Product, *arguments: str) -> subprocess.CompletedProce
         env=product.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from tests.support.audio_files import RATE, clip
+from tests.support.waiting import PATIENCE
 from transcription.audio import vad
 from transcription.audio.vad import WINDOW, VoiceActivity
 
@@ -61,5 +62,5 @@ def test_a_missing_network_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch
 def test_the_network_runs_without_telling_its_makers(tmp_path: Path) -> None:
     """onnxruntime writes what it is going to send under the home folder first. Nothing may be there."""
     run = "from transcription.audio.vad import VoiceActivity; VoiceActivity()(__import__('numpy').zeros(512, 'int16'))"
-    subprocess.run([sys.executable, "-c", run], env={"HOME": str(tmp_path)}, timeout=60, check=True)
+    subprocess.run([sys.executable, "-c", run], env={"HOME": str(tmp_path)}, timeout=PATIENCE, check=True)
     assert list(tmp_path.iterdir()) == []
