@@ -106,7 +106,7 @@ async function save(mine) {
  * @param {string} text
  */
 async function send(mine, text) {
-  const { segment, before, corrected } = mine;
+  const { segment, paragraph, before, corrected } = mine;
   note.textContent = data(note, "saving");
   const answer = await correct(segment, text === before && !corrected ? null : text); // the machine's own text is no correction
   const { status, body } = answer;
@@ -114,6 +114,7 @@ async function send(mine, text) {
     segment.toggleAttribute("data-corrected", body.machine_text !== null);
     mine.saved = text;
     mine.changed = true;
+    if (segment.querySelector(".unsaved:focus-within")) paragraph.focus();
     segment.querySelector(".unsaved")?.remove();
     const time = new Date().toLocaleTimeString(document.documentElement.lang, { timeStyle: "short" });
     note.textContent = data(note, "saved").replace("{time}", time);

@@ -1,5 +1,6 @@
 // On every page: menus close, dialogs open, deletions are confirmed, failures are told, the browser's time zone is known.
 import { around, byId, one } from "./dom.js";
+import { keepPlace } from "./focus.js";
 import { whyOf } from "./requests.js";
 import { say } from "./toast.js";
 
@@ -10,6 +11,7 @@ document.addEventListener("click", (event) => {
     const inside = event.target instanceof Node && menu.contains(event.target);
     if (!inside || around(event, ".list a, .list button")) menu.removeAttribute("open");
   }
+  keepPlace();
 });
 
 document.addEventListener("keydown", ({ key }) => {

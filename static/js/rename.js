@@ -14,6 +14,7 @@ document.addEventListener("click", (event) => {
   if (!opener) return;
   recording = opener.dataset.rename ?? "";
   title.value = heading()?.textContent ?? "";
+  title.select();
   problem.hidden = true;
 });
 

@@ -1,5 +1,6 @@
 // The toast: one sentence at the foot of the page for ten seconds, with “Undo” where something can be taken back.
 import { byId, one } from "./dom.js";
+import { keepPlace } from "./focus.js";
 
 const SHOWN = 10_000; // ms
 const toast = byId("toast");
@@ -23,6 +24,7 @@ export function say(sentence, ended) {
     toast.hidden = true;
     end = () => {};
     ended?.(undone);
+    keepPlace();
   };
   timer = setTimeout(() => end(false), SHOWN);
 }
