@@ -15,7 +15,7 @@ from django.core.checks import CheckMessage, Error, Info, Warning, register
 
 from transcription import service
 from transcription.errors import AnswerError, Misconfigured, Unreachable
-from transcription.pool import endpoint
+from transcription.servers.dialect import endpoint
 from web.private import is_open, places
 
 LOCAL = {"localhost", "127.0.0.1", "[::1]", ".localhost", "testserver"}
@@ -64,28 +64,36 @@ def _limits() -> Iterator[CheckMessage]:
 
 
 def _servers() -> Iterator[CheckMessage]:
-    for url, limit in service.servers_named():
+    try:
+        named = service.servers_named()
+    except ValueError as error:
+        yield Error(str(error), hint="servers.example.toml shows such a file.", id="asr.E016")
+        return
+    source = "ASR_SERVERS" if settings.ASR_SERVERS else "ASR_API_URL"
+    for server in named:
+        url, limit = server.url, server.limit
         try:
             parts = urlsplit(endpoint(url))
             port = parts.port or {"http": 80, "https": 443}[parts.scheme]
         except ValueError as error:
-            yield Error(f"ASR_API_URL: {error}", hint="Write it as http://host:8000/v1.", id="asr.E004")
+            yield Error(f"{source}: {error}", hint="Write it as http://host:8000/v1.", id="asr.E004")
             continue
-        if limit and not (limit.isdecimal() and int(limit) >= 1):
-            hint = "Behind | stands the most calls this server may get at once, 1 or more."
-            yield Error(f"ASR_API_URL: the limit of {url} is {limit!r}.", hint=hint, id="asr.E005")
+        lowest = max(1, settings.ASR_MIN_CONCURRENT)
+        if limit not in ("", "auto") and not (limit.isdecimal() and int(limit) >= lowest):
+            hint = f"Give the most calls this server may get at once, {lowest} or more, or auto."
+            yield Error(f"{source}: the limit of {url} is {limit!r}.", hint=hint, id="asr.E005")
         try:
             socket.create_connection((parts.hostname or "", port), CONNECT_SECONDS).close()
         except OSError as error:
             hint = "Is it running? Jobs wait until it can be reached."
-            yield Warning(f"ASR_API_URL: cannot connect to {url}: {error}.", hint=hint, id="asr.W001")
+            yield Warning(f"{source}: cannot connect to {url}: {error}.", hint=hint, id="asr.W001")
     if settings.ASR_CA_BUNDLE and not os.path.isfile(settings.ASR_CA_BUNDLE):
         yield Error(f"ASR_CA_BUNDLE: there is no file {settings.ASR_CA_BUNDLE}.", id="asr.E006")
 
 
 def _fitting() -> Iterator[CheckMessage]:
     """Findings of an inspection of each server. `_servers` names the servers that cannot be reached."""
-    if not settings.ASR_API_URL:
+    if not service.servers_named():
         return
     client = service.inspector()
     for server in client.pool.servers:

@@ -58,7 +58,9 @@ FORCE_SCRIPT_NAME = URL_PREFIX or None
 # --- Whisper -----------------------------------------------------------------------------------
 ASR_API_URL = env.str("ASR_API_URL", default="")
 ASR_API_KEY = env.str("ASR_API_KEY", default="")
+ASR_SERVERS = env.str("ASR_SERVERS", default="")  # a file, relative to BASE_DIR
 ASR_MODEL = env.str("ASR_MODEL", default="")
+ASR_LIVE_MODEL = env.str("ASR_LIVE_MODEL", default="")
 ASR_MAX_CONCURRENT = env.str("ASR_MAX_CONCURRENT", default="")  # a number, or "auto"; empty: see service.ceiling
 ASR_MIN_CONCURRENT = env.int("ASR_MIN_CONCURRENT", default=1)
 ASR_ADAPTIVE = env.bool("ASR_ADAPTIVE", default=True)

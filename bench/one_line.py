@@ -27,6 +27,7 @@ from transcription.errors import Evicted
 from transcription.gate import Gate, Permit
 from transcription.limit import FixedLimit
 from transcription.pool import Server
+from transcription.servers.file import NamedServer
 
 SPEEDS = {"fast": 30.0, "slow": 10.0}  # seconds of audio in a second
 TRY = 0.05  # seconds that a call needs to find out that there is no server
@@ -42,7 +43,9 @@ class TwoServers:
     def __init__(self, lost: str | None, at: float) -> None:
         self._lost, self._at = lost, at
         self.clock = asyncio.get_running_loop().time
-        self.servers = [Server(name, name, FixedLimit(1), Breaker(self.clock)) for name in SPEEDS]
+        self.servers = [
+            Server(NamedServer(f"http://{name}:8000/v1"), name, FixedLimit(1), Breaker(self.clock)) for name in SPEEDS
+        ]
 
     async def exchange(self, permit: Permit[Server], audio: float) -> bool:
         """Send a call to the permit's server, and give the permit back. Returns whether there was an answer."""

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from functools import partial
 
 from transcription.servers import inspection
 from transcription.servers.dialect import Dialect, learn
@@ -25,7 +26,7 @@ LOOK, LONGEST_PAUSE = 1.0, 60.0  # seconds between two looks whether a server mu
 async def ask(server: Server, model: str, http: WhisperHttp) -> Dialect:
     """Find out how the server wants to be asked, by its list of models and a second of silence. It needs a permit.
 
-    model: the one that the settings name; empty if they name none.
+    model: the one that the settings name for the server; empty if they name none.
     Raises `Misconfigured` if the settings must be changed, and other `AnswerError`s.
     """
     name, profile = server.name, server.profile
@@ -35,7 +36,7 @@ async def ask(server: Server, model: str, http: WhisperHttp) -> Dialect:
         await http.transcribe(server, dialect, silence(language="en" if dialect.wants_language else ""))
 
     try:
-        dialect = await learn(server.url, model, attempt, http.look)
+        dialect = await learn(server.url, model, attempt, partial(http.look, server))
     except Misconfigured as error:
         log.warning("[ASR API] server=%s does not fit: %r", name, str(error))
         raise
@@ -45,7 +46,9 @@ async def ask(server: Server, model: str, http: WhisperHttp) -> Dialect:
 
 async def inspect(server: Server, model: str, http: WhisperHttp) -> Sentence:
     """See `inspection`. The server has nothing to compute, so this needs no permit."""
-    return await inspection.inspect(server.url, model, http.ask_without_audio, http.look)
+    return await inspection.inspect(
+        server.url, model, partial(http.ask_without_audio, server), partial(http.look, server)
+    )
 
 
 async def keep(servers: Iterable[Server], probe: Callable[[Server], Awaitable[None]]) -> None:

@@ -57,14 +57,15 @@ TOLD_WAIT = 0.1  # seconds; the log line shows tenths
 class Attempt:
     """One try of a call.
 
-    avoid: a server that is taken only if no other takes calls. only: no other server is taken than this one.
+    servers, avoid, patient: see `Kind`.
     first: the call arrives now; its arrival is announced.
     waited: seconds that the call has waited before.
     server: the one that has taken the call; None until then.
     """
 
+    servers: tuple[Server, ...]
     avoid: Server | None = None
-    only: Server | None = None
+    patient: bool = False
     first: bool = False
     waited: float = 0.0
     server: Server | None = None
@@ -75,7 +76,7 @@ class WhisperClient:
 
     request_timeout: seconds an exchange may take before its caller gets `TimedOut`.
     abandoned_grace: further seconds it may hold its permit.
-    max_attempts, retry_delay: see `RetryPolicy`. api_key, ca_bundle: see `WhisperHttp`.
+    max_attempts, retry_delay: see `RetryPolicy`. ca_bundle: see `WhisperHttp`.
     model: the one to ask for, if a request names none; empty: the server's own.
     allow_bypass: calls may skip the gate, in tests.
     unanswered: where exchanges are noted for the next process; None: nowhere.
@@ -87,7 +88,6 @@ class WhisperClient:
         self,
         pool: Pool,
         *,
-        api_key: str = "",
         model: str = "",
         request_timeout: float = 300.0,
         abandoned_grace: float = 30.0,
@@ -106,13 +106,13 @@ class WhisperClient:
         self._tally = Tally()
         self._policy = RetryPolicy(max_attempts, retry_delay)
         self._quarantine = Quarantine(self._tally.pause)
-        self.http = WhisperHttp(self._tally, api_key=api_key, ca_bundle=ca_bundle)
-        self.load_watch = LoadWatch(pool.servers, self.http.look, clock)
+        self.http = WhisperHttp(self._tally, ca_bundle=ca_bundle)
+        self.load_watch = LoadWatch(pool.servers, self.http, clock)
         self.in_flight = InFlight(
             pool, self._tally, timeout=request_timeout, grace=abandoned_grace, unanswered=unanswered
         )
         for server in pool.servers:
-            server.profile.dialect = replace(server.profile.dialect, model=model or DEFAULT_MODEL)
+            server.profile.dialect = replace(server.profile.dialect, model=server.asked_for(model) or DEFAULT_MODEL)
 
     # --- a call: one or more attempts ----------------------------------------------------------
 
@@ -144,7 +144,14 @@ class WhisperClient:
         arriving = waiting = True  # the gate has not seen the call yet; it has given it no permit
         avoid: Server | None = None
         while True:
-            attempt = Attempt(avoid, first=arriving, waited=self._clock() - asked if waiting else 0.0)
+            servers = self.pool.suiting(options.lane, request.model or self._model)
+            attempt = Attempt(
+                servers,
+                avoid,
+                patient=options.durable,
+                first=arriving,
+                waited=self._clock() - asked if waiting else 0.0,
+            )
             try:
                 if history.suspect:
                     return await self._apart(request, options, attempt)
@@ -153,7 +160,7 @@ class WhisperClient:
                 )
             except Evicted:
                 if not options.durable:
-                    raise self.pool.outage() from None
+                    raise self.pool.outage(servers) from None
                 continue  # a suspect, whose server was lost while it waited: it takes another
             except TranscriptionError as error:
                 fits = attempt.server is not None and attempt.server.profile.fresh
@@ -177,15 +184,15 @@ class WhisperClient:
 
     async def _apart(self, request: AsrRequest, options: CallOptions, attempt: Attempt) -> Transcript:
         """An attempt of a suspect, in quarantine. The server is picked before, so that it can be probed."""
-        while (server := self.pool.pick(attempt.avoid)) is None:
-            await self._tally.pause(max(LOOK, self.pool.retry_in()))
-        attempt.only = attempt.server = server
+        while (server := self.pool.pick(attempt.servers, attempt.avoid)) is None:
+            await self._tally.pause(max(LOOK, self.pool.retry_in(attempt.servers)))
+        attempt.servers, attempt.patient, attempt.server = (server,), False, server
         async with self._quarantine.of(server, lambda: self._probe(server, options, request.model)):
             return await self.execute_asr_with_concurrency_control(request, options, attempt)
 
     async def _probe(self, server: Server, options: CallOptions, model: str = "") -> None:
         """Send a second of silence through the gate. Raises what an attempt raises."""
-        await self.execute_asr_with_concurrency_control(silence(model), options, Attempt(only=server))
+        await self.execute_asr_with_concurrency_control(silence(model), options, Attempt((server,)))
 
     # --- an attempt: one permit, one exchange --------------------------------------------------
 
@@ -201,9 +208,9 @@ class WhisperClient:
         permit = self.pool.gate.enter(
             options.lane,
             options.owner,
-            servers=(attempt.only,) if attempt.only else self.pool.servers,
+            servers=attempt.servers,
             avoid=attempt.avoid,
-            patient=options.durable and not attempt.only,
+            patient=attempt.patient,
             deadline=options.deadline,
             supersede=options.supersede,
             waited=attempt.waited,
@@ -223,7 +230,7 @@ class WhisperClient:
 
     async def _ask_and_call(self, server: Server, request: AsrRequest) -> Transcript:
         """The exchange. If that is due, the server is asked first how it wants to be asked."""
-        asked = await server.profile.renew(lambda: acquaintance.ask(server, self._model, self.http))
+        asked = await server.profile.renew(lambda: acquaintance.ask(server, server.asked_for(self._model), self.http))
         if asked and request.audio is SILENCE:
             return NOTHING_SAID  # the server has just been sent the same
         return await self._call_asr_api_internal(server, request)
@@ -235,8 +242,8 @@ class WhisperClient:
     async def _bypass(self, request: AsrRequest, options: CallOptions, attempt: Attempt) -> Transcript:
         if not self._allow_bypass:
             raise BypassRefused("Calls may skip the gate only where ASR_ALLOW_BYPASS is on, for tests.")
-        if not (server := self.pool.pick(attempt.avoid)):
-            raise self.pool.outage()
+        if not (server := self.pool.pick(attempt.servers, attempt.avoid)):
+            raise self.pool.outage(attempt.servers)
         attempt.server = server
         self._tally.add(bypassed=1)
         log.warning("[ASR并发] 跳过并发控制 task_id=%s", options.task_id)
@@ -256,7 +263,7 @@ class WhisperClient:
 
     async def inspect(self, server: Server) -> Sentence:
         """See `acquaintance.inspect`."""
-        return await acquaintance.inspect(server, self._model, self.http)
+        return await acquaintance.inspect(server, server.asked_for(self._model), self.http)
 
     def announce(self, task_id: str, jobs: int | None = None) -> None:
         """Write to the log that a call, or a job, has arrived.

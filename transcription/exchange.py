@@ -32,9 +32,8 @@ class WhisperHttp:
     ca_bundle: a file of the certificates to trust, in place of the system's.
     """
 
-    def __init__(self, tally: Tally, *, api_key: str = "", ca_bundle: str = "") -> None:
+    def __init__(self, tally: Tally, *, ca_bundle: str = "") -> None:
         self._tally = tally
-        self._headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
         self._tls = ssl.create_default_context(cafile=ca_bundle or None)
         self._lock = threading.Lock()
         self._odd: set[tuple[Server, str]] = set()
@@ -47,7 +46,9 @@ class WhisperHttp:
         log.info("[ASR API] Calling ASR API: url=%s", url)
         files = {"file": ("audio.wav", request.audio, "audio/wav")}
         live = {LIVE: "1"} if request.live else {}
-        post = self._http().build_request("POST", url, data=dialect.fields(request), files=files, headers=live)
+        post = self._http().build_request(
+            "POST", url, headers=_headers(server) | live, data=dialect.fields(request), files=files
+        )
         await post.aread()  # sent whole: httpx would send each field, name and boundary by itself, 26 pieces in all
         status, headers, body = await self._send(post)
         try:
@@ -63,15 +64,17 @@ class WhisperHttp:
         log.info("[ASR API] ASR API success: text_length=%d", len(transcript.text))
         return transcript
 
-    async def look(self, url: str) -> tuple[bytes, str]:
-        """GET an address: the body of a good answer, else none; and the name of the server's software."""
-        status, headers, body = await self._send(self._http().build_request("GET", url))
+    async def look(self, server: Server, url: str) -> tuple[bytes, str]:
+        """GET an address of a server: the body of a good answer, else none; and the name of the server's software."""
+        status, headers, body = await self._send(self._http().build_request("GET", url, headers=_headers(server)))
         return body if status == 200 else b"", headers.get("server", "")
 
-    async def ask_without_audio(self, dialect: Dialect) -> tuple[int, dict[str, str], bytes]:
+    async def ask_without_audio(self, server: Server, dialect: Dialect) -> tuple[int, dict[str, str], bytes]:
         """Ask for a transcript and send no file: status, headers and body of the refusal."""
         form = {"model": (None, dialect.model), "response_format": (None, "json")}
-        status, headers, body = await self._send(self._http().build_request("POST", dialect.url, files=form))
+        status, headers, body = await self._send(
+            self._http().build_request("POST", dialect.url, headers=_headers(server), files=form)
+        )
         return status, dict(headers), body
 
     async def _send(self, request: httpx.Request) -> tuple[int, httpx.Headers, bytes]:
@@ -108,7 +111,7 @@ class WhisperHttp:
                 for closed in [other for other in self.clients if other.is_closed()]:
                     del self.clients[closed]
                 self.clients[loop] = httpx.AsyncClient(
-                    headers=self._headers,
+                    headers={"Accept-Encoding": "identity"},
                     verify=self._tls,
                     trust_env=False,
                     follow_redirects=False,
@@ -121,3 +124,7 @@ class WhisperHttp:
         """Close the connections of the running event loop."""
         if client := self.clients.pop(asyncio.get_running_loop(), None):
             await client.aclose()
+
+
+def _headers(server: Server) -> dict[str, str]:
+    return {"Authorization": f"Bearer {server.named.key}"} if server.named.key else {}

@@ -28,10 +28,10 @@ G12  To enter and to be let in cost O(log n) in the owners, however many wait. T
 G13  While live calls come, the other lanes hold only so many permits of a server that live calls are answered within
      a target, but at least one. Ten seconds after the last live call all permits are everybody's.
 G14  All calls wait in one line. A permit of whatever server is free goes to the first that may have it; of several
-     free servers, the fastest is taken. Calls may differ in the servers that suit them: one that waits for its server
-     holds up none that another server can take. A server to avoid is taken only if no other takes calls. A server that
-     is away moves nobody: calls wait until one that suits them takes calls again, but for those that are not patient,
-     which get `Evicted`.
+     free servers, the one with the greatest weight is taken, then the fastest. Calls may differ in the servers that
+     suit them: one that waits for its server holds up none that another server can take. A server to avoid is taken
+     only if no other takes calls. A server that is away moves nobody: calls wait until one that suits them takes calls
+     again, but for those that are not patient, which get `Evicted`.
 G15  What was learnt of a server survives the process: the next one takes it up, and keeps it if it is still true.
 
 `line` decides which waiter is next. `station` has what is kept of each server. `limit` decides how many permits of it
@@ -253,7 +253,7 @@ class Gate(Generic[S]):
             if server.has_room(lane, self._now) and not self._away[server]:
                 if server is kind.avoid and not all(self._away[other] for other in kind.servers if other is not server):
                     continue
-                if best is None or server.pace < best.pace:
+                if best is None or server.rank() < best.rank():
                     best = server
         return best
 

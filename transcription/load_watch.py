@@ -6,13 +6,14 @@ Asking is a GET without sound, so it needs no permit, and no call waits for it.
 import asyncio
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import anyio
 
 from transcription.servers import load
-from transcription.servers.dialect import Look
 
 from .errors import TranscriptionError
+from .exchange import WhisperHttp
 from .pool import Server
 from .snapshot import Load
 
@@ -24,9 +25,9 @@ SILENT = 300.0  # seconds until a server that tells nothing is asked again
 class LoadWatch:
     """Asks each server for its load while a call is in it, or while somebody looks. Sets `Server.load`."""
 
-    def __init__(self, servers: Iterable[Server], look: Look, clock: Callable[[], float]) -> None:
+    def __init__(self, servers: Iterable[Server], http: WhisperHttp, clock: Callable[[], float]) -> None:
         self._servers = tuple(servers)
-        self._look = look
+        self._http = http
         self._clock = clock
         self._looked_at = -math.inf
 
@@ -54,6 +55,6 @@ class LoadWatch:
 
     async def _ask(self, server: Server) -> Load | None:
         before = server.out
-        told = await load.ask(server.url, self._look)
+        told = await load.ask(server.url, partial(self._http.look, server))
         ours = max(before, server.out)  # a call that came or went meanwhile is not taken for a foreign one
         return Load(*told, foreign=max(0, sum(told) - ours)) if told else None

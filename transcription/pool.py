@@ -1,11 +1,12 @@
 """The Whisper servers, and whether they take calls."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from fnmatch import fnmatchcase
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
-from transcription.servers.dialect import ENDPOINT, Dialect
+from transcription.servers.dialect import Dialect, endpoint
+from transcription.servers.file import NamedServer
 from transcription.servers.profile import ServerProfile
 
 from .answer import Transcript
@@ -13,6 +14,7 @@ from .breaker import Breaker
 from .errors import Misconfigured, Unreachable
 from .gate import Gate
 from .limit import Limit
+from .line import Lane
 from .live_share import LiveShare
 from .sentence import Sentence, _
 from .snapshot import GateSnapshot, Load, ServerSnapshot
@@ -44,13 +46,14 @@ async def _just_call(call: Callable[[], Awaitable[Transcript]]) -> Transcript:
 class Server(Station):
     """One Whisper HTTP endpoint, with its breaker and its profile.
 
+    named: its entry in the settings.
     barred: the reason that this process knows without trying (the engine is loading, the claim is lost), or None.
     around: runs an exchange. For the embedded engine it ends the exchange when the engine ends.
     """
 
     def __init__(
         self,
-        url: str,
+        named: NamedServer,
         name: str,
         limit: Limit,
         breaker: Breaker,
@@ -59,13 +62,26 @@ class Server(Station):
         barred: Callable[[], Bar | None] = _no_bar,
         around: Callable[[Callable[[], Awaitable[Transcript]]], Awaitable[Transcript]] = _just_call,
     ) -> None:
-        super().__init__(name, limit, live_share)
-        self.url = url
+        super().__init__(name, limit, live_share, weight=named.weight)
+        self.named = named
+        self.url = endpoint(named.url)
         self.breaker = breaker
         self.barred = barred
         self.around = around
-        self.profile = ServerProfile(Dialect(url), breaker.clock)
+        self.profile = ServerProfile(Dialect(self.url), breaker.clock)
         self.load: Load | None = None  # see `LoadWatch`
+
+    def has(self, model: str) -> bool:
+        """Whether calls for a model may go here. Where nothing is known of the server's models, any may."""
+        models = self.named.models or self.profile.dialect.models
+        return not model or not models or any(fnmatchcase(model, pattern) for pattern in models)
+
+    def asked_for(self, model: str) -> str:
+        """The model to ask for if a call names none: that of the settings, or the server's first. Empty: its only one.
+
+        model: that of the settings; empty: they name none.
+        """
+        return model if not self.named.models or model in self.named.models else self.named.models[0]
 
     def allows(self) -> bool:
         """Whether a call may go now."""
@@ -126,34 +142,27 @@ class Pool:
         self.gate = Gate(self.servers, max_queue=max_queue, clock=clock)
         self._clock = clock
 
-    def pick(self, avoid: Server | None = None) -> Server | None:
-        """The fastest server that takes calls, for a call that needs a certain one. None: all are away.
+    def suiting(self, lane: Lane, model: str) -> tuple[Server, ...]:
+        """The servers for calls of a lane and a model. If none is known to have the model: all of the lane."""
+        serving = tuple(server for server in self.servers if lane in server.named.lanes)
+        return tuple(server for server in serving if server.has(model)) or serving
+
+    def pick(self, servers: Iterable[Server], avoid: Server | None = None) -> Server | None:
+        """The fastest of these servers that takes calls, for a call that needs a certain one. None: all are away.
 
         avoid: picked only if there is no other.
         """
-        allowing = (server for server in self.servers if server.allows())
-        return min(allowing, key=lambda server: (server is avoid, server.pace), default=None)
+        allowing = (server for server in servers if server.allows())
+        return min(allowing, key=lambda server: (server is avoid, server.rank()), default=None)
 
-    def retry_in(self) -> float:
-        """Seconds until a server may be tried again."""
+    def retry_in(self, servers: Iterable[Server]) -> float:
+        """Seconds until one of these servers may be tried again."""
         now = self._clock()
-        return max(0.0, min((server.retry_in(now) for server in self.servers), default=0.0))
+        return max(0.0, min((server.retry_in(now) for server in servers), default=0.0))
 
-    def outage(self) -> Misconfigured | Unreachable:
-        """The error of a call that cannot wait until one of the servers takes calls again."""
-        if fault := next((server.profile.fault for server in self.servers if server.profile.fault), None):
+    def outage(self, servers: Collection[Server]) -> Misconfigured | Unreachable:
+        """The error of a call that cannot wait until one of these servers takes calls again."""
+        if fault := next((server.profile.fault for server in servers if server.profile.fault), None):
             return fault.again()
-        bars = [bar.reason for server in self.servers if (bar := server.barred())]
-        return Unreachable(bars[0] if bars else "No Whisper server can be reached.", max(1.0, self.retry_in()))
-
-
-def endpoint(url: str) -> str:
-    """The URL for transcriptions, from a base URL such as the OpenAI SDK takes. A full URL is returned as it is.
-
-    Raises ValueError if it is not an HTTP address.
-    """
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{url!r} is not the address of a Whisper server, such as http://host:8000/v1.")
-    base = url.strip().rstrip("/")
-    return base if base.endswith(ENDPOINT) else base + ENDPOINT
+        bars = [bar.reason for server in servers if (bar := server.barred())]
+        return Unreachable(bars[0] if bars else "No Whisper server can be reached.", max(1.0, self.retry_in(servers)))

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import connections
 
 from transcription.engine.process import EmbeddedEngine, gains_by_batches
+from transcription.servers.file import NamedServer, missing_model, read
 
 from . import remembering
 from .answer import Transcript
@@ -22,9 +23,9 @@ from .client import WhisperClient
 from .doubts import without_inventions
 from .errors import TimedOut, TranscriptionError
 from .limit import AdaptiveLimit, FixedLimit, Limit
-from .line import Lane
+from .line import LANES, Lane
 from .live_share import LiveShare
-from .pool import Bar, Pool, Server, endpoint
+from .pool import Bar, Pool, Server
 from .request import AsrRequest, CallOptions
 from .sentence import Sentence, _
 from .snapshot import Jobs, Snapshot
@@ -57,11 +58,14 @@ async def transcribe_audio(
 ) -> Transcript:
     """Transcribe a 16 kHz mono WAV file, under a permit of the gate, and remove the text that Whisper invented.
 
-    seconds: length of the audio. translate: the text shall be English, whatever is spoken. For language, prompt and
-    model see `AsrRequest`; for lane, owner, weight, and the parameters from durable to task_id see `CallOptions`.
+    seconds: length of the audio. translate: the text shall be English, whatever is spoken. model: empty for that of the
+    settings, which have one of its own for captions. For language and prompt see `AsrRequest`; for lane, owner, weight,
+    and the parameters from durable to task_id see `CallOptions`.
     The times in the transcript are seconds from the start of the audio. Raises `errors.TranscriptionError`.
     """
-    request = AsrRequest(audio, seconds, language, prompt, model, temperature, translate, live=lane == "live")
+    live = lane == "live"
+    model = model or (settings.ASR_LIVE_MODEL if live else "")
+    request = AsrRequest(audio, seconds, language, prompt, model, temperature, translate, live=live)
     caller = CallOptions(
         lane,
         owner,
@@ -166,10 +170,9 @@ def inspector() -> WhisperClient:
 
 def _client(notes: Unanswered | None) -> WhisperClient:
     embedded = engine()
-    named = [(embedded.url, "")] if embedded else servers_named()
+    named = (NamedServer(embedded.url),) if embedded else servers_named()
     return WhisperClient(
-        Pool([_server(url, ceiling) for url, ceiling in named], max_queue=settings.ASR_MAX_QUEUE),
-        api_key=settings.ASR_API_KEY,
+        Pool(map(_server, named), max_queue=settings.ASR_MAX_QUEUE),
         model=settings.ASR_MODEL,
         request_timeout=settings.ASR_REQUEST_TIMEOUT,
         abandoned_grace=settings.ASR_ABANDONED_GRACE,
@@ -233,8 +236,9 @@ async def _inspect(client: WhisperClient, server: Server) -> Sentence:
 
 
 def models() -> set[str]:
-    """The models in the lists of all servers, as far as they are known."""
-    return {name for server in snapshot().servers for name in server.profile.models}
+    """The models of all servers, as far as they are known."""
+    servers = client().pool.servers
+    return {name for server in servers for name in (*server.named.models, *server.profile.dialect.models)}
 
 
 def set_ceiling(name: str, ceiling: int | None) -> None:
@@ -258,10 +262,25 @@ def live_limit() -> int:
     return client().pool.gate.live_limit()
 
 
-def servers_named() -> list[tuple[str, str]]:
-    """The servers in ASR_API_URL, which has the form “url|ceiling,url”: the URL of each, and its ceiling, or ""."""
-    named = [address.strip().partition("|") for address in settings.ASR_API_URL.split(",") if address.strip()]
-    return [(url, ceiling) for url, _bar, ceiling in named]
+def servers_named() -> tuple[NamedServer, ...]:
+    """The servers of the settings: those in ASR_SERVERS, or in ASR_API_URL, which has the form “url|ceiling,url”.
+
+    Raises ValueError with a sentence for the administrator.
+    """
+    if not settings.ASR_SERVERS:
+        addresses = [address.strip().partition("|") for address in settings.ASR_API_URL.split(",") if address.strip()]
+        return tuple(NamedServer(url, settings.ASR_API_KEY, ceiling) for url, _bar, ceiling in addresses)
+    if settings.ASR_API_URL or settings.ASR_API_KEY:
+        raise ValueError("ASR_SERVERS stands in place of ASR_API_URL and ASR_API_KEY: leave those empty.")
+    try:
+        named = read(settings.BASE_DIR / settings.ASR_SERVERS)
+    except ValueError as error:
+        raise ValueError(f"ASR_SERVERS: {error}") from None
+    ordinary: tuple[Lane, ...] = ("interactive", "batch") if settings.ASR_LIVE_MODEL else LANES
+    wanted = {"ASR_MODEL": (settings.ASR_MODEL, ordinary), "ASR_LIVE_MODEL": (settings.ASR_LIVE_MODEL, ("live",))}
+    if missing := missing_model(named, wanted):
+        raise ValueError(missing)
+    return named
 
 
 def ceiling() -> str:
@@ -270,11 +289,11 @@ def ceiling() -> str:
     return str(settings.ASR_MAX_CONCURRENT) or ("auto" if gains else "1")
 
 
-def _server(url: str, its_ceiling: str) -> Server:
+def _server(named: NamedServer) -> Server:
     server = Server(
-        url=endpoint(url),
-        name=_name(url),
-        limit=_limit(its_ceiling or ceiling()),
+        named,
+        name=_name(named.url),
+        limit=_limit(named.limit or ceiling()),
         breaker=Breaker(),
         live_share=LiveShare(settings.ASR_LIVE_TARGET),
         barred=barred,

@@ -23,11 +23,13 @@ class Station:
     limit: decides how many permits may be out.
     live_share: decides how many of them other lanes may hold while live calls come.
     restrains: whether that are not all, as of the latest look.
+    weight: of several free servers, those with the greatest weight go first.
     """
 
-    def __init__(self, name: str, limit: Limit, live_share: LiveShare | None = None) -> None:
+    def __init__(self, name: str, limit: Limit, live_share: LiveShare | None = None, *, weight: float = 1.0) -> None:
         self.name = name
         self.limit = limit
+        self.weight = weight
         self.live_share = live_share or LiveShare()
         self._most = self._most_others = limit.limit  # permits that may be out, and those of them for other lanes
         self.restrains = False
@@ -174,11 +176,13 @@ class Station:
         seconds = [each.finished - each.started for each in self._latest]
         return max(sum(seconds) / len(seconds), 1e-3) if seconds else 1.0
 
-    @property
-    def pace(self) -> float:
-        """Seconds that the server took for a second of audio, of late; 0 before the first exchange."""
+    def rank(self) -> tuple[float, float]:
+        """The order of free servers: the greatest weight first, then the fewest seconds for a second of audio, of late.
+
+        A server that had no exchange counts as fast, so that it is measured.
+        """
         audio = sum(each.audio_seconds for each in self._latest)
-        return sum(each.finished - each.started for each in self._latest) / audio if audio else 0.0
+        return -self.weight, sum(each.finished - each.started for each in self._latest) / audio if audio else 0.0
 
     @property
     def active(self) -> int:

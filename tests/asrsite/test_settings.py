@@ -14,6 +14,7 @@ from tests.support.whisper_servers import Speaches, WhisperCpp, served
 from transcription import service
 
 ROOT = Path(settings.BASE_DIR)
+EXAMPLE = "servers.example.toml"
 
 
 def check(*options: str, **environment: str) -> str:
@@ -109,6 +110,17 @@ def closed_port() -> int:
         ({"ASR_API_URL": "gpu:8000"}, "asr.E004", "http://host:8000/v1"),
         ({"ASR_API_URL": "http://127.0.0.1:1/v1|0"}, "asr.E005", "1 or more"),
         ({"ASR_API_URL": f"http://127.0.0.1:{closed_port()}/v1"}, "asr.W001", "cannot connect"),
+        (
+            {"ASR_API_URL": "http://127.0.0.1:1/v1|2", "ASR_MIN_CONCURRENT": "3", "ASR_MAX_CONCURRENT": "3"},
+            "asr.E005",
+            "3 or",
+        ),
+        ({"ASR_SERVERS": "/nowhere.toml"}, "asr.E016", "ASR_SERVERS: /nowhere.toml cannot be read: No such file"),
+        ({"ASR_SERVERS": "pyproject.toml"}, "asr.E016", "is not known; each server stands under [[server]]."),
+        ({"ASR_SERVERS": EXAMPLE, "ASR_API_URL": "http://gpu:8000/v1"}, "asr.E016", "in place of ASR_API_URL"),
+        ({"ASR_SERVERS": EXAMPLE, "ASR_API_KEY": "key"}, "asr.E016", "in place of ASR_API_URL and ASR_API_KEY"),
+        ({"ASR_SERVERS": EXAMPLE, "ASR_MODEL": "huge"}, "asr.E016", "ASR_MODEL is 'huge', which no server"),
+        ({"ASR_SERVERS": EXAMPLE, "ASR_LIVE_MODEL": "tiny"}, "asr.E016", "ASR_LIVE_MODEL is 'tiny', which no server"),
         ({"ASR_CA_BUNDLE": "/nowhere.pem"}, "asr.E006", "no file /nowhere.pem"),
         ({"REDIS_URL": "redis://127.0.0.1:1"}, "asr.E007", "the database is SQLite"),
         (

@@ -6,8 +6,9 @@ from typing import Any
 from transcription.breaker import Breaker
 from transcription.client import WhisperClient
 from transcription.limit import FixedLimit, Limit
-from transcription.pool import Pool, Server, endpoint
+from transcription.pool import Pool, Server
 from transcription.request import AsrRequest, CallOptions
+from transcription.servers.file import NamedServer
 
 # Seconds: a time-out for tests that wait for its end. A busy machine, too, sends the request within that time.
 SENT_WITHIN = 2.0
@@ -28,14 +29,14 @@ def caller(lane: Any = "batch", owner: str = "someone", **more: Any) -> CallOpti
     return CallOptions(lane, owner, **more)
 
 
-def client(*urls: str, limit: int | Limit = 1, max_queue: int = 100, **options: Any) -> WhisperClient:
-    """A client of these servers, behind one gate. Its delays are short, so that tests are quick."""
+def client(*servers: str | NamedServer, limit: int | Limit = 1, max_queue: int = 100, **options: Any) -> WhisperClient:
+    """A client of these servers, or addresses, behind one gate. Its delays are short, so that tests are quick."""
 
     def limits() -> Limit:
         return FixedLimit(limit) if isinstance(limit, int) else limit
 
-    servers = [Server(endpoint(url), url, limits(), Breaker()) for url in urls]
+    named = [NamedServer(server) if isinstance(server, str) else server for server in servers]
     return WhisperClient(
-        Pool(servers, max_queue=max_queue),
+        Pool([Server(each, each.url, limits(), Breaker()) for each in named], max_queue=max_queue),
         **{"retry_delay": 0.01, "request_timeout": 10.0, "abandoned_grace": 5.0} | options,
     )

@@ -10,7 +10,8 @@ import httpx
 from transcription.breaker import Breaker
 from transcription.client import WhisperClient
 from transcription.limit import FixedLimit, Limit
-from transcription.pool import Pool, Server, endpoint
+from transcription.pool import Pool, Server
+from transcription.servers.file import NamedServer
 
 
 class VirtualServer(httpx.AsyncBaseTransport):
@@ -106,7 +107,7 @@ def virtual_client(servers: Sequence[VirtualServer], limit: int | Limit = 1, **o
     urls = [f"http://gpu{number}:8000/v1" for number in range(len(servers))]
     limits = [FixedLimit(limit) if isinstance(limit, int) else limit for _url in urls]
     pool = Pool(
-        [Server(endpoint(url), url, of, Breaker(loop.time)) for url, of in zip(urls, limits, strict=True)],
+        [Server(NamedServer(url), url, of, Breaker(loop.time)) for url, of in zip(urls, limits, strict=True)],
         max_queue=1000,
         clock=loop.time,
     )

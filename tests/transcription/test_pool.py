@@ -11,7 +11,8 @@ from tests.support.virtual_time import in_virtual_time
 from tests.support.whisper_stub import OUT_OF_MEMORY, WhisperStub, said
 from transcription.breaker import Breaker
 from transcription.client import WhisperClient
-from transcription.pool import Pool, endpoint
+from transcription.pool import Pool
+from transcription.servers.dialect import endpoint
 
 
 async def work(whisper: WhisperClient, calls: int, workers: int) -> float:
@@ -125,7 +126,7 @@ async def test_a_server_that_refuses_connections_costs_a_call_one_retry_on_anoth
 
 
 def test_a_pool_without_servers_has_none_to_offer() -> None:
-    assert Pool([]).pick() is None
+    assert Pool([]).pick([]) is None
     assert Breaker().allows()
 
 

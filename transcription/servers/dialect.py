@@ -205,3 +205,15 @@ def _hears(entry: dict[str, Any]) -> bool:
     return any(kind in told for kind in ("recognition", "transcri", "audio2text")) or not any(
         kind in told for kind in other
     )
+
+
+def endpoint(url: str) -> str:
+    """The URL for transcriptions, from a base URL such as the OpenAI SDK takes. A full URL is returned as it is.
+
+    Raises ValueError if it is not an HTTP address.
+    """
+    parts = urlsplit(url.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is not the address of a Whisper server, such as http://host:8000/v1.")
+    base = url.strip().rstrip("/")
+    return base if base.endswith(ENDPOINT) else base + ENDPOINT

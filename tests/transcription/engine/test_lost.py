@@ -22,7 +22,8 @@ from transcription.engine import process as engine_module
 from transcription.engine.process import EmbeddedEngine
 from transcription.errors import BrokenOff, Poison, Unreachable
 from transcription.limit import FixedLimit
-from transcription.pool import Pool, Server, endpoint
+from transcription.pool import Pool, Server
+from transcription.servers.file import NamedServer
 
 # Code of a child: an HTTP server with three arguments. The first names a file: the child listens once the file exists.
 # The second: seconds that a call takes. The third: the signal that the child sends to itself at a call with the word
@@ -62,7 +63,7 @@ def child(model: Path = Path(os.devnull), computes: float = 0.02, poison: str = 
 
 def server_of(engine: EmbeddedEngine, limit: int = 1) -> Server:
     return Server(
-        endpoint(engine.url), "engine", FixedLimit(limit), Breaker(), barred=engine.bar, around=engine.during_life
+        NamedServer(engine.url), "engine", FixedLimit(limit), Breaker(), barred=engine.bar, around=engine.during_life
     )
 
 

@@ -1,9 +1,11 @@
 """What servers tell of their load. The texts have the form that each server gives them."""
 
+from functools import partial
+
 import pytest
 
 from tests.support.calls import client
-from transcription.pool import endpoint
+from transcription.servers.dialect import endpoint
 from transcription.servers.load import Told, ask
 
 VLLM = """\
@@ -70,5 +72,6 @@ async def test_the_pages_lie_beside_the_api(url: str, base: str) -> None:
 
 async def test_the_engine_tells_its_load(whisper_server: str) -> None:
     whisper = client(whisper_server)
-    assert await ask(whisper.pool.servers[0].url, whisper.http.look) == (0, 0)
+    (server,) = whisper.pool.servers
+    assert await ask(server.url, partial(whisper.http.look, server)) == (0, 0)
     await whisper.aclose()

@@ -13,8 +13,8 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if settings.ASR_API_URL:
-            self.stdout.write("ASR_API_URL names a server, so no weights are needed here.")
+        if settings.ASR_API_URL or settings.ASR_SERVERS:
+            self.stdout.write("The settings name a server, so no weights are needed here.")
             return
         # Reversed: what the data folder has serves too, what is missing becomes part of the installation.
         folders = [*reversed(weight_folders(settings.DATA_DIR))]
