@@ -113,12 +113,15 @@ async def running() -> AsyncIterator[None]:
 
 
 def _servers_by_key() -> dict[str, Server]:
-    """The servers by digests of what must stay the same in the next process: the server's address, and the model.
+    """The servers by digests of what must stay the same in the next process: the server's address, and its models.
 
     The embedded engine has another address each time.
     """
     model = settings.ASR_EMBEDDED_MODEL if engine() else settings.ASR_MODEL
-    named = {f"{'engine' if engine() else server.url} {model}": server for server in client().pool.servers}
+    named = {
+        " ".join(["engine" if engine() else server.url, *(server.named.models or [model])]): server
+        for server in client().pool.servers
+    }
     return {hashlib.sha256(name.encode()).hexdigest(): server for name, server in named.items()}
 
 

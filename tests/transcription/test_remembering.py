@@ -78,6 +78,19 @@ async def test_another_model_or_address_gets_nothing(stub: WhisperStub, other: d
             assert (gate().limit, gate().changes) == (1, ())
 
 
+async def test_a_server_of_a_file_gets_nothing_when_its_models_change(stub: WhisperStub, tmp_path: Path) -> None:
+    file = tmp_path / "servers.toml"
+    limits = []
+    for models in ('["small"]', '["small"]', '["large-v3"]'):
+        file.write_text(f'[[server]]\nurl = "{stub.url}"\nlimit = "auto"\nmodels = {models}\n')
+        with whisper_at(stub, ASR_API_URL="", ASR_SERVERS=str(file)):
+            async with service.running():
+                limits.append(gate().limit)
+                if len(limits) == 1:
+                    restore()
+    assert limits == [1, 3, 1]
+
+
 @pytest.mark.parametrize("state", [{}, [], "nonsense", written(LEARNT) | {"version": 2}])  # type: ignore[operator]
 async def test_what_cannot_be_read_is_logged_and_the_process_begins_anew(
     stub: WhisperStub, state: object, caplog: pytest.LogCaptureFixture
