@@ -1,6 +1,7 @@
 """The real-time part of `bench.adaptive --live`: gate, limit and live share over HTTP, before a real server.
 
-All is FASTER times as fast as in the simulation, the target too, so that four minutes of captions take one.
+Both run side by side, each before a server of its own. All is FASTER times as fast as in the simulation, the target
+too, so that four minutes of captions take one.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from transcription.live_share import LiveShare
 from transcription.station import Station
 
 FASTER = 4.0
-ALONE, WARM_UP, COUNTED, AFTER = 15.0, 15.0, 45.0, 15.0  # seconds: batch alone; captions, first uncounted; batch alone
+ALONE, WARM_UP, COUNTED, AFTER = 20.0, 15.0, 60.0, 14.0  # seconds: batch alone; captions, first uncounted; batch alone
 CALLERS = 12  # of batch calls: more than any limit
 CELLS = (("turns", 2.0, 1), ("shares", 0.5, 2), ("batches", 1.0, 2))
 
@@ -55,11 +56,16 @@ def measure_live() -> Iterator[RealLiveResult]:
         best = best_fixed(kind, speed, speakers)
         if not best:
             raise ValueError(f"No fixed limit and share keep the target on {kind}, {speed}, {speakers}.")
-        with serving("bench.adaptive_live_server", kind, str(speed * FASTER)) as url:
-            fixed = Station("bench", FixedLimit(best.limit), FixedShare(best.share, TARGET / FASTER))
-            ours = Station("bench", AdaptiveLimit(ceiling=8), LiveShare(TARGET / FASTER))
-            runs = [asyncio.run(_Drive(url, station, speakers).run()) for station in (fixed, ours)]
-            yield RealLiveResult(kind, speed, speakers, best, *runs)
+        fixed = Station("fixed", FixedLimit(best.limit), FixedShare(best.share, TARGET / FASTER))
+        ours = Station("ours", AdaptiveLimit(ceiling=8), LiveShare(TARGET / FASTER))
+        server = "bench.adaptive_live_server", kind, str(speed * FASTER)
+        with serving(*server) as url, serving(*server) as other:
+            runs = asyncio.run(_side_by_side(_Drive(url, fixed, speakers), _Drive(other, ours, speakers)))
+        yield RealLiveResult(kind, speed, speakers, best, *runs)
+
+
+async def _side_by_side(*drives: _Drive) -> list[RealLiveRun]:
+    return await asyncio.gather(*(drive.run() for drive in drives))
 
 
 class _Drive:
