@@ -198,7 +198,7 @@ def barred() -> Bar | None:
 @cache
 def engine() -> EmbeddedEngine | None:
     """The Whisper server that the product starts itself. None if the settings name servers."""
-    if servers_named():
+    if _names_servers():
         return None
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "whisper_server"]
     return EmbeddedEngine([*command, "--model", settings.ASR_EMBEDDED_MODEL])
@@ -265,6 +265,10 @@ def live_limit() -> int:
     return client().pool.gate.live_limit()
 
 
+def _names_servers() -> bool:
+    return bool(settings.ASR_SERVERS or settings.ASR_API_URL.strip(", "))
+
+
 def servers_named() -> tuple[NamedServer, ...]:
     """The servers of the settings: those in ASR_SERVERS, or in ASR_API_URL, which has the form “url|ceiling,url”.
 
@@ -288,7 +292,7 @@ def servers_named() -> tuple[NamedServer, ...]:
 
 def ceiling() -> str:
     """The ceiling of each server that has none of its own in the settings: a whole number, or `auto`."""
-    gains = not servers_named() and settings.ASR_ADAPTIVE and gains_by_batches()
+    gains = not _names_servers() and settings.ASR_ADAPTIVE and gains_by_batches()
     return str(settings.ASR_MAX_CONCURRENT) or ("auto" if gains else "1")
 
 
@@ -311,7 +315,7 @@ def _limit(its_ceiling: str) -> Limit:
     """A limit with this ceiling of the settings: a whole number, or `auto`."""
     most = None if its_ceiling == "auto" else int(its_ceiling)
     if settings.ASR_ADAPTIVE or most is None:
-        return AdaptiveLimit(floor=settings.ASR_MIN_CONCURRENT, ceiling=most, sturdy=not servers_named())
+        return AdaptiveLimit(floor=settings.ASR_MIN_CONCURRENT, ceiling=most, sturdy=not _names_servers())
     return FixedLimit(most)
 
 
