@@ -176,8 +176,8 @@ def received(content: bytes) -> ReceivedFile:
 async def test_an_upload_that_is_rolled_back_is_told_to_nobody(
     page: Page, woken: list[bool], clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def queue_and_fail(recording: Recording) -> None:
-        queue_transcription(recording)
+    def queue_and_fail(recording: Recording, **options: Any) -> None:
+        queue_transcription(recording, **options)
         raise RuntimeError("the last step of the transaction failed")
 
     monkeypatch.setattr("recordings.intake.uploads.queue_transcription", queue_and_fail)
