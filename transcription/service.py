@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connections
 
 from transcription.engine.process import EmbeddedEngine, gains_by_batches
-from transcription.servers.file import NamedServer, missing_model, read
+from transcription.servers.file import NamedServer, missing_model, names, read
 
 from . import remembering
 from .answer import Transcript
@@ -175,7 +175,7 @@ def _client(notes: Unanswered | None) -> WhisperClient:
     embedded = engine()
     named = (NamedServer(embedded.url),) if embedded else servers_named()
     return WhisperClient(
-        Pool(map(_server, named), max_queue=settings.ASR_MAX_QUEUE),
+        Pool(map(_server, named, names([each.url for each in named])), max_queue=settings.ASR_MAX_QUEUE),
         model=settings.ASR_MODEL,
         request_timeout=settings.ASR_REQUEST_TIMEOUT,
         abandoned_grace=settings.ASR_ABANDONED_GRACE,
@@ -296,10 +296,10 @@ def ceiling() -> str:
     return str(settings.ASR_MAX_CONCURRENT) or ("auto" if gains else "1")
 
 
-def _server(named: NamedServer) -> Server:
+def _server(named: NamedServer, name: str) -> Server:
     server = Server(
         named,
-        name=_name(named.url),
+        name=name,
         limit=_limit(named.limit or ceiling()),
         breaker=Breaker(),
         live_share=LiveShare(settings.ASR_LIVE_TARGET),
@@ -317,8 +317,3 @@ def _limit(its_ceiling: str) -> Limit:
     if settings.ASR_ADAPTIVE or most is None:
         return AdaptiveLimit(floor=settings.ASR_MIN_CONCURRENT, ceiling=most, sturdy=not _names_servers())
     return FixedLimit(most)
-
-
-def _name(url: str) -> str:
-    """The server's name on pages and in stats: `host:port`, without path, user and password."""
-    return url.partition("://")[2].partition("/")[0].rpartition("@")[2]

@@ -2,10 +2,11 @@
 
 import math
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from transcription.line import LANES, Lane
 from transcription.servers.dialect import endpoint
@@ -112,3 +113,12 @@ def _names(name: str, entry: Mapping[str, Any], key: str) -> tuple[str, ...]:
     if not isinstance(names, list) or not names or not all(isinstance(each, str) and each for each in names):
         raise ValueError(f"{name}: {key} must be a list of names, and not empty.")
     return tuple(names)
+
+
+def names(urls: Sequence[str]) -> list[str]:
+    """The names of servers on pages and in stats: `host:port`, without user and password. Where that names two, the
+    path follows."""
+    parts = [urlsplit(url) for url in urls]
+    hosts = [part.netloc.rpartition("@")[2] for part in parts]
+    paths = [part.path.rstrip("/") for part in parts]
+    return [host if hosts.count(host) == 1 else host + path for host, path in zip(hosts, paths, strict=True)]

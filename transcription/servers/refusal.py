@@ -71,8 +71,8 @@ BY_STATUS: dict[int, Fault] = {
     **dict.fromkeys((406, 415), "encoding"),
 }
 FINDINGS: dict[Fault, Sentence] = {
-    "address": _("There is no Whisper server at this address. Check ASR_API_URL."),
-    "key": _("The Whisper server refused the API key. Check ASR_API_KEY."),
+    "address": _("There is no Whisper server at this address. Check ASR_API_URL, or the url in ASR_SERVERS."),
+    "key": _("The Whisper server refused the API key. Check ASR_API_KEY, or the key in ASR_SERVERS."),
     "format": _("The Whisper server refuses the format of the answer it is asked for."),
     "field": _("The Whisper server wants other fields than it is sent."),
     "encoding": _("The Whisper server refuses the kind of audio file that it is sent."),
@@ -123,7 +123,10 @@ def failure(status: int, headers: dict[str, str], body: bytes) -> AnswerError:
 def _refusal(status: int, said: RefusalBody) -> Rejected | Misconfigured:
     """The error for a status from 300 to 499, of a request that would be refused again."""
     if status < 400:
-        finding = _("The Whisper server redirects elsewhere, which is not followed. Check ASR_API_URL.")
+        finding = _(
+            "The Whisper server redirects elsewhere, which is not followed. "
+            "Check ASR_API_URL, or the url in ASR_SERVERS."
+        )
         return Misconfigured(f"{finding} (HTTP {status})", finding, "address")
     what = _named_by_fields(said) or _named_by_words(status, said) or BY_STATUS.get(status, "audio")
     if what == "model":

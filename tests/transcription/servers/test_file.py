@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from transcription.servers.file import KEYS, NamedServer, missing_model, parse, read
+from transcription.servers.file import KEYS, NamedServer, missing_model, names, parse, read
 
 ONE = '[[server]]\nurl = "http://gpu1:8000/v1"\n'
 TWO = '[[server]]\nurl = "http://gpu2:8000/v1"\n'
@@ -107,3 +107,18 @@ def test_a_model_that_no_server_has_is_named(text: str, model: str, live_model: 
     wanted = {"ASR_MODEL": (model, ("interactive", "batch")), "ASR_LIVE_MODEL": (live_model, ("live",))}
     told = missing_model(parse(text), wanted)  # type: ignore[arg-type] # tuples of lanes
     assert told.startswith(sentence) if sentence else told == ""
+
+
+@pytest.mark.parametrize(
+    ("urls", "called"),
+    [
+        (["http://gpu1:8000/v1", "http://gpu2:8000/v1/"], ["gpu1:8000", "gpu2:8000"]),
+        (["http://mei:secret@gpu1:8000/v1"], ["gpu1:8000"]),
+        (["https://gpu/small/v1", "https://mei:secret@gpu/large/v1/"], ["gpu/small/v1", "gpu/large/v1"]),
+        (["https://gpu", "https://gpu/large", "https://other/v1"], ["gpu", "gpu/large", "other"]),
+    ],
+)
+def test_servers_are_named_by_host_and_port_and_by_the_path_where_two_share_them(
+    urls: list[str], called: list[str]
+) -> None:
+    assert names(urls) == called
