@@ -242,8 +242,8 @@ class LiveSimulation:
 
     def _admit(self) -> None:
         limit = self.limit.limit
-        total, others, spare = self._bounds()
-        while self._waiting and self._out < total + (spare and self._out == self._others):
+        total, others = self._bounds()
+        while self._waiting and self._out < total:
             self._send(self._waiting.pop(0), others < limit)
         while self._out < total and self._others < others:
             self._others += 1

@@ -7,8 +7,8 @@
 
 The rules, by the numbers that tests and design use:
 
-G1   Permits out for a server never exceed its limit, but for the one live call of G13. When the limit shrinks, no
-     permit is taken back, and no call is let in until the permits out are fewer than the limit.
+G1   Permits out for a server never exceed its limit. When the limit shrinks, no permit is taken back, and no call is
+     let in until the permits out are fewer than the limit.
 G2   One gate serves the whole process: any thread, any event loop.
 G3   Order: the lanes live, interactive, batch; inside a lane owners take turns; inside an owner first come, first
      served. A lane that was passed over eight times in a row gets the next permit that G13 leaves it. An owner with a
@@ -26,8 +26,7 @@ G11  A limit may change at any time. When it grows, waiters are let in at once.
 G12  To enter and to be let in cost O(log n) in the owners, however many wait. To leave costs O(n) in the waiters of
      the same owner.
 G13  While live calls come, the other lanes hold only so many permits of a server that live calls are answered within
-     a target, but at least one. One live call may be out beyond an adaptive limit, unless the server is known to fail
-     then. Ten seconds after the last live call all permits are everybody's.
+     a target, but at least one. Ten seconds after the last live call all permits are everybody's.
 G14  All calls wait in one line. A permit of whatever server is free goes to the first that may have it; of several
      free servers, the one with the greatest weight is taken, then the fastest. Calls may differ in the servers that
      suit them: one that waits for its server holds up none that another server can take. A server to avoid is taken
@@ -244,9 +243,7 @@ class Gate(Generic[S]):
             for closed in [other for other in self._alarms if other.is_closed()]:
                 del self._alarms[closed]
             self._alarms[loop] = math.inf
-        if waiter.lane == "live":
-            self._pump(self._now)  # a server that expects a live call may spare a permit
-        elif self._shut:
+        if self._shut:
             self._set_alarms()
 
     def _choose(self, lane: Lane, kind: Kind[S]) -> S | None:

@@ -18,9 +18,6 @@ target, from asking for a permit to the answer:
 8.  While the limit is climbing for the first time, nothing is held back, for some minutes at most: a limit that is
     still too low delays live calls too, and it learns only while as many calls are in flight as it allows.
 9.  When live calls are late at level 0, the target is *missed*. Levels 0 and 1 are then tried in turn.
-10. At the other levels one live call may be out beyond the limit, if no other live call is out and the server is not
-    known to fail then. The limit is where more calls get no more done, but a live call that waits for a batch call
-    to end is late. It also lets the other lanes fill the limit, which learns only while they do.
 
 It reads no clock: its caller brings the time. A call costs O(levels).
 """
@@ -59,14 +56,10 @@ class LiveCall(NamedTuple):
 
 
 class LiveBounds(NamedTuple):
-    """How many permits may be out in all, and how many of them the other lanes may hold. Both are at least 1.
-
-    spare: whether one live call may be let in beyond the total, if no other live call is out.
-    """
+    """How many permits may be out in all, and how many of them the other lanes may hold. Both are at least 1."""
 
     total: int
     others: int
-    spare: bool = False
 
 
 class Failures(NamedTuple):
@@ -114,11 +107,9 @@ class LiveShare:
     def bounds(self, now: float, limit: Limit) -> LiveBounds:
         """The bounds under this limit now."""
         most, level = limit.limit, self._level
-        if now >= self.until:
+        if now >= self.until or level >= most or self._climbs(now, limit):
             return LiveBounds(most, most)
-        if level >= most or self._climbs(now, limit):
-            level = most
-        return LiveBounds(most, level, limit.spare) if level else LiveBounds(1, 1)
+        return LiveBounds(most, level) if level else LiveBounds(1, 1)
 
     def ask(self, now: float) -> None:
         """A live call asks for a permit."""

@@ -32,7 +32,6 @@ class Station:
         self.weight = weight
         self.live_share = live_share or LiveShare()
         self._most = self._most_others = limit.limit  # permits that may be out, and those of them for other lanes
-        self._spare = False  # whether one live call may be let in beyond the first, if it is the only one
         self.restrains = False
         self._first_ceiling = limit.ceiling  # that of the settings: no admin may go above it. None: any
         self.out = 0  # permits, the abandoned ones too
@@ -61,19 +60,19 @@ class Station:
 
     def has_room(self, lane: Lane, now: float) -> bool:
         """Whether one more permit may be out for this lane."""
-        if now < self.limit.hold_until:
-            return False
-        if lane == "live":
-            return self.out < self._most + (self._spare and not self._lanes["live"])
-        return self.out < self._most and self.others < self._most_others
+        return (
+            self.out < self._most
+            and (lane == "live" or self.others < self._most_others)
+            and now >= self.limit.hold_until
+        )
 
     def look(self, now: float) -> bool:
         """See how many permits may be out now. Returns `restrains`."""
         if now >= self.live_share.until:
             self._most = self._most_others = self.limit.limit
-            self.restrains = self._spare = False
+            self.restrains = False
         else:
-            self._most, self._most_others, self._spare = self.live_share.bounds(now, self.limit)
+            self._most, self._most_others = self.live_share.bounds(now, self.limit)
             self.restrains = self._most_others < self.limit.limit
         return self.restrains
 

@@ -588,19 +588,6 @@ async def give_up(gate: Gate[Any]) -> None:
         await gate.acquire("live", "speaker", deadline=asyncio.get_running_loop().time() + 2.0)
 
 
-@in_virtual_time
-async def test_g13_one_live_call_may_be_out_beyond_a_limit_that_others_fill() -> None:
-    whisper = gate(AdaptiveLimit(ceiling=None))
-    callers = Callers(whisper, seconds=5.0)
-    await callers.add("batch 1", "batch 2")
-    await callers.add("live 1", lane="live")
-    assert callers.order == ["batch 1", "live 1"]
-    await callers.add("live 2", lane="live")
-    await callers.add("interactive", lane="interactive")
-    assert (seen(whisper).limit, *counts(whisper)) == (1, 2, 3, 0)
-    await callers.end()
-
-
 class Told(FixedLimit):
     """A limit that remembers how many calls were in flight, by the samples."""
 

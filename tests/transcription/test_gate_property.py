@@ -30,15 +30,11 @@ HOLD = 2.0  # seconds after out-of-memory; all times are multiples of 1/4, which
 
 
 class Nervous(FixedLimit):
-    """A limit that changes after most answers, and lets no call in for `HOLD` seconds after out-of-memory.
-
-    It has a spare permit below its ceiling.
-    """
+    """A limit that changes after most answers, and lets no call in for `HOLD` seconds after out-of-memory."""
 
     def __init__(self) -> None:
         super().__init__(3)
         self.limit = 2
-        self.spare = True
         self.hold_until = -1.0
 
     def record(self, sample: Sample) -> LimitChange | None:
@@ -46,13 +42,11 @@ class Nervous(FixedLimit):
             self.hold_until = sample.finished + HOLD
         lower = {"oom": self.limit // 2, "busy": self.limit - 1, "ok": self.limit + 1}.get(sample.outcome, self.limit)
         self.limit = min(max(1, lower), self.ceiling or 1)
-        self.spare = self.limit < (self.ceiling or 1)
         return LimitChange(self.limit, Sentence(sample.outcome))
 
     def set_ceiling(self, ceiling: int | None) -> LimitChange | None:
         self.ceiling = ceiling
         self.limit = ceiling or 1
-        self.spare = False
         return LimitChange(self.limit, Sentence("set"))
 
 
@@ -160,7 +154,6 @@ class Model:
         if call.lane == "live":
             for number in call.servers:
                 self._expect_live(call, number, now)
-            self.admit(now)
 
     def _expect_live(self, call: Call, number: int, now: float) -> None:
         self.servers[number].share.ask(now)
@@ -247,9 +240,7 @@ class Model:
         return not call.patient and all(self.servers[number].away(now) for number in call.servers)
 
     def _room(self, server: ServerModel, lane: Lane, now: float) -> bool:
-        total, others, spare = server.share.bounds(now, server.limit)
-        if lane == "live":
-            total += spare and not server.live
+        total, others = server.share.bounds(now, server.limit)
         return server.out < total and (lane == "live" or server.others < others) and now >= server.limit.hold_until
 
     def _let_in(self, call: Call, number: int, now: float) -> None:
@@ -258,9 +249,7 @@ class Model:
             self._expect_live(call, number, now)
             server.live += 1
         server.out += 1
-        assert server.out <= server.limit.limit + (
-            server.limit.spare and call.lane == "live" and server.live == 1
-        )  # G1
+        assert server.out <= server.limit.limit  # G1
         server.peak = max(server.peak, server.out)
         server.on_trial = call.trial = server.lost
         call.expected, call.server, call.number = "active", number, server.out
