@@ -5,11 +5,13 @@ from pathlib import Path
 
 from django.conf import settings
 
+from tests.support.source import parsed
+
 
 def imported_test_modules(code: str) -> list[str]:
     """The modules of `tests` that this code imports, `tests.support` aside."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(code)):
+    for node in ast.walk(parsed(code)):
         if isinstance(node, ast.ImportFrom):
             module = f"{'.' * node.level}{node.module or ''}"
             names += [module] if node.level or module.count(".") else [f"{module}.{alias.name}" for alias in node.names]

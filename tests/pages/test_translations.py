@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 from django.utils.translation.template import templatize
 
+from tests.support.source import parsed
 from transcription import errors
 from web.codes import CODES, error_words
 
@@ -34,7 +35,7 @@ def python_messages(source: str) -> set[str]:
     names = {"_", "gettext", "gettext_lazy", "ngettext"}
     return {
         argument.value
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(parsed(source))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
         for argument in node.args[:1]  # of ngettext too: its catalog entry goes by the singular
         if isinstance(argument, ast.Constant) and isinstance(argument.value, str)

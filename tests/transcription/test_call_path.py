@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.calls import caller, client, request
 from tests.support.jobs import whisper_at
+from tests.support.source import parsed
 from tests.support.waiting import PATIENCE, until
 from tests.support.whisper_stub import WhisperStub
 from transcription import client as client_module
@@ -137,7 +138,7 @@ def test_there_is_one_place_in_the_product_that_asks_for_a_permit() -> None:
     asking = []
     for path in ROOT.glob("*/**/*.py"):
         if path.relative_to(ROOT).parts[0] in ("asrsite", "accounts", "recordings", "transcription"):
-            for node in ast.walk(ast.parse(path.read_text())):
+            for node in ast.walk(parsed(path.read_text())):
                 if (
                     isinstance(node, ast.Attribute)
                     and node.attr in ("enter", "acquire")

@@ -14,6 +14,7 @@ from django.utils import translation
 from accounts import sockets
 from recordings.failures import answer_at, problem_of, said
 from recordings.live.refusals import REFUSALS
+from tests.support.source import parsed
 from transcription import errors
 from transcription.sentence import Sentence
 from web.codes import CODES, STAYS_OPEN, error_words
@@ -30,7 +31,7 @@ def product() -> Iterator[ast.AST]:
     for package in ("accounts", "asrsite", "recordings", "transcription", "web"):
         for path in (settings.BASE_DIR / package).rglob("*.py"):
             if path.name != "codes.py":
-                yield from ast.walk(ast.parse(path.read_text()))
+                yield from ast.walk(parsed(path.read_text()))
 
 
 def raised() -> Iterator[ast.Call]:
