@@ -228,9 +228,10 @@ class Gate(Generic[S]):
     def _line_up(self, waiter: Permit[S]) -> None:
         loop = asyncio.get_running_loop()
         waiter.turn = asyncio.Future(loop=loop)  # before others can see it in line
+        older = None
         if waiter.key is not None and (older := self._line.replace(waiter)):
-            self._note_drop(older)
             self._send_away(older, Superseded("A newer call took this one's place."))
+            self._note_drop(older)
         elif self._line.length < self.max_queue:
             self._line.append(waiter)
         else:
@@ -243,7 +244,9 @@ class Gate(Generic[S]):
             for closed in [other for other in self._alarms if other.is_closed()]:
                 del self._alarms[closed]
             self._alarms[loop] = math.inf
-        if self._shut:
+        if older:
+            self._pump(self._now)
+        elif self._shut:
             self._set_alarms()
 
     def _choose(self, lane: Lane, kind: Kind[S]) -> S | None:
@@ -269,6 +272,7 @@ class Gate(Generic[S]):
             if waiter.deadline is not None and waiter.deadline <= now:
                 self._note_drop(waiter)
                 self._send_away(waiter, DeadlineExceeded("The call waited past its deadline."))
+                self._look(now)
                 continue
             self._admit(waiter, server)
             self._has_room = len(self.servers) > 1 or server.has_room("live", now)
@@ -371,7 +375,10 @@ class Gate(Generic[S]):
         server.learn_live(LiveCall(permit.entered_at, self._clock(), others, answered))
 
     def _note_drop(self, waiter: Permit[S]) -> None:
-        """Note that a waiter goes without an answer: a live call may have waited too long for any of its servers."""
+        """Note that a waiter goes without an answer: a live call may have waited too long for any of its servers.
+
+        That may change how many permits the other lanes may hold, also upwards: see rule 9 of `live_share`.
+        """
         if waiter.lane == "live":
             for server in waiter.kind.servers:
                 self._note_live(waiter, server, answered=False)
@@ -391,8 +398,9 @@ class Gate(Generic[S]):
         """The task of the waiter has ended: take it out of the line, or pass on the permit that it never used."""
         if waiter.state == "waiting":
             self._line.remove(waiter)
-            self._note_drop(waiter)
             waiter.state = "sent away"
+            self._note_drop(waiter)
+            self._pump(self._clock())
         elif waiter.state == "active":
             self._take_back(waiter)
             self._pump(self._clock())
@@ -403,6 +411,7 @@ class Gate(Generic[S]):
                 self._line.remove(waiter)
                 self._note_drop(waiter)
                 self._send_away(waiter, DeadlineExceeded("The call waited past its deadline."))
+                self._pump(self._clock())
 
     # --- the limits, and what there is to see --------------------------------------------------
 

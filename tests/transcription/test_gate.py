@@ -600,6 +600,29 @@ class Told(FixedLimit):
         return super().record(sample)
 
 
+@pytest.mark.parametrize("end", ["past its deadline", "cancelled", "superseded"])
+@in_virtual_time
+async def test_g13_a_permit_that_becomes_free_because_a_live_call_gave_up_is_given_out_at_once(end: str) -> None:
+    guarded = gate(2)
+    now = asyncio.get_running_loop().time
+    await caption(guarded, 2.0)  # late beside no other call, so from now on one call of any lane is let in at a time
+    await guarded.acquire("live", "speaker")
+    deadline = now() + 2.0 if end == "past its deadline" else None
+    late = asyncio.create_task(guarded.acquire("live", "speaker", supersede="session", deadline=deadline))
+    waiting = asyncio.create_task(guarded.acquire("batch", "someone"))
+    await asyncio.sleep(1.9)
+    assert not waiting.done()
+    await asyncio.sleep(0.1)
+    if end == "cancelled":
+        late.cancel()
+    elif end == "superseded":
+        waiting.cancel()
+        waiting = asyncio.create_task(guarded.acquire("live", "speaker", supersede="session"))
+    await rest()
+    assert waiting.done()
+    assert late.cancelled() if end == "cancelled" else isinstance(late.exception(), GateError)
+
+
 @in_virtual_time
 async def test_g13_the_limit_learns_no_throughput_while_permits_are_kept_from_other_lanes() -> None:
     limit = Told(2)

@@ -26,6 +26,7 @@ from transcription.station import LATEST, Station
 
 MAX_QUEUE = 6
 TARGET = 0.5  # seconds, for live calls
+LONGEST = 320  # quarters of a second in which all calls end that nothing keeps
 HOLD = 2.0  # seconds after out-of-memory; all times are multiples of 1/4, which floats add without error
 
 
@@ -141,6 +142,7 @@ class Model:
             self._line_up(call, place, now)
             self._remove(older[0])
             older[0].expected = "superseded"
+            self.admit(now)
         elif len(self.waiting) == MAX_QUEUE:
             return "QueueFull"
         else:
@@ -391,10 +393,13 @@ class GateMachine(RuleBasedStateMachine):
     @rule(quarters=st.integers(1, 10))
     def advance(self, quarters: int) -> None:
         for _ in range(quarters):
-            self.loop.advance(0.25)
-            now = self.loop.time()
-            self.model.expire(now)
-            self.model.admit(now)
+            self._tick()
+
+    def _tick(self) -> None:
+        self.loop.advance(0.25)
+        now = self.loop.time()
+        self.model.expire(now)
+        self.model.admit(now)
 
     @invariant()
     def the_gate_does_as_the_model_says(self) -> None:
@@ -424,7 +429,12 @@ class GateMachine(RuleBasedStateMachine):
         for call in self.calls[::2]:
             if call.task:
                 call.task.cancel()
-        self.loop.advance(40 * HOLD)
+        for _ in range(LONGEST):
+            if asyncio.all_tasks(self.loop):
+                self._tick()
+        for call in self.calls:
+            if call.task and not call.task.cancelled():
+                call.task.result()
         line, seen = self.gate.snapshot()
         assert line.queued == 0
         assert all((each.active, each.queued, each.abandoned) == (0, 0, 0) for each in seen.values())
