@@ -3,8 +3,7 @@
     python -m bench.gate_versions REVISION [--rounds 15]
 
 Checks REVISION out into a temporary folder and runs the gate of either version in turns, each time in a process of its
-own. Prints microseconds of CPU, and the median of the ratios inside a round, so that a machine that becomes slower does
-not matter:
+own. Prints microseconds of CPU, the least of all rounds, for what is slower was disturbed by something else:
 
 alone     a permit for nothing, taken and given back (see `bench.gate cost`)
 waiting   the same, with 1,000 waiting
@@ -20,7 +19,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURE = """
@@ -76,9 +74,8 @@ def main() -> None:
         rounds = [(cost(ROOT), cost(before)) for _ in range(options.rounds)]
     print(f"{'µs per call':12}{'now':>10}{'before':>10}{'ratio':>8}")
     for index, name in enumerate(ROWS):
-        now, then = ([each[version][index] for each in rounds] for version in (0, 1))
-        ratio = median(a / b for a, b in zip(now, then, strict=True))
-        print(f"{name:12}{median(now):10.2f}{median(then):10.2f}{ratio:8.3f}")
+        now, then = (min(each[version][index] for each in rounds) for version in (0, 1))
+        print(f"{name:12}{now:10.2f}{then:10.2f}{now / then:8.3f}")
 
 
 if __name__ == "__main__":

@@ -161,8 +161,7 @@ class Gate(Generic[S]):
         self._lock = Guard()
         self.soon = self._lock.soon
         self._line = Line[S, Permit[S]]()
-        self._any = Kind(self.servers, None, True)
-        self._kinds = {(self.servers, self._any.avoid, True): self._any}
+        self._kinds: dict[tuple[tuple[S, ...], S | None, bool], Kind[S]] = {}
         self._alarms: dict[asyncio.AbstractEventLoop, float] = {}  # when the loops of those in line look again
         # As of the latest look:
         self._now = 0.0
@@ -200,11 +199,12 @@ class Gate(Generic[S]):
         held = _held.get()
         if held and (mine := next((each for each in held if each.gate is self and each.state == "active"), None)):
             raise NestedPermit(f"This task already holds a permit of {mine.server.name}: it might wait for itself.")
+        which = (self.servers if servers is None else tuple(servers), avoid, patient)
         with self._lock:
             now = self._clock()
             if deadline is not None and deadline <= now:
                 raise DeadlineExceeded("The call came past its deadline.")
-            kind = self._any if servers is None and avoid is None and patient else self._kind(servers, avoid, patient)
+            kind = self._kinds.get(which) or self._kinds.setdefault(which, Kind(*which))
             permit = Permit(self, lane, owner, kind, supersede, weight, deadline, now - waited, now)
             self._pump(now)
             if not self._line.length:
@@ -220,10 +220,6 @@ class Gate(Generic[S]):
     async def acquire(self, lane: Lane, owner: Hashable, **options: Any) -> Permit[S]:
         """`enter()` and `admitted()` in one, for callers that have nothing to do in between."""
         return await self.enter(lane, owner, **options).admitted()
-
-    def _kind(self, servers: Iterable[S] | None, avoid: S | None, patient: bool) -> Kind[S]:
-        which = (self.servers if servers is None else tuple(servers), avoid, patient)
-        return self._kinds.get(which) or self._kinds.setdefault(which, Kind(*which))
 
     def _line_up(self, waiter: Permit[S]) -> None:
         loop = asyncio.get_running_loop()
