@@ -1,7 +1,7 @@
 """The claim: the right of one process to call the Whisper servers.
 
 Two processes have two gates, which together would let in twice the limit. So a process must have the claim before it
-makes its gates, and keeps it until it ends. A claim consists of one or more locks.
+makes its gate, and keeps it until it ends. A claim consists of one or more locks.
 """
 
 import fcntl

@@ -1,4 +1,4 @@
-"""The last day of the gates, for the chart of the monitor: one row for every few seconds, kept in memory."""
+"""The last day of the gate, for the chart of the monitor: one row for every few seconds, kept in memory."""
 
 import asyncio
 import time
