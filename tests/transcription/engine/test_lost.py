@@ -27,7 +27,8 @@ from transcription.servers.file import NamedServer
 
 # Code of a child: an HTTP server with three arguments. The first names a file: the child listens once the file exists.
 # The second: seconds that a call takes. The third: the signal that the child sends to itself at a call with the word
-# `poison`; `every`: it sends itself SIGKILL at each call but a probe.
+# `poison`; `every`: it sends itself SIGKILL at each call but a probe. The thread of the call gets the signal: SIGSEGV
+# to the process may reach another thread, later than the answer.
 CHILD = """
 import http.server, json, os, signal, socket, sys, threading, time
 threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
@@ -46,7 +47,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if b"poison" in body or (poison == "every" and b"silence" not in body):
-            os.kill(os.getpid(), getattr(signal, poison, 9))
+            signal.raise_signal(getattr(signal, poison, 9))
         time.sleep(computes)
         self.answer(json.dumps({"text": str(os.getpid())}).encode())
     def log_message(self, *_):
