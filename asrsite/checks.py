@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Warning, register
+from django.core.management import CommandError
 
+from recordings.management.server import readiness
 from transcription import service
 from transcription.errors import AnswerError, Misconfigured, Unreachable
 from transcription.servers.dialect import endpoint
@@ -126,6 +128,22 @@ def _processes() -> Iterator[CheckMessage]:
     if sys.argv[1:2] == ["check"] and (other := service.claim().taken_by_another()):
         hint = "Another server with these settings would refuse to start, until that one has stopped."
         yield Info(f"Stile is running on {other}.", hint=hint, id="asr.I001")
+        yield from _running()
+
+
+def _running() -> Iterator[CheckMessage]:
+    """What the running server says of itself in /readyz."""
+    try:
+        parts = readiness()
+    except CommandError as error:
+        yield Info(str(error), hint="Is it still starting, or does it run on another PORT?", id="asr.I003")
+        return
+    for name, part in parts.items():
+        if not part["ok"]:
+            reason = part.get("reason", part["error"])
+            yield Warning(f"The running Stile says that its part {name!r} is down: {reason}", id="asr.W009")
+        for sentence in part.get("advice", ()):
+            yield Warning(f"The running Stile says: {sentence}", id="asr.W010")
 
 
 def _exposure() -> Iterator[CheckMessage]:

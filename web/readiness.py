@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 log = logging.getLogger(__name__)
 
@@ -17,22 +17,31 @@ class NotReady(Exception):
     """The part of a probe cannot do its work. The message is one sentence with the reason and no details."""
 
 
+class Said(NamedTuple):
+    """Sentences about a part that is well. advice: those that ask an admin to change something."""
+
+    words: list[str]
+    advice: list[str]
+
+
+Probe = Callable[[], Awaitable[Said | None]]
+
+
 class Readiness:
     """Runs the probes, at most once in FRESH seconds for all requests.
 
-    A probe returns, raises the reason why its part cannot do its work, or is given up after PATIENCE seconds. It may
-    return sentences about a part that is well.
+    A probe returns, raises the reason why its part cannot do its work, or is given up after PATIENCE seconds.
     """
 
-    def __init__(self, probes: dict[str, Callable[[], Awaitable[list[str] | None]]]) -> None:
+    def __init__(self, probes: dict[str, Probe]) -> None:
         self._probes = probes
         self._asking: asyncio.Task[dict[str, dict[str, Any]]] | None = None
         self._asked_at = 0.0
         self._down: set[str] = set()
 
     async def parts(self) -> dict[str, dict[str, Any]]:
-        """Result by part: `ok`; `seconds` that its probe took; `words`, where the probe returned sentences; and for a
-        part that is down, `error`, the class of the exception, and `reason`, the sentence of a NotReady.
+        """Result by part: `ok`; `seconds` that its probe took; `words` and `advice`, where the probe returned some; and
+        for a part that is down, `error`, the class of the exception, and `reason`, the sentence of a NotReady.
         """
         now = time.monotonic()
         task, loop = self._asking, asyncio.get_running_loop()
@@ -45,13 +54,13 @@ class Readiness:
         results = await asyncio.gather(*(self._one(name, probe) for name, probe in self._probes.items()))
         return dict(zip(self._probes, results, strict=True))
 
-    async def _one(self, name: str, probe: Callable[[], Awaitable[list[str] | None]]) -> dict[str, Any]:
+    async def _one(self, name: str, probe: Probe) -> dict[str, Any]:
         began = time.monotonic()
         result: dict[str, Any] = {"ok": True}
         try:
             async with asyncio.timeout(PATIENCE):
-                words = await probe()
-            result |= {"words": words} if words else {}
+                said = await probe()
+            result |= {kind: sentences for kind, sentences in said._asdict().items() if sentences} if said else {}
         except Exception as failure:
             result = {"ok": False, "error": type(failure).__name__}
             if isinstance(failure, NotReady):
@@ -66,7 +75,7 @@ class Readiness:
         return result | {"seconds": round(time.monotonic() - began, 3)}
 
 
-def in_thread(work: Callable[[], None]) -> Callable[[], Awaitable[None]]:
+def in_thread(work: Callable[[], None]) -> Probe:
     """A probe from a function that blocks. Each probe has its own thread, so one that hangs delays no other probe."""
     threads = ThreadPoolExecutor(1, thread_name_prefix=work.__name__)
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -20,6 +21,14 @@ PATIENCE = 10.0  # seconds for each request
 def here() -> str:
     """The address of the server on this machine."""
     return f"http://127.0.0.1:{settings.PORT}"
+
+
+def readiness() -> dict[str, dict[str, Any]]:
+    """What the server on this machine says of its parts: see `web.readiness`. Raises CommandError if it does not."""
+    try:
+        return dict(httpx.get(f"{here()}/readyz", timeout=PATIENCE).json()["parts"])
+    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        raise CommandError(f"The running Stile does not answer at {here()}: {error}") from error
 
 
 def _must_answer(url: str) -> None:

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from tests.support.product import Product, free_port
 from tests.support.waiting import PATIENCE
-from tests.support.whisper_stub import WhisperStub
+from tests.support.whisper_stub import OUT_OF_MEMORY, WhisperStub
 
 SERVERS = {
     "serve": ["manage.py", "serve"],
@@ -67,6 +67,30 @@ def test_a_server_of_several_processes_refuses_as_a_whole(tmp_path: Path) -> Non
     ended = run([*SERVERS["uvicorn"], str(free_port()), "--workers", "2"], environment)
     assert ended.stderr.count(f"Stile is already running on the data in {tmp_path}.") == 1
     assert "Traceback" not in ended.stderr
+
+
+def test_check_says_what_the_running_server_advises(tmp_path: Path, clip: bytes) -> None:
+    with WhisperStub() as stub:
+        stub.answer(OUT_OF_MEMORY)
+        options = {"ASR_API_URL": stub.url, "ASR_MAX_CONCURRENT": "8", "ASR_ADAPTIVE": "off", "ASR_MAX_RETRIES": "3"}
+        with Product(tmp_path / "data", **options) as product, product.client() as api:
+            api.post("/v1/audio/transcriptions", files={"file": ("clip.wav", clip)}, data={"model": "whisper-1"})
+            said = run(["manage.py", "check"], product.environment).stderr
+    assert "(asr.W010) The running Stile says: Out of memory 3 times at the fixed limit of 8" in said
+
+
+def test_check_says_which_part_of_the_running_server_is_down(tmp_path: Path) -> None:
+    with Product(tmp_path / "data", ASR_API_URL="http://127.0.0.1:9/v1") as product:
+        said = run(["manage.py", "check"], product.environment).stderr
+    assert "(asr.W009) The running Stile says that its part 'gate' is down: ConnectionRefusedError" in said
+
+
+def test_check_finds_no_fault_in_a_server_that_is_well_or_does_not_answer(product: Product) -> None:
+    said = run(["manage.py", "check"], product.environment)
+    assert "asr.W009" not in said.stderr
+    elsewhere = run(["manage.py", "check"], product.environment | {"PORT": str(free_port())})
+    assert "(asr.I003) The running Stile does not answer at" in elsewhere.stderr
+    assert (said.returncode, elsewhere.returncode) == (0, 0)
 
 
 def test_check_says_that_a_server_runs_and_commands_that_do_not_call_whisper_go_on(product: Product) -> None:

@@ -5,12 +5,12 @@ from urllib.parse import urlsplit
 
 from transcription import service
 from transcription.audio import apart
-from web.readiness import NotReady
+from web.readiness import NotReady, Said
 
 
-async def gate() -> list[str]:
+async def gate() -> Said:
     """Connect to the Whisper servers until one accepts. Returns a sentence about each server, without its address, and
-    the advice about its limit, if there is any.
+    the advice about limits.
 
     Raises NotReady where this process may not call Whisper or no server takes what it is sent, else the OSError of the
     last server. The breakers are not asked, since they know only of earlier calls.
@@ -35,7 +35,7 @@ async def gate() -> list[str]:
     words = [str(known.finding) for known in found]
     if all(known.fault for known in found):
         raise NotReady(" ".join(words))
-    return words + [str(server.gate.advice) for server in servers if server.gate.advice]
+    return Said(words, [str(server.gate.advice) for server in servers if server.gate.advice])
 
 
 class NetworkOpen(Exception):
