@@ -5,6 +5,7 @@ import select
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -78,10 +79,14 @@ class PostgresLock:
         return count > self.held
 
     def release(self) -> None:
+        """Stop watching, and give the lock back. Another process may take it as soon as this returns."""
         self._stop.set()
         if self._watch:
             self._watch.join()
             self._watch = None
+        if self._connection:
+            with suppress(psycopg.Error):  # a connection that is closed holds the lock until its server process ends
+                self._connection.execute("SELECT pg_advisory_unlock(%s)", [KEY])
         self._close()
 
     def _keep(self) -> None:

@@ -153,6 +153,11 @@ def test_the_database_gives_its_lock_to_one_connection(database: Postgres, lock:
     other.release()
 
 
+def test_a_lock_is_free_for_the_next_as_soon_as_it_was_released(database: Postgres) -> None:
+    locks = [another(database), another(database)]
+    assert all((lock.take(), lock.release()) == (True, None) for _ in range(20) for lock in locks)
+
+
 @pytest.mark.parametrize("how", ["its connection is ended", "the database is started anew"])
 def test_a_lock_that_is_lost_is_not_held_from_then_on_and_taken_again(
     how: str, database: Postgres, lock: PostgresLock
