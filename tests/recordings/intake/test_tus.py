@@ -350,7 +350,7 @@ def test_a_client_that_leaves_before_the_answer_finds_its_recording(
     go_on.set()
     found = wait_for(lambda: api.head(url, headers=TUS).headers.get("Stile-Recording"), "the recording")
     assert found == str(Recording.objects.get().pk)
-    assert len(site.files()) == 1
+    wait_for(lambda: len(site.files()) == 1, "the end of the part")  # no request is left that one could wait for
 
 
 def test_a_person_with_too_much_in_line_keeps_the_upload_until_there_is_room(
