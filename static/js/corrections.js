@@ -1,6 +1,7 @@
 // A segment's correction at the server: putting one there, and going back to the machine's text.
 import { around, byId, data, one } from "./dom.js";
 import { refresh } from "./events.js";
+import { note } from "./note.js";
 import { csrfHeader, root } from "./server.js";
 import { say } from "./toast.js";
 
@@ -11,9 +12,6 @@ import { say } from "./toast.js";
  * @property {number} status 0 where no answer came
  * @property {{ version?: number, machine_text?: string | null, segment?: Theirs, error?: { message: string } }} body
  */
-
-/** The place by the player for what is said about saving, with the sentences. */
-export const note = byId("saved");
 
 export const refreshText = () => refresh("text", 0);
 

@@ -1,8 +1,9 @@
 // Correcting the text in place. A segment saves itself while it is edited; text that cannot be saved stays in it, with the
 // reason below.
 import { caretAt } from "./caret.js";
-import { correct, note, refreshText, whyNot } from "./corrections.js";
+import { correct, refreshText, whyNot } from "./corrections.js";
 import { appendCopy, around, byId, data, one } from "./dom.js";
+import { note } from "./note.js";
 import { audio } from "./sound.js";
 
 /**
@@ -31,9 +32,10 @@ const typed = (/** @type {Edit} */ { paragraph }) => paragraph.innerText.trim();
 /**
  * Edit this segment. A segment that is edited is saved first, and stays open where that fails.
  * @param {HTMLElement | null | undefined} segment
- * @param {MouseEvent} [point] where the cursor is to be; at the end of the text without it
+ * @param {MouseEvent | [begin: number, end: number]} [place] where the cursor is to be, or what of the text is to be
+ *   selected; without it, the cursor is at the end
  */
-export async function begin(segment, point) {
+export async function begin(segment, place) {
   if (!segment?.querySelector(".edit") || segment === edit?.segment || !(await finish())) return;
   const paragraph = one(segment, "p"), nodes = [...paragraph.childNodes];
   const before = paragraph.textContent.trim(), corrected = segment.hasAttribute("data-corrected");
@@ -47,17 +49,20 @@ export async function begin(segment, point) {
   paragraph.ariaMultiLine = "true";
   paragraph.ariaLabel = data(note, "label");
   paragraph.focus();
-  placeCursor(paragraph, point && caretAt(point));
+  placeCursor(paragraph, place);
 }
 
 /**
  * @param {HTMLElement} paragraph
- * @param {ReturnType<typeof caretAt>} [caret]
+ * @param {MouseEvent | [begin: number, end: number]} [place]
  */
-function placeCursor(paragraph, caret) {
-  const selection = getSelection();
+function placeCursor(paragraph, place) {
+  const selection = getSelection(), text = paragraph.firstChild;
+  const caret = place instanceof MouseEvent ? caretAt(place) : null;
   if (caret && paragraph.contains(caret.node)) {
     selection?.collapse(caret.node, caret.offset);
+  } else if (Array.isArray(place) && text) {
+    selection?.setBaseAndExtent(text, place[0], text, place[1]);
   } else {
     selection?.selectAllChildren(paragraph);
     selection?.collapseToEnd();

@@ -1,5 +1,6 @@
 // “Find in transcript”: all matches are marked, and one after the other comes into view.
 import { byId, data, one } from "./dom.js";
+import { highlight } from "./highlights.js";
 import { bringIntoView } from "./scrolling.js";
 
 const bar = byId("finding"), input = byId("find", HTMLInputElement), count = byId("found"), button = byId("finder");
@@ -7,18 +8,6 @@ const all = highlight("found"), here = highlight("found-here");
 /** @type {Range[]} the matches, in order */
 let ranges = [];
 let at = 0; // index of the match that is in view
-
-/**
- * Ranges that the stylesheet marks. In a browser without highlights nothing is marked, and finding works all the same.
- * @param {string} name
- * @returns {Set<AbstractRange>}
- */
-function highlight(name) {
-  if (!("Highlight" in globalThis)) return new Set();
-  const marked = new Highlight();
-  CSS.highlights.set(name, marked);
-  return marked;
-}
 
 /**
  * The matches in a paragraph, whose text consists of several nodes.

@@ -2,6 +2,7 @@
 import { caretAt } from "./caret.js";
 import { all, around, byId, data } from "./dom.js";
 import * as find from "./find.js";
+import { highlight } from "./highlights.js";
 import { bringIntoView, keepInView } from "./scrolling.js";
 import { audio, goTo } from "./sound.js";
 
@@ -12,8 +13,7 @@ import { audio, goTo } from "./sound.js";
 
 const JUST_BEFORE = 0.02; // seconds; a seek to the start of a word may land so much before it
 const follow = byId("follow", HTMLInputElement), jump = byId("jump");
-const wordMark = "Highlight" in globalThis ? new Highlight() : null;
-if (wordMark) CSS.highlights.set("word", wordMark);
+const wordMark = highlight("word", 2);
 
 /** @type {Line[]} in order of time */
 let lines = [];
@@ -22,7 +22,10 @@ let current = null;
 /** @type {Word[]} of that line */
 let words = [];
 
-const wordsOf = (/** @type {HTMLElement} */ element) => /** @type {Word[]} */ (JSON.parse(data(element, "words")));
+/** A line's text, in which places are counted. @param {HTMLElement} line */
+export const textOf = ({ firstChild }) => (firstChild instanceof Text ? firstChild : new Text());
+
+export const wordsOf = (/** @type {HTMLElement} */ element) => /** @type {Word[]} */ (JSON.parse(data(element, "words")));
 
 function readLines() {
   lines = all(document, "#text .line").map((element) => ({ element, start: Number(element.dataset.start) }));
@@ -71,10 +74,10 @@ export function mark() {
  * @param {number} time
  */
 function markWord(line, time) {
-  wordMark?.clear();
-  const word = line && lastBegun(words, time, ([, start]) => start), text = line?.element.firstChild;
-  if (!wordMark || !word || !(text instanceof Text) || time > word[2]) return;
-  const [begin] = word, following = words[words.indexOf(word) + 1]?.[0] ?? text.length;
+  wordMark.clear();
+  const word = line && lastBegun(words, time, ([, start]) => start);
+  if (!word || time > word[2]) return;
+  const text = textOf(line.element), [begin] = word, following = words[words.indexOf(word) + 1]?.[0] ?? text.length;
   const range = new Range();
   range.setStart(text, begin);
   range.setEnd(text, begin + text.data.slice(begin, following).trimEnd().length);

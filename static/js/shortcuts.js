@@ -4,6 +4,7 @@ import { begin } from "./edit.js";
 import * as find from "./find.js";
 import { setSpeed } from "./player.js";
 import { audio, goTo, toggle } from "./sound.js";
+import * as unsure from "./unsure.js";
 
 const enabled = byId("shortcuts", HTMLInputElement), dialog = byId("keyboard", HTMLDialogElement);
 const TAKES_KEYS = "input:not([type=range], [type=checkbox]), select, textarea, [contenteditable]";
@@ -17,13 +18,18 @@ function segmentInView() {
     ?? segments.find((segment) => segment.getBoundingClientRect().bottom > below);
 }
 
+/** @type {Map<string, (event: KeyboardEvent) => void>} */
 const actions = new Map(Object.entries({
   " ": toggle,
   j: () => goTo(audio.currentTime - 5),
   l: () => goTo(audio.currentTime + 5),
   "[": () => setSpeed(-1),
   "]": () => setSpeed(1),
-  e: () => begin(segmentInView()),
+  e: () => {
+    const segment = segmentInView();
+    begin(segment, unsure.placeIn(segment));
+  },
+  u: ({ shiftKey }) => unsure.step(shiftKey ? -1 : 1),
   f: find.focus,
   "?": () => dialog.showModal(),
 }));
@@ -33,7 +39,7 @@ document.addEventListener("keydown", (event) => {
   const action = actions.get(event.key.toLowerCase());
   if (!action || around(event, event.key === " " ? TAKES_SPACE : TAKES_KEYS)) return;
   event.preventDefault();
-  action();
+  action(event);
 });
 
 enabled.checked = localStorage.getItem("shortcuts") !== "off";
