@@ -26,7 +26,8 @@ G11  A limit may change at any time. When it grows, waiters are let in at once.
 G12  To enter and to be let in cost O(log n) in the owners, however many wait. To leave costs O(n) in the waiters of
      the same owner.
 G13  While live calls come, the other lanes hold only so many permits of a server that live calls are answered within
-     a target, but at least one. Ten seconds after the last live call all permits are everybody's.
+     a target, but at least one. An adaptive limit is one higher then, if the server is not known to fail there; the
+     other lanes may not hold that permit. Ten seconds after the last live call all permits are everybody's.
 G14  All calls wait in one line. A permit of whatever server is free goes to the first that may have it; of several
      free servers, the one with the greatest weight is taken, then the fastest. Calls may differ in the servers that
      suit them: one that waits for its server holds up none that another server can take. A server to avoid is taken
@@ -240,7 +241,7 @@ class Gate(Generic[S]):
             for closed in [other for other in self._alarms if other.is_closed()]:
                 del self._alarms[closed]
             self._alarms[loop] = math.inf
-        if older:
+        if older or waiter.lane == "live":  # while live calls come, there may be one permit more
             self._pump(self._now)
         elif self._shut:
             self._set_alarms()
@@ -441,8 +442,9 @@ class Gate(Generic[S]):
     def load(self) -> tuple[int, int, int]:
         """Active calls, the limits of all servers, and calls that wait."""
         with self._lock:
+            now = self._clock()
             active = sum(server.active for server in self.servers)
-            return active, sum(server.limit.limit for server in self.servers), self._line.length
+            return active, sum(server.limit_now(now) for server in self.servers), self._line.length
 
     def live_limit(self) -> int:
         """How many live calls may be in flight at once now, on all servers."""

@@ -90,6 +90,7 @@ class Limit(Protocol):
 
     hold_until: no call is let in before this time; -inf: no hold.
     climbing: it goes up for the first time, and has not met a level that is too high.
+    spare: the server is not known to fail with one call more.
     advice: what an admin should change, by the server's answers.
     """
 
@@ -101,6 +102,9 @@ class Limit(Protocol):
     def record(self, sample: Sample) -> LimitChange | None: ...
 
     def set_ceiling(self, ceiling: int | None) -> LimitChange | None: ...
+
+    @property
+    def spare(self) -> bool: ...
 
     @property
     def advice(self) -> Sentence | None: ...
@@ -134,6 +138,7 @@ class FixedLimit:
         self.ceiling: int | None = limit
         self.hold_until = -math.inf
         self.climbing = False
+        self.spare = False  # an admin knows best
         self._oom = 0  # out-of-memory answers under this limit
 
     def record(self, sample: Sample) -> LimitChange | None:
@@ -229,6 +234,11 @@ class AdaptiveLimit:
             self._begin(self._since)
         self.climbing = (self.climbing or stood) and self._home < self._top()
         return LimitChange(self.limit, _("an admin changed the ceiling")) if self.limit != before else None
+
+    @property
+    def spare(self) -> bool:
+        """False also on the way up after a failure: less than home may be too much then."""
+        return self._home <= self.limit < self._top()
 
     @property
     def advice(self) -> None:

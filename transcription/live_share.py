@@ -15,9 +15,12 @@ target, from asking for a permit to the answer:
 6.  A level that failed is tried again after some live calls. Each failure doubles their number, up to a bound, so that
     failures are forgotten slowly.
 7.  Ten seconds after the last live call all permits are everybody's. What was learnt stays for the next live call.
-8.  While the limit is climbing for the first time, nothing is held back, for some minutes at most: a limit that is
-    still too low delays live calls too, and it learns only while as many calls are in flight as it allows.
+8.  While the limit is climbing for the first time, nothing is held back, for a minute at most: a limit that is still
+    too low delays live calls too, and it learns only while as many calls are in flight as it allows.
 9.  When live calls are late at level 0, the target is *missed*. Levels 0 and 1 are then tried in turn.
+10. While live calls come, the limit in force is one higher than the limit of the server, unless the server is known to
+    fail then. Only a live call can take that permit. The limit is where more calls get no more done, but a live call
+    that waits for a batch call to end is late; and the limit learns only while the other lanes may fill it.
 
 It reads no clock: its caller brings the time. A call costs O(levels).
 """
@@ -38,7 +41,7 @@ MOST_TRUST = -3.0  # no more is collected: three late answers in a row end the b
 REST = 40  # live calls at home before a level that failed once is tried again. A trial that fails makes some 3 late
 LONGEST_REST = 640
 QUIET = 10.0  # seconds after the last live call
-LONGEST_CLIMB = 120.0  # seconds after the first live call for which a climbing limit is let climb
+LONGEST_CLIMB = 60.0  # seconds after the first live call for which a climbing limit is let climb
 
 
 class LiveCall(NamedTuple):
@@ -106,10 +109,14 @@ class LiveShare:
 
     def bounds(self, now: float, limit: Limit) -> LiveBounds:
         """The bounds under this limit now."""
-        most, level = limit.limit, self._level
-        if now >= self.until or level >= most or self._climbs(now, limit):
-            return LiveBounds(most, most)
-        return LiveBounds(most, level) if level else LiveBounds(1, 1)
+        total, others = self.limit_now(now, limit), limit.limit
+        if now >= self.until or self._climbs(now, limit):
+            return LiveBounds(total, others)
+        return LiveBounds(total, min(others, self._level)) if self._level else LiveBounds(1, 1)
+
+    def limit_now(self, now: float, limit: Limit) -> int:
+        """The limit in force."""
+        return limit.limit + (now < self.until and limit.spare)
 
     def ask(self, now: float) -> None:
         """A live call asks for a permit."""

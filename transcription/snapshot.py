@@ -32,6 +32,7 @@ class LineSnapshot:
 class GateSnapshot:
     """What the gate does with one server.
 
+    limit: the permits that may be out now: while live calls come it may be one more than the limit has learnt.
     queued: calls that wait and that no other server may take.
     peak: the most permits that were out at once under this ceiling.
     waits: how long each of the latest calls waited.

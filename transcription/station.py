@@ -22,7 +22,7 @@ class Station:
     name: as in stats and on pages.
     limit: decides how many permits may be out.
     live_share: decides how many of them other lanes may hold while live calls come.
-    restrains: whether that are not all, as of the latest look.
+    restrains: whether that are fewer than the limit's own, as of the latest look.
     weight: of several free servers, those with the greatest weight go first.
     """
 
@@ -32,6 +32,7 @@ class Station:
         self.weight = weight
         self.live_share = live_share or LiveShare()
         self._most = self._most_others = limit.limit  # permits that may be out, and those of them for other lanes
+        self._told = limit.limit  # the limit in force, as of the latest change that was noted
         self.restrains = False
         self._first_ceiling = limit.ceiling  # that of the settings: no admin may go above it. None: any
         self.out = 0  # permits, the abandoned ones too
@@ -74,7 +75,16 @@ class Station:
         else:
             self._most, self._most_others = self.live_share.bounds(now, self.limit)
             self.restrains = self._most_others < self.limit.limit
+        if self._told != self._most:  # they differ at level 0 of the share, too
+            self._note(now)
         return self.restrains
+
+    def limit_now(self, now: float) -> int:
+        """The limit in force: while live calls come, it may be one higher than the limit's own (rule 10 of its share).
+
+        The others may hold no more than the limit's own.
+        """
+        return self.live_share.limit_now(now, self.limit)
 
     @property
     def others(self) -> int:
@@ -123,7 +133,7 @@ class Station:
                 fewer = self.limit.limit - 1
                 sample = sample._replace(in_flight=min(sample.in_flight, fewer), out=min(sample.out, fewer))
         if change := self.limit.record(sample):
-            self._note(change, sample.finished)
+            self._note(sample.finished, change)
 
     def learn_live(self, call: LiveCall) -> None:
         """Learn from a live call that has ended."""
@@ -146,12 +156,22 @@ class Station:
             )
         change = self.limit.set_ceiling(ceiling)
         self._peak = 0
-        if change:
-            self._note(change, now)
+        self._note(now, change)
 
-    def _note(self, change: LimitChange, now: float) -> None:
-        self._changes.append((now, change))
-        log.info("[ASR并发] 并发上限调整 server=%s limit=%d reason=%r", self.name, change.limit, change.reason)
+    def _note(self, now: float, change: LimitChange | None = None) -> None:
+        """Note the limit in force, if it is another one. change: of the limit's own."""
+        limit = self.limit_now(now)
+        if limit == self._told:
+            return
+        if change:
+            reason = change.reason
+        elif limit > self._told:
+            reason = _("one more, for live calls")
+        else:
+            reason = _("no longer one more for live calls")
+        self._told = limit
+        self._changes.append((now, LimitChange(limit, reason)))
+        log.info("[ASR并发] 并发上限调整 server=%s limit=%d reason=%r", self.name, limit, reason)
 
     def memory(self) -> ServerMemory:
         """See `Gate.memory`."""
@@ -167,8 +187,8 @@ class Station:
             self._latest.append(sample)
         if memory.live_share:
             self.live_share.restore(memory.live_share)
-        if memory.limit and (change := self.limit.restore(memory.limit)):
-            self._note(change, now)
+        if memory.limit:
+            self._note(now, self.limit.restore(memory.limit))
 
     @property
     def mean_service(self) -> float:
@@ -191,11 +211,12 @@ class Station:
 
     def snapshot(self, queued: Counter[Lane], now: float) -> GateSnapshot:
         """The server at this moment. queued: how many wait that only this server may take, by lane."""
+        self._note(now)
         answered = list(self._answered)
         return GateSnapshot(
             name=self.name,
             ceiling=self.limit.ceiling,
-            limit=self.limit.limit,
+            limit=self.limit_now(now),
             active=self.active,
             queued=queued.total(),
             abandoned=sum(self._abandoned.values()),

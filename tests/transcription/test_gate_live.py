@@ -9,7 +9,7 @@ from tests.support.gates import Callers, counts, gate, rest, seen
 from tests.support.virtual_time import in_virtual_time
 from transcription.errors import DeadlineExceeded, GateError
 from transcription.gate import Gate
-from transcription.limit import FixedLimit, LimitChange, Sample
+from transcription.limit import AdaptiveLimit, FixedLimit, Limit, LimitChange, Sample
 from transcription.line import Lane
 from transcription.live_share import Failures, LiveShareState
 from transcription.memory import read, written
@@ -103,6 +103,66 @@ async def give_up(gate: Gate[Any]) -> None:
     """A live call that waits for two seconds."""
     with pytest.raises(DeadlineExceeded):
         await gate.acquire("live", "speaker", deadline=asyncio.get_running_loop().time() + 2.0)
+
+
+@in_virtual_time
+async def test_g13_while_live_calls_come_an_adaptive_limit_is_one_higher_for_one_of_them() -> None:
+    whisper = gate(AdaptiveLimit(ceiling=None))
+    callers = Callers(whisper, seconds=5.0)
+    await callers.add("batch 1", "batch 2")
+    assert seen(whisper).limit == 1
+    await callers.add("live 1", lane="live")
+    assert callers.order == ["batch 1", "live 1"]
+    await callers.add("live 2", lane="live")
+    await callers.add("interactive", lane="interactive")
+    assert (seen(whisper).limit, *counts(whisper)) == (2, 2, 3, 0)
+    assert whisper.load() == (2, 2, 3)
+    assert whisper.live_limit() == 2
+    await callers.end()
+
+
+@pytest.mark.parametrize("most", [FixedLimit(1), AdaptiveLimit(ceiling=1)])
+@in_virtual_time
+async def test_g13_a_limit_that_may_not_rise_is_not_one_higher_for_live_calls(most: Limit) -> None:
+    whisper = gate(most)
+    callers = Callers(whisper)
+    await callers.add("batch")
+    await callers.add("live", lane="live")
+    assert (seen(whisper).limit, *counts(whisper)) == (1, 1, 1, 0)
+    await callers.end()
+
+
+@in_virtual_time
+async def test_g13_when_no_live_calls_come_any_more_a_permit_that_is_out_stays_and_nobody_is_let_in_for_it() -> None:
+    whisper = gate(AdaptiveLimit(ceiling=None))
+    callers = Callers(whisper, seconds=30.0)
+    await callers.add("batch 1", "batch 2", "batch 3")
+    live = await whisper.acquire("live", "speaker")
+    await asyncio.sleep(10.5)
+    assert (seen(whisper).limit, *counts(whisper)) == (1, 2, 2, 0)  # the live call is computed still
+    live.release("error")
+    await asyncio.sleep(19.0)
+    assert callers.order == ["batch 1"]
+    await asyncio.sleep(1.0)
+    assert callers.order == ["batch 1", "batch 2"]
+    await callers.end()
+
+
+@in_virtual_time
+async def test_g13_the_limit_for_live_calls_is_noted_when_they_begin_and_when_they_end() -> None:
+    whisper = gate(AdaptiveLimit(ceiling=None))
+    begin = asyncio.get_running_loop().time()
+    callers = Callers(whisper, seconds=100.0)
+    await callers.add("batch")
+    for _ in range(20):
+        await caption(whisper, 0.5)
+        await asyncio.sleep(0.5)
+    for _ in range(20):
+        seen(whisper)
+        await asyncio.sleep(1.0)
+    changes = [(at - begin, change.limit, str(change.reason)) for at, change in seen(whisper).changes]
+    assert changes == [(0.0, 2, "one more, for live calls"), (30.0, 1, "no longer one more for live calls")]
+    await callers.end()
 
 
 class Told(FixedLimit):

@@ -31,11 +31,15 @@ HOLD = 2.0  # seconds after out-of-memory; all times are multiples of 1/4, which
 
 
 class Nervous(FixedLimit):
-    """A limit that changes after most answers, and lets no call in for `HOLD` seconds after out-of-memory."""
+    """A limit that changes after most answers, and lets no call in for `HOLD` seconds after out-of-memory.
+
+    It can spare a permit below its ceiling.
+    """
 
     def __init__(self) -> None:
         super().__init__(3)
         self.limit = 2
+        self.spare = True
         self.hold_until = -1.0
 
     def record(self, sample: Sample) -> LimitChange | None:
@@ -43,11 +47,13 @@ class Nervous(FixedLimit):
             self.hold_until = sample.finished + HOLD
         lower = {"oom": self.limit // 2, "busy": self.limit - 1, "ok": self.limit + 1}.get(sample.outcome, self.limit)
         self.limit = min(max(1, lower), self.ceiling or 1)
+        self.spare = self.limit < (self.ceiling or 1)
         return LimitChange(self.limit, Sentence(sample.outcome))
 
     def set_ceiling(self, ceiling: int | None) -> LimitChange | None:
         self.ceiling = ceiling
         self.limit = ceiling or 1
+        self.spare = False
         return LimitChange(self.limit, Sentence("set"))
 
 
@@ -97,6 +103,10 @@ class ServerModel:
 
     def away(self, now: float) -> bool:
         return self.on_trial or now < self.back_at
+
+    def limit_now(self, now: float) -> int:
+        """One more than the limit while live calls come, if it can spare that."""
+        return self.limit.limit + 1 if self.limit.spare and now < self.share.until else self.limit.limit
 
     def pace(self) -> float:
         return sum(self.seconds) / len(self.seconds) if self.seconds else 0.0
@@ -156,6 +166,7 @@ class Model:
         if call.lane == "live":
             for number in call.servers:
                 self._expect_live(call, number, now)
+            self.admit(now)
 
     def _expect_live(self, call: Call, number: int, now: float) -> None:
         self.servers[number].share.ask(now)
@@ -251,7 +262,7 @@ class Model:
             self._expect_live(call, number, now)
             server.live += 1
         server.out += 1
-        assert server.out <= server.limit.limit  # G1
+        assert server.out <= server.limit_now(now)  # G1
         server.peak = max(server.peak, server.out)
         server.on_trial = call.trial = server.lost
         call.expected, call.server, call.number = "active", number, server.out
@@ -407,7 +418,7 @@ class GateMachine(RuleBasedStateMachine):
         assert line.queued == len(self.model.waiting)
         for number, (server, model) in enumerate(zip(self.servers, self.model.servers, strict=True)):
             assert seen[server].active + seen[server].abandoned == model.out
-            assert seen[server].limit == model.limit.limit
+            assert seen[server].limit == model.limit_now(self.loop.time())
             assert seen[server].peak == model.peak
             told, held = seen[server].live_share, self.loop.time() < model.share.until
             assert told == (model.share.bounds(self.loop.time(), model.limit).others if held else None)

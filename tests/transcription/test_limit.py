@@ -189,6 +189,29 @@ def test_probes_tell_nothing_of_throughput(ceiling: int | None) -> None:
     assert limit.learnt.throughput is None
 
 
+def test_it_can_spare_a_permit_unless_the_server_is_known_to_fail_with_one_call_more() -> None:
+    calls = Calls(AdaptiveLimit(ceiling=4))
+    assert calls.limit.spare
+    calls.until(4)
+    assert not calls.limit.spare  # that is the ceiling
+    calls.one("oom", in_flight=4)
+    spared = {limit: set[bool]() for limit in (1, 2, 3)}
+    for _ in range(50):
+        spared[calls.limit.limit].add(calls.limit.spare)
+        calls.one()
+    assert spared[3] == {False}  # 4 failed
+    assert not FixedLimit(4).spare
+
+
+def test_on_the_way_up_after_a_failure_it_can_spare_no_permit() -> None:
+    calls = at(8)
+    calls.one("oom")
+    assert calls.limit.limit < 7
+    while calls.limit.limit < 7:
+        assert not calls.limit.spare
+        calls.one()
+
+
 def test_samples_below_the_limit_raise_nothing() -> None:
     calls = Calls(AdaptiveLimit(floor=4, ceiling=None))
     assert calls.many(1000, in_flight=3) == {4}

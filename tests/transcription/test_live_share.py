@@ -233,15 +233,36 @@ def test_a_call_without_an_answer_counts_only_if_it_was_late() -> None:
     assert share.bounds(102.0, limit).total == 1
 
 
-def test_nothing_is_held_back_while_the_limit_climbs_for_the_first_time_but_for_two_minutes_at_most() -> None:
+def test_nothing_is_held_back_while_the_limit_climbs_for_the_first_time_but_for_a_minute_at_most() -> None:
     limit = AdaptiveLimit(ceiling=None)
     limit.limit = 3
     captions = Captions(slower(1.0), limit)
-    assert captions.many(30) == [3] * 30
+    assert captions.many(15) == [3] * 15
     assert not captions.share.missed
-    while captions.now < 120.0:
+    while captions.now < 60.0:
         captions.one()
     assert captions.others == 1
+
+
+@pytest.mark.parametrize(
+    ("alone", "by", "calls", "bounds"),
+    [
+        (0.3, 0.1, 60, LiveBounds(5, 4)),  # the other lanes may fill the limit
+        (0.3, 0.7, 200, LiveBounds(5, 1)),  # they may not
+        (0.3, 2.0, 60, LiveBounds(1, 1)),  # one call of any lane at a time
+    ],
+)
+def test_while_live_calls_come_an_adaptive_limit_is_one_higher_and_the_others_may_not_have_that_permit(
+    alone: float, by: float, calls: int, bounds: LiveBounds
+) -> None:
+    limit = AdaptiveLimit(floor=4, ceiling=None)
+    limit.climbing = False
+    captions = Captions(slower(by, alone), limit)
+    captions.many(calls)
+    assert captions.share.limit_now(captions.now, limit) == 5
+    assert captions.bounds == bounds
+    assert captions.share.limit_now(captions.now, FixedLimit(4)) == 4
+    assert captions.share.bounds(captions.share.until, limit) == LiveBounds(4, 4)
 
 
 def test_a_limit_of_one_leaves_nothing_to_hold_back() -> None:

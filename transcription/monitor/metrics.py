@@ -49,7 +49,9 @@ def _counts(snapshot: Snapshot) -> Iterator[Metric]:
 
 
 def _servers(snapshot: Snapshot) -> Iterator[Metric]:
-    limit = GaugeMetricFamily("asr_slots", "Permits that may be out", labels=["server"])
+    limit = GaugeMetricFamily(
+        "asr_slots", "Permits that may be out; beside live calls perhaps one more", labels=["server"]
+    )
     ceiling = GaugeMetricFamily("asr_ceiling", "The most that asr_slots may become", labels=["server"])
     peak = GaugeMetricFamily("asr_peak", "Most permits out at once under this ceiling", labels=["server"])
     share = GaugeMetricFamily("asr_live_share", "Permits left to other lanes beside live calls", labels=["server"])

@@ -70,7 +70,9 @@ class LoadStats:
 class ServerStats:
     name: str
     ceiling: Annotated[int | None, Field(description="The most that the limit may become; null: any number.")]
-    limit: int
+    limit: Annotated[
+        int, Field(description="How many calls may be in flight. Beside live calls an adaptive limit is one higher.")
+    ]
     peak: Annotated[int, Field(description="The most calls that were in flight at once under this ceiling.")]
     active: int
     queued: int
