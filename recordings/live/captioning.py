@@ -25,7 +25,9 @@ PIECE = 2 * SECOND  # bytes of sound that the captioner takes at once
 SILENT = 5.0  # seconds without sound after which all speech becomes final: nobody knows when more will come
 PARTIAL_DEADLINE = 5.0  # seconds; a tentative caption that comes later shows nothing new
 BEHIND = 5.0  # seconds after which people are told that captions are late
-REPORT_EVERY = 1.0  # seconds
+CAUGHT_UP = (
+    3.0  # seconds, fewer than BEHIND: captions that are late about BEHIND are late all the time, not now and then
+)
 
 
 class Captioning:
@@ -53,7 +55,7 @@ class Captioning:
         self._position = 0  # bytes of sound that a captioner has taken
         self._covered = 0.0  # the second up to which Whisper has heard the sound
         self._next_index = 0
-        self._told_state = "live"
+        self._state = "live"
         self.tentative: Message | None = None
         self.away = asyncio.Event()
 
@@ -163,17 +165,19 @@ class Captioning:
 
     def status(self) -> Message:
         behind = self.behind
-        state = "waiting" if self.away.is_set() and behind > 1 else "catching_up" if behind > BEHIND else "live"
-        return {"type": "status", "state": state, "behind_seconds": round(behind, 1)}
+        self._state = next_state(self._state, away=self.away.is_set(), behind=behind)
+        return {"type": "status", "state": self._state, "behind_seconds": round(behind, 1)}
 
-    async def report(self) -> None:
-        """Tell the status when it changes, and once a second while captions are late. Until canceled."""
-        while True:
-            await asyncio.sleep(REPORT_EVERY)
-            status = self.status()
-            if status["state"] != self._told_state or status["state"] != "live":
-                self._told_state = status["state"]
-                await self._broadcast(status)
+
+def next_state(before: str, *, away: bool, behind: float) -> str:
+    """The state of captions that are so many seconds behind. One outage has one beginning and one end: captions that
+    were late are so until they have caught up.
+
+    away: whether Whisper cannot be reached
+    """
+    if away and behind > 1:
+        return "waiting"
+    return "catching_up" if behind > (BEHIND if before == "live" else CAUGHT_UP) else "live"
 
 
 def _commit(session: str, caption: captions.CaptionState) -> None:

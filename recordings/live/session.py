@@ -18,6 +18,7 @@ from recordings.live.finishing import make_recording, seal
 from recordings.live.journal import Journal, live_folder
 from recordings.live.messages import MAX_FRAME_BYTES, Message, tell_changed, tell_viewers
 from recordings.live.refusals import LiveRefused
+from recordings.live.reporting import Reporting
 from recordings.live.sound import IncomingSound
 from recordings.live.speaker import CurrentSpeaker, Speaker
 from recordings.live.state import Event, Lifecycle, State
@@ -46,6 +47,7 @@ class Session:
         self._disk = Disk(row.pk, self._tell_trouble)
         self.sound = IncomingSound(self.journal, self._disk, self._tell_acknowledged)
         self.captioning = Captioning(row, self.journal, self.sound, pace, self.broadcast)
+        self.reporting = Reporting(self.captioning, self.sound, self.broadcast, partial(tell_viewers, row.pk))
         self.opened = asyncio.Event()
         self.recording: int | None = None
         self._row = row
@@ -112,7 +114,7 @@ class Session:
         """Take sound and make captions until the session stops. Returns whether all of the sound has captions."""
         async with asyncio.TaskGroup() as tasks:
             captioning = tasks.create_task(self.captioning.run(), name=f"captions {self.id}")
-            reporting = tasks.create_task(self.captioning.report())
+            reporting = tasks.create_task(self.reporting.run())
             await self.sound.keep()
             if self.state is not State.SUSPENDED:
                 self._life.on(Event.KEPT)

@@ -1,6 +1,7 @@
 """The sound of a live session, from the frames to the journal."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -12,6 +13,9 @@ from recordings.storage import space
 
 ACK_EVERY = 0.8  # seconds, so that frames are acknowledged at least once a second
 MOST_WAITING = 2 * SECOND  # bytes of sound in memory while the disk is slow or full; then the socket has to wait
+AWAY = (
+    3.0  # seconds without a frame after which the speaker counts as away; a client sends one every half second at least
+)
 TAKING_OVER = 2.0  # seconds that the disk gets for the sound of the speaker before
 
 
@@ -41,6 +45,7 @@ class IncomingSound:
         self._came, self._written, self._synced = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._at_once = False  # acknowledge without waiting for the second to end
         self._paused = self._closed = False
+        self._came_at = time.monotonic()  # when the last frame came, or the session was opened
         self.next_seq = 0
         self.complete = False
         self.news = asyncio.Event()
@@ -50,6 +55,7 @@ class IncomingSound:
         self.next_seq = self._journal.last + 1
         self._taken = self._journal.size
         self._quota = self._journal.size + left
+        self._came_at = time.monotonic()
 
     def excess(self, sound: bytes) -> str:
         """The code of the limit that this sound would pass, or ""."""
@@ -64,6 +70,7 @@ class IncomingSound:
         self._unwritten += len(sound)
         self.next_seq += 1
         self._paused = False
+        self._came_at = time.monotonic()
         self._came.set()
 
     def pause(self) -> None:
@@ -75,6 +82,17 @@ class IncomingSound:
         """No more sound is taken."""
         self._closed = True
         self._came.set()
+
+    @property
+    def speaker(self) -> str:
+        """Where the speaker is: “here”, “paused”, or “away” while frames should come and none does.
+
+        A socket may look alive for long after its network is gone, so only the frames tell. None is taken while the disk
+        is behind.
+        """
+        if self._paused:
+            return "paused"
+        return "away" if not self._closed and not self.full and time.monotonic() - self._came_at > AWAY else "here"
 
     @property
     def resting(self) -> bool:

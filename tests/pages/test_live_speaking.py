@@ -194,7 +194,7 @@ async def test_others_read_what_is_said_and_the_session_becomes_a_recording(
         await assert_told_next(viewer, whisper)
         await expect(viewer.get_by_role("log").locator("p").first).to_be_visible()
         await stranger.context.set_offline(True)
-        await expect(viewer.get_by_text("Reconnecting…")).to_be_visible()
+        await expect(viewer.locator("#trouble").get_by_text("Reconnecting…")).to_be_visible()
         await viewer.wait_for_timeout(5000)
         await stranger.context.set_offline(False)
         await seconds_recorded(speaker, talk.seconds)

@@ -1,67 +1,19 @@
 """The viewer's page, the overlay and the speaker's notices, with a simulated server."""
 
 import asyncio
-import json
 import re
-from typing import Any
 
 import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import User
-from playwright.async_api import Page, WebSocketRoute, async_playwright, expect
+from playwright.async_api import Page, async_playwright, expect
 
 from recordings.models import LiveSession
 from tests.support.browser import CHROMIUM, FLAGS, note_faults, session_cookies, watch
+from tests.support.live_stage import SILENT, STARTS, Stage, opened
 from tests.support.page_server import Server
 from tests.support.speaking import assert_accessible, lines, seconds_recorded
 from tests.support.waiting import until
-
-STARTS = {"/live": "Start captions", "/record": "Start recording"}  # the pages with a microphone, and their button
-
-
-class Stage:
-    """The server's side of a page's sockets. Messages go to the newest one.
-
-    For each socket: `paths`, its path; `told`, its messages; `heard`, the numbers of its frames.
-    """
-
-    def __init__(self) -> None:
-        self.paths: list[str] = []
-        self.told: list[list[dict[str, Any]]] = []
-        self.heard: list[list[int]] = []
-
-    def take(self, socket: WebSocketRoute) -> None:
-        told: list[dict[str, Any]] = []
-        heard: list[int] = []
-        self.socket = socket
-        self.paths.append(socket.url.partition("/ws/live")[2])
-        self.told.append(told)
-        self.heard.append(heard)
-
-        def note(said: str | bytes) -> None:
-            if isinstance(said, str):
-                told.append(json.loads(said))
-            else:
-                heard.append(int.from_bytes(said[:4], "little"))
-
-        socket.on_message(note)
-
-    async def opened(self, count: int) -> None:
-        """Wait until so many sockets were opened."""
-        await until(lambda: len(self.paths) == count)
-
-    async def asked(self, count: int) -> None:
-        """Wait until so many sockets were opened, and the newest one has sent its first message."""
-        await until(lambda: len(self.told) == count and self.told[-1] != [])
-
-    def say(self, kind: str, **fields: Any) -> None:
-        self.socket.send(json.dumps({"type": kind} | fields))
-
-    def final(self, index: int, text: str) -> None:
-        self.caption(index, text, "final", len(text))
-
-    def caption(self, index: int, text: str, state: str = "tentative", stable: int = 0) -> None:
-        self.say("caption", index=index, start=index * 5.0, end=index * 5.0 + 4, text=text, state=state, stable=stable)
 
 
 @pytest.fixture
@@ -72,13 +24,6 @@ def stage() -> Stage:
 @pytest.fixture
 def session(mei: User) -> LiveSession:
     return LiveSession.objects.create(owner=mei, title="Board meeting", public=True)
-
-
-async def opened(page: Page, stage: Stage, path: str) -> None:
-    await page.route_web_socket("**/ws/live**", stage.take)
-    await page.goto(path)
-    if path not in STARTS:  # those open a socket when their button is pressed
-        await stage.opened(1)
 
 
 # --- The viewer ----------------------------------------------------------------------------------
@@ -101,11 +46,11 @@ async def test_a_viewer_waits_then_reads_and_is_led_to_the_transcript(
     await expect(page.locator("#log p:lang(zh)")).to_have_text("大家早上好。")
     assert await lines(page) == ["Good morning, everyone.", "大家早上好。"]
     stage.say("status", state="catching_up", behind_seconds=7.4)
-    await expect(page.get_by_text("Captions are 7 s behind.", exact=True)).to_be_visible()
+    await expect(page.get_by_text("Captions are 7 s behind. The server is busy.", exact=True)).to_be_visible()
     stage.say("status", state="waiting", behind_seconds=60)
-    await expect(page.get_by_text("The Whisper server cannot be reached.")).to_be_visible()
+    await expect(page.get_by_text("The Whisper server cannot be reached. Captions are 60 s behind")).to_be_visible()
     stage.say("status", state="live", behind_seconds=0.4)
-    await expect(page.locator("#notices > :visible")).to_have_count(0)
+    await expect(page.locator("#trouble > :visible")).to_have_count(0)
     stage.say("done", recording=12)
     await expect(page.get_by_role("link", name="Read the transcript")).to_have_attribute("href", "/recordings/12")
 
@@ -118,8 +63,8 @@ async def test_a_viewer_that_comes_back_asks_for_what_it_has_not_seen(
     stage.final(8, "Eight.")
     await expect(page.locator("#log p")).to_have_count(2)
     await stage.socket.close(code=1012)
-    await expect(page.get_by_text("Reconnecting…")).to_be_visible()
-    await expect(page.get_by_text("Reconnecting…")).to_be_hidden()
+    await expect(page.locator("#trouble").get_by_text("Reconnecting…")).to_be_visible()
+    await expect(page.locator("#trouble").get_by_text("Reconnecting…")).to_be_hidden()
     await stage.opened(2)
     assert stage.paths == [f"/{session.pk}", f"/{session.pk}?after=8"]
     for index, text in ((8, "Eight."), (9, "Nine.")):
@@ -259,10 +204,6 @@ async def test_an_overlay_comes_back_from_everything(page: Page, stage: Stage, s
 
 # --- The speaker ------------------------------------------------------------------------------------
 
-# A microphone that gives nothing but silence.
-SILENT = """
-    navigator.mediaDevices.getUserMedia = async () => new AudioContext().createMediaStreamDestination().stream;
-"""
 REFUSED = """
     navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("No", "%s"); };
 """

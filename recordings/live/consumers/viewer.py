@@ -71,7 +71,8 @@ class ViewerConsumer(LiveSocket):
         viewers.come(self.session_id, self)
         await self.send_snapshot(int(after[0]) if after else None)
         if running := live.get(self.session_id):
-            await self.send_message(running.captioning.status())
+            for message in running.reporting.for_newcomer():
+                await self.send_message(message)
             if tentative := running.captioning.tentative:
                 await self.send_message(tentative)
         self.looking = asyncio.create_task(self._look_again())

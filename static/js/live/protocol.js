@@ -16,10 +16,11 @@ export const PROTOCOL = "stile.live.1";
  * @property {number} [stable] characters at the start of a tentative text that will not change
  *
  * @typedef {{ type: "status", state: "live" | "catching_up" | "waiting", behind_seconds: number }} Status
+ * @typedef {{ type: "speaker", state: "here" | "paused" | "away" }} Speaker away: no sound comes though some should
  * @typedef {{ type: "viewers", count: number }} Viewers
  * @typedef {{ type: "error", code: string, message: string }} Failure
  * @typedef {{ type: "done", recording: number | null }} Done the recording's id; null where there was no sound
  *
  * @typedef {Ready | Ack | Caption | Status | Viewers | Failure | Done} ToSpeaker
- * @typedef {Caption | Status | Failure | Done} ToViewer
+ * @typedef {Caption | Status | Speaker | Failure | Done} ToViewer
  */

@@ -5,7 +5,8 @@ import { Captions } from "./captions.js";
 import { Follower } from "./follower.js";
 import { addRow, claim, discard, leftBehind } from "./kept.js";
 import { available } from "./microphone.js";
-import { fill, notice, noticed, noticeWords, showParts } from "./notices.js";
+import { fill, notice, noticeWords, showParts } from "./notices.js";
+import { Outage } from "./outage.js";
 import { pausable, Panel } from "./panel.js";
 import { choose, remember } from "./remember.js";
 import { Session } from "./session.js";
@@ -20,11 +21,11 @@ import { keepAwake } from "./watching.js";
  * @typedef {"idle" | "opening" | "recording" | "paused" | "finishing" | "over"} Phase over: only a reload helps
  */
 
-const OLD = 2_000; // ms after a connection begins, in which captions come that are no measure of the lag
 // Errors that the page does not say: it reconnects after them, or has a notice of its own.
 const UNSAID = ["open_elsewhere", "not_signed_in", "not_found", "restarting", "slow_client", "sequence_gap", "stopped"];
-const live = byId("live"), spoken = byId("language", HTMLSelectElement), lag = byId("lag");
+const live = byId("live"), spoken = byId("language", HTMLSelectElement);
 const panel = new Panel(onFrame);
+const outage = new Outage(["catching_up", "waiting", "reconnecting"]);
 const follower = new Follower(byId("captions"), byId("to-live"));
 const captions = new Captions(byId("log"), byId("tentative"), line, () => {
   byId("awaited").hidden = true;
@@ -37,7 +38,7 @@ let phase = "idle";
 let store;
 /** @type {Session} */
 let session;
-let begunAt = 0; // ms since 1970; 0: the server has not been ready yet
+let begun = false; // whether the server has been ready yet
 
 // --- what is seen -----------------------------------------------------------------------------
 /** @param {Phase} next */
@@ -62,7 +63,7 @@ function line({ start, text }) {
 function onFrame(frame) {
   session.add(frame);
   byId("clock").textContent = clock(recorded());
-  if (noticed("line") === "reconnecting") notice("line", "reconnecting", unsent());
+  if (outage.is("reconnecting")) outage.set("line", "reconnecting", unsent());
 }
 
 // --- a session ----------------------------------------------------------------------------------
@@ -72,10 +73,11 @@ const unsent = () => session.unsent * FRAME; // seconds
 /** @type {Told} */
 const told = {
   state(name) {
-    notice("line", name === "live" ? "" : name, name === "reconnecting" ? unsent() : undefined);
+    notice("line", begun || name === "live" ? "" : "connecting");
+    if (begun) outage.set("line", name === "live" ? "" : name, unsent());
   },
   begun(run) {
-    begunAt = Date.now();
+    begun = true;
     byId("title").textContent = run.title || document.title.split(" · ")[0];
     share(run);
     enter(phase);
@@ -85,12 +87,9 @@ const told = {
   },
   caption(caption) {
     captions.show(caption);
-    if (caption.state !== "final" || phase !== "recording" || Date.now() - begunAt < OLD) return;
-    lag.hidden = false;
-    fill(lag, Math.max(0, recorded() - caption.end), 1);
   },
   status({ state, behind_seconds: seconds }) {
-    notice("line", state === "live" ? "" : state, state === "live" ? undefined : seconds);
+    outage.set("captions", state === "live" ? "" : state, seconds);
   },
   viewers(count) {
     byId("viewers").textContent = String(count);
@@ -105,14 +104,16 @@ const told = {
   done(recording) {
     enter("over");
     notice("line", "");
+    outage.forget();
     if (recording === null) notice("session", "nothing");
     else location.assign(data(live, "recording").replace("/0", `/${recording}`));
   },
   failed(why) {
     panel.close();
     notice("line", "");
-    if (!begunAt) store.forget(session.run.key); // it never was a session
-    enter(why === "refused" && !begunAt ? "idle" : "over");
+    outage.forget();
+    if (!begun) store.forget(session.run.key); // it never was a session
+    enter(why === "refused" && !begun ? "idle" : "over");
     notice("session", why);
   },
 };

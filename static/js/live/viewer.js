@@ -1,7 +1,8 @@
 // A viewer's page: big text that follows the speaker, unless the person reads further up.
-import { all, byId, data, one } from "../dom.js";
+import { all, byId, data } from "../dom.js";
 import { Captions } from "./captions.js";
 import { Follower } from "./follower.js";
+import { Outage } from "./outage.js";
 import { keepAwake, watch } from "./watching.js";
 
 const SMALLEST = 1.5, LARGEST = 8; // rem
@@ -10,6 +11,7 @@ const IDLE = 4_000; // ms without a touch, after which the controls give way to 
 const GONE = 4404; // close code
 const stage = byId("stage"), root = document.documentElement, waiting = byId("waiting");
 const follower = new Follower(stage, byId("to-live"));
+const outage = new Outage(["catching_up", "waiting", "away", "reconnecting"]);
 
 // --- captions ---------------------------------------------------------------------------------
 const captions = new Captions(byId("log"), byId("tentative"), ({ text }) => {
@@ -21,30 +23,30 @@ const captions = new Captions(byId("log"), byId("tentative"), ({ text }) => {
   follower.follow();
 });
 
-/**
- * Show this notice and no other.
- * @param {string} name "" for none
- * @param {number} [seconds] to write into the notice
- */
-function notice(name, seconds) {
+/** Show this notice and no other. @param {string} name "" for none */
+function notice(name) {
   for (const element of all(document, "#notices [data-notice]")) element.hidden = element.dataset.notice !== name;
-  if (seconds === undefined) return;
-  one(document, `[data-notice=${name}] [data-seconds]`).textContent = String(Math.round(seconds));
 }
 
 const connection = watch(data(root, "session"), captions, {
   onState(open, code) {
-    if (open) notice("");
-    else notice(code === GONE ? "gone" : "reconnecting");
+    if (code === GONE) outage.forget();
+    else outage.set("line", open ? "" : "reconnecting");
+    outage.set("speaker", ""); // a new connection tells of it again
+    notice(code === GONE ? "gone" : "");
   },
   onStatus({ state, behind_seconds: seconds }) {
-    if (state === "live") notice("");
-    else notice(state, seconds);
+    outage.set("captions", state === "live" ? "" : state, seconds);
+  },
+  onSpeaker({ state }) {
+    outage.set("speaker", state === "away" ? "away" : "");
+    notice(state === "paused" ? "paused" : "");
   },
   onDone(recording) {
     connection.end();
     waiting.hidden = true;
     captions.clear();
+    outage.forget();
     notice("ended");
     const link = byId("transcript", HTMLAnchorElement);
     link.hidden = recording === null;

@@ -5,8 +5,10 @@ import { PROTOCOL } from "./protocol.js";
 /**
  * @import { Captions } from "./captions.js"
  * @import { Options } from "../socket.js"
- * @import { Status, ToViewer } from "./protocol.js"
+ * @import { Speaker, Status, ToViewer } from "./protocol.js"
  */
+
+/** @typedef {{ onStatus?(message: Status): void, onSpeaker?(message: Speaker): void, onDone(recording: number | null): void }} WatchOptions */
 
 const LONGEST_PAUSE = 5_000; // ms before a new attempt: captions are of use now
 
@@ -14,10 +16,10 @@ const LONGEST_PAUSE = 5_000; // ms before a new attempt: captions are of use now
  * Show the captions of a session.
  * @param {string} session
  * @param {Captions} captions
- * @param {Partial<Options> & { onStatus?(message: Status): void, onDone(recording: number | null): void }} options
+ * @param {Partial<Options> & WatchOptions} options
  * @returns {Connection<ToViewer>}
  */
-export function watch(session, captions, { onStatus, onDone, ...options }) {
+export function watch(session, captions, { onStatus, onSpeaker, onDone, ...options }) {
   const path = () => `/ws/live/${session}${captions.next === null ? "" : `?after=${captions.next - 1}`}`;
   return new Connection(path, {
     protocol: PROTOCOL,
@@ -25,6 +27,7 @@ export function watch(session, captions, { onStatus, onDone, ...options }) {
     onMessage(message) {
       if (message.type === "caption") captions.show(message);
       if (message.type === "status") onStatus?.(message);
+      if (message.type === "speaker") onSpeaker?.(message);
       if (message.type === "done") onDone(message.recording);
     },
     ...options,
