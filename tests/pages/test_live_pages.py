@@ -136,7 +136,7 @@ async def test_the_pages_hold_together(page: Page, mei: User, server: Server, la
     for path in ("/record", "/live", f"/live/{session.pk}", f"/live/{session.pk}/overlay"):
         await page.goto(path)
         assert await page.evaluate("document.documentElement.lang") == language
-        for width in (320, 390, 768, 1280):
+        for width in (195, 320, 390, 768, 1280):  # 195: a phone at twice its size
             await page.set_viewport_size({"width": width, "height": 800})
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (path, width)
         await assert_accessible(page)

@@ -293,6 +293,7 @@ async def test_a_session_that_ended_while_its_speaker_was_away_goes_on_as_anothe
     await page.add_init_script(SILENT)
     await opened(page, stage, "/live")
     await page.get_by_label("Title").fill("Long walk")
+    await page.get_by_label("Names and terms").fill("Stile, 听序")
     await page.get_by_role("button", name="Start captions").click()
     await stage.asked(1)
     ready = {"sample_rate": 16000, "max_frame_bytes": 16004}
@@ -306,7 +307,7 @@ async def test_a_session_that_ended_while_its_speaker_was_away_goes_on_as_anothe
     await stage.socket.close(code=1000)
     await expect(page.get_by_text("It goes on as a new one")).to_be_visible()
     await stage.asked(3)
-    start = {"type": "start", "session": None, "sample_rate": 16000, "title": "Long walk", "language": "auto"}
+    start = {"type": "start", "session": None, "sample_rate": 16000, "title": "Long walk", "language": "auto", "prompt": "Stile, 听序"}
     assert stage.told[2] == [start]
     stage.say("ready", session="second", next_seq=0, **ready)
     await expect(page.locator("#viewer")).to_have_attribute("href", re.compile("/live/second$"))

@@ -43,6 +43,7 @@ export function fill(element, seconds, digits = 0) {
 
 /** Show the parts whose `data-when` names one of these phases, and hide the others. @param {string[]} phases */
 export function showParts(phases) {
+  document.body.dataset.phase = phases.join(" "); // a recording under way takes the whole screen
   for (const element of all(document, "[data-when]")) {
     element.hidden = !element.dataset.when?.split(" ").some((when) => phases.includes(when));
   }

@@ -1,8 +1,9 @@
-// The microphone's controls on a page, from live/_microphone.html: the device, its level, the test, and what is wrong with it.
+// The microphone's controls on a page, from live/_deck.html: the device, its level, the test, and what is wrong with it.
 import { all, byId, data } from "../dom.js";
 import { devices, Microphone } from "./microphone.js";
 import { notice, noticed } from "./notices.js";
 import { choose, recall, remember } from "./remember.js";
+import { Scope } from "./scope.js";
 
 const VOICE = -45; // dB; a voice near a microphone is louder
 const NOISE = -65; // dB; any room is louder
@@ -27,7 +28,10 @@ export function pausable(enter) {
 
 export class Panel {
   #microphone;
+  #scope = new Scope(byId("scope", HTMLCanvasElement));
   #recording = false;
+  /** Whether the waveform stands still, though the microphone is open. */
+  paused = false;
   #heardAt = 0;
   #openedAt = 0;
 
@@ -82,7 +86,8 @@ export class Panel {
 
   close() {
     this.#microphone.stop();
-    this.#show(-100);
+    level.ariaValueNow = "0";
+    this.#scope.clear();
     this.#say("");
     test.disabled = false;
     notice("microphone", "");
@@ -98,7 +103,7 @@ export class Panel {
   /** @param {number} loudness dB */
   #show(loudness) {
     const part = Math.max(0, Math.min(1, (loudness + 70) / 60));
-    level.style.setProperty("--level", part.toFixed(2));
+    if (!this.paused) this.#scope.push(part);
     level.ariaValueNow = String(Math.round(part * 100));
     if (loudness > (this.#recording ? NOISE : VOICE)) {
       this.#heardAt = Date.now();

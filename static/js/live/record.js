@@ -7,7 +7,7 @@ import { addRow, claim, discard, leftBehind } from "./kept.js";
 import { available } from "./microphone.js";
 import { notice, noticeWords, showParts } from "./notices.js";
 import { pausable, Panel } from "./panel.js";
-import { choose, remember } from "./remember.js";
+import { choose, recall, remember } from "./remember.js";
 import { Store } from "./store.js";
 import { Take } from "./take.js";
 import { keepAwake } from "./watching.js";
@@ -15,7 +15,8 @@ import { keepAwake } from "./watching.js";
 /** @import { Run } from "./store.js" */
 /** @typedef {"idle" | "recording" | "paused" | "saving" | "over"} Phase over: the page is being left */
 
-const page = byId("record"), spoken = byId("language", HTMLSelectElement), sent = byId("sent", HTMLProgressElement);
+const page = byId("record"), spoken = byId("language", HTMLSelectElement), terms = byId("terms", HTMLTextAreaElement);
+const sent = byId("sent", HTMLProgressElement);
 const panel = new Panel(onFrame);
 /** @type {Phase} */
 let phase = "idle";
@@ -28,6 +29,7 @@ let take;
 function enter(next) {
   phase = next;
   panel.recording = phase === "recording";
+  panel.paused = phase === "paused";
   showParts(phase === "idle" ? ["idle"] : [phase, "active"]);
 }
 
@@ -41,7 +43,8 @@ async function start() {
   panel.resume();
   keepAwake();
   const title = byId("name", HTMLInputElement).value.trim();
-  take = new Take(store, { key: `take ${crypto.randomUUID()}`, title, language: spoken.value, began: Date.now() });
+  const asked = { title, language: spoken.value, prompt: terms.value.trim() };
+  take = new Take(store, { key: `take ${crypto.randomUUID()}`, began: Date.now(), ...asked });
   claim(take.run);
   store.keep(take.run);
   notice("take", "");
@@ -97,7 +100,8 @@ async function save(saved, why = "saving") {
 
 /** What the server is told. A take that is uploaded twice becomes one recording. @param {Run} run */
 function described(run) {
-  return { filename: "recording.wav", title: nameOf(run), language: run.language, source: "browser", duplicate: "reuse" };
+  const { language, prompt = "" } = run;
+  return { filename: "recording.wav", title: nameOf(run), language, prompt, source: "browser", duplicate: "reuse" };
 }
 
 const nameOf = (/** @type {Run} */ { title, began }) => title || dated(data(page, "unnamed"), began);
@@ -119,6 +123,7 @@ function keepForLater(why) {
 byId("start").onsubmit = (event) => {
   event.preventDefault();
   remember("language", spoken.value);
+  remember("terms", terms.value.trim());
   start();
 };
 pausable(enter);
@@ -170,6 +175,7 @@ async function open() {
   page.hidden = false;
   enter("idle");
   choose(spoken);
+  terms.value = recall("terms");
   store = await Store.open(`stile-takes-${data(page, "user")}`);
   for (const [run, frames] of await leftBehind(store)) offer(new Take(store, run, frames));
   await panel.openIfAllowed();

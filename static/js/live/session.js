@@ -135,8 +135,8 @@ export class Session {
   // --- the connection ---------------------------------------------------------------------------
 
   #start() {
-    const { session, title, language } = this.run;
-    if (!session) this.#say({ type: "start", session, sample_rate: 16_000, title, language });
+    const { session, title, language, prompt = "" } = this.run;
+    if (!session) this.#say({ type: "start", session, sample_rate: 16_000, title, language, prompt });
     else this.#say({ type: "start", session, resume: true, ...(this.#after !== null && { after: this.#after }) });
   }
 

@@ -8,7 +8,7 @@ import { available } from "./microphone.js";
 import { fill, notice, noticeWords, showParts } from "./notices.js";
 import { Outage } from "./outage.js";
 import { pausable, Panel } from "./panel.js";
-import { choose, remember } from "./remember.js";
+import { choose, recall, remember } from "./remember.js";
 import { Session } from "./session.js";
 import { share, showPublic } from "./sharing.js";
 import { FRAME, Store } from "./store.js";
@@ -23,7 +23,7 @@ import { keepAwake } from "./watching.js";
 
 // Errors that the page does not say: it reconnects after them, or has a notice of its own.
 const UNSAID = ["open_elsewhere", "not_signed_in", "not_found", "restarting", "slow_client", "sequence_gap", "stopped"];
-const live = byId("live"), spoken = byId("language", HTMLSelectElement);
+const live = byId("live"), spoken = byId("language", HTMLSelectElement), terms = byId("terms", HTMLTextAreaElement);
 const panel = new Panel(onFrame);
 const outage = new Outage(["catching_up", "waiting", "reconnecting"]);
 const follower = new Follower(byId("captions"), byId("to-live"));
@@ -45,6 +45,7 @@ let begun = false; // whether the server has been ready yet
 function enter(next) {
   phase = next;
   panel.recording = phase === "recording";
+  panel.paused = phase === "paused";
   const active = ["recording", "paused", "finishing"].includes(phase);
   showParts([phase, ...(active ? ["active"] : []), ...(active && session.run.session ? ["begun"] : [])]);
 }
@@ -150,7 +151,7 @@ async function join(run, next) {
 }
 
 /**
- * @param {{ session?: string, title: string, language: string }} fields
+ * @param {{ session?: string, title: string, language: string, prompt?: string }} fields
  * @returns {LiveRun}
  */
 const newRun = (fields) => ({ key: `live ${crypto.randomUUID()}`, session: null, base: null, began: Date.now(), ...fields });
@@ -158,8 +159,9 @@ const newRun = (fields) => ({ key: `live ${crypto.randomUUID()}`, session: null,
 byId("start").onsubmit = (event) => {
   event.preventDefault();
   remember("language", spoken.value);
+  remember("terms", terms.value.trim());
   const title = byId("name", HTMLInputElement).value.trim() || dated(data(live, "unnamed"), Date.now());
-  speak(newRun({ title, language: spoken.value }));
+  speak(newRun({ title, language: spoken.value, prompt: terms.value.trim() }));
 };
 pausable((next) => {
   if (next === "paused") session.pause();
@@ -210,6 +212,7 @@ async function open() {
   live.hidden = false;
   enter("idle");
   choose(spoken);
+  terms.value = recall("terms");
   store = await Store.open(`stile-live-${data(live, "user")}`);
   for (const row of all(document, "[data-open]")) {
     offer(row, newRun({ session: data(row, "open"), title: data(row, "title"), language: "auto" }), 0);

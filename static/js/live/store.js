@@ -6,6 +6,7 @@
  * @property {string} key
  * @property {string} title
  * @property {string} language
+ * @property {string} [prompt] names and terms to expect; earlier versions of this page kept none
  * @property {number} began ms since 1970
  * @property {boolean} [discarded] thrown away by the person, and still to be forgotten
  */
