@@ -21,6 +21,7 @@ urlpatterns = [
     path("live", live.speaker, name="live"),
     path("live/<slug:session>", live.viewer, name="viewer"),
     path("live/<slug:session>/overlay", live.overlay, name="overlay"),
+    path("live/<slug:session>/text.<slug:form>", live.text, name="viewers_text"),
     path("live/<slug:session>/qr", live.qr, name="qr"),
     path("live/<slug:session>/public", live.publish, name="publish"),
 ]

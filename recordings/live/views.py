@@ -1,6 +1,7 @@
 """The pages with a microphone and with live captions: recorder, speaker, viewer, and overlay for streaming software.
 
-Captions come to these pages over the sockets in `consumers`.
+Captions come to these pages over the sockets in `consumers`. When a session has become a recording, its viewers find the
+text at the same address, to read and to download.
 """
 
 import io
@@ -12,20 +13,29 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HttpResponseClientRefresh
 
 from accounts.auth import PageRequest
+from recordings.library import listing
 from recordings.live.journal import HEADER, SECOND
 from recordings.live.messages import tell_changed
 from recordings.live.sound import longest
-from recordings.models import LiveSession
+from recordings.models import LiveSession, Segment
 from recordings.storage import quota
 from recordings.templatetags.reading import language_names
+from recordings.text import download_name
+from recordings.transcripts.exports import FORMATS
+from recordings.transcripts.sentences import text_language
+from recordings.transcripts.transcript import FullTranscript
+from recordings.transcripts.words import shown_text
 
+GIVEN = ("txt", "srt", "vtt", "docx")  # formats for viewers: the others hold more than the text and its times
 SHOWN = 50  # past sessions; older ones are in the library, as recordings
 
 
@@ -51,22 +61,60 @@ def speaker(request: PageRequest) -> HttpResponse:
     return render(request, "live/speaker.html", context)
 
 
-def watched(view: Callable[[HttpRequest, LiveSession], HttpResponse]) -> Callable[[HttpRequest, str], HttpResponse]:
+def watched(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Wrap a view for the owner, and for anyone who has the link while the session is public. For others: 404."""
 
     @never_cache
     @require_safe
     @wraps(view)
-    def checked(request: HttpRequest, session: str) -> HttpResponse:
+    def checked(request: HttpRequest, session: str, **more: str) -> HttpResponse:
         allowed = Q(public=True) | Q(owner=request.user.pk)
-        return view(request, get_object_or_404(LiveSession, allowed, pk=session))
+        return view(request, get_object_or_404(LiveSession, allowed, pk=session), **more)
 
     return checked
 
 
 @watched
 def viewer(request: HttpRequest, session: LiveSession) -> HttpResponse:
-    return render(request, "live/viewer.html", {"session": session})
+    """The captions as they come; once the session is a recording, its text."""
+    transcript = _transcript(session)
+    if transcript is None:
+        return render(request, "live/viewer.html", {"session": session})
+    spoken = transcript.language or ""
+    said = [(segment.start, shown_text(segment), segment.language or spoken) for segment in transcript.segments]
+    context = {
+        "session": session,
+        "recording": transcript.recording,
+        "complete": transcript.transcription.finished,
+        "formats": GIVEN,
+        "paragraphs": [(start, text, text_language(text, language)) for start, text, language in said if text],
+        "mine": session.owner_id == request.user.pk,
+    }
+    return render(request, "live/ended.html", context)
+
+
+@watched
+def text(request: HttpRequest, session: LiveSession, form: str) -> HttpResponse:
+    """The text of a session that has ended, as a file."""
+    transcript = _transcript(session)
+    if transcript is None or form not in GIVEN:
+        raise Http404
+    media_type, write = FORMATS[form]
+    content = write(transcript)
+    response = HttpResponse(content, media_type + ("; charset=utf-8" if isinstance(content, str) else ""))
+    filename = download_name(transcript.recording.title, f".{form}")
+    response["Content-Disposition"] = content_disposition_header(True, filename) or "attachment"
+    return response
+
+
+def _transcript(session: LiveSession) -> FullTranscript | None:
+    """The text that the owner's library shows of this session, corrections included. None while it is no recording."""
+    if session.recording_id is None:
+        return None
+    entry = listing.find(session.owner_id, session.recording_id)
+    if entry.shown is None:
+        return None
+    return FullTranscript(entry.recording, entry.shown, list(Segment.objects.filter(transcription=entry.shown)))
 
 
 @watched
@@ -91,4 +139,4 @@ def publish(request: PageRequest, session: str) -> HttpResponse:
     if not found.update(public=request.POST.get("public") == "on"):
         return HttpResponse(status=404)
     async_to_sync(tell_changed)(session)
-    return HttpResponse(status=204)
+    return HttpResponseClientRefresh() if request.headers.get("HX-Request") else HttpResponse(status=204)

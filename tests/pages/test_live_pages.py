@@ -14,7 +14,7 @@ from django.utils import timezone
 from playwright.async_api import Page, expect
 
 from recordings.live.messages import group
-from recordings.models import LiveSession
+from recordings.models import LiveSession, Segment
 from tests.support.page_server import Server
 from tests.support.rows import Status, make_recording, make_transcription
 from tests.support.speaking import assert_accessible
@@ -47,6 +47,50 @@ def test_a_session_is_for_its_owner_until_it_is_public(mei: User, jonas: User, c
     client.logout()
     assert statuses(client, session) == {200}
     assert statuses(client, LiveSession(pk="0" * 16)) == {404}
+
+
+def test_viewers_keep_the_text_when_a_session_has_ended(mei: User, jonas: User, client: Client) -> None:
+    session = ended(mei, "Stand-up & more")
+    Segment.objects.update(correction="<b>Corrected</b> words.", version=1)
+    pages = {form: f"/live/{session.pk}/text.{form}" for form in ("txt", "srt", "vtt", "docx")}
+    for person in (None, jonas):  # not public
+        if person:
+            client.force_login(person)
+        assert {client.get(page).status_code for page in (f"/live/{session.pk}", *pages.values())} == {404}
+    client.logout()
+    LiveSession.objects.update(public=True)
+    text = client.get(f"/live/{session.pk}").content.decode()
+    assert "&lt;b&gt;Corrected&lt;/b&gt; words." in text
+    assert f"/recordings/{session.recording_id}" not in text
+    read = {form: client.get(page) for form, page in pages.items()}
+    assert read["txt"].content.decode() == "<b>Corrected</b> words.\n"
+    assert read["srt"].content.decode().startswith("1\n00:00:00,000 --> ")
+    assert read["vtt"].content.decode().startswith("WEBVTT")
+    assert read["docx"].content.startswith(b"PK")
+    assert read["txt"]["Content-Disposition"] == 'attachment; filename="Stand-up & more.txt"'
+    assert client.get(f"/live/{session.pk}/text.json").status_code == 404  # Whisper's own words under a correction
+    client.force_login(mei)
+    assert f"/recordings/{session.recording_id}" in client.get(f"/live/{session.pk}").content.decode()
+    assert session.recording
+    session.recording.delete()
+    assert client.get(f"/live/{session.pk}").status_code == 404
+
+
+def test_a_session_without_sound_has_no_text(mei: User, client: Client) -> None:
+    session = make_session(mei, public=True, ended_at=timezone.now())
+    assert client.get(f"/live/{session.pk}/text.txt").status_code == 404
+    assert 'class="viewer"' in client.get(f"/live/{session.pk}").content.decode()
+
+
+async def test_the_owner_closes_an_ended_session_to_others(page: Page, mei: User) -> None:
+    session = await sync_to_async(ended)(mei, "Over")
+    await LiveSession.objects.aupdate(public=True)
+    await page.goto("/live")
+    await page.get_by_role("button", name="Close it to others").click()
+    await expect(page.get_by_text("Anyone with the link can read it.")).to_be_hidden()
+    await expect(page.get_by_role("link", name="Over")).to_be_visible()
+    await session.arefresh_from_db()
+    assert not session.public
 
 
 def test_only_the_owner_opens_a_session_to_others(mei: User, jonas: User, client: Client) -> None:
@@ -130,10 +174,11 @@ async def test_the_qr_code_is_the_link(page: Page, mei: User, server: Server) ->
 @pytest.mark.parametrize("theme", ["light", "dark"])
 async def test_the_pages_hold_together(page: Page, mei: User, server: Server, language: str, theme: str) -> None:
     session = await sync_to_async(make_session)(mei, title="Averylongwordwithoutanyspaceinit" * 6)
-    await sync_to_async(ended)(mei, "产品周会" * 20)
+    past = await sync_to_async(ended)(mei, "产品周会" * 20)
+    await LiveSession.objects.filter(pk=past.pk).aupdate(public=True)
     cookies = {"django_language": language, "theme": theme}
     await page.context.add_cookies([{"name": n, "value": v, "url": server.url} for n, v in cookies.items()])
-    for path in ("/record", "/live", f"/live/{session.pk}", f"/live/{session.pk}/overlay"):
+    for path in ("/record", "/live", f"/live/{session.pk}", f"/live/{session.pk}/overlay", f"/live/{past.pk}"):
         await page.goto(path)
         assert await page.evaluate("document.documentElement.lang") == language
         for width in (195, 320, 390, 768, 1280):  # 195: a phone at twice its size

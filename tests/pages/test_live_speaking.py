@@ -204,8 +204,14 @@ async def test_others_read_what_is_said_and_the_session_becomes_a_recording(
         await expect(viewer.get_by_text("The session has ended.")).to_be_visible()
         await expect(viewer.get_by_role("link", name="Read the transcript")).to_be_hidden()  # it belongs to the owner
         read, heard = await lines(viewer), await read_aloud(viewer)
+        await viewer.get_by_role("link", name="Read or download the text").click()
+        kept = await viewer.locator(".read p").all_text_contents()
+        await viewer.locator("summary", has_text="Download").click()
+        async with viewer.expect_download() as downloading:
+            await viewer.get_by_role("link", name="Plain text").click()
+        downloaded = (await (await downloading.value).path()).read_text().splitlines()
         stranger.forgive(*BROKEN)
-    assert read == heard == transcript(api, recording)
+    assert read == heard == kept == downloaded == transcript(api, recording)
     assert len(read) >= 3
     assert on_the_way == read[: len(on_the_way)]
     assert_all_heard_in_time(talk, recorded(api, recording))

@@ -53,6 +53,19 @@ async def test_a_viewer_waits_then_reads_and_is_led_to_the_transcript(
     await expect(page.locator("#trouble > :visible")).to_have_count(0)
     stage.say("done", recording=12)
     await expect(page.get_by_role("link", name="Read the transcript")).to_have_attribute("href", "/recordings/12")
+    await expect(page.get_by_role("link", name="Read or download the text")).to_be_hidden()
+
+
+async def test_a_viewer_who_is_not_the_owner_is_led_to_the_text(
+    page: Page, stage: Stage, session: LiveSession
+) -> None:
+    await opened(page, stage, f"/live/{session.pk}")
+    stage.final(0, "Good morning, everyone.")
+    await expect(page.locator("#log p")).to_have_count(1)
+    stage.say("done", recording=None)
+    link = page.get_by_role("link", name="Read or download the text")
+    await expect(link).to_have_attribute("href", f"/live/{session.pk}")
+    await expect(page.get_by_role("link", name="Read the transcript")).to_be_hidden()
 
 
 async def test_a_viewer_that_comes_back_asks_for_what_it_has_not_seen(

@@ -50,6 +50,7 @@ const connection = watch(data(root, "session"), captions, {
     notice("ended");
     const link = byId("transcript", HTMLAnchorElement);
     link.hidden = recording === null;
+    byId("kept").hidden = recording !== null || captions.next === null; // for people who are not the owner
     link.href = data(link, "url").replace("/0", `/${recording}`);
   },
 });
