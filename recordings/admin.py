@@ -59,8 +59,8 @@ class SegmentAdmin(ReadOnly):
 
 @admin.register(LiveSession)
 class LiveSessionAdmin(ReadOnly):
-    list_display = ("id", "title", "owner", "public", "recording", "created_at", "ended_at")
-    list_filter = ("public",)
+    list_display = ("id", "title", "owner", "prepared", "public", "recording", "created_at", "ended_at")
+    list_filter = ("prepared", "public")
     list_select_related = ("owner", "recording")
     search_fields = ("id", "title")
 

@@ -221,6 +221,9 @@ class LiveSession(models.Model):
     )
     prompt = models.TextField(_("names and terms"), blank=True, help_text=_("names and terms to expect"))
     public = models.BooleanField(_("public"), default=False, help_text=_("anyone with the link can watch"))
+    prepared = models.BooleanField(
+        _("prepared"), default=False, help_text=_("only its link was made; it has not begun yet")
+    )
     recording = models.OneToOneField(
         Recording, models.CASCADE, null=True, verbose_name=_("recording"), related_name="live_session"
     )

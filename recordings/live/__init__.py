@@ -4,6 +4,7 @@ sessions     the live sessions of this process
 session      one of them, in one `state` at a time
 sound        frames on their way to the `journal` on `disk`
 captioning   captions from the journal
+room         whether captions can begin at once
 reporting    how late captions are, and whether the speaker is there
 speaker      the socket that speaks for a session now
 consumers    the sockets of speakers and viewers: the protocol `stile.live.1`

@@ -10,6 +10,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.utils import timezone
 
 from recordings.live.disk import on_disk
 from recordings.live.journal import live_folder, sessions_on_disk
@@ -42,11 +43,16 @@ class Sessions:
         """Begin a new session. Raises LiveRefused if the owner has USER_MAX_LIVE open, or no quota left."""
         return self._take_up(await sync_to_async(_begin)(owner.pk, options))
 
-    async def find(self, owner: User, session: str) -> Session | LiveSession:
-        """A session of this owner: as it runs, or its row if it is a recording already. Raises LiveRefused."""
+    async def find(self, owner: User, session: str, **options: Any) -> Session | LiveSession:
+        """A session of this owner: as it runs, or its row if it is a recording already. Raises LiveRefused.
+
+        options: for one that is only prepared, and begins now.
+        """
         row = await LiveSession.objects.filter(pk=session, owner=owner).afirst()
         if row is None:
             raise LiveRefused("not_found")
+        if row.prepared:
+            row = await sync_to_async(_begin)(owner.pk, options, session)
         if session in self._running or _unfinished(row, await on_disk(sessions_on_disk, live_folder())):
             return self._take_up(row)
         return row
@@ -55,7 +61,7 @@ class Sessions:
         """Go on with the sessions that an earlier process left, and remove files without a session."""
         files = await on_disk(sessions_on_disk, live_folder())
         rows = {row.pk: row async for row in LiveSession.objects.filter(pk__in=list(files))}
-        open_rows = LiveSession.objects.filter(ended_at=None, recording=None)
+        open_rows = LiveSession.objects.filter(ended_at=None, recording=None, prepared=False)
         rows |= {row.pk: row async for row in open_rows}
         for pk in rows.keys() | files.keys():
             if pk in rows and _unfinished(rows[pk], files):
@@ -96,13 +102,35 @@ def _unfinished(row: LiveSession, files: dict[str, list[Path]]) -> bool:
 
 
 @transaction.atomic
-def _begin(owner_id: int, options: dict[str, Any]) -> LiveSession:
-    User.objects.select_for_update().filter(pk=owner_id).first()  # one at a time per owner, so that the count is right
-    if LiveSession.objects.filter(owner=owner_id, ended_at=None).count() >= settings.USER_MAX_LIVE:
+def _begin(owner_id: int, options: dict[str, Any], prepared: str = "") -> LiveSession:
+    """Begin a new session, or the one that was prepared; if another socket has just begun that, it is returned."""
+    _one_at_a_time(owner_id)
+    own = LiveSession.objects.filter(owner=owner_id)
+    row = own.filter(pk=prepared).first() if prepared else LiveSession(owner_id=owner_id)
+    if row is None:
+        raise LiveRefused("not_found")
+    if prepared and not row.prepared:
+        return row
+    if own.filter(ended_at=None, prepared=False).count() >= settings.USER_MAX_LIVE:
         raise LiveRefused("too_many_sessions")
     if quota.left(owner_id) <= 0:
         raise LiveRefused("quota_exceeded")
-    return LiveSession.objects.create(owner_id=owner_id, **options)
+    for name, value in ({"prepared": False, "created_at": timezone.now()} | options).items():
+        setattr(row, name, value)
+    row.save()
+    return row
+
+
+@transaction.atomic
+def prepare(owner_id: int) -> LiveSession:
+    """The one session that is prepared for this owner, so that its link can be given away before it begins."""
+    _one_at_a_time(owner_id)
+    return LiveSession.objects.get_or_create(owner_id=owner_id, prepared=True)[0]
+
+
+def _one_at_a_time(owner_id: int) -> None:
+    """Wait until no other transaction begins or prepares a session of this owner."""
+    User.objects.select_for_update().filter(pk=owner_id).first()
 
 
 live = Sessions()

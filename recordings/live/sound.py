@@ -87,8 +87,8 @@ class IncomingSound:
     def speaker(self) -> str:
         """Where the speaker is: “here”, “paused”, or “away” while frames should come and none does.
 
-        A socket may look alive for long after its network is gone, so only the frames tell. None is taken while the disk
-        is behind.
+        A socket may look alive for long after its network is gone, so only the frames tell. None is taken while the
+        disk is behind.
         """
         if self._paused:
             return "paused"

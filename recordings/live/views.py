@@ -1,7 +1,7 @@
 """The pages with a microphone and with live captions: recorder, speaker, viewer, and overlay for streaming software.
 
-Captions come to these pages over the sockets in `consumers`. When a session has become a recording, its viewers find the
-text at the same address, to read and to download.
+Captions come to these pages over the sockets in `consumers`. When a session has become a recording, its viewers find
+the text at the same address, to read and to download.
 """
 
 import io
@@ -13,7 +13,7 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.http import content_disposition_header
@@ -23,8 +23,10 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from accounts.auth import PageRequest
 from recordings.library import listing
+from recordings.live import sessions
 from recordings.live.journal import HEADER, SECOND
 from recordings.live.messages import tell_changed
+from recordings.live.room import room as find_room
 from recordings.live.sound import longest
 from recordings.models import LiveSession, Segment
 from recordings.storage import quota
@@ -55,7 +57,8 @@ def speaker(request: PageRequest) -> HttpResponse:
     own = LiveSession.objects.filter(owner=request.user).order_by("-created_at")
     context = {
         "spoken_languages": language_names(),
-        "running": own.filter(ended_at=None, recording=None),
+        "running": own.filter(ended_at=None, recording=None, prepared=False),
+        "prepared": own.filter(prepared=True).first(),
         "past": own.filter(recording__isnull=False).select_related("recording")[:SHOWN],
     }
     return render(request, "live/speaker.html", context)
@@ -129,6 +132,23 @@ def qr(request: HttpRequest, session: LiveSession) -> HttpResponse:
     picture = io.BytesIO()
     segno.make(link, micro=False).save(picture, kind="svg", scale=6, light="#fff", svgclass=None, lineclass=None)
     return HttpResponse(picture.getvalue(), content_type="image/svg+xml")
+
+
+@require_POST
+@login_required
+def link(request: PageRequest) -> JsonResponse:
+    """Prepare a session, so that its link can be given away before anybody speaks."""
+    session = sessions.prepare(request.user.pk)
+    return JsonResponse({"session": session.pk, "public": session.public})
+
+
+@never_cache
+@require_safe
+@login_required
+def room(request: PageRequest) -> JsonResponse:
+    """Whether captions can begin at once: a person who would wait may want to record without them."""
+    found = find_room()
+    return JsonResponse({"state": found.state, "seconds": found.seconds})
 
 
 @require_POST

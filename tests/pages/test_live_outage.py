@@ -21,7 +21,7 @@ READY = {"session": "first", "sample_rate": 16000, "max_frame_bytes": 16004}
 
 @pytest.fixture
 def stage() -> Stage:
-    return Stage()
+    return Stage(acknowledges=True)
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ async def test_a_speaker_is_told_once_and_once_when_it_is_over(page: Page, stage
         await stage.socket.close(code=1012)
         await expect(page.get_by_text("s of sound wait in this browser: nothing is lost.")).to_be_visible()
         await stage.asked(count)
-        stage.say("ready", next_seq=0, **READY)
+        stage.say("ready", next_seq=sum(map(len, stage.heard)), **READY)
         whisper_away(stage)
         await expect(page.locator("#trouble")).to_have_text(
             "Captions are 30 s behind. The server is busy.", use_inner_text=True

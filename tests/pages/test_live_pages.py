@@ -49,6 +49,26 @@ def test_a_session_is_for_its_owner_until_it_is_public(mei: User, jonas: User, c
     assert statuses(client, LiveSession(pk="0" * 16)) == {404}
 
 
+def test_a_link_can_be_made_before_anybody_speaks(mei: User, jonas: User, client: Client) -> None:
+    assert client.post("/live/new/link")["Location"].startswith("/accounts/login")
+    client.force_login(jonas)
+    his = client.post("/live/new/link").json()["session"]
+    client.force_login(mei)
+    assert client.get("/live/new/link").status_code == 405
+    assert client.get("/live").context["prepared"] is None
+    link = client.post("/live/new/link").json()
+    assert link == {"session": link["session"], "public": False}
+    assert link["session"] != his
+    assert client.post(f"/live/{link['session']}/public", {"public": "on"}).status_code == 204
+    assert client.post("/live/new/link").json() == link | {"public": True}
+    page = client.get("/live")
+    assert list(page.context["running"]) == []  # it does not go on
+    assert page.context["prepared"].pk == link["session"]
+    client.logout()
+    assert client.get(f"/live/{link['session']}").status_code == 200
+    assert client.get(f"/live/{his}").status_code == 404
+
+
 def test_viewers_keep_the_text_when_a_session_has_ended(mei: User, jonas: User, client: Client) -> None:
     session = ended(mei, "Stand-up & more")
     Segment.objects.update(correction="<b>Corrected</b> words.", version=1)

@@ -2,13 +2,14 @@
 
 import asyncio
 import re
+from pathlib import Path
 
 import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import User
 from playwright.async_api import Page, async_playwright, expect
 
-from recordings.models import LiveSession
+from recordings.models import LiveSession, Recording
 from tests.support.browser import CHROMIUM, FLAGS, note_faults, session_cookies, watch
 from tests.support.live_stage import SILENT, STARTS, Stage, opened
 from tests.support.page_server import Server
@@ -56,9 +57,7 @@ async def test_a_viewer_waits_then_reads_and_is_led_to_the_transcript(
     await expect(page.get_by_role("link", name="Read or download the text")).to_be_hidden()
 
 
-async def test_a_viewer_who_is_not_the_owner_is_led_to_the_text(
-    page: Page, stage: Stage, session: LiveSession
-) -> None:
+async def test_a_viewer_who_is_not_the_owner_is_led_to_the_text(page: Page, stage: Stage, session: LiveSession) -> None:
     await opened(page, stage, f"/live/{session.pk}")
     stage.final(0, "Good morning, everyone.")
     await expect(page.locator("#log p")).to_have_count(1)
@@ -320,7 +319,14 @@ async def test_a_session_that_ended_while_its_speaker_was_away_goes_on_as_anothe
     await stage.socket.close(code=1000)
     await expect(page.get_by_text("It goes on as a new one")).to_be_visible()
     await stage.asked(3)
-    start = {"type": "start", "session": None, "sample_rate": 16000, "title": "Long walk", "language": "auto", "prompt": "Stile, 听序"}
+    start = {
+        "type": "start",
+        "session": None,
+        "sample_rate": 16000,
+        "title": "Long walk",
+        "language": "auto",
+        "prompt": "Stile, 听序",
+    }
     assert stage.told[2] == [start]
     stage.say("ready", session="second", next_seq=0, **ready)
     await expect(page.locator("#viewer")).to_have_attribute("href", re.compile("/live/second$"))
@@ -338,6 +344,104 @@ async def test_a_session_that_ended_while_its_speaker_was_away_goes_on_as_anothe
     stage.say("ack", seq=kept - 1)
     stage.say("done", recording=None)
     await expect(page.get_by_text("There was no sound")).to_be_visible()
+
+
+async def test_a_link_is_ready_before_the_start_and_a_copy_says_who_cannot_open_it(
+    page: Page, stage: Stage, mei: User
+) -> None:
+    await page.add_init_script(SILENT)
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await opened(page, stage, "/live")
+    await page.get_by_role("button", name="Make the viewers’ link now").click()
+    everyone = page.get_by_label("Anyone with the link can watch")
+    await expect(everyone).to_be_focused()
+    session = await LiveSession.objects.aget()
+    await expect(page.locator("#link")).to_have_text(re.compile(f"/live/{session.pk}$"))
+    toast = page.locator("#toast span")
+    await page.get_by_role("button", name="Copy", exact=True).click()
+    await expect(toast).to_have_text(re.compile("^Link copied. Only you can open the link .* Other devices cannot"))
+    assert await page.evaluate("navigator.clipboard.readText()") == await page.locator("#link").text_content()
+    await everyone.check()
+    await expect(page.get_by_text("Only you can open")).to_be_hidden()
+    await page.get_by_role("button", name="Copy", exact=True).click()
+    await expect(toast).to_have_text(re.compile("^Link copied. Other devices cannot"))
+    await page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error('no'))")
+    await page.get_by_role("button", name="Copy", exact=True).click()
+    await expect(toast).to_have_text(re.compile("^The browser does not let this page copy."))
+    await assert_accessible(page)
+    await page.reload()
+    await expect(everyone).to_be_checked()
+    await page.get_by_label("Title").fill("Stand-up")
+    await page.get_by_role("button", name="Start captions").click()
+    await stage.asked(1)
+    fields = {"sample_rate": 16000, "title": "Stand-up", "language": "auto", "prompt": ""}
+    assert stage.told[0] == [{"type": "start", "session": session.pk, "resume": True} | fields]
+    stage.say("ready", session=session.pk, next_seq=0, sample_rate=16000, max_frame_bytes=16004)
+    await expect(page.get_by_text("Viewers 0")).to_be_visible()
+    await expect(everyone).to_be_checked()
+    await stage.socket.close(code=1012)
+    await stage.asked(2)
+    assert stage.told[1] == [{"type": "start", "session": session.pk, "resume": True}]
+
+
+async def test_a_link_that_cannot_be_made_says_so(page: Page, stage: Stage, mei: User, faults: list[str]) -> None:
+    await opened(page, stage, "/live")
+    await page.route("**/live/new/link", lambda route: route.abort())
+    await page.get_by_role("button", name="Make the viewers’ link now").click()
+    await expect(page.get_by_text("That did not work. Try again.")).to_be_visible()
+    await expect(page.get_by_role("button", name="Make the viewers’ link now")).to_be_visible()
+    faults.clear()
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("busy", "All permits are out, and each stays out for about 9 s. Captions begin late and catch up."),
+        ("away", "The Whisper server cannot be reached. Captions come when it can."),
+    ],
+)
+async def test_a_person_whose_captions_would_wait_chooses_to_wait_or_to_record_only(
+    page: Page, stage: Stage, mei: User, settings: LazySettings, tmp_path: Path, state: str, words: str
+) -> None:
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path
+    await page.add_init_script(SILENT)
+    await page.route("**/live/new/room", lambda route: route.fulfill(json={"state": state, "seconds": 9}))
+    await opened(page, stage, "/live")
+    await page.get_by_label("Title").fill("Stand-up")
+    await page.get_by_label("Names and terms").fill("Stile")
+    start = page.get_by_role("button", name="Start captions")
+    await start.click()
+    dialog = page.get_by_role("dialog", name=words)
+    await expect(dialog).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(start).to_be_focused()
+    assert stage.paths == []
+    await page.keyboard.press("Enter")
+    await expect(dialog.get_by_role("button", name="Start and wait")).to_be_focused()
+    await assert_accessible(page)
+    await page.keyboard.press("Enter")
+    await stage.asked(1)
+    await stage.socket.close(code=4429)
+    await start.click()
+    await dialog.get_by_role("button", name="Record only").click()
+    await page.wait_for_url("**/record")
+    await seconds_recorded(page, 1)  # without another press
+    await expect(page.get_by_role("button", name="Pause")).to_be_focused()
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await page.wait_for_url("**/recordings/*")
+    made = await Recording.objects.aget()
+    assert (made.title, made.prompt) == ("Stand-up", "Stile")
+
+
+async def test_where_nobody_knows_whether_there_is_room_captions_start(
+    page: Page, stage: Stage, mei: User, faults: list[str]
+) -> None:
+    await page.add_init_script(SILENT)
+    await page.route("**/live/new/room", lambda route: route.fulfill(status=500))
+    await opened(page, stage, "/live")
+    await page.get_by_role("button", name="Start captions").click()
+    await stage.asked(1)
+    faults.clear()
 
 
 async def test_frames_that_this_browser_has_lost_are_sent_as_silence(page: Page, stage: Stage, mei: User) -> None:

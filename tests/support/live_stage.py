@@ -19,9 +19,11 @@ class Stage:
     """The server's side of a page's sockets. Messages go to the newest one.
 
     For each socket: `paths`, its path; `told`, its messages; `heard`, the numbers of its frames.
+    acknowledges: whether each frame is acknowledged. A page takes a connection for dead that is silent for 15 s.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, acknowledges: bool = False) -> None:
+        self.acknowledges = acknowledges
         self.paths: list[str] = []
         self.told: list[list[dict[str, Any]]] = []
         self.heard: list[list[int]] = []
@@ -39,6 +41,8 @@ class Stage:
                 told.append(json.loads(said))
             else:
                 heard.append(int.from_bytes(said[:4], "little"))
+                if self.acknowledges:
+                    socket.send(json.dumps({"type": "ack", "seq": heard[-1]}))
 
         socket.on_message(note)
 

@@ -30,7 +30,8 @@ NUMBER = struct.Struct("<I")  # of a frame, before its sound
 
 
 class Start(BaseModel):
-    """The first message of a speaker. With `session` it goes on with that session, else it begins a new one.
+    """The first message of a speaker. With `session` it goes on with that session, or begins it if it is only prepared.
+    Without, it begins a new one.
 
     after  the index of the last final caption that the client has
     """
@@ -140,9 +141,10 @@ class SpeakerConsumer(LiveSocket):
     async def _session(self, start: Start) -> Session | LiveSession:
         """The session as it runs, or the row of one that is a recording."""
         user = self.scope["user"]
+        options = {"title": start.title, "language": start.language, "prompt": start.prompt}
         if start.session is None:
-            return await live.begin(user, title=start.title, language=start.language, prompt=start.prompt)
-        return await live.find(user, start.session)
+            return await live.begin(user, **options)
+        return await live.find(user, start.session, **options)
 
     async def _send(self, start: Start, message: Message) -> None:
         """Send a message, and behind `ready` the captions that a client missed which resumes.

@@ -8,6 +8,7 @@ import { available } from "./microphone.js";
 import { notice, noticeWords, showParts } from "./notices.js";
 import { pausable, Panel } from "./panel.js";
 import { choose, recall, remember } from "./remember.js";
+import { carried } from "./room.js";
 import { Store } from "./store.js";
 import { Take } from "./take.js";
 import { keepAwake } from "./watching.js";
@@ -178,7 +179,15 @@ async function open() {
   terms.value = recall("terms");
   store = await Store.open(`stile-takes-${data(page, "user")}`);
   for (const [run, frames] of await leftBehind(store)) offer(new Take(store, run, frames));
-  await panel.openIfAllowed();
+  const fields = carried();
+  if (fields) {
+    byId("name", HTMLInputElement).value = fields.title;
+    terms.value = fields.prompt;
+    choose(spoken, fields.language);
+    await start();
+  } else {
+    await panel.openIfAllowed();
+  }
 }
 
 open();

@@ -33,6 +33,7 @@ export class Session {
   #outbox;
   /** @type {Connection<ToSpeaker> | null} */
   #connection = null;
+  #begun = false; // whether the server has been ready for this session
   #ready = false; // whether the server is ready for sound on this connection
   /** @type {"" | "pause" | "stop"} to be said after all sound */
   #wish = "";
@@ -136,8 +137,14 @@ export class Session {
 
   #start() {
     const { session, title, language, prompt = "" } = this.run;
-    if (!session) this.#say({ type: "start", session, sample_rate: 16_000, title, language, prompt });
-    else this.#say({ type: "start", session, resume: true, ...(this.#after !== null && { after: this.#after }) });
+    const fields = { sample_rate: 16_000, title, language, prompt }; // a session that is only prepared begins with them
+    this.#say({
+      type: "start",
+      session,
+      ...(session && { resume: true }),
+      ...(!this.#begun && fields),
+      ...(this.#after !== null && { after: this.#after }),
+    });
   }
 
   /** @param {number} code */
@@ -174,6 +181,7 @@ export class Session {
   async #begin({ session, next_seq: theirs }) {
     const { run } = this, socket = this.#connection?.socket;
     this.#connection?.settled();
+    this.#begun = true;
     run.session = session;
     run.base ??= this.#outbox.acked - theirs; // the server has all that an earlier page has sent
     await this.#store.keep(run);
@@ -205,7 +213,8 @@ export class Session {
   async #end({ recording }) {
     const { run } = this;
     if (this.#outbox.unacked > 0) {
-      Object.assign(run, { session: null, base: null });
+      Object.assign(run, { session: null, base: null, public: false });
+      this.#begun = false;
       this.#after = null;
       await this.#store.keep(run);
       this.#told.split();

@@ -1,10 +1,8 @@
 // Who may watch a live session: the links to it, and whether they are open to everyone.
 import { byId, data } from "../dom.js";
+import { say } from "../toast.js";
 import { notice } from "./notices.js";
 
-/** @import { LiveRun } from "./outbox.js" */
-
-const COPIED = 2_000; // ms for which the button says so
 const live = byId("live"), isPublic = byId("public", HTMLInputElement);
 const viewer = byId("viewer", HTMLAnchorElement), overlay = byId("overlay", HTMLAnchorElement);
 const link = byId("link"), qr = byId("qr", HTMLImageElement), copy = byId("copy"), menu = qr.closest("details");
@@ -16,7 +14,7 @@ const address = (name) => new URL(data(live, name).replace("SESSION", session), 
 
 /**
  * Show the links to a session. A run that goes on in another session stays open to everyone, if it was.
- * @param {LiveRun} run whose session has begun
+ * @param {{ session: string | null, public?: boolean }} run whose session has begun or is prepared
  */
 export function share(run) {
   if (!run.session || run.session === session) return;
@@ -48,9 +46,24 @@ async function publish() {
 
 isPublic.onchange = publish;
 if (menu) menu.ontoggle = () => { if (menu.open) qr.src = address("qr"); }; // drawn by the server when somebody looks
+
+/** Copy the link, and say who cannot open it. */
 copy.onclick = async () => {
-  await navigator.clipboard.writeText(link.textContent);
-  const words = copy.textContent;
-  copy.textContent = data(copy, "done");
-  setTimeout(() => { copy.textContent = words; }, COPIED);
+  const copied = await navigator.clipboard.writeText(link.textContent).then(() => true, () => false);
+  const limits = ["private", "loopback"].map((id) => byId(id)).filter(({ hidden }) => !hidden).map(({ textContent }) => textContent);
+  say([data(copy, copied ? "done" : "failed"), ...limits].join(" "));
 };
+
+/**
+ * Have the server make the link of the session that begins next. Resolves to the session's id; null where that failed.
+ * @returns {Promise<string | null>}
+ */
+export async function prepare() {
+  const answer = await fetch(data(live, "link"), { method: "POST", headers: { "X-CSRFToken": data(live, "csrf") } }).catch(() => null);
+  notice("session", answer?.ok ? "" : "unchanged");
+  if (!answer?.ok) return null;
+  const made = await answer.json();
+  showPublic(made.public);
+  share({ session: made.session, public: made.public });
+  return made.session;
+}

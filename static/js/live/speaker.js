@@ -9,8 +9,9 @@ import { fill, notice, noticeWords, showParts } from "./notices.js";
 import { Outage } from "./outage.js";
 import { pausable, Panel } from "./panel.js";
 import { choose, recall, remember } from "./remember.js";
+import { choice, recordOnly } from "./room.js";
 import { Session } from "./session.js";
-import { share, showPublic } from "./sharing.js";
+import { prepare, share, showPublic } from "./sharing.js";
 import { FRAME, Store } from "./store.js";
 import { keepAwake } from "./watching.js";
 
@@ -38,6 +39,8 @@ let phase = "idle";
 let store;
 /** @type {Session} */
 let session;
+/** Id of the session that is prepared: its link is made, and it begins next. @type {string | null} */
+let prepared = null;
 let begun = false; // whether the server has been ready yet
 
 // --- what is seen -----------------------------------------------------------------------------
@@ -47,7 +50,8 @@ function enter(next) {
   panel.recording = phase === "recording";
   panel.paused = phase === "paused";
   const active = ["recording", "paused", "finishing"].includes(phase);
-  showParts([phase, ...(active ? ["active"] : []), ...(active && session.run.session ? ["begun"] : [])]);
+  const linked = active ? session.run.session : prepared;
+  showParts([phase, ...(active ? ["active"] : []), ...(linked ? ["linked"] : phase === "idle" ? ["unlinked"] : [])]);
 }
 
 /** @param {Caption} caption */
@@ -156,12 +160,23 @@ async function join(run, next) {
  */
 const newRun = (fields) => ({ key: `live ${crypto.randomUUID()}`, session: null, base: null, began: Date.now(), ...fields });
 
-byId("start").onsubmit = (event) => {
+byId("start").onsubmit = async (event) => {
   event.preventDefault();
   remember("language", spoken.value);
   remember("terms", terms.value.trim());
-  const title = byId("name", HTMLInputElement).value.trim() || dated(data(live, "unnamed"), Date.now());
-  speak(newRun({ title, language: spoken.value, prompt: terms.value.trim() }));
+  const named = byId("name", HTMLInputElement).value.trim();
+  const fields = { title: named, language: spoken.value, prompt: terms.value.trim() };
+  const chosen = phase === "idle" ? await choice() : "";
+  if (chosen === "record") recordOnly(fields);
+  if (chosen !== "wait") return;
+  const run = newRun({ ...fields, title: named || dated(data(live, "unnamed"), Date.now()) });
+  speak(prepared ? { ...run, session: prepared, public: byId("public", HTMLInputElement).checked } : run);
+};
+byId("prepare").onclick = async () => {
+  prepared = await prepare();
+  if (phase !== "idle" || !prepared) return;
+  enter("idle");
+  byId("public").focus();
 };
 pausable((next) => {
   if (next === "paused") session.pause();
@@ -210,6 +225,11 @@ async function open() {
     return;
   }
   live.hidden = false;
+  prepared = live.dataset.prepared ?? null;
+  if (prepared) {
+    showPublic("preparedPublic" in live.dataset);
+    share({ session: prepared, public: "preparedPublic" in live.dataset });
+  }
   enter("idle");
   choose(spoken);
   terms.value = recall("terms");

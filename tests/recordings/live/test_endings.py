@@ -262,8 +262,10 @@ async def test_a_start_removes_the_files_of_sessions_that_are_gone_and_prune_say
 
 async def test_a_session_whose_sound_was_never_begun_goes_on_from_nothing(folder: Path) -> None:
     session = await LiveSession.objects.acreate(owner=await someone())
+    await LiveSession.objects.acreate(owner=await someone(), prepared=True)  # it has not begun, and does not now
     sessions = Sessions()
     await sessions.take_up_all()
+    assert [each.id for each in sessions] == [session.pk]
     running = sessions.get(session.pk)
     assert running
     await running.opened.wait()

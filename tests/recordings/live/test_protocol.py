@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 import pytest_asyncio
+from asgiref.sync import sync_to_async
 from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
 from django.conf import LazySettings
@@ -28,7 +29,7 @@ from recordings.live.consumers import speaker as speaker_socket
 from recordings.live.journal import Journal
 from recordings.live.messages import tell_count, tell_viewers
 from recordings.live.session import Session
-from recordings.live.sessions import live
+from recordings.live.sessions import live, prepare
 from recordings.models import Caption, LiveSession, Recording, Transcription
 from recordings.routing import websocket_urlpatterns
 from tests.support.jobs import whisper_at
@@ -373,6 +374,38 @@ async def test_one_person_has_a_few_sessions_at_most(
         await stopped(first)
         async with speaking(api) as third:
             assert (await third.start())["type"] == "ready"
+
+
+async def test_a_session_whose_link_was_made_beforehand_begins_when_its_owner_speaks(
+    jonas: httpx.Client, api: httpx.Client, whisper: WhisperStub, settings: LazySettings
+) -> None:
+    settings.USER_MAX_LIVE = 1
+    owner = await User.objects.aget(username="mei")
+    row = await sync_to_async(prepare)(owner.pk)
+    assert await sync_to_async(prepare)(owner.pk) == row
+    created = row.created_at
+    async with watching(api, row.pk) as viewer, speaking(api) as speaker, speaking(jonas) as other:
+        assert (await other.start(session=row.pk, resume=True))["code"] == "not_found"
+        ready = await speaker.start(session=row.pk, resume=True, title="Stand-up", language="en", prompt="Stile")
+        assert ready["session"] == row.pk
+        await row.arefresh_from_db()
+        assert (row.title, row.language, row.prompt, row.prepared) == ("Stand-up", "en", "Stile", False)
+        assert row.created_at > created  # the recording is named after the time when it began
+        async with speaking(api) as again:  # it runs, and is not begun once more
+            await again.start(session=row.pk, resume=True, title="Another")
+            await row.arefresh_from_db()
+            assert row.title == "Stand-up"
+            await stopped(again)
+        assert await viewer.closed() == 1000
+    assert await sync_to_async(prepare)(owner.pk) != row
+
+
+async def test_a_session_that_is_only_prepared_takes_no_place(
+    api: httpx.Client, speaker: Client, settings: LazySettings
+) -> None:
+    settings.USER_MAX_LIVE = 1
+    await sync_to_async(prepare)((await User.objects.aget(username="mei")).pk)
+    assert (await speaker.start())["type"] == "ready"
 
 
 async def test_a_session_that_gets_too_long_ends_with_what_there_is(

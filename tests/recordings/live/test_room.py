@@ -1,0 +1,32 @@
+"""Whether captions can begin at once."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from recordings.live.room import Room, room_in
+from transcription.snapshot import Snapshot
+
+
+def server(active: int, limit: int, *services: float, trouble: str = "") -> Any:
+    gate = SimpleNamespace(active=active, limit=limit, services=services)
+    return SimpleNamespace(gate=gate, trouble=trouble or None)
+
+
+@pytest.mark.parametrize(
+    ("servers", "room"),
+    [
+        ([], Room("free")),
+        ([server(0, 1)], Room("free")),
+        ([server(1, 2, 30.0)], Room("free")),
+        ([server(2, 2, 8.0, 9.0, 40.0)], Room("busy", 9)),
+        ([server(2, 2, 1.0, 2.0, 40.0)], Room("free")),  # a permit comes back soon
+        ([server(2, 2)], Room("free")),  # nothing is known
+        ([server(2, 2, 9.0), server(0, 1, 9.0)], Room("free")),
+        ([server(2, 2, 9.0), server(0, 1, trouble="out of memory")], Room("busy", 9)),
+        ([server(0, 1, trouble="away"), server(0, 1, trouble="away")], Room("away")),
+    ],
+)
+def test_there_is_room_unless_all_permits_are_out_for_long(servers: list[Any], room: Room) -> None:
+    assert room_in(cast(Snapshot, SimpleNamespace(servers=servers))) == room
