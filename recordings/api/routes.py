@@ -5,7 +5,7 @@ from django.http import HttpRequest
 from ninja import Router
 
 from accounts.auth import Scope, needs
-from recordings.api import recordings, stats, tickets, transcriptions, transcripts
+from recordings.api import live, recordings, stats, tickets, transcriptions, transcripts
 from recordings.api.framework import JsonApi
 from web.problems import not_found
 
@@ -30,5 +30,6 @@ async def nothing_here(request: HttpRequest, rest: str) -> None:
     raise not_found()
 
 
-for router in (stats.router, recordings.router, tickets.router, transcriptions.router, transcripts.router, rest):
-    api.add_router("", router)
+for room in (stats, recordings, live, tickets, transcriptions, transcripts):
+    api.add_router("", room.router)
+api.add_router("", rest)

@@ -142,6 +142,24 @@ class RecordingPage(Schema):
     next_cursor: str | None = Field(description="Send it as `cursor` for what is older; null at the end.")
 
 
+class LivePatch(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"example": {"public": True}})
+
+    public: bool = Field(description="Whether anyone who has the link may watch; else only the owner.")
+
+
+class LiveLink(Schema):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"session": "p0zdCsr2xmRhFFIK", "link": "https://asr.lan/live/p0zdCsr2xmRhFFIK", "public": True}
+        }
+    )
+
+    session: str
+    link: str = Field(description="The viewers’ page. When the session has ended, it has the text.")
+    public: bool
+
+
 class SocketTicketOut(Schema):
     model_config = ConfigDict(
         json_schema_extra={"example": {"ticket": "p3mB0Yw3cS0r0E1m8aRrX0m1eLq2kXv9hJ4sT7uN6wQ", "expires_in": 30}}

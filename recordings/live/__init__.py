@@ -10,6 +10,7 @@ speaker      the socket that speaks for a session now
 consumers    the sockets of speakers and viewers: the protocol `stile.live.1`
 messages     what the server says, and the way to viewers in all processes; refusals: its errors
 audience     the number of viewers
+access       who they may be
 finishing    an ended session becomes a recording
 second_pass  a better text of it, when there is nothing else to do
 views        the pages

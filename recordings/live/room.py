@@ -22,8 +22,12 @@ def room() -> Room:
 
 
 def room_in(snapshot: Snapshot) -> Room:
-    """A live call gets the next permit that comes back, so it waits for one exchange at most. Short ones do not count."""
-    there = [server.gate for server in snapshot.servers if not server.trouble]
+    """Whether there is room in this snapshot.
+
+    A live call gets the next permit that comes back, so it waits for one exchange at most. A short one is no wait.
+    """
+    servers = [server for server in snapshot.servers if server.unreachable_since is None and not server.profile.fault]
+    there = [server.gate for server in servers]
     if snapshot.servers and not there:
         return Room("away")
     exchanges = [seconds for gate in there for seconds in gate.services]

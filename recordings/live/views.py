@@ -24,8 +24,8 @@ from django_htmx.http import HttpResponseClientRefresh
 from accounts.auth import PageRequest
 from recordings.library import listing
 from recordings.live import sessions
+from recordings.live.access import open_to
 from recordings.live.journal import HEADER, SECOND
-from recordings.live.messages import tell_changed
 from recordings.live.room import room as find_room
 from recordings.live.sound import longest
 from recordings.models import LiveSession, Segment
@@ -154,9 +154,9 @@ def room(request: PageRequest) -> JsonResponse:
 @require_POST
 @login_required
 def publish(request: PageRequest, session: str) -> HttpResponse:
-    """Let anyone who has the link watch, or only the owner again. Viewers who may not watch any more are sent away."""
-    found = LiveSession.objects.filter(pk=session, owner=request.user)
-    if not found.update(public=request.POST.get("public") == "on"):
+    """Let anyone who has the link watch, or only the owner again."""
+    found = LiveSession.objects.filter(pk=session, owner=request.user).first()
+    if found is None:
         return HttpResponse(status=404)
-    async_to_sync(tell_changed)(session)
+    async_to_sync(open_to)(found, everyone=request.POST.get("public") == "on")
     return HttpResponseClientRefresh() if request.headers.get("HX-Request") else HttpResponse(status=204)

@@ -127,3 +127,29 @@ async def test_one_figure_says_how_late_captions_are(page: Page, stage: Stage, m
     text = await page.locator("main").inner_text()
     assert "lag" not in text
     assert text.count(" s behind") == 1
+
+
+# A microphone in which somebody speaks for a second, is silent for four, and speaks again.
+TWO_SENTENCES = """
+    navigator.mediaDevices.getUserMedia = async () => {
+        const context = new AudioContext();
+        const voice = new OscillatorNode(context), gate = new GainNode(context, { gain: 0.5 });
+        for (const [at, loudness] of [[1, 0], [5, 0.5]]) gate.gain.setValueAtTime(loudness, context.currentTime + at);
+        const microphone = context.createMediaStreamDestination();
+        voice.connect(gate).connect(microphone);
+        voice.start();
+        return microphone.stream;
+    };
+"""
+
+
+async def test_a_pause_between_two_sentences_is_not_spoken(page: Page, mei: User) -> None:
+    await page.add_init_script(TWO_SENTENCES)
+    await listen(page)
+    await page.goto("/record")
+    await page.get_by_role("button", name="Test the microphone").click()
+    await expect(page.get_by_text("We can hear you.")).to_be_visible()
+    level = "Number(document.getElementById('level').ariaValueNow)"
+    await page.wait_for_function(f"() => {level} === 0")
+    await page.wait_for_function(f"() => {level} > 50")
+    assert await spoken(page) == ["We can hear you."]

@@ -16,6 +16,8 @@ from playwright.async_api import Browser, Dialog, Page, expect
 from tests.support.browser import PATIENCE
 from tests.support.live_client import speaking
 from tests.support.product import Product
+from tests.support.screen_reader import listen
+from tests.support.screen_reader import spoken as spoken_by_itself
 from tests.support.speaking import (
     Person,
     Samples,
@@ -215,6 +217,41 @@ async def test_others_read_what_is_said_and_the_session_becomes_a_recording(
     assert len(read) >= 3
     assert on_the_way == read[: len(on_the_way)]
     assert_all_heard_in_time(talk, recorded(api, recording))
+
+
+async def test_speaker_and_viewers_hear_of_an_outage_once_and_once_when_it_is_over(
+    mei: Person, speakers: Browser, product: Product, talk: Talk
+) -> None:
+    speaker = await mei.page()
+    await listen(speaker)
+    link = await start(speaker, "Outage")
+    await speaker.get_by_label("Anyone with the link can watch").check()
+    await expect(speaker.get_by_text("Only you can open")).to_be_hidden()
+    over = "Captions are up to date again."
+    async with person(speakers, product) as stranger:
+        viewer = await stranger.page()
+        await listen(viewer)
+        await viewer.goto(link)
+        await expect(speaker.get_by_text("Viewers 1", exact=True)).to_be_visible()
+        await seconds_recorded(speaker, 4)
+        await mei.context.set_offline(True)
+        told = viewer.locator("#trouble").get_by_text("No sound comes from the speaker.")
+        await expect(told).to_be_visible()  # while the speaker is still offline
+        await seconds_recorded(speaker, 16)
+        await expect(told).to_be_visible()
+        await mei.context.set_offline(False)
+        for page in (speaker, viewer):
+            await expect(page.locator("#trouble").get_by_text(over)).to_be_visible()
+        heard = await spoken_by_itself(speaker)
+        await stop(speaker)
+        await expect(viewer.get_by_text("The session has ended.")).to_be_visible()
+        seen = await spoken_by_itself(viewer)
+        mei.forgive(*BROKEN)
+    assert heard.count(over) == seen.count(over) == 1, (heard, seen)
+    assert len([line for line in heard if line.startswith("Reconnecting")]) == 1, heard
+    assert len([line for line in seen if line.startswith("No sound comes")]) == 1, seen
+    assert len(heard) <= 5, heard  # and one more while the last captions are made
+    assert len(seen) <= 6, seen
 
 
 async def test_nothing_is_lost_while_the_speaker_is_offline_and_the_server_restarts(

@@ -7,7 +7,7 @@ import { Scope } from "./scope.js";
 
 const VOICE = -45; // dB; a voice near a microphone is louder
 const NOISE = -65; // dB; any room is louder
-const HEARD_FOR = 1_500, UNHEARD_AFTER = 3_000, SILENT_AFTER = 10_000, LOOK = 1_000; // ms
+const UNHEARD_AFTER = 3_000, SILENT_AFTER = 10_000, LOOK = 1_000; // ms
 const device = byId("device", HTMLSelectElement), level = byId("level"), test = byId("test", HTMLButtonElement);
 
 /**
@@ -109,7 +109,8 @@ export class Panel {
       this.#heardAt = Date.now();
       if (noticed("microphone") === "silent") notice("microphone", "");
     }
-    const heard = Date.now() - this.#heardAt < HEARD_FOR, expected = Date.now() - this.#openedAt > UNHEARD_AFTER;
+    // A pause between two sentences is no news: a screen reader would speak at each of them.
+    const heard = Date.now() - this.#heardAt < SILENT_AFTER, expected = Date.now() - this.#openedAt > UNHEARD_AFTER;
     this.#say(heard ? "yes" : expected ? "no" : "");
   }
 

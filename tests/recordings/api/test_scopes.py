@@ -43,6 +43,8 @@ OPENS = {
     f"PATCH {ONE}": WRITE,
     f"DELETE {ONE}": WRITE,
     "POST api/ws-ticket": ALL,
+    "POST api/live/link": TRANSCRIBE,
+    "PATCH api/live/<slug:session>": TRANSCRIBE,
     f"POST {ONE}/transcribe": WORK,
     f"POST {ONE}/cancel": WORK,
     f"GET {ONE}/transcriptions": READ,
@@ -73,6 +75,7 @@ PRIVATE = "Hush"  # a word in every text of `Private`
 TUS = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
 BODIES: dict[str, Any] = {
     f"PATCH {ONE}": {},
+    "PATCH api/live/<slug:session>": {"public": False},
     f"POST {ONE}/transcribe": {},
     f"PATCH {ONE}/segments/<int:index>": {"text": None},
 }

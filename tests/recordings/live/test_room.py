@@ -9,9 +9,11 @@ from recordings.live.room import Room, room_in
 from transcription.snapshot import Snapshot
 
 
-def server(active: int, limit: int, *services: float, trouble: str = "") -> Any:
+def server(active: int, limit: int, *services: float, away: bool = False, fault: bool = False) -> Any:
     gate = SimpleNamespace(active=active, limit=limit, services=services)
-    return SimpleNamespace(gate=gate, trouble=trouble or None)
+    return SimpleNamespace(
+        gate=gate, unreachable_since=4.0 if away else None, profile=SimpleNamespace(fault=fault), trouble=None
+    )
 
 
 @pytest.mark.parametrize(
@@ -24,8 +26,8 @@ def server(active: int, limit: int, *services: float, trouble: str = "") -> Any:
         ([server(2, 2, 1.0, 2.0, 40.0)], Room("free")),  # a permit comes back soon
         ([server(2, 2)], Room("free")),  # nothing is known
         ([server(2, 2, 9.0), server(0, 1, 9.0)], Room("free")),
-        ([server(2, 2, 9.0), server(0, 1, trouble="out of memory")], Room("busy", 9)),
-        ([server(0, 1, trouble="away"), server(0, 1, trouble="away")], Room("away")),
+        ([server(2, 2, 9.0), server(0, 1, away=True)], Room("busy", 9)),
+        ([server(0, 1, away=True), server(0, 1, fault=True)], Room("away")),
     ],
 )
 def test_there_is_room_unless_all_permits_are_out_for_long(servers: list[Any], room: Room) -> None:
