@@ -17,7 +17,8 @@ target, from asking for a permit to the answer:
 7.  Ten seconds after the last live call all permits are everybody's. What was learnt stays for the next live call.
 8.  While the limit is climbing for the first time, nothing is held back, for a minute at most: a limit that is still
     too low delays live calls too, and it learns only while as many calls are in flight as it allows.
-9.  When live calls are late at level 0, the target is *missed*. Levels 0 and 1 are then tried in turn.
+9.  When live calls are late at level 0, the target is *missed*. Levels 0 and 1 are then tried in turn. The more often
+    level 1 has failed, the more evidence it takes to leave level 0 for it.
 10. While live calls come, the limit in force is one higher than the limit of the server, unless the server is known to
     fail then. Only a live call can take that permit. The limit is where more calls get no more done, but a live call
     that waits for a batch call to end is late; and the limit learns only while the other lanes may fill it.
@@ -37,7 +38,8 @@ IN_TIME = math.log((1 - LATE_BAD) / (1 - LATE_GOOD))  # evidence of one in time:
 # Chosen on the grid of bench/adaptive --live:
 AGAINST = 1.6  # evidence that ends a level: a late answer at once, two of 20, or three soon after many in time
 TRUST = -1.2  # evidence that makes a trial home: 12 answers in time
-MOST_TRUST = -3.0  # no more is collected: three late answers in a row end the best home
+MOST_TRUST = -4.5  # no more is collected: four late answers in a row end the best home
+MOST_PATIENCE = 4  # times AGAINST, at level 0: seven late answers in a row end the best one
 REST = 40  # live calls at home before a level that failed once is tried again. A trial that fails makes some 3 late
 LONGEST_REST = 640
 QUIET = 10.0  # seconds after the last live call
@@ -137,8 +139,9 @@ class LiveShare:
             return
         level = min(max(1, call.others), self._level)
         evidence = self._evidence.get(level, 0.0) + (LATE if late else IN_TIME)
-        self._evidence[level] = min(max(evidence, MOST_TRUST), AGAINST)
-        if evidence >= AGAINST:
+        against = AGAINST if level else AGAINST * min(self._failures.get(1, 1), MOST_PATIENCE)
+        self._evidence[level] = min(max(evidence, MOST_TRUST), against)
+        if evidence >= against:
             self._fall(level, call.finished)
         elif evidence <= TRUST and level == self._level:
             self._trust(call.finished)

@@ -171,6 +171,20 @@ def test_where_one_other_call_delays_captions_only_one_call_runs_at_a_time() -> 
     assert not captions.share.missed
 
 
+@pytest.mark.parametrize(("failures", "borne"), [(1, 4), (2, 5), (3, 6), (4, 7), (20, 7)])
+def test_the_more_often_level_1_has_failed_the_more_late_answers_it_takes_to_leave_level_0_for_it(
+    failures: int, borne: int
+) -> None:
+    captions = Captions(slower(2.0))
+    captions.share.restore(LiveShareState(0, (Failures(1, failures),)))
+    captions.many(45)  # more is not collected
+    captions.seconds = slower(0.0, alone=2.0)
+    captions.many(borne - 1)
+    assert captions.bounds == LiveBounds(1, 1)
+    captions.one()
+    assert captions.bounds == LiveBounds(8, 1)
+
+
 def test_a_target_that_cannot_be_kept_is_missed_until_it_is_kept_again() -> None:
     captions = Captions(slower(0.0, alone=2.0))
     captions.many(20)
