@@ -274,7 +274,8 @@ class LiveSimulation:
         else:
             self._others -= 1
             self.run.batch.append((self.now, call.audio))
-        self.limit.record(Sample(call.started, self.now, call.audio, in_flight, "ok", out))
+        audio = 0.0 if call.others and call.live and self.limit.doubling else call.audio
+        self.limit.record(Sample(call.started, self.now, audio, in_flight, "ok", out))
 
     def _caption(self, call: SimulatedCall) -> None:
         if call.paced:

@@ -362,14 +362,19 @@ class Gate(Generic[S]):
         try:
             if permit.lane == "live" and outcome != "error":  # which says nothing of the server
                 self._note_live(permit, permit.server, answered=outcome == "ok")
-            permit.server.learn(sample, restrained=permit.restrained)
+            mixed = permit.lane == "live" and self._others_beside(permit, permit.server) > 0
+            permit.server.learn(sample, restrained=permit.restrained, mixed=mixed)
         finally:
             self._pump(now)
 
     def _note_live(self, permit: Permit[S], server: S, *, answered: bool) -> None:
         """Tell the server's share how a live call ended (G13)."""
-        others = max(permit.beside.get(server, 0) if permit.beside else 0, server.others)
+        others = self._others_beside(permit, server)
         server.learn_live(LiveCall(permit.entered_at, self._clock(), others, answered))
+
+    def _others_beside(self, live: Permit[S], server: S) -> int:
+        """The most calls of other lanes that were in flight beside a live call that ends now."""
+        return max(live.beside.get(server, 0) if live.beside else 0, server.others)
 
     def _note_drop(self, waiter: Permit[S]) -> None:
         """Note that a waiter goes without an answer: a live call may have waited too long for any of its servers.

@@ -90,6 +90,7 @@ class Limit(Protocol):
 
     hold_until: no call is let in before this time; -inf: no hold.
     climbing: it goes up for the first time, and has not met a level that is too high.
+    doubling: it climbs so fast that it judges a level by few calls, which must be alike.
     spare: the server is not known to fail with one call more.
     advice: what an admin should change, by the server's answers.
     """
@@ -102,6 +103,9 @@ class Limit(Protocol):
     def record(self, sample: Sample) -> LimitChange | None: ...
 
     def set_ceiling(self, ceiling: int | None) -> LimitChange | None: ...
+
+    @property
+    def doubling(self) -> bool: ...
 
     @property
     def spare(self) -> bool: ...
@@ -138,6 +142,7 @@ class FixedLimit:
         self.ceiling: int | None = limit
         self.hold_until = -math.inf
         self.climbing = False
+        self.doubling = False
         self.spare = False  # an admin knows best
         self._oom = 0  # out-of-memory answers under this limit
 
@@ -325,7 +330,7 @@ class AdaptiveLimit:
         self._speed.begin()
         self._slack = 0
         there = self.limit if self._visiting else self._next()
-        self._enough = self.limit if self._doubling else self._window(there)
+        self._enough = self.limit if self.doubling else self._window(there)
 
     def _window(self, level: int) -> float:
         """Calls that a window needs, so that the gain between home and this level is known to PRECISION."""
@@ -393,7 +398,7 @@ class AdaptiveLimit:
 
     def _next(self) -> int:
         """The neighbour to visit: the one that is least surely worse than home. Home, if it has no neighbour."""
-        if self._doubling:
+        if self.doubling:
             return min(2 * self._home, self._top())
         down = max(self.floor, (self._home + self._worse) // 2)
         up = max(self._home, min(self._home + max(1, self._home // 8), self._top()))
@@ -407,7 +412,7 @@ class AdaptiveLimit:
 
     def _patience(self, level: int) -> float:
         """Calls at home before a visit. By the normal law, a home that is surely better is rarely the wrong one."""
-        if self._doubling:
+        if self.doubling:
             return 0.0
         sure = min(max(0.0, self._certainty(level)), 9.0)
         return min(REST * math.exp(sure**2), LONGEST_REST) * self._window(level) / self._home
@@ -421,18 +426,18 @@ class AdaptiveLimit:
         weight = weight * FADE + new
         share += (seen - share) * new / weight
         self._gains[low, high] = share, weight
-        if self._certainty(self.limit) > (-SURE if up and not self._doubling else 0.0):
+        if self._certainty(self.limit) > (-SURE if up and not self.doubling else 0.0):
             if up:
                 self.climbing = False
             else:
                 self._worse = low
             self._return()
             return _("{} at once get {:+.0%} done beside {}", high, math.expm1(share * math.log(high / low)), low)
-        self._worse = low if up and not self._doubling else 0
+        self._worse = low if up and not self.doubling else 0
         self._home, self._base, self._base_calls = self._goal, self._level(), self._speed.calls
         self._rested = math.inf
         self.climbing = self.climbing and self._home < self._top()
-        return self._visit(self._next()) if self._doubling else None
+        return self._visit(self._next()) if self.doubling else None
 
     def _return(self) -> None:
         self.limit = self._goal = self._home
@@ -481,6 +486,6 @@ class AdaptiveLimit:
         return self._goal != self._home
 
     @property
-    def _doubling(self) -> bool:
+    def doubling(self) -> bool:
         """Whether it climbs to a ceiling, or before a sturdy server."""
         return self.climbing and (self.ceiling is not None or self._sturdy)

@@ -120,11 +120,13 @@ class Station:
         self._lanes[lane] -= 1
         self._abandoned[lane] -= abandoned
 
-    def learn(self, sample: Sample, *, restrained: bool = False) -> None:
+    def learn(self, sample: Sample, *, restrained: bool = False, mixed: bool = False) -> None:
         """Learn from an exchange that has ended.
 
         restrained: other lanes might not have all permits when it was let in. Then the limit learns no throughput from
         it, as if fewer calls had been wanted.
+        mixed: it was a live call beside others, which are longer: little audio in the same time. A limit that judges
+        by few calls learns no throughput from it.
         """
         if sample.outcome == "ok":
             self._answered.append(sample)
@@ -132,6 +134,8 @@ class Station:
             if restrained or self.restrains:
                 fewer = self.limit.limit - 1
                 sample = sample._replace(in_flight=min(sample.in_flight, fewer), out=min(sample.out, fewer))
+            if mixed and self.limit.doubling:
+                sample = sample._replace(audio_seconds=0.0)
         if change := self.limit.record(sample):
             self._note(sample.finished, change)
 

@@ -171,9 +171,11 @@ class Told(FixedLimit):
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
         self.in_flight: list[int] = []
+        self.audio: list[float] = []
 
     def record(self, sample: Sample) -> LimitChange | None:
         self.in_flight.append(sample.in_flight)
+        self.audio.append(sample.audio_seconds)
         return super().record(sample)
 
 
@@ -216,6 +218,24 @@ async def test_g13_the_limit_learns_no_throughput_while_permits_are_kept_from_ot
     await caption(whisper, 1.0, "batch")  # when all permits are everybody's again
     await began_beside_captions
     assert limit.in_flight[-2:] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("doubling", "others", "learns"), [(True, 1, False), (True, 0, True), (False, 1, True), (False, 0, True)]
+)
+@in_virtual_time
+async def test_g13_a_limit_that_judges_by_few_calls_learns_no_throughput_from_a_live_call_beside_others(
+    doubling: bool, others: int, learns: bool
+) -> None:
+    limit = Told(4)
+    limit.doubling = doubling
+    whisper = gate(limit)
+    batch = [await whisper.acquire("batch", "someone") for _ in range(others)]
+    live = await whisper.acquire("live", "speaker")
+    live.release("ok", 3.0)
+    for each in batch:
+        each.release("ok", 28.0)
+    assert limit.audio == [3.0 if learns else 0.0] + [28.0] * others
 
 
 @in_virtual_time
