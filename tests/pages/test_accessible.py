@@ -5,6 +5,7 @@ import json
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from django.contrib.auth.models import User
+from django.utils import timezone
 from playwright.async_api import Page
 
 from recordings.models import LiveSession, Recording
@@ -28,6 +29,7 @@ async def test_no_page_keeps_anybody_out(
 ) -> None:
     await page.context.add_cookies([{"name": "theme", "value": theme, "url": server.url}])
     session = await LiveSession.objects.acreate(owner=mei, title="Standup")
+    ended = await LiveSession.objects.acreate(owner=mei, recording=shelf, public=True, ended_at=timezone.now())
     paths = (
         "/",
         "/?q=nothing+that+was+ever+said",
@@ -37,6 +39,7 @@ async def test_no_page_keeps_anybody_out(
         "/live",
         f"/live/{session.pk}",
         f"/live/{session.pk}/overlay",
+        f"/live/{ended.pk}",
         "/accounts/password",
         "/nothing",
         "/admin/asr/monitor/",

@@ -346,6 +346,24 @@ async def test_a_session_that_ended_while_its_speaker_was_away_goes_on_as_anothe
     await expect(page.get_by_text("There was no sound")).to_be_visible()
 
 
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
+async def test_the_newest_caption_is_on_the_speakers_screen(
+    page: Page, stage: Stage, mei: User, size: tuple[int, int]
+) -> None:
+    await page.set_viewport_size({"width": size[0], "height": size[1]})
+    await page.add_init_script(SILENT)
+    await opened(page, stage, "/live")
+    await page.get_by_role("button", name="Start captions").click()
+    await stage.asked(1)
+    stage.say("ready", session="first", next_seq=0, sample_rate=16000, max_frame_bytes=16004)
+    for index in range(30):
+        stage.final(index, f"Line {index}.")
+    newest = page.get_by_text("Line 29.")
+    await expect(newest).to_be_in_viewport()
+    await expect(page.get_by_role("button", name="Stop", exact=True)).to_be_in_viewport()
+    assert await page.evaluate("document.documentElement.scrollHeight") <= size[1]
+
+
 async def test_a_link_is_ready_before_the_start_and_a_copy_says_who_cannot_open_it(
     page: Page, stage: Stage, mei: User
 ) -> None:

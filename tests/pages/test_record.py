@@ -6,6 +6,7 @@ import time
 import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import pytest_asyncio
@@ -129,6 +130,45 @@ async def test_three_seconds_are_three_seconds_and_a_pause_is_none(page: Page, t
     assert length == pytest.approx(made.duration, abs=0.05)
     await page.evaluate("document.getElementById('audio').currentTime = 2")
     await page.wait_for_function("() => !audio.seeking && Math.abs(audio.currentTime - 2) < 0.1")
+
+
+DRAWN = "scope.toDataURL()"  # what is seen of the waveform
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+async def test_a_recording_under_way_has_the_whole_screen_with_a_living_waveform(
+    page: Page, size: tuple[int, int], motion: Literal["no-preference", "reduce"]
+) -> None:
+    width, height = size
+    await page.set_viewport_size({"width": width, "height": height})
+    await page.emulate_media(reduced_motion=motion)
+    await record(page, 1)
+    await expect(page.get_by_role("navigation")).to_be_hidden()
+    deck = await page.locator(".deck").bounding_box()
+    assert deck
+    assert deck["width"] > 0.85 * width
+    assert deck["height"] > 0.75 * height
+    assert await page.evaluate("document.documentElement.scrollHeight") <= height
+    before = await page.evaluate(DRAWN)
+    await seconds_recorded(page, 2)
+    assert await page.evaluate(DRAWN) != before
+    await page.get_by_role("button", name="Pause").click()
+    await page.wait_for_timeout(300)  # the last bar comes to rest
+    still = await page.evaluate(DRAWN)
+    await page.wait_for_timeout(500)
+    assert await page.evaluate(DRAWN) == still
+    await assert_accessible(page)
+
+
+async def test_names_and_terms_go_with_the_recording_and_are_remembered(page: Page) -> None:
+    await page.goto("/record")
+    await page.get_by_label("Names and terms").fill("Stile, 听序")
+    await page.get_by_role("button", name="Start recording").click()
+    await seconds_recorded(page, 1)
+    assert (await save(page)).prompt == "Stile, 听序"
+    await page.goto("/record")
+    await expect(page.get_by_label("Names and terms")).to_have_value("Stile, 听序")
 
 
 async def test_a_page_that_is_left_asks_and_the_next_visit_has_the_take(
