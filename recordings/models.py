@@ -366,7 +366,11 @@ class Transcription(models.Model):
 
 
 class Segment(models.Model):
-    """A stretch of sound with its text. It is committed once, in full; a person's correction stands beside the text."""
+    """A stretch of sound with its text. It is committed once, in full; a person's correction stands beside the text.
+
+    People may split, join and re-time the segments of a finished transcription (see `transcripts.arranging`). A segment
+    keeps its index for good, so the order of the text is that of the times.
+    """
 
     transcription = models.ForeignKey(
         Transcription, models.CASCADE, verbose_name=_("transcription"), related_name="segments"
@@ -386,7 +390,7 @@ class Segment(models.Model):
 
     class Meta:
         verbose_name, verbose_name_plural = _("segment"), _("segments")
-        ordering = ["index"]
+        ordering = ["start", "index"]
         constraints = [
             models.UniqueConstraint(fields=["transcription", "index"], name="one_segment_per_index"),
             models.CheckConstraint(condition=Q(end__gte=models.F("start")), name="segment_ends_after_it_starts"),

@@ -66,6 +66,8 @@ Title = Annotated[str, AfterValidator(_checked(one_line, 255))]
 # Whisper reads at most the last 224 tokens of a prompt (half its context of 448): about 1,000 characters. Twice
 # that is kept for people who list more.
 Prompt = Annotated[str, AfterValidator(_checked(one_line, 2_000))]
-# Much more than anybody says in the 30 s of a segment.
-Correction = Annotated[str, AfterValidator(_checked(lines, 10_000))]
+LONGEST_CORRECTION = 10_000  # characters: much more than anybody says in the 30 s of a segment
+Correction = Annotated[str, AfterValidator(_checked(lines, LONGEST_CORRECTION))]
+# What is sought in a text, and what takes its place: a name, a term, at most a sentence.
+Phrase = Annotated[str, AfterValidator(_checked(one_line, 500))]
 Language = Annotated[str, AfterValidator(language_code)]

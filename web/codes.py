@@ -113,12 +113,21 @@ _FILES = {
 
 _TEXTS = {
     "edit_conflict": Code(_("This line was changed elsewhere. Keep yours or take theirs?"), 409),
+    "no_next_segment": Code(_("No line follows to join this one with."), 409),
     "no_transcript": Code(_("This recording has no text. Transcribe it first."), 404),
     "not_done": Code(_("Only a transcription that is done can be restored."), 409),
     "not_finished": Code(_("The transcription is not finished. The json format shows the text so far."), 409),
+    "not_undoable": Code(_("The text was changed since, so this cannot be undone any more."), 409),
+    "nothing_to_split": Code(_("Put the cursor between two words: both parts need a text."), 422),
+    "still_transcribing": Code(_("Wait until the transcription has ended, then change its lines."), 409),
+    "text_too_long": Code(_("The text of a line would become longer than {longest} characters."), 422),
+    "times_taken": Code(
+        _("The times must lie between {start} s and {end} s, where the lines before and after stand."), 422
+    ),
     "too_many_queued": Code(
         _("You have {most} transcriptions in line. Wait until some are done, then try again."), 429
     ),
+    "too_short": Code(_("A line lasts at least a tenth of a second."), 422),
 }
 
 _GATE = {

@@ -10,7 +10,7 @@ from ninja import Schema
 from pydantic import BaseModel, ConfigDict, Field
 
 from recordings.intake.options import UploadOptions
-from recordings.text import Correction, Language, Prompt, Title
+from recordings.text import Correction, Language, Phrase, Prompt, Title
 
 Status = Literal["queued", "transcribing", "done", "failed", "canceled"]
 Format = Literal["json", "txt", "srt", "vtt", "md", "docx"]
@@ -204,7 +204,7 @@ class Word(Schema):
 
 
 class SegmentOut(Schema):
-    index: int
+    index: int = Field(description="Its name, which it keeps. The order of the segments is that of their times.")
     start: float = Field(description="Seconds from the start of the recording.")
     end: float
     text: str = Field(description="A person’s correction where there is one.")
@@ -214,7 +214,7 @@ class SegmentOut(Schema):
 
 
 class SegmentStatus(Schema):
-    """What a token without the scope `read` gets of a segment."""
+    """What a token without the scope `read` gets of a segment, and all get where many have changed."""
 
     index: int
     version: int
@@ -236,6 +236,79 @@ class Conflict(Error):
     """`segment`: as it stands now. Send your change with its `version`, or take it over."""
 
     segment: SegmentOut | SegmentStatus
+
+
+class SegmentRead(BaseModel):
+    """The segment that a change is about, as it was read."""
+
+    transcription: int | None = Field(None, description="Whose segment it is; left out: the one shown.")
+    version: int | None = Field(
+        None, description="As you read it: where somebody changed the segment since, 409. Left out: as it stands now."
+    )
+
+
+class SplitIn(SegmentRead):
+    model_config = ConfigDict(json_schema_extra={"example": {"texts": ["So far.", "Next point."], "version": 0}})
+
+    texts: tuple[Correction, Correction] = Field(description="Of the two parts, corrected as you like.")
+
+
+class JoinIn(SegmentRead):
+    model_config = ConfigDict(json_schema_extra={"example": {"version": 0, "next_version": 0}})
+
+    next_version: int | None = Field(None, description="Of the segment that follows.")
+
+
+class TimesIn(SegmentRead):
+    model_config = ConfigDict(json_schema_extra={"example": {"start": 12.5, "end": 14.25, "version": 0}})
+
+    start: float = Field(ge=0, allow_inf_nan=False, description="Seconds from the start of the recording.")
+    end: float = Field(ge=0, allow_inf_nan=False)
+
+
+class ReplaceIn(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"example": {"find": "stile", "replace": "Stile", "match_case": True}})
+
+    find: Phrase = Field(min_length=1, description="Any white space in it stands for any white space.")
+    replace: Phrase = Field(description="Taken literally; may be empty.")
+    match_case: bool = Field(False, description="Capital and small letters differ.")
+    whole_words: bool = Field(False, description="No match begins or ends inside of a word.")
+    transcription: int | None = Field(None, description="In whose text; left out: in the one shown.")
+
+
+class UndoIn(BaseModel):
+    undo: str = Field(max_length=2_000_000, description="As the answer to the change gave it, for a day.")
+
+
+class RearrangedOut(Schema):
+    segments: list[SegmentOut | SegmentStatus] = Field(description="Those that were changed, or are new.")
+    gone: list[int] = Field(description="The indexes of those that are no more.")
+    undo: str | None = Field(description="Send it to `…/undo` to take the change back; null without the scope `read`.")
+
+
+class ReplacedOut(Schema):
+    count: int = Field(description="How many matches were replaced.")
+    segments: list[SegmentStatus] = Field(description="Those that were changed.")
+    undo: str | None = Field(description="As in the answer to a split; null also where nothing was replaced.")
+
+
+class UndoneOut(Schema):
+    segments: list[SegmentStatus] = Field(description="Those that are as they were, or are there again.")
+    gone: list[int] = Field(description="The indexes of those that the change had made.")
+
+
+class MatchOut(Schema):
+    index: int = Field(description="Of the segment.")
+    start: float = Field(description="Of the segment, in seconds.")
+    before: str = Field(description="What stands before the match, at most 40 characters.")
+    found: str
+    after: str
+
+
+class MatchesOut(Schema):
+    count: int
+    segments: int = Field(description="How many segments have one.")
+    items: list[MatchOut] = Field(description="The first 100.")
 
 
 class TranscriptOut(Schema):

@@ -1,7 +1,7 @@
 """The schemas of the API, filled from the database: recordings, transcriptions, segments."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from accounts.auth import Caller, Scope
@@ -10,6 +10,7 @@ from recordings.library.listing import Entry, abeginnings, afind, transcriptions
 from recordings.models import Segment, Transcription
 from recordings.transcripts.exports import segment_json
 from recordings.transcripts.transcript import FullTranscript
+from recordings.transcripts.undoing import Rearranged
 from recordings.work.places import Place, aplaces
 from web.codes import error_words
 from web.problems import Problem
@@ -44,6 +45,22 @@ async def one_segment(caller: Caller, segment: Segment) -> dict[str, Any]:
     if caller.holds(Scope.READ):
         return await asyncio.to_thread(segment_json, segment)
     return {"index": segment.index, "version": segment.version}
+
+
+async def rearranged_segments(caller: Caller, done: Rearranged) -> dict[str, Any]:
+    """What a change of one or two segments has done (`RearrangedOut`)."""
+    segments = [await one_segment(caller, segment) for segment in done.segments]
+    return {"segments": segments, "gone": done.gone, "undo": undo_of(caller, done)}
+
+
+def undo_of(caller: Caller, done: Rearranged) -> str | None:
+    """The undo has texts in it, so it is for callers with the scope `read`."""
+    return done.undo or None if caller.holds(Scope.READ) else None
+
+
+def numbers(segments: Iterable[Segment]) -> list[dict[str, int]]:
+    """The numbers and versions of segments (`SegmentStatus`)."""
+    return [{"index": segment.index, "version": segment.version} for segment in segments]
 
 
 async def listed_recordings(entries: Sequence[Entry]) -> list[dict[str, Any]]:

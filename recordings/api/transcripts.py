@@ -1,32 +1,47 @@
 """The text of a recording: as data, as a file, and the correction of a segment."""
 
 import asyncio
+from collections.abc import Awaitable
+from itertools import islice
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.http import HttpResponse
 from django.utils.http import content_disposition_header
 from ninja import P, QueryEx, Router, Status
 
-from accounts.auth import ApiRequest, Scope, needs
+from accounts.auth import ApiRequest, Caller, Scope, needs
 from recordings.api.schemas import (
     Conflict,
+    Error,
     Format,
+    JoinIn,
+    MatchesOut,
+    RearrangedOut,
+    ReplacedOut,
+    ReplaceIn,
     SegmentOut,
     SegmentPatch,
     SegmentStatus,
+    SplitIn,
+    TimesIn,
     TranscriptOut,
+    UndoIn,
+    UndoneOut,
     errors,
     files,
 )
-from recordings.api.shapes import (
-    one_segment,
-    transcript_of,
-)
-from recordings.library.listing import afind
-from recordings.text import download_name
+from recordings.api.shapes import numbers, one_segment, rearranged_segments, transcript_of, undo_of
+from recordings.library.listing import Entry, afind
+from recordings.text import Phrase, download_name
+from recordings.transcripts.arranging import ajoin, aretime, asplit
 from recordings.transcripts.corrections import EditConflict, acorrect
 from recordings.transcripts.exports import FORMATS
+from recordings.transcripts.replacing import Sought, areplace, matches_in
+from recordings.transcripts.undoing import Rearranged, atake_back, transcription_of
 from web.problems import Problem
+
+MOST_MATCHES = 100  # in one answer: more than anybody reads before a replacement
 
 router = Router(tags=["transcripts"])
 
@@ -74,3 +89,112 @@ async def correct_segment(request: ApiRequest, id: int, index: int, patch: Segme
         )
     except EditConflict as conflict:
         return Status(409, conflict.body() | {"segment": await one_segment(request.auth, conflict.segment)})
+
+
+async def _rearranged(caller: Caller, change: Awaitable[Rearranged]) -> Any:
+    try:
+        return await rearranged_segments(caller, await change)
+    except EditConflict as conflict:
+        return Status(409, conflict.body() | {"segment": await one_segment(caller, conflict.segment)})
+
+
+@router.post(
+    "recordings/{int:id}/segments/{int:index}/split",
+    auth=needs(Scope.WRITE),
+    response={200: RearrangedOut, **errors(400, 404), 409: Conflict | Error},
+    summary="Split a segment in two",
+)
+async def split_segment(request: ApiRequest, id: int, index: int, parts: SplitIn) -> Any:
+    """The second part is a new segment, with an index of its own. The words keep their times."""
+    entry = await afind(request.auth.user.pk, id, parts.transcription)
+    return await _rearranged(request.auth, asplit(entry.recording, entry.shown, index, parts.texts, parts.version))
+
+
+@router.post(
+    "recordings/{int:id}/segments/{int:index}/join",
+    auth=needs(Scope.WRITE),
+    response={200: RearrangedOut, **errors(400, 404), 409: Conflict | Error},
+    summary="Join a segment with the next one",
+)
+async def join_segment(request: ApiRequest, id: int, index: int, read: JoinIn) -> Any:
+    """The next one that says something, or did before it was corrected. Its text, its words and its correction go into
+    this segment, and it is no more."""
+    entry = await afind(request.auth.user.pk, id, read.transcription)
+    change = ajoin(entry.recording, entry.shown, index, read.version, read.next_version)
+    return await _rearranged(request.auth, change)
+
+
+@router.put(
+    "recordings/{int:id}/segments/{int:index}/times",
+    auth=needs(Scope.WRITE),
+    response={200: RearrangedOut, **errors(400, 404), 409: Conflict | Error},
+    summary="Give a segment other times",
+)
+async def retime_segment(request: ApiRequest, id: int, index: int, times: TimesIn) -> Any:
+    """Between the segments before and after. A segment that moves takes its words along; where it only gets longer or
+    shorter, they stay at the times at which they were heard."""
+    entry = await afind(request.auth.user.pk, id, times.transcription)
+    change = aretime(entry.recording, entry.shown, index, times.start, times.end, times.version)
+    return await _rearranged(request.auth, change)
+
+
+@router.get("recordings/{int:id}/matches", response={200: MatchesOut, **errors(404)}, summary="Find in its text")
+async def matches(
+    request: ApiRequest,
+    id: int,
+    find: QueryEx[Phrase, P(min_length=1)],
+    match_case: bool = False,
+    whole_words: bool = False,
+    transcription: QueryEx[int | None, P(description="In whose text; left out: in the one shown.")] = None,
+) -> dict[str, Any]:
+    """What a replacement would replace, before it does."""
+    entry = await afind(request.auth.user.pk, id, transcription)
+    sought = Sought(find, match_case, whole_words)
+    return await sync_to_async(_matches)(entry, sought)
+
+
+def _matches(entry: Entry, sought: Sought) -> dict[str, Any]:
+    found = list(matches_in(entry.shown, sought))
+    return {
+        "count": len(found),
+        "segments": len({match.segment.index for match in found}),
+        "items": [
+            {
+                "index": match.segment.index,
+                "start": match.segment.start,
+                "before": match.before,
+                "found": match.found,
+                "after": match.after,
+            }
+            for match in islice(found, MOST_MATCHES)
+        ],
+    }
+
+
+@router.post(
+    "recordings/{int:id}/replace",
+    auth=needs(Scope.WRITE),
+    response={200: ReplacedOut, **errors(400, 404)},
+    summary="Replace all in its text",
+)
+async def replace_all(request: ApiRequest, id: int, replacement: ReplaceIn) -> dict[str, Any]:
+    """Each segment with a match is corrected: all of them, or none."""
+    entry = await afind(request.auth.user.pk, id, replacement.transcription)
+    sought = Sought(replacement.find, replacement.match_case, replacement.whole_words)
+    count, done = await areplace(entry.recording, entry.shown, sought, replacement.replace)
+    return {"count": count, "segments": numbers(done.segments), "undo": undo_of(request.auth, done)}
+
+
+@router.post(
+    "recordings/{int:id}/undo",
+    auth=needs(Scope.WRITE),
+    response={200: UndoneOut, **errors(400, 404, 409)},
+    summary="Take a change of its segments back",
+)
+async def undo(request: ApiRequest, id: int, change: UndoIn) -> dict[str, Any]:
+    """A split, a join and other times as a whole, if nobody changed those segments since. A replacement in each segment
+    that nobody changed since."""
+    await afind(request.auth.user.pk, id)
+    entry = await afind(request.auth.user.pk, id, transcription_of(change.undo))
+    done = await atake_back(entry.recording, entry.shown, change.undo)
+    return {"segments": numbers(done.segments), "gone": done.gone}

@@ -138,7 +138,7 @@ def hits(entries: Iterable[Entry], query: str) -> dict[int, Segment]:
     """The first segment of each shown text that has the query in it, by the id of its transcription. One query."""
     shown = [entry.shown.pk for entry in entries if entry.shown]
     said = _saying(query)
-    first = said.filter(transcription_id=OuterRef("transcription_id")).order_by("index").values("pk")[:1]
+    first = said.filter(transcription_id=OuterRef("transcription_id")).order_by("start", "index").values("pk")[:1]
     found = said.filter(transcription_id__in=shown, pk=Subquery(first))
     return {segment.transcription_id: segment for segment in found}
 
@@ -148,8 +148,8 @@ def beginnings(entries: Iterable[Entry]) -> dict[int, str]:
     pieces = defaultdict[int, list[str]](list)
     shown = [entry.shown.pk for entry in entries if entry.shown]
     # Three segments of up to 30 s have more text than is shown.
-    first = Segment.objects.filter(transcription_id__in=shown, index__lt=3).order_by("transcription_id", "index")
-    for segment in first:
+    first = Segment.objects.filter(transcription_id__in=shown, index__lt=3)
+    for segment in first.order_by("transcription_id", "start", "index"):
         pieces[segment.transcription_id].append(shown_text(segment))
     return {pk: _cut(join(texts)) for pk, texts in pieces.items()}
 

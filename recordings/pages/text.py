@@ -89,7 +89,7 @@ class Text:
         """The context of `_changes.html`. have: see `_versions`."""
         segments = list(self.segments.defer("words"))
         visible = _visible(segments)
-        known = _versions(have, segments[-1].index + 1 if segments else 0)
+        known = _versions(have, max((segment.index for segment in segments), default=-1) + 1)
         stale = {segment.index for segment in visible if known.get(segment.index) != str(segment.version)}
         indices = [segment.index for segment in visible]
         after = dict(zip(indices, ["standing", *(f"segment-{index}" for index in indices)], strict=False))

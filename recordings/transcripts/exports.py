@@ -11,7 +11,7 @@ from recordings.text import one_line
 from recordings.transcripts.cues import Cue
 from recordings.transcripts.docx_file import as_docx
 from recordings.transcripts.transcript import FullTranscript, clock
-from recordings.transcripts.words import shown_text, shown_words
+from recordings.transcripts.words import heard_words, shown_text, shown_words
 
 
 def as_json(transcript: FullTranscript) -> str:
@@ -31,7 +31,7 @@ _json = partial(json.dumps, ensure_ascii=False)
 
 def segment_json(segment: Segment) -> dict[str, Any]:
     """A segment as JSON. The words of a corrected one are those of the correction, with times and no probability."""
-    words = segment.words
+    words = heard_words(segment)
     if segment.correction is not None:
         words = [
             {"start": t.start, "end": t.end, "word": " " * t.spaced + t.text, "probability": None}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recordings.models import Segment
+from recordings.transcripts.words import heard_words
 
 SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]」』）]*$")
 TITLE = re.compile(r"^\W*(?:Mr|Mrs|Ms|Dr|Prof|St|[A-HJ-Z])\.$")  # or an initial: its dot ends no sentence
@@ -36,7 +37,7 @@ class ReadingLine:
 def lines(segment: Segment) -> list[ReadingLine]:
     """The text of the segment, a line for each sentence. One line for all where the words do not fit the text."""
     text = segment.correction if segment.correction is not None else segment.text.strip()
-    words = _found(text, segment.words)
+    words = _found(text, heard_words(segment))
     if not words:
         return [ReadingLine(segment.start, segment.end, text)]
     result: list[ReadingLine] = []

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
+from typing import Any
 
 import regex
 from budoux import Parser, load_default_thai_parser
@@ -62,6 +63,36 @@ def shown_words(segment: Segment) -> list[ShownWord]:
             for match, (start, end) in zip(found, spread, strict=True)
         ]
     )
+
+
+def heard_words(segment: Segment) -> list[dict[str, Any]]:
+    """The words of the machine, with times inside the segment: a person may have moved its borders since."""
+    start, end = segment.start, segment.end
+    return [
+        word
+        if start <= word["start"] and word["end"] <= end
+        else word | {"start": min(max(word["start"], start), end), "end": min(max(word["end"], start), end)}
+        for word in segment.words
+    ]
+
+
+def border_in(text: str, first: str, second: str) -> int:
+    """The place in the machine's text that corresponds to the border between these two texts, which people have made of
+    it. It lies before a word, or inside of one only where `first` ends in the middle of the same word."""
+    left = len("".join(first.split()))
+    if "".join((first + second).split()) == "".join(text.split()):
+        ends = accumulate(not character.isspace() for character in text)
+        return next((place for place, letters in enumerate(ends, 1) if letters == left), len(text))
+    heard = list(_UNIT.finditer(text))
+    heads, tails = [list(map(_key, _UNIT.findall(part))) for part in (first, second)]
+    pairs = matches([_key(match[0]) for match in heard], heads + tails)
+    last = max((pair for pair in pairs if pair[1] < len(heads)), default=(-1, -1))
+    following = min((pair for pair in pairs if pair[1] >= len(heads)), default=(len(heard), len(heads) + len(tails)))
+    # The words between the two were heard otherwise. They are shared out as those are that people wrote there.
+    ours, theirs = len(heads) - 1 - last[1], following[1] - len(heads)
+    share = ours / (ours + theirs) if ours + theirs else 0
+    word = last[0] + 1 + round((following[0] - last[0] - 1) * share)
+    return heard[word].start() if word < len(heard) else len(text)
 
 
 def _spoken(segment: Segment) -> Iterator[tuple[str, Times]]:

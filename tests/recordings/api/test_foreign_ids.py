@@ -1,5 +1,6 @@
 """Another person's ids at every route. The routes come from the URL configuration, so that a new one is tested too."""
 
+import json
 from collections.abc import Iterator
 from uuid import UUID, uuid4
 
@@ -14,6 +15,8 @@ from tests.support.routes import PLACE
 from tests.support.rows import recording, transcribed
 from tests.support.site import Site
 
+# All that any route demands.
+BODY = {"text": "x", "title": "x", "texts": ["x", "y"], "start": 0, "end": 1, "find": "x", "replace": "y", "undo": "x"}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 TUS = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
 
@@ -46,8 +49,9 @@ def asked(caller: httpx.Client, method: str, path: str) -> httpx.Response:
     headers = TUS if "/uploads/" in path else {}
     if token := caller.cookies.get("csrftoken"):
         headers = headers | {"X-CSRFToken": token}
-    body = b'{"text": "x", "title": "x"}' if method in ("POST", "PUT", "PATCH") else None
-    return caller.request(method, path, headers={"Content-Type": "application/json"} | headers, content=body)
+    body = json.dumps(BODY).encode() if method in ("POST", "PUT", "PATCH") else None
+    query = "?find=x" if path.endswith("/matches") else ""
+    return caller.request(method, path + query, headers={"Content-Type": "application/json"} | headers, content=body)
 
 
 @pytest.fixture

@@ -51,6 +51,12 @@ OPENS = {
     f"POST {RUN}/restore": WRITE,
     f"GET {ONE}/transcript": READ,
     f"PATCH {ONE}/segments/<int:index>": WRITE,
+    f"POST {ONE}/segments/<int:index>/split": WRITE,
+    f"POST {ONE}/segments/<int:index>/join": WRITE,
+    f"PUT {ONE}/segments/<int:index>/times": WRITE,
+    f"GET {ONE}/matches": READ,
+    f"POST {ONE}/replace": WRITE,
+    f"POST {ONE}/undo": WRITE,
     f"GET {ONE}/audio": READ,
     f"HEAD {ONE}/audio": READ,
     "OPTIONS api/uploads": PUBLIC,
@@ -78,6 +84,11 @@ BODIES: dict[str, Any] = {
     "PATCH api/live/<slug:session>": {"public": False},
     f"POST {ONE}/transcribe": {},
     f"PATCH {ONE}/segments/<int:index>": {"text": None},
+    f"POST {ONE}/segments/<int:index>/split": {"texts": ["One", "two"]},
+    f"POST {ONE}/segments/<int:index>/join": {},
+    f"PUT {ONE}/segments/<int:index>/times": {"start": 0, "end": 1},
+    f"POST {ONE}/replace": {"find": PRIVATE, "replace": "x"},
+    f"POST {ONE}/undo": {"undo": "x"},
 }
 
 
