@@ -11,6 +11,7 @@ class StaticFilesStorage(CompressedManifestStaticFilesStorage):  # type: ignore[
     """Storage that also rewrites the imports between ES modules, so neither import map nor bundler is needed."""
 
     support_js_module_import_aggregation = True
+    max_post_process_passes = 20  # a name changes with those of all imported modules: one pass for each step of a chain
 
 
 class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]

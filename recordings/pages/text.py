@@ -24,6 +24,7 @@ from recordings.work.places import places
 from web.problems import Problem
 
 Status = Transcription.Status
+JOINED = 1000  # so many parts of lines that were joined again a page may still show
 
 
 def own(request: PageRequest, pk: int, transcription: int | None = None) -> listing.Entry:
@@ -89,7 +90,7 @@ class Text:
         """The context of `_changes.html`. have: see `_versions`."""
         segments = list(self.segments.defer("words"))
         visible = _visible(segments)
-        known = _versions(have, max((segment.index for segment in segments), default=-1) + 1)
+        known = _versions(have, max((segment.index for segment in segments), default=-1) + 1 + JOINED)
         stale = {segment.index for segment in visible if known.get(segment.index) != str(segment.version)}
         indices = [segment.index for segment in visible]
         after = dict(zip(indices, ["standing", *(f"segment-{index}" for index in indices)], strict=False))

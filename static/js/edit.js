@@ -1,10 +1,12 @@
 // Correcting the text in place. A segment saves itself while it is edited; text that cannot be saved stays in it, with the
 // reason below.
+import * as arrange from "./arrange.js";
 import { caretAt } from "./caret.js";
 import { correct, refreshText, whyNot } from "./corrections.js";
+import { cursorIn, placeBefore, timeAt } from "./cursor.js";
 import { appendCopy, around, byId, data, one } from "./dom.js";
 import { note } from "./note.js";
-import { audio } from "./sound.js";
+import { audio, goTo, toggle } from "./sound.js";
 
 /**
  * @import { Theirs } from "./corrections.js"
@@ -19,7 +21,9 @@ import { audio } from "./sound.js";
  * @property {boolean} changed whether the server's text is another one than before
  * @property {Promise<boolean> | null} sending the request under way
  * @property {Theirs | null} theirs somebody else's text, about which the person has to decide
+ * @property {boolean} splitting whether the server is just making two lines of this one
  * @property {number} timer
+ * @property {number} cursor where it was last, as a number of characters before it
  */
 
 const PAUSE = 800; // ms without typing, after which the text is saved
@@ -39,7 +43,7 @@ export async function begin(segment, place) {
   if (!segment?.querySelector(".edit") || segment === edit?.segment || !(await finish())) return;
   const paragraph = one(segment, "p"), nodes = [...paragraph.childNodes];
   const before = paragraph.textContent.trim(), corrected = segment.hasAttribute("data-corrected");
-  edit = { segment, paragraph, nodes, before, corrected, saved: before, changed: false, sending: null, theirs: null, timer: 0 };
+  edit = { segment, paragraph, nodes, before, corrected, saved: before, changed: false, sending: null, theirs: null, splitting: false, timer: 0, cursor: 0 };
   audio.pause();
   note.textContent = "";
   segment.classList.add("editing");
@@ -48,6 +52,7 @@ export async function begin(segment, place) {
   paragraph.role = "textbox";
   paragraph.ariaMultiLine = "true";
   paragraph.ariaLabel = data(note, "label");
+  appendCopy("tools", segment);
   paragraph.focus();
   placeCursor(paragraph, place);
 }
@@ -75,7 +80,7 @@ function end({ segment, paragraph, nodes, changed, timer }) {
   edit = null;
   const focused = segment.contains(document.activeElement);
   segment.classList.remove("editing");
-  segment.querySelector(".unsaved")?.remove();
+  for (const extra of segment.querySelectorAll(".unsaved, .tools")) extra.remove();
   for (const name of ["contenteditable", "role", "aria-multiline", "aria-label"]) paragraph.removeAttribute(name);
   if (!changed) paragraph.replaceChildren(...nodes);
   if (focused) one(segment, ".edit").focus();
@@ -99,7 +104,7 @@ export async function finish() {
 async function save(mine) {
   clearTimeout(mine.timer);
   while (edit === mine && typed(mine) !== mine.saved) {
-    if (mine.theirs) return false;
+    if (mine.theirs || mine.splitting) return false;
     mine.sending ??= send(mine, typed(mine)).finally(() => { mine.sending = null; });
     if (!(await mine.sending)) return false;
   }
@@ -172,12 +177,76 @@ function revert(mine) {
   }
 }
 
+/** Play from the word at the cursor, or pause. The cursor stays. @param {Edit} mine */
+function listen({ segment, paragraph, nodes, before, cursor }) {
+  if (audio.paused) goTo(timeAt(nodes, placeBefore(before, paragraph.textContent, cursor)) ?? Number(segment.dataset.start));
+  toggle();
+}
+
+/** Make two lines of this one, with what was typed so far. @param {Edit} mine */
+async function split(mine) {
+  const { segment, paragraph } = mine, text = paragraph.textContent;
+  clearTimeout(mine.timer);
+  await mine.sending; // its answer brings the version
+  if (edit !== mine || mine.theirs) return;
+  mine.splitting = true;
+  const done = await arrange.split(segment, [text.slice(0, mine.cursor), text.slice(mine.cursor)]);
+  mine.splitting = false;
+  if (!done || edit !== mine) return;
+  mine.changed = true;
+  end(mine);
+}
+
+/**
+ * Join this line with the one above or below, after it is saved.
+ * @param {Edit} mine
+ * @param {number} by -1 or 1
+ */
+async function join({ segment }, by) {
+  const other = arrange.neighbour(segment, by);
+  if (!(await finish())) return;
+  if (by > 0) await arrange.join(segment, other);
+  else await arrange.join(other, segment);
+}
+
+/** @param {Edit} mine */
+async function showTimes({ segment }) {
+  if (await finish()) arrange.showTimes(segment);
+}
+
+/** @type {Record<string, (mine: Edit) => void>} */
+const tools = { listen, split, join: (mine) => join(mine, 1), times: showTimes };
+
+/**
+ * What a key does while a line is edited, besides writing.
+ * @param {KeyboardEvent} event
+ * @param {Edit} mine
+ */
+function actionOf({ key, shiftKey, ctrlKey, metaKey, altKey, repeat }, mine) {
+  if (key === "Escape") return revert;
+  if (key === "Enter" && (ctrlKey || metaKey)) return listen;
+  if (key === "Enter" && altKey) return split;
+  if (key === "Enter" && !shiftKey) return finish;
+  if (repeat || !getSelection()?.isCollapsed || ctrlKey || metaKey || altKey) return null; // a key held down deletes text only
+  if (key === "Backspace" && mine.cursor === 0) return () => join(mine, -1);
+  if (key === "Delete" && mine.cursor === mine.paragraph.textContent.length) return () => join(mine, 1);
+  return null;
+}
+
+main.addEventListener("pointerdown", (event) => {
+  if (around(event, ".tools")) event.preventDefault(); // the cursor stays in the text
+});
 main.addEventListener("dblclick", (event) => {
   if (around(event, ".segment p")) begin(around(event, ".segment"), event);
 });
 main.addEventListener("click", (event) => {
   if (around(event, ".edit")) begin(around(event, ".segment"));
-  if (edit) decide(edit, around(event, ".unsaved [data-do]")?.dataset.do);
+  if (!edit) return;
+  decide(edit, around(event, ".unsaved [data-do]")?.dataset.do);
+  const tool = around(event, ".tools [data-do]")?.dataset.do;
+  if (!tool) return;
+  if (document.activeElement === edit.paragraph) edit.cursor = cursorIn(edit.paragraph);
+  tools[tool](edit);
 });
 main.addEventListener("input", ({ target }) => {
   if (!edit || target !== edit.paragraph) return;
@@ -186,14 +255,20 @@ main.addEventListener("input", ({ target }) => {
 });
 main.addEventListener("keydown", (event) => {
   if (!edit || event.target !== edit.paragraph || event.isComposing) return; // an input method takes Enter and Escape itself
-  if (event.key === "Escape") revert(edit);
-  else if (event.key === "Enter" && !event.shiftKey) finish();
-  else return;
+  edit.cursor = cursorIn(edit.paragraph);
+  const action = actionOf(event, edit);
+  if (!action) return;
   event.preventDefault();
+  action(edit);
 });
-main.addEventListener("focusout", ({ target }) => {
-  if (!edit || target !== edit.paragraph) return;
-  if (document.hasFocus()) finish();
+main.addEventListener("keydown", (event) => {
+  if (edit && event.key === "Escape" && around(event, ".tools")) edit.paragraph.focus();
+});
+main.addEventListener("focusout", ({ target, relatedTarget }) => {
+  if (!edit || !(target instanceof Node) || !edit.segment.contains(target)) return;
+  if (target === edit.paragraph) edit.cursor = cursorIn(edit.paragraph);
+  const stays = relatedTarget instanceof Node && edit.segment.contains(relatedTarget); // on a button of the line
+  if (document.hasFocus() && !stays) finish();
   else save(edit); // the person is in another window; the cursor will be here when they come back
 });
 addEventListener("beforeunload", (event) => { if (edit && typed(edit) !== edit.saved) event.preventDefault(); });

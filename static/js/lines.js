@@ -86,8 +86,11 @@ function markWord(line, time) {
 
 function show() {
   jump.hidden = true;
-  if (current) keepInView(current.element);
+  if (current && !document.querySelector(".editing")) keepInView(current.element);
 }
+
+/** The line being spoken, or where the player stands. */
+export const currentLine = () => current?.element ?? lines[0]?.element ?? null;
 
 byId("main").addEventListener("click", (event) => {
   const line = around(event, ".line"), stamp = around(event, ".stamp");

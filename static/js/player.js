@@ -38,7 +38,7 @@ export function setSpeed(step) {
 }
 
 audio.controls = false;
-for (const part of all(player, "[hidden]:not(#unplayable, #finding, #unsure)")) part.hidden = false;
+for (const part of all(player, "[hidden]:not(#unplayable, #finding, #unsure, #repeated)")) part.hidden = false;
 play.addEventListener("click", toggle);
 seek.addEventListener("input", () => goTo(Number(seek.value)));
 seek.addEventListener("keydown", (event) => { // the control's own steps are a tenth of a second, for a pointer

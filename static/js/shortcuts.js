@@ -1,8 +1,11 @@
 // The keyboard shortcuts of a recording's page. The dialog #keyboard lists them, and switches them off.
+import { showTimes } from "./arrange.js";
 import { all, around, byId } from "./dom.js";
 import { begin } from "./edit.js";
 import * as find from "./find.js";
 import { setSpeed } from "./player.js";
+import { repeat } from "./repeat.js";
+import { openReplace } from "./replace.js";
 import { audio, goTo, toggle } from "./sound.js";
 import * as unsure from "./unsure.js";
 
@@ -10,9 +13,10 @@ const enabled = byId("shortcuts", HTMLInputElement), dialog = byId("keyboard", H
 const TAKES_KEYS = "input:not([type=range], [type=checkbox]), select, textarea, [contenteditable]";
 const TAKES_SPACE = `${TAKES_KEYS}, button, summary, a, [type=checkbox]`;
 
-/** The segment being spoken, or else the first one below the player. */
+/** The segment being spoken, or else the first one below the player, or in view where the player lies at the foot. */
 function segmentInView() {
-  const below = byId("player").getBoundingClientRect().bottom;
+  const player = byId("player"), floats = getComputedStyle(player).position === "fixed";
+  const below = floats ? 0 : player.getBoundingClientRect().bottom;
   const segments = all(document, "#text .segment");
   return segments.find((segment) => segment.matches(".current"))
     ?? segments.find((segment) => segment.getBoundingClientRect().bottom > below);
@@ -31,6 +35,9 @@ const actions = new Map(Object.entries({
   },
   u: ({ shiftKey }) => unsure.step(shiftKey ? -1 : 1),
   f: find.focus,
+  h: openReplace,
+  r: repeat,
+  t: () => showTimes(segmentInView()),
   "?": () => dialog.showModal(),
 }));
 

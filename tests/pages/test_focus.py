@@ -49,6 +49,7 @@ def control(page: Page, name: str) -> Locator:
         ("Done", ["More actions", "Delete", "dialog Keep it"], "dialog[open]", "More actions"),
         ("Done", ["Keyboard", "dialog Close"], "dialog[open]", "Keyboard"),
         ("Done", ["Find in transcript", "End the search"], "#finding:not([hidden])", "Find in transcript"),
+        ("Done", ["Find in transcript", "Replace…", "dialog Cancel"], "dialog[open]", "Replace…"),
         ("Done", ["Edited", "Undo"], "#toast:not([hidden])", "Play from 0:20"),
         ("Done", ["Edited", "The toast ends"], "#toast:not([hidden])", "Play from 0:20"),
         ("", ["Waiting: Actions", "Waiting: Cancel"], ".status.queued", "Waiting: Actions"),
