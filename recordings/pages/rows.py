@@ -9,11 +9,11 @@ from django.utils.translation import gettext
 
 from recordings.library import listing
 from recordings.models import Recording, Segment, Transcription
-from recordings.pages.words import about, place_words, took
+from recordings.pages.failure import Failure
+from recordings.pages.words import about, place_words
 from recordings.transcripts.sentences import lines
 from recordings.work.places import Place
 from transcription.writing import tail
-from web.codes import error_words
 
 BEFORE = 60  # characters that are shown of what was said before a hit
 
@@ -80,6 +80,7 @@ class RecordingRow:
 
     @property
     def words(self) -> str:
+        """How it stands. Nothing is said of a transcription that is done: its text stands there."""
         run = self.entry.newest
         if run is None:
             return gettext("Not transcribed yet")
@@ -89,17 +90,13 @@ class RecordingRow:
             words = gettext("Transcribing %(percent)d%%") % {"percent": self.percent}
             eta = self.place.eta_seconds if self.place else None
             return words if eta is None else words + " · " + gettext("%(time)s left") % {"time": about(eta)}
-        if run.status == Status.DONE and run.started_at and run.finished_at:
-            return gettext("Done · took %(time)s") % {"time": took((run.finished_at - run.started_at).total_seconds())}
-        return {Status.DONE: gettext("Done"), Status.FAILED: gettext("Failed")}.get(
-            Status(run.status), gettext("Canceled")
-        )
+        return {Status.DONE: "", Status.FAILED: gettext("Failed")}.get(Status(run.status), gettext("Canceled"))
 
     @property
-    def reason(self) -> str:
-        """Why the transcription failed; empty where it did not."""
+    def failure(self) -> Failure | None:
+        """How the transcription failed; None where it did not."""
         failed = self.entry.newest if self.status == Status.FAILED else None
-        return error_words(failed.error_code) if failed else ""
+        return Failure(failed) if failed else None
 
 
 def rows_of(entries: Sequence[listing.Entry], places: Mapping[int, Place], query: str = "") -> list[RecordingRow]:

@@ -27,14 +27,3 @@ def about(seconds: float) -> str:
         return gettext("about %(count)d min") % {"count": minutes}
     hours = round(minutes / 60)
     return gettext("about %(count)d h") % {"count": hours}
-
-
-def took(seconds: float) -> str:
-    """A time that has passed, in two units at most."""
-    if seconds < 60:
-        return gettext("%(count)d s") % {"count": max(1, round(seconds))}
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return gettext("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": rest}
-    hours, minutes = divmod(minutes, 60)
-    return gettext("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}

@@ -24,7 +24,7 @@ const asked = new Map();
  * Whether a piece must stay for now: a person has its menu open, edits in it, presses something in it, or waits for the answer.
  * @param {Element} piece
  */
-const held = (piece) => piece.querySelector("details[open], .editing, :active, .htmx-request") !== null;
+const held = (piece) => piece.querySelector(".menu[open], .editing, :active, .htmx-request") !== null;
 
 /**
  * Let a piece ask the server for itself, soon.
