@@ -220,6 +220,41 @@ async def test_a_take_is_thrown_away_unless_that_is_taken_back(page: Page) -> No
     await expect(page.locator("#open li")).to_have_count(0)
 
 
+async def test_a_recording_under_way_is_discarded_unless_that_is_taken_back(page: Page) -> None:
+    await record(page, 1, "Slip")
+    await page.get_by_role("button", name="Discard").click()
+    await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
+    await expect(page.get_by_role("button", name="Undo")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#open li")).to_contain_text("Slip")
+    await expect(page.locator("#open").get_by_role("button", name="Save")).to_be_focused()
+    await page.get_by_role("button", name="Start recording").click()
+    await page.get_by_role("button", name="Pause").click()
+    await page.get_by_role("button", name="Discard").click()
+    await page.reload()
+    await expect(page.locator("#open li")).to_have_count(1)
+    await expect(page.locator("#open li")).to_contain_text("Slip")
+
+
+async def test_a_take_that_was_left_is_seen_in_the_library(page: Page, tmp_path: Path) -> None:
+    await record(page, 1, "Left behind")
+    page.on("dialog", lambda dialog: dialog.accept())
+    await page.goto("/")
+    row = page.locator("#open li")
+    await expect(page.get_by_role("heading", name="Only in this browser yet")).to_be_visible()
+    await expect(row).to_contain_text("Left behind")
+    await row.get_by_role("button", name="Delete").click()
+    await page.get_by_role("button", name="Undo").click()
+    async with page.expect_download() as downloading:
+        await row.get_by_role("button", name="Download").click()
+    await (await downloading.value).save_as(tmp_path / "take.wav")
+    await row.get_by_role("button", name="Save").click()
+    await expect(row).to_have_count(0)
+    await expect(page.locator("#rows h2")).to_have_text("Left behind")
+    made = await Recording.objects.aget()
+    assert filecmp.cmp(made.original.path, tmp_path / "take.wav", shallow=False)
+
+
 async def test_saving_waits_for_the_network_and_goes_on_by_itself(
     page: Page, context: BrowserContext, faults: list[str], tmp_path: Path
 ) -> None:
@@ -271,7 +306,7 @@ async def test_what_the_server_refuses_stays_in_this_browser(page: Page, mei: Us
     await record(page, 1, "Kept")
     await Session.objects.all().adelete()
     await page.get_by_role("button", name="Save", exact=True).click()
-    await expect(page.get_by_text("Sign in, or send a valid token")).to_be_visible()
+    await expect(page.get_by_text("You are signed out. The recording is safe in this browser.")).to_be_visible()
     await expect(page.locator("#open li")).to_contain_text("Kept")
     await expect(page.locator("#open").get_by_role("button", name="Save")).to_be_focused()
     await expect(page.get_by_role("button", name="Start recording")).to_be_visible()

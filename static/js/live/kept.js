@@ -50,7 +50,12 @@ export function discard(row, store, run) {
   store.keep({ ...run, discarded: true }); // a page that is left has no time to forget the frames
   say(data(row, "deleted"), (undone) => {
     row.hidden = !undone;
-    if (undone) store.keep(run);
-    else store.forget(run.key);
+    if (undone) {
+      store.keep(run);
+      one(row, "button").focus();
+    } else {
+      row.remove();
+      store.forget(run.key);
+    }
   });
 }

@@ -1,8 +1,8 @@
 // The page “Record”: sound from the microphone becomes a recording. While it is made, this browser keeps it and needs no
 // network; in the end it is uploaded as files are. A page that is closed, or crashes, leaves it to the next visit.
-import { clock, dated } from "../clock.js";
+import { clock } from "../clock.js";
 import { byId, data, one } from "../dom.js";
-import { Sending } from "../sending.js";
+import { Refusal, Sending } from "../sending.js";
 import { addRow, claim, discard, leftBehind } from "./kept.js";
 import { available } from "./microphone.js";
 import { notice, noticeWords, showParts } from "./notices.js";
@@ -74,7 +74,7 @@ async function save(saved, why = "saving") {
   showLength();
   notice("take", why);
   sent.removeAttribute("value");
-  const sending = new Sending(await take.file(), described(take.run), {
+  const sending = new Sending(await take.file(), take.described(data(page, "unnamed")), {
     progress(percent) {
       notice("take", why);
       if (percent < 100) sent.value = percent;
@@ -95,17 +95,10 @@ async function save(saved, why = "saving") {
   } catch (error) {
     const message = error instanceof Error ? error.message : "";
     if (message) noticeWords("take", message);
-    keepForLater(message ? "said" : "unsent");
+    if (error instanceof Refusal && error.signedOut) keepForLater("signed_out");
+    else keepForLater(message ? "said" : "unsent");
   }
 }
-
-/** What the server is told. A take that is uploaded twice becomes one recording. @param {Run} run */
-function described(run) {
-  const { language, prompt = "" } = run;
-  return { filename: "recording.wav", title: nameOf(run), language, prompt, source: "browser", duplicate: "reuse" };
-}
-
-const nameOf = (/** @type {Run} */ { title, began }) => title || dated(data(page, "unnamed"), began);
 
 /** @param {number} recording */
 async function leave(recording) {
@@ -118,7 +111,7 @@ async function leave(recording) {
 function keepForLater(why) {
   enter("idle");
   notice("take", why);
-  offer(take).focus();
+  one(offer(take), "[data-do=save]").focus();
 }
 
 byId("start").onsubmit = (event) => {
@@ -129,21 +122,31 @@ byId("start").onsubmit = (event) => {
 };
 pausable(enter);
 byId("stop").onclick = () => {
-  if (take.frames) {
-    save(take);
-  } else {
-    panel.close();
-    store.forget(take.run.key);
-    enter("idle");
-    notice("take", "nothing");
-  }
+  if (take.frames) save(take);
+  else forgetEmpty();
 };
+byId("discard").onclick = () => {
+  if (!take.frames) return forgetEmpty();
+  panel.close();
+  enter("idle");
+  notice("take", "");
+  discard(offer(take), store, take.run);
+};
+
+/** End a take that has no sound. */
+function forgetEmpty() {
+  panel.close();
+  store.forget(take.run.key);
+  enter("idle");
+  notice("take", "nothing");
+}
+
 addEventListener("beforeunload", (event) => {
   if (["recording", "paused", "saving"].includes(phase)) event.preventDefault();
 });
 
 // --- takes that are not saved -------------------------------------------------------------------
-/** Give a take a row. Returns the button that saves it. @param {Take} kept */
+/** Give a take a row, and return the row. @param {Take} kept */
 function offer(kept) {
   const row = addRow(kept.run), button = (/** @type {string} */ name) => one(row, `[data-do=${name}]`);
   one(row, ".length").textContent = clock(kept.seconds);
@@ -153,18 +156,9 @@ function offer(kept) {
     claim(kept.run);
     save(kept);
   };
-  button("download").onclick = () => download(kept);
+  button("download").onclick = () => kept.download(data(page, "unnamed"));
   button("discard").onclick = () => discard(row, store, kept.run);
-  return button("save");
-}
-
-/** @param {Take} kept */
-async function download(kept) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(await kept.file());
-  link.download = `${nameOf(kept.run)}.wav`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000); // the download has begun by then
+  return row;
 }
 
 // --- the page opens -----------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 // A recording without captions: frames in the store, and a WAV file in the end.
+import { dated } from "../clock.js";
 import { FRAME } from "./store.js";
 
 /** @import { Run, Store } from "./store.js" */
@@ -30,6 +31,26 @@ export class Take {
    */
   add(frame) {
     return this.#store.put(this.run.key, this.frames++, frame);
+  }
+
+  /** @param {string} unnamed the title of a take without one, with the place “{date}” */
+  title(unnamed) {
+    return this.run.title || dated(unnamed, this.run.began);
+  }
+
+  /** What the server is told. A take that is uploaded twice becomes one recording. @param {string} unnamed */
+  described(unnamed) {
+    const title = this.title(unnamed), { language, prompt = "" } = this.run;
+    return { filename: "recording.wav", title, language, prompt, source: "browser", duplicate: "reuse" };
+  }
+
+  /** Give the file to the person. @param {string} unnamed */
+  async download(unnamed) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(await this.file());
+    link.download = `${this.title(unnamed)}.wav`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000); // the download has begun by then
   }
 
   /** The WAV file. It is the same file each time, so that an upload of it can go on after a reload. */
