@@ -19,7 +19,7 @@ interface HtmxRequest {
 interface HtmxEventMap {
   "htmx:load": CustomEvent<{ elt: HTMLElement }>;
   "htmx:confirm": CustomEvent<{ question: string | null; issueRequest(skipConfirmation: boolean): void }>;
-  "htmx:configRequest": CustomEvent<{ elt: Element; parameters: Record<string, string> }>;
+  "htmx:configRequest": CustomEvent<{ elt: Element; parameters: Record<string, string>; headers: Record<string, string> }>;
   "htmx:beforeSwap": CustomEvent<HtmxRequest>;
   "htmx:oobBeforeSwap": CustomEvent<HtmxRequest>;
   "htmx:afterRequest": CustomEvent<HtmxRequest>;

@@ -2,7 +2,8 @@
 import { around, byId, data, one } from "./dom.js";
 import { refresh } from "./events.js";
 import { note } from "./note.js";
-import { csrfHeader, root } from "./server.js";
+import { send, signIn } from "./requests.js";
+import { root } from "./server.js";
 import { say } from "./toast.js";
 
 /**
@@ -10,7 +11,9 @@ import { say } from "./toast.js";
  *
  * @typedef {object} Answer
  * @property {number} status 0 where no answer came
- * @property {{ version?: number, machine_text?: string | null, segment?: Theirs, error?: { message: string } }} body
+ * @property {boolean} signedOut
+ * @property {{ version?: number, machine_text?: string | null, segment?: Theirs }} body
+ * @property {string} words why it failed
  */
 
 export const refreshText = () => refresh("text", 0);
@@ -24,28 +27,34 @@ export const refreshText = () => refresh("text", 0);
 export async function correct(segment, text) {
   const { recording, transcription } = byId("text").dataset;
   const { index, version } = segment.dataset;
+  const answer = await send(`${root}/api/recordings/${recording}/segments/${index}`, {
+    method: "PATCH",
+    keepalive: true, // also when the page is left
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ text, version: Number(version), transcription: Number(transcription) }),
+  });
+  const { signedOut, words } = answer, body = parsed(answer.body), status = body ? answer.status : 0;
+  if (status === 200) segment.dataset.version = body.version;
+  return { status, signedOut, body: body ?? {}, words };
+}
+
+/** What a JSON text says; null for another text, as a proxy answers. @param {string} text */
+function parsed(text) {
   try {
-    const answer = await fetch(`${root}/api/recordings/${recording}/segments/${index}`, {
-      method: "PATCH",
-      keepalive: true, // also when the page is left
-      headers: { "Content-Type": "application/json", ...csrfHeader() },
-      body: JSON.stringify({ text, version: Number(version), transcription: Number(transcription) }),
-    });
-    const { status } = answer, body = await answer.json();
-    if (status === 200) segment.dataset.version = body.version;
-    return { status, body };
-  } catch { // no connection, or a proxy's answer
-    return { status: 0, body: {} };
+    return JSON.parse(text);
+  } catch {
+    return null;
   }
 }
 
-export const whyNot = (/** @type {Answer} */ { body }) => `${data(note, "failed")} ${body.error?.message ?? ""}`.trim();
+export const whyNot = (/** @type {Answer} */ { words }) => `${data(note, "failed")} ${words}`;
 
 /** Put the machine's text in place of a correction; “Undo” brings the correction back. @param {HTMLElement} segment */
 async function bringBack(segment) {
   const correction = one(segment, "p").textContent;
   const replace = async (/** @type {string | null} */ text) => {
     const answer = await correct(segment, text);
+    if (answer.signedOut) signIn();
     refreshText();
     if (answer.status !== 200) say(answer.status === 409 ? data(note, "changed") : whyNot(answer));
     return answer.status === 200;

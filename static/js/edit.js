@@ -1,12 +1,14 @@
 // Correcting the text in place. A segment saves itself while it is edited; text that cannot be saved stays in it, with the
 // reason below.
 import * as arrange from "./arrange.js";
-import { caretAt } from "./caret.js";
+import { placeCursor } from "./caret.js";
 import { correct, refreshText, whyNot } from "./corrections.js";
 import { cursorIn, placeBefore, timeAt } from "./cursor.js";
 import { appendCopy, around, byId, data, one } from "./dom.js";
 import { note } from "./note.js";
+import { signIn } from "./requests.js";
 import { audio, goTo, toggle } from "./sound.js";
+import { ask, keepText, keptText } from "./unsaved.js";
 
 /**
  * @import { Theirs } from "./corrections.js"
@@ -30,6 +32,7 @@ const PAUSE = 800; // ms without typing, after which the text is saved
 const main = byId("main");
 /** @type {Edit | null} one segment is edited at a time */
 let edit = null;
+let leaving = false; // for the sign-in, with the text kept
 
 const typed = (/** @type {Edit} */ { paragraph }) => paragraph.innerText.trim();
 
@@ -55,23 +58,6 @@ export async function begin(segment, place) {
   appendCopy("tools", segment);
   paragraph.focus();
   placeCursor(paragraph, place);
-}
-
-/**
- * @param {HTMLElement} paragraph
- * @param {MouseEvent | [begin: number, end: number]} [place]
- */
-function placeCursor(paragraph, place) {
-  const selection = getSelection(), text = paragraph.firstChild;
-  const caret = place instanceof MouseEvent ? caretAt(place) : null;
-  if (caret && paragraph.contains(caret.node)) {
-    selection?.collapse(caret.node, caret.offset);
-  } else if (Array.isArray(place) && text) {
-    selection?.setBaseAndExtent(text, place[0], text, place[1]);
-  } else {
-    selection?.selectAllChildren(paragraph);
-    selection?.collapseToEnd();
-  }
 }
 
 /** @param {Edit} mine */
@@ -135,19 +121,11 @@ async function send(mine, text) {
     mine.theirs = body.segment;
     one(ask(segment, "conflict"), "blockquote").textContent = body.segment.text;
   } else {
-    one(ask(segment, "unsaved"), "p").textContent = whyNot(answer);
+    const asked = ask(segment, "unsaved");
+    one(asked, "p").textContent = whyNot(answer);
+    one(asked, "[data-do=sign-in]").hidden = !answer.signedOut;
   }
   return false;
-}
-
-/**
- * Say below the segment why it is not saved, with buttons for what the person can do.
- * @param {HTMLElement} segment
- * @param {"conflict" | "unsaved"} template
- */
-function ask(segment, template) {
-  segment.querySelector(".unsaved")?.remove();
-  return appendCopy(template, segment);
 }
 
 /**
@@ -156,6 +134,7 @@ function ask(segment, template) {
  */
 function decide(mine, answer) {
   if (answer === "retry") finish();
+  if (answer === "sign-in") signIn();
   if (answer === "keep" && mine.theirs) {
     mine.segment.dataset.version = String(mine.theirs.version);
     mine.theirs = mine.saved = null;
@@ -165,6 +144,16 @@ function decide(mine, answer) {
     mine.changed = true; // the text that is refreshed now is theirs
     end(mine);
   }
+}
+
+/** Go on with the text that was typed before a sign-in. */
+async function goOn() {
+  const kept = keptText();
+  if (kept) await begin(kept.segment);
+  if (!kept || edit?.segment !== kept.segment) return;
+  edit.paragraph.textContent = kept.text;
+  placeCursor(edit.paragraph);
+  save(edit);
 }
 
 /** Go back to the text before the edit, also where some of the edit was saved. @param {Edit} mine */
@@ -271,5 +260,12 @@ main.addEventListener("focusout", ({ target, relatedTarget }) => {
   if (document.hasFocus() && !stays) finish();
   else save(edit); // the person is in another window; the cursor will be here when they come back
 });
-addEventListener("beforeunload", (event) => { if (edit && typed(edit) !== edit.saved) event.preventDefault(); });
-addEventListener("pagehide", () => { if (edit) save(edit); });
+addEventListener("online", () => { if (edit?.segment.querySelector(".unsaved")) save(edit); });
+addEventListener("beforeunload", (event) => { if (edit && !leaving && typed(edit) !== edit.saved) event.preventDefault(); });
+addEventListener("pagehide", () => { if (edit && !leaving) save(edit); });
+document.addEventListener("sign-in", () => {
+  if (!edit || typed(edit) === edit.saved) return;
+  keepText(edit.segment, typed(edit));
+  leaving = true;
+});
+goOn();

@@ -1,7 +1,9 @@
 // On every page: menus close, dialogs open, deletions are confirmed, failures are told, the browser's time zone is known.
 import { around, byId, one } from "./dom.js";
 import { keepPlace } from "./focus.js";
-import { whyOf } from "./requests.js";
+import "./forms.js";
+import { endedIn, signIn, whyOf } from "./requests.js";
+import { csrfHeader } from "./server.js";
 import { say } from "./toast.js";
 
 const openMenus = () => document.querySelectorAll("details.menu[open]");
@@ -49,12 +51,12 @@ for (const failure of /** @type {const} */ (["htmx:responseError", "htmx:sendErr
 
 // A redirect of a piece leads to the sign-in: the person is signed out, and the whole page must go there.
 document.addEventListener("htmx:beforeSwap", (event) => {
-  const { xhr, pathInfo } = event.detail;
-  const asked = new URL(pathInfo.requestPath, location.href), answered = new URL(xhr.responseURL);
-  if (answered.pathname === asked.pathname) return; // their queries may differ
+  if (!endedIn(event.detail)) return;
   event.detail.shouldSwap = false;
-  location.reload();
+  signIn();
 });
+
+document.addEventListener("htmx:configRequest", ({ detail }) => { Object.assign(detail.headers, csrfHeader()); });
 
 localStorage.setItem("theme", document.documentElement.dataset.theme ?? "auto"); // Django's admin reads its theme there
 

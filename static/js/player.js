@@ -1,13 +1,15 @@
 // The player's controls: play, seek, skip, speed.
 import { clock } from "./clock.js";
-import { all, byId, data } from "./dom.js";
+import { all, byId, data, one } from "./dom.js";
 import { mark } from "./lines.js";
+import { send } from "./requests.js";
 import { audio, goTo, toggle } from "./sound.js";
 import { drawWave } from "./wave.js";
 
 const player = byId("player"), play = byId("play"), time = byId("time");
 const seek = byId("seek", HTMLInputElement), speed = byId("speed", HTMLSelectElement);
 const playLabel = play.getAttribute("aria-label") ?? "", pauseLabel = data(play, "pause");
+const unheard = byId("unheard");
 const SEEK_KEYS = new Map([["ArrowLeft", -5], ["ArrowDown", -5], ["ArrowRight", 5], ["ArrowUp", 5]]); // seconds
 
 function showTime() {
@@ -53,7 +55,21 @@ for (const button of all(player, "[data-skip]")) {
 }
 for (const event of ["play", "pause", "ended"]) audio.addEventListener(event, showPlaying);
 for (const event of ["timeupdate", "seeking", "seeked"]) audio.addEventListener(event, showTime);
-audio.addEventListener("error", () => { byId("unplayable").hidden = false; });
+/** Say why there is no sound: it does not come, or it comes and the browser cannot play it. */
+async function tellFault() {
+  const { ok, words } = await send(audio.currentSrc, { method: "GET", headers: { Range: "bytes=0-0" } });
+  byId("unplayable").hidden = !ok;
+  unheard.hidden = ok;
+  one(unheard, "span").textContent = words;
+}
+
+audio.addEventListener("error", tellFault);
+if (audio.error) tellFault(); // before this script ran
+one(unheard, "button").addEventListener("click", () => {
+  unheard.hidden = true;
+  audio.load();
+  play.focus();
+});
 
 const keptSpeed = localStorage.getItem("speed");
 if (Array.from(speed.options).some(({ value }) => value === keptSpeed)) speed.value = keptSpeed ?? "";

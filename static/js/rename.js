@@ -1,6 +1,7 @@
 // The dialog that gives a recording another title.
 import { around, byId, one } from "./dom.js";
-import { act } from "./requests.js";
+import { keepDraft, takeDraft } from "./drafts.js";
+import { act, keptWords } from "./requests.js";
 import { root } from "./server.js";
 
 const dialog = byId("rename", HTMLDialogElement);
@@ -41,4 +42,14 @@ function show(given) {
   const shown = heading(); // null in a library where the recording was deleted meanwhile
   if (shown?.matches("h1")) document.title = document.title.replace(shown.textContent, () => given);
   if (shown) shown.textContent = given;
+}
+
+document.addEventListener("sign-in", () => { if (dialog.open) keepDraft("title", { recording, title: title.value }); });
+const draft = takeDraft("title", (kept) => document.getElementById(`title-${kept.recording}`) !== null);
+if (draft) {
+  recording = draft.recording;
+  dialog.showModal();
+  title.value = draft.title;
+  problem.textContent = keptWords;
+  problem.hidden = false;
 }

@@ -1,7 +1,9 @@
 // The dialog “Replace in this recording”: it shows every match before anything is replaced, and all can be taken back.
 import { clock } from "./clock.js";
 import { byId, data, one } from "./dom.js";
+import { keepDraft, takeDraft } from "./drafts.js";
 import { finish } from "./edit.js";
+import { keptWords } from "./requests.js";
 import { ask, change, offerUndo } from "./undo.js";
 
 /**
@@ -79,3 +81,17 @@ form.addEventListener("submit", async (event) => {
   if (answer.undo) offerUndo(data(form, "done").replace("{n}", answer.count), answer.undo);
 });
 byId("replacer").addEventListener("click", openReplace);
+
+const { recording } = byId("text").dataset;
+document.addEventListener("sign-in", () => {
+  if (dialog.open) keepDraft("replace", { recording, ...sought(), by: by.value });
+});
+const draft = takeDraft("replace", (kept) => kept.recording === recording);
+if (draft) {
+  [find.value, by.value, matchCase.checked, whole.checked] = [draft.find, draft.by, draft.match_case, draft.whole_words];
+  dialog.showModal();
+  preview().then(() => {
+    problem.textContent ||= keptWords;
+    problem.hidden = false;
+  });
+}

@@ -1,5 +1,6 @@
 // Sending a file to the server in pieces, by the tus protocol (https://tus.io/protocols/resumable-upload). An upload that
 // was interrupted goes on where it stopped, also on a later page.
+import { why } from "./requests.js";
 import { csrfHeader, root } from "./server.js";
 
 /**
@@ -14,6 +15,19 @@ const PIECE = 8 * 1024 ** 2; // bytes, the most that the server takes in one req
 const RETRY_DELAYS = [0, 1000, 2000, 5000, ...Array(360).fill(10_000)];
 // Statuses worth another attempt: no answer, another request still writes, locked, too many requests, a server that restarts.
 const PASSING = [0, 409, 423, 429, 502, 503, 504];
+
+/** Why a file was not taken. `status`: that of the answer, 0 where none came. */
+export class Refusal extends Error {
+  /**
+   * @param {number} status
+   * @param {string} body
+   */
+  constructor(status, body) {
+    super(status ? why(status, null, body) : "");
+    this.status = status;
+    this.signedOut = status === 401;
+  }
+}
 
 export class Sending {
   #told;
@@ -40,14 +54,14 @@ export class Sending {
       onProgress: (sent, total) => this.#progress(Math.floor(sent * 100 / total)),
       onShouldRetry: ({ originalResponse: answer }) => this.#mayRetry(answer),
     });
-    /** Resolves to null where the upload was canceled. Rejects with an Error that says why, "" where the server cannot be
-     *  reached. @type {Promise<Outcome | null>} */
+    /** Resolves to null where the upload was canceled. Rejects with a Refusal, whose words are "" where the server
+     *  cannot be reached. @type {Promise<Outcome | null>} */
     this.done = new Promise((resolve, reject) => {
       this.#cancel = () => resolve(null);
       this.#upload.options.onSuccess = ({ lastResponse }) => this.#outcome(lastResponse).then(resolve, reject);
       this.#upload.options.onError = (error) => {
         const answer = "originalResponse" in error ? error.originalResponse : null;
-        reject(new Error(answer ? reason(answer.getBody(), answer.getStatus()) : ""));
+        reject(new Refusal(answer?.getStatus() ?? 0, answer?.getBody() ?? ""));
       };
     });
     this.#begin();
@@ -69,8 +83,8 @@ export class Sending {
   /** @param {HttpResponse | null} answer */
   #mayRetry(answer) {
     const status = answer?.getStatus() ?? 0;
-    if (status === 0) this.#told.waiting("");
-    if (answer && status === 429) this.#told.waiting(reason(answer.getBody(), status));
+    if ([0, 502, 503, 504].includes(status)) this.#told.waiting(""); // away, or restarting
+    if (answer && status === 429) this.#told.waiting(why(status, null, answer.getBody()));
     return PASSING.includes(status);
   }
 
@@ -97,27 +111,13 @@ export class Sending {
  * Send a request, again each second while the server is away.
  * @param {string} method
  * @param {string} url
- * @returns {Promise<any>} the answer's JSON, null where it is empty; rejects with an Error that says why
+ * @returns {Promise<any>} the answer's JSON, null where it is empty; rejects with a Refusal
  */
 export async function request(method, url) {
   const headers = { ...csrfHeader(), "Tus-Resumable": "1.0.0" };
   for (;; await new Promise((resolve) => { setTimeout(resolve, 1000); })) {
     const answer = await fetch(url, { method, headers, keepalive: true }).catch(() => null);
     if (answer?.ok) return answer.status === 204 ? null : answer.json();
-    if (answer && !PASSING.includes(answer.status)) throw new Error(reason(await answer.text(), answer.status));
-  }
-}
-
-/**
- * The server's sentence in a refusal; the status where a proxy answered instead.
- * @param {string} body
- * @param {number} status
- * @returns {string}
- */
-function reason(body, status) {
-  try {
-    return JSON.parse(body).error.message;
-  } catch {
-    return `HTTP ${status}`;
+    if (answer && !PASSING.includes(answer.status)) throw new Refusal(answer.status, await answer.text());
   }
 }

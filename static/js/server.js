@@ -9,5 +9,12 @@ export const root = new URL("../..", import.meta.url).pathname.replace(/\/$/, ""
  */
 export const socketAddress = (path) => new URL(root + path, location.href).href.replace(/^http/, "ws");
 
-/** @returns {Record<string, string>} the CSRF header that Django demands of every request that changes something */
-export const csrfHeader = () => JSON.parse(document.body.getAttribute("hx-headers") ?? "{}");
+/**
+ * The CSRF header that Django demands of every request that changes something. A sign-in in another window sets a new cookie;
+ * the token that the page came with is void then.
+ * @returns {Record<string, string>}
+ */
+export function csrfHeader() {
+  const token = /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie)?.[1];
+  return token ? { "X-CSRFToken": token } : JSON.parse(document.body.getAttribute("hx-headers") ?? "{}");
+}

@@ -1,10 +1,11 @@
 // Uploading from the library: files are chosen or dropped, and sent two at a time. A row for each shows how far it is.
 import { appendCopy, byId, data, one } from "./dom.js";
 import { showRow } from "./events.js";
-import { request, Sending } from "./sending.js";
+import { Refusal, request, Sending } from "./sending.js";
 import { root } from "./server.js";
 
 const AT_ONCE = 2;
+const FINAL = [400, 415, 422]; // statuses that another try would meet again: the file is to blame
 const NO_SOUND = /^((text|image|font)\/|application\/(pdf|zip|json|msword|vnd\.))/; // media types
 const drop = byId("drop"), list = byId("uploads"), cover = byId("cover"), chooser = byId("files", HTMLInputElement);
 /** @type {{ file: File, row: HTMLElement }[]} */
@@ -68,8 +69,31 @@ async function send(file, row) {
     if (outcome?.duplicate) await ask(row, outcome.url, outcome.duplicate);
     else if (outcome?.recording) finish(row, outcome.recording);
   } catch (error) {
-    fail(row, messageOf(error) || data(drop, "lost"));
+    fail(row, messageOf(error) || data(drop, "unsent"));
+    if (error instanceof Refusal && !FINAL.includes(error.status)) offerAgain(file, row, error.signedOut);
   }
+}
+
+/**
+ * Offer to send a file once more. The row keeps the file, which no other page can have: the sign-in is in another window.
+ * @param {File} file
+ * @param {HTMLElement} row
+ * @param {boolean} signedOut
+ */
+function offerAgain(file, row, signedOut) {
+  const again = one(row, ".again");
+  again.hidden = false;
+  one(again, "a").hidden = !signedOut;
+  one(again, "button").onclick = () => {
+    row.classList.remove("refused");
+    again.hidden = true;
+    one(row, "progress").hidden = false;
+    one(row, ".note").removeAttribute("role");
+    one(row, ".note").textContent = "";
+    waiting.push({ file, row });
+    next();
+    one(row, ":scope > button").focus();
+  };
 }
 
 const messageOf = (/** @type {unknown} */ error) => (error instanceof Error ? error.message : String(error));
@@ -110,7 +134,7 @@ async function ask(row, url, duplicate) {
   note.setAttribute("role", "status");
   note.textContent = data(drop, "duplicate").replace("{date}", date);
   const giveUp = () => { request("DELETE", url).catch(() => {}); };
-  const choice = one(row, ".decide"), open = one(choice, "a", HTMLAnchorElement);
+  const choice = one(row, ".duplicate"), open = one(choice, "a", HTMLAnchorElement);
   choice.hidden = false;
   open.href = `${root}/recordings/${duplicate}`;
   open.onclick = giveUp;
@@ -126,7 +150,7 @@ async function ask(row, url, duplicate) {
  */
 function fail(row, reason) {
   row.classList.add("refused");
-  one(row, "progress").hidden = one(row, ".decide").hidden = true;
+  one(row, "progress").hidden = one(row, ".duplicate").hidden = true;
   const note = one(row, ".note");
   note.setAttribute("role", "alert");
   note.textContent = reason;

@@ -9,8 +9,8 @@ import pytest
 from django.conf import settings
 from django.utils.translation.template import templatize
 
+from tests.support.codes import codes
 from tests.support.source import parsed
-from transcription import errors
 from web.codes import CODES, error_words
 
 CATALOG = settings.BASE_DIR / "locale/zh_Hans/LC_MESSAGES/django.po"
@@ -70,12 +70,7 @@ def test_the_compiled_catalog_is_the_readable_one() -> None:
         assert message == "" or translation in (compiled.gettext(message), compiled.ngettext(message, "", 1))
 
 
-def codes(kind: type[errors.TranscriptionError]) -> set[str]:
-    own = {kind.code} if "code" in vars(kind) else set()
-    return own.union(*map(codes, kind.__subclasses__()))
-
-
-@pytest.mark.parametrize("code", sorted(codes(errors.TranscriptionError)))
+@pytest.mark.parametrize("code", sorted(codes()))
 def test_every_error_has_a_sentence_of_its_own(code: str) -> None:
     assert code in CODES
     assert error_words(code)

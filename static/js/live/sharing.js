@@ -1,5 +1,6 @@
 // Who may watch a live session: the links to it, and whether they are open to everyone.
 import { byId, data } from "../dom.js";
+import { send } from "../requests.js";
 import { say } from "../toast.js";
 import { notice } from "./notices.js";
 
@@ -34,13 +35,10 @@ export function showPublic(everyone) {
 
 async function publish() {
   const wanted = isPublic.checked;
-  const answer = await fetch(address("public"), {
-    method: "POST",
-    headers: { "X-CSRFToken": data(live, "csrf") },
-    body: new URLSearchParams({ public: wanted ? "on" : "off" }),
-  }).catch(() => null);
-  if (!answer?.ok) isPublic.checked = !wanted;
-  notice("session", answer?.ok ? "" : "unchanged");
+  const body = new URLSearchParams({ public: wanted ? "on" : "off" });
+  const { ok } = await send(address("public"), { method: "POST", body });
+  if (!ok) isPublic.checked = !wanted;
+  notice("session", ok ? "" : "unchanged");
   showPublic(isPublic.checked);
 }
 
@@ -59,10 +57,10 @@ copy.onclick = async () => {
  * @returns {Promise<string | null>}
  */
 export async function prepare() {
-  const answer = await fetch(data(live, "link"), { method: "POST", headers: { "X-CSRFToken": data(live, "csrf") } }).catch(() => null);
-  notice("session", answer?.ok ? "" : "unchanged");
-  if (!answer?.ok) return null;
-  const made = await answer.json();
+  const { ok, body } = await send(data(live, "link"), { method: "POST" });
+  notice("session", ok ? "" : "unchanged");
+  if (!ok) return null;
+  const made = JSON.parse(body);
   showPublic(made.public);
   share({ session: made.session, public: made.public });
   return made.session;
