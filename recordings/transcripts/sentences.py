@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recordings.models import Segment
-from recordings.transcripts.words import heard_words
+from recordings.transcripts.words import has_heard_words, heard_words, shown_words
 
 SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]」』）]*$")
 TITLE = re.compile(r"^\W*(?:Mr|Mrs|Ms|Dr|Prof|St|[A-HJ-Z])\.$")  # or an initial: its dot ends no sentence
@@ -29,15 +29,16 @@ class ReadingLine:
     start: float
     end: float
     text: str
-    spaced: bool = False  # a space follows
+    gap: str = ""  # between it and the next one: a space, or a line break that a person made
     words: list[list[float]] = field(default_factory=list)
     unsure: list[list[int]] = field(default_factory=list)
 
 
 def lines(segment: Segment) -> list[ReadingLine]:
-    """The text of the segment, a line for each sentence. One line for all where the words do not fit the text."""
+    """The text of the segment, a line for each sentence. One line for all where its words have no times, or do not fit
+    the text."""
     text = segment.correction if segment.correction is not None else segment.text.strip()
-    words = _found(text, heard_words(segment))
+    words = _found(text, _words(segment))
     if not words:
         return [ReadingLine(segment.start, segment.end, text)]
     result: list[ReadingLine] = []
@@ -51,6 +52,18 @@ def lines(segment: Segment) -> list[ReadingLine]:
             result.append(_line(text[begin:until], begin, words[first : number + 1], segment.correction is None))
             first = number + 1
     return result
+
+
+def _words(segment: Segment) -> list[dict[str, Any]]:
+    """The words of the text with their times. Those that a person wrote share the time between those that were heard;
+    where a person wrote all of them, their times would be guesses, and there are none."""
+    if segment.correction is None:
+        return heard_words(segment)
+    if not has_heard_words(segment):
+        return []
+    return [
+        {"word": word.text, "start": round(word.start, 3), "end": round(word.end, 3)} for word in shown_words(segment)
+    ]
 
 
 def _found(text: str, words: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
@@ -85,7 +98,7 @@ def _line(text: str, begin: int, words: list[tuple[int, dict[str, Any]]], machin
             else:
                 unsure.append([offset, end])
     kept = text.rstrip()
-    return ReadingLine(words[0][1]["start"], words[-1][1]["end"], kept, kept != text, times, unsure)
+    return ReadingLine(words[0][1]["start"], words[-1][1]["end"], kept, text[len(kept) :], times, unsure)
 
 
 def _units(text: str) -> int:

@@ -76,6 +76,12 @@ def heard_words(segment: Segment) -> list[dict[str, Any]]:
     ]
 
 
+def has_heard_words(segment: Segment) -> bool:
+    """Whether the shown text has a word in it that the machine heard too, and so a word whose time is known."""
+    heard = {key for key, _ in _spoken(segment)}
+    return any(_key(unit) in heard for unit in _UNIT.findall(shown_text(segment)))
+
+
 def border_in(text: str, first: str, second: str) -> int:
     """The place in the machine's text that corresponds to the border between these two texts, which people have made of
     it. It lies before a word, or inside of one only where `first` ends in the middle of the same word."""

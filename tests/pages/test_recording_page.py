@@ -276,9 +276,9 @@ def test_lines_end_where_sentences_end_and_count_as_browsers_do() -> None:
         {"start": 4.0, "end": 5.0, "word": " Bye.", "probability": 1},
     ]
     first, second = lines(Segment(start=0, end=6, text=text, words=spoken))
-    assert (first.text, first.spaced, first.start, first.end) == ("🙂 Hi there.", True, 1.0, 4.0)
+    assert (first.text, first.gap, first.start, first.end) == ("🙂 Hi there.", " ", 1.0, 4.0)
     assert first.words == [[0, 1.0, 2.0], [3, 2.0, 3.0], [6, 3.0, 4.0]]  # the emoji is two units in UTF-16
-    assert (second.text, second.spaced, second.words) == ("Bye.", False, [[0, 4.0, 5.0]])
+    assert (second.text, second.gap, second.words) == ("Bye.", "", [[0, 4.0, 5.0]])
 
 
 def test_the_dot_of_a_title_or_an_initial_ends_no_line() -> None:
@@ -291,3 +291,33 @@ def test_a_corrected_segment_keeps_its_own_time_only() -> None:
     segment = Segment(start=0, end=19, text=ENGLISH, words=words(ENGLISH, 0), correction="Quite something else.")
     (line,) = lines(segment)
     assert (line.text, line.start, line.end, line.words) == ("Quite something else.", 0, 19, [])
+
+
+@pytest.mark.parametrize(
+    ("correction", "expected"),
+    [
+        ("Hi there. Bye.", [("Hi there.", " ", {"Hi": 1.0, "there.": 3.0}), ("Bye.", "", {"Bye.": 4.0})]),
+        ("Hi there.\nBye!", [("Hi there.", "\n", {"Hi": 1.0, "there.": 3.0}), ("Bye!", "", {"Bye!": 4.0})]),
+        (
+            "Hi out there. Bye.",
+            [("Hi out there.", " ", {"Hi": 1.0, "out": 2.0, "there.": 3.0}), ("Bye.", "", {"Bye.": 4.0})],
+        ),
+        ("", [("", "", {})]),
+    ],
+)
+def test_the_words_of_a_corrected_text_have_the_times_at_which_they_were_heard(
+    correction: str, expected: list[tuple[str, str, dict[str, float]]]
+) -> None:
+    spoken = [
+        {"start": start, "end": start + 1, "word": word, "probability": 0.9}
+        for start, word in ((1.0, " Hi"), (3.0, " there."), (4.0, " Bye."))
+    ]
+    text = "Hi there. Bye."
+    found = lines(Segment(start=0, end=6, text=text, correction=correction, words=spoken))
+    starts = [{line.text[place:].split()[0]: start for place, start, _ in line.words} for line in found]  # type: ignore[misc]
+    assert [(line.text, line.gap, times) for line, times in zip(found, starts, strict=True)] == expected
+
+
+def test_a_corrected_text_without_times_of_words_is_one_line() -> None:
+    (line,) = lines(Segment(start=0, end=6, text="Hi. Bye.", correction="Hi. Good bye.", words=[]))
+    assert (line.text, line.start, line.words) == ("Hi. Good bye.", 0, [])
