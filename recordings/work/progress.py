@@ -92,13 +92,13 @@ def finish(job: Transcription, total: int, speech: apart.Speech) -> None:
 def _shown_after(job: Transcription) -> int | None:
     """The id of the transcription to show from now on; None: the newest.
 
-    An automatic one does not take the place of a text that a person chose or corrected.
+    An automatic one does not take the place of a text that a person chose, or worked on: corrected, split, joined.
     """
     if not job.automatic:
         return None
     chosen: int | None = Recording.objects.values_list("shown", flat=True).get(pk=job.recording_id)
-    corrected = Segment.objects.filter(transcription__recording=job.recording_id).exclude(correction=None)
-    return chosen or corrected.order_by("-transcription").values_list("transcription", flat=True).first()
+    worked_on = Segment.objects.filter(transcription__recording=job.recording_id).exclude(correction=None, version=0)
+    return chosen or worked_on.order_by("-transcription").values_list("transcription", flat=True).first()
 
 
 def fail(job: Transcription, code: str, message: str) -> None:

@@ -8,6 +8,7 @@ import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -165,10 +166,13 @@ async def test_when_there_is_nothing_else_to_do_a_better_text_is_made_once(
     assert await made.transcriptions.acount() == 2
 
 
-async def test_a_second_pass_does_not_hide_a_correction(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("work", [{"correction": "as it was meant", "version": 1}, {"version": 1}])  # a line was split
+async def test_a_second_pass_does_not_hide_a_persons_work(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, work: dict[str, Any]
+) -> None:
     made = await recorded(folder)
     captions = await made.transcriptions.aget()
-    await captions.segments.aupdate(correction="as it was meant")
+    await captions.segments.aupdate(**work)
     async with second_passes(monkeypatch):
         better = await second(made)
     await made.arefresh_from_db()
