@@ -140,7 +140,16 @@ async def _tell_line() -> None:
     await _send(QUEUE_GROUP, {"type": "queue.changed"})
 
 
-_own, _line = Paced(EVERY, _tell_owners), Paced(LINE_EVERY, _tell_line)
+async def _tell_of_whisper() -> None:
+    await _send(QUEUE_GROUP, {"type": "whisper.changed"})
+
+
+_own, _line, _whisper = Paced(EVERY, _tell_owners), Paced(LINE_EVERY, _tell_line), Paced(EVERY, _tell_of_whisper)
+
+
+async def whisper_changed() -> None:
+    """Tell all pages that Whisper is away, or is back. They ask sooner than when the line has moved."""
+    await _whisper.note()
 
 
 async def _send(group: str, message: dict[str, object]) -> None:

@@ -37,6 +37,7 @@ class GateSnapshot:
     peak: the most permits that were out at once under this ceiling.
     waits: how long each of the latest calls waited.
     services, audio: how long each of the latest exchanges took, and the length of its audio, in the same order.
+    rate: see `Station.rate`.
     changes: the latest changes of the limit, each with the time of the gate's clock.
     learnt: what the limit has learnt of the server; None: it is fixed.
     advice: what an admin should change about the limit, if anything.
@@ -56,12 +57,18 @@ class GateSnapshot:
     waits: tuple[float, ...]
     services: tuple[float, ...]
     audio: tuple[float, ...]
+    rate: float | None
     changes: tuple[tuple[float, LimitChange], ...]
     learnt: Learnt | None
     advice: Sentence | None
     live_share: int | None
     live_home: int | None
     live_target_missed: bool
+
+    @property
+    def home(self) -> int:
+        """The limit that is trusted. An adaptive one goes away from it to try others."""
+        return self.learnt.home if self.learnt else self.limit
 
     @property
     def realtime_factor(self) -> float | None:

@@ -1,6 +1,7 @@
 """What the gate keeps of one server: its limit, its permits and its latest exchanges."""
 
 import logging
+import math
 from collections import Counter, deque
 
 from .limit import Limit, LimitChange, Sample
@@ -14,6 +15,7 @@ log = logging.getLogger(__name__)
 
 WINDOW = 512  # exchanges that the windows look back on
 LATEST = 10  # exchanges that tell how long the next one will take
+RATE_LATEST, RATE_NEEDS = 64, 3  # exchanges that tell the rate: half an hour of speech; and the fewest that do
 
 
 class Station:
@@ -185,8 +187,9 @@ class Station:
 
     def restore(self, memory: ServerMemory, now: float) -> None:
         """See `Gate.restore`."""
+        level = memory.limit.home if memory.limit else self.limit.limit
         for service in memory.services:
-            sample = Sample(now - service.seconds, now, service.audio_seconds, 1, "ok", 1)
+            sample = Sample(now - service.seconds, now, service.audio_seconds, level, "ok", level)
             self._answered.append(sample)
             self._latest.append(sample)
         if memory.live_share:
@@ -199,6 +202,23 @@ class Station:
         """Mean seconds of the latest exchanges, a millisecond at least; 1 before the first."""
         seconds = [each.finished - each.started for each in self._latest]
         return max(sum(seconds) / len(seconds), 1e-3) if seconds else 1.0
+
+    @property
+    def rate(self) -> float | None:
+        """Seconds of audio that the server transcribes in a second at the level that its limit trusts.
+
+        It counts exchanges at that level, by Little's law; while the limit tries another level, it stays as it is.
+        Before enough were measured there, it counts all. A server whose calls slow each other down transcribes as much
+        at every level, an ideal one in proportion to the level: the guess is the mean of both. None: too few in all.
+        """
+        level = self.limit.learnt.home if self.limit.learnt else self.limit.limit
+        calls = [each for each in self._answered if each.audio_seconds]
+        there = [each for each in calls if each.in_flight == level]
+        counted = (there if len(there) >= RATE_NEEDS else calls)[-RATE_LATEST:]
+        if len(counted) < RATE_NEEDS:
+            return None
+        seconds = sum(each.finished - each.started for each in counted)
+        return sum(each.audio_seconds * math.sqrt(each.in_flight * level) for each in counted) / max(seconds, 1e-6)
 
     def rank(self) -> tuple[float, float]:
         """The order of free servers: the greatest weight first, then the fewest seconds for a second of audio, of late.
@@ -229,6 +249,7 @@ class Station:
             waits=tuple(self._waits),
             services=tuple(each.finished - each.started for each in answered),
             audio=tuple(each.audio_seconds for each in answered),
+            rate=self.rate,
             changes=tuple(self._changes),
             learnt=self.limit.learnt,
             advice=self.limit.advice,

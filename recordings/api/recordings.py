@@ -25,7 +25,7 @@ from recordings.api.shapes import (
 )
 from recordings.intake.form import ReceivedFile
 from recordings.intake.uploads import accept_upload
-from recordings.library.listing import afind, apage
+from recordings.library.listing import afind
 from recordings.library.organising import achange_recording, adelete_recording
 from recordings.models import Recording
 from web.problems import Problem
@@ -90,14 +90,14 @@ async def list_recordings(
     limit: QueryEx[int, P(ge=1, le=100)] = 50,
     cursor: QueryEx[str | None, P(pattern=r"^[0-9]{1,18}$", description="The `next_cursor` of a page.")] = None,
 ) -> dict[str, Any]:
-    entries, more = await apage(
+    items, more = await listed_recordings(
         request.auth.user.pk,
         query=q.replace("\0", "").strip(),  # PostgreSQL takes no NUL
         status=status,
         before=int(cursor) if cursor else None,
         limit=limit,
     )
-    return {"items": await listed_recordings(entries), "next_cursor": str(more) if more else None}
+    return {"items": items, "next_cursor": str(more) if more else None}
 
 
 @router.get(

@@ -35,7 +35,10 @@ class TranscriptionOut(Schema):
     id: int
     status: Status
     position: int | None = Field(description="Place in line: 1 is next; null unless queued.")
-    eta_seconds: float | None = Field(description="Until it is done, by the measured rate; null if unknown.")
+    eta_seconds: float | None = Field(
+        description="Until it is done, by the rate that was measured; null before three transcriptions are done, and "
+        "while no Whisper server can be reached."
+    )
     segments_done: int
     segments_total: int | None = Field(description="null until the whole recording has been read.")
     error: ErrorDetail | None

@@ -1,17 +1,20 @@
 """The schemas of the API, filled from the database: recordings, transcriptions, segments."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from asgiref.sync import sync_to_async
 
 from accounts.auth import Caller, Scope
 from recordings.api.schemas import RecordingStatus
-from recordings.library.listing import Entry, abeginnings, afind, transcriptions
+from recordings.library.listing import Entry, beginnings, find, page, transcriptions
+from recordings.library.moment import one_moment
 from recordings.models import Segment, Transcription
 from recordings.transcripts.exports import segment_json
 from recordings.transcripts.transcript import FullTranscript
 from recordings.transcripts.undoing import Rearranged
-from recordings.work.places import Place, aplaces
+from recordings.work.places import Place, standing
 from web.codes import error_words
 from web.problems import Problem
 
@@ -21,13 +24,18 @@ STATUS = frozenset(RecordingStatus.model_fields)
 async def one_recording(caller: Caller, recording_id: int) -> dict[str, Any]:
     """The recording with all of its text (`RecordingOut`). A token without the scope `read` gets its status only
     (`RecordingStatus`). Raises Problem 404 as `find` does."""
-    entry = await afind(caller.user.pk, recording_id)
+    entry, places = await sync_to_async(_one_of_a_moment)(caller.user.pk, recording_id)
     if not caller.holds(Scope.READ):
-        return {name: value for name, value in _recording(entry, await aplaces(), None).items() if name in STATUS}
+        return {name: value for name, value in _recording(entry, places, None).items() if name in STATUS}
     text = None
     if entry.shown and entry.shown.status == Transcription.Status.DONE:
         text = (await transcript_of(entry, words=False)).text
-    return _recording(entry, await aplaces(), text)
+    return _recording(entry, places, text)
+
+
+def _one_of_a_moment(owner_id: int, recording_id: int) -> tuple[Entry, Mapping[int, Place]]:
+    with one_moment():
+        return find(owner_id, recording_id), standing().places
 
 
 class RecordingMemory:
@@ -63,13 +71,24 @@ def numbers(segments: Iterable[Segment]) -> list[dict[str, int]]:
     return [{"index": segment.index, "version": segment.version} for segment in segments]
 
 
-async def listed_recordings(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """The recordings of a list, with the beginning of each finished text."""
-    texts, line = await abeginnings(entries), await aplaces()
-    return [
-        _recording(entry, line, texts.get(entry.shown.pk, "") if entry.shown and entry.shown.status == "done" else None)
-        for entry in entries
-    ]
+@sync_to_async
+def listed_recordings(
+    owner_id: int, *, query: str, status: str | None, before: int | None, limit: int
+) -> tuple[list[dict[str, Any]], int | None]:
+    """A page of the library (see `listing.page`), with the beginning of each finished text, and the id to go on from.
+
+    All of it is of one moment, so that the places in line fit together.
+    """
+    with one_moment():
+        entries, more = page(owner_id, query=query, status=status, before=before, limit=limit)
+        texts, places = beginnings(entries), standing().places
+    return [_recording(entry, places, _beginning(entry, texts)) for entry in entries], more
+
+
+def _beginning(entry: Entry, texts: Mapping[int, str]) -> str | None:
+    if entry.shown and entry.shown.status == Transcription.Status.DONE:
+        return texts.get(entry.shown.pk, "")
+    return None
 
 
 async def transcript_of(entry: Entry, *, words: bool = True) -> FullTranscript:
@@ -104,7 +123,7 @@ async def listed_transcriptions(entry: Entry) -> list[dict[str, Any]]:
     ]
 
 
-def _recording(entry: Entry, line: Mapping[int, Place], text: str | None) -> dict[str, Any]:
+def _recording(entry: Entry, places: Mapping[int, Place], text: str | None) -> dict[str, Any]:
     recording, newest, shown = entry.recording, entry.newest, entry.shown
     return {
         "id": recording.pk,
@@ -118,7 +137,7 @@ def _recording(entry: Entry, line: Mapping[int, Place], text: str | None) -> dic
         "damaged": [{"start": start, "end": end} for start, end in recording.damaged],
         "tracks": recording.tracks,
         "created_at": recording.created_at,
-        "transcription": _transcription(newest, line.get(newest.pk)) if newest else None,
+        "transcription": _transcription(newest, places.get(newest.pk)) if newest else None,
         "text": text,
     }
 

@@ -121,9 +121,6 @@ def page(
     return _entries(found[:limit]), found[limit - 1].pk if len(found) > limit else None
 
 
-apage = sync_to_async(page)
-
-
 def _entries(recordings: "Sequence[WithAnnotations[Recording, Ids]]") -> list[Entry]:
     ids = {pk for row in recordings for pk in (row.newest_id, row.text_id) if pk}
     runs = Transcription.objects.in_bulk(ids)
@@ -152,9 +149,6 @@ def beginnings(entries: Iterable[Entry]) -> dict[int, str]:
     for segment in first.order_by("transcription_id", "start", "index"):
         pieces[segment.transcription_id].append(shown_text(segment))
     return {pk: _cut(join(texts)) for pk, texts in pieces.items()}
-
-
-abeginnings = sync_to_async(beginnings)
 
 
 def _cut(text: str) -> str:

@@ -9,11 +9,11 @@ from django.views.decorators.http import require_safe
 
 from accounts.auth import PageRequest
 from recordings.library import listing
+from recordings.library.moment import one_moment
 from recordings.pages.ids import DIGITS, number
-from recordings.pages.moment import one_moment
 from recordings.pages.rail import rail_of
 from recordings.pages.rows import rows_of
-from recordings.work.places import places
+from recordings.work.places import standing
 
 PAGE = 50  # rows; a screen shows about ten
 
@@ -25,8 +25,8 @@ def library(request: PageRequest) -> HttpResponse:
     query = request.GET.get("q", "").strip()
     with one_moment():
         entries, older = listing.page(request.user.pk, query=query, status=None, before=number(before), limit=PAGE)
-        line = places()
-        rows, rail = rows_of(entries, line, query), rail_of(request, line)
+        now = standing()
+        rows, rail = rows_of(entries, now, query), rail_of(request, now)
     context = {
         "rows": rows,
         "older": older,
@@ -50,13 +50,13 @@ def rail(request: PageRequest) -> HttpResponse:
     asked = [pk for pk in request.GET.getlist("row")[: 2 * PAGE] if pk.isdecimal() and len(pk) <= DIGITS]
     ids, newest = {int(pk) for pk in asked}, number(request.GET.get("newest", ""))
     with one_moment():
-        line = places()
-        moved = rows_of(listing.several(request.user.pk, ids), line) if ids else []
+        now = standing()
+        moved = rows_of(listing.several(request.user.pk, ids), now) if ids else []
         entries = [] if newest is None else listing.newer(request.user.pk, newest, PAGE)
         context = {
-            "rail": rail_of(request, line),
+            "rail": rail_of(request, now),
             "moved": moved,
-            "newer": rows_of([entry for entry in entries if entry.recording.pk not in ids], line),
+            "newer": rows_of([entry for entry in entries if entry.recording.pk not in ids], now),
             "gone": ids - {row.recording.pk for row in moved},
         }
     return render(request, "recordings/_rail.html", context)

@@ -13,6 +13,7 @@ from accounts.auth import PageRequest
 from recordings.api.schemas import TranscribeIn
 from recordings.failures import invalid_request, said
 from recordings.library import listing
+from recordings.library.moment import one_moment
 from recordings.library.organising import delete_recording
 from recordings.pages.text import Text, own
 from recordings.templatetags.reading import language_names
@@ -26,7 +27,9 @@ SPEEDS = [f"{quarter / 4:g}" for quarter in range(2, 13)]  # 0.5 to 3
 @require_safe
 @login_required
 def recording(request: PageRequest, pk: int) -> HttpResponse:
-    context = Text.asked(request, pk).whole() | {"speeds": SPEEDS, "spoken_languages": language_names()}
+    with one_moment():
+        text = Text.asked(request, pk).whole()
+    context = text | {"speeds": SPEEDS, "spoken_languages": language_names()}
     return render(request, "recordings/recording.html", context)
 
 

@@ -1,7 +1,7 @@
 """A recording as a row of the library: how it stands in words, and where its text says what was searched for."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
@@ -10,9 +10,9 @@ from django.utils.translation import gettext
 from recordings.library import listing
 from recordings.models import Recording, Segment, Transcription
 from recordings.pages.failure import Failure
-from recordings.pages.words import about, place_words
+from recordings.pages.words import place_words, work_words
 from recordings.transcripts.sentences import lines
-from recordings.work.places import Place
+from recordings.work.places import Place, Standing
 from transcription.writing import tail
 
 BEFORE = 60  # characters that are shown of what was said before a hit
@@ -53,6 +53,7 @@ class RecordingRow:
 
     entry: listing.Entry
     place: Place | None
+    away: str = ""  # why it does not go on, where no server is there
     beginning: str = ""
     hit: Hit | None = None  # of a search
 
@@ -87,9 +88,7 @@ class RecordingRow:
         if self.status == Status.QUEUED:
             return place_words(self.place)
         if self.status == Status.TRANSCRIBING:
-            words = gettext("Transcribing %(percent)d%%") % {"percent": self.percent}
-            eta = self.place.eta_seconds if self.place else None
-            return words if eta is None else words + " · " + gettext("%(time)s left") % {"time": about(eta)}
+            return work_words(self.place, self.percent)
         return {Status.DONE: "", Status.FAILED: gettext("Failed")}.get(Status(run.status), gettext("Canceled"))
 
     @property
@@ -99,14 +98,17 @@ class RecordingRow:
         return Failure(failed) if failed else None
 
 
-def rows_of(entries: Sequence[listing.Entry], places: Mapping[int, Place], query: str = "") -> list[RecordingRow]:
+def rows_of(entries: Sequence[listing.Entry], now: Standing, query: str = "") -> list[RecordingRow]:
     """The rows of these recordings, in one database query, or two for a search."""
+    away = now.capacity.away.translated(gettext) if now.capacity.away else ""
     beginnings = listing.beginnings(entries)
     hits = listing.hits(entries, query) if query else {}
     rows = []
     for entry in entries:
-        place = places.get(entry.newest.pk) if entry.newest else None
+        if entry.newest:
+            entry.newest.recording = entry.recording  # its progress needs it: of the same moment, and without a query
+        place = now.places.get(entry.newest.pk) if entry.newest else None
         shown = entry.shown.pk if entry.shown else 0
         hit = Hit.of(hits[shown], query) if shown in hits else None
-        rows.append(RecordingRow(entry, place, beginnings.get(shown, ""), hit))
+        rows.append(RecordingRow(entry, place, away if place else "", beginnings.get(shown, ""), hit))
     return rows

@@ -11,8 +11,10 @@ from transcription.monitor.socket import MonitorFeed
 
 
 class RecordingsConsumer(Rightful, AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels has no types
-    """Notices of changes: of one's own recordings, and of the line. Changes that come together are one message: the
-    last of them, with all of them as `recordings`."""
+    """Notices of changes: of one's own recordings, of the line, and of Whisper, which goes away and comes back.
+
+    Changes of recordings that come together are one message: the last of them, with all of them as `recordings`.
+    """
 
     scopes = frozenset({ApiToken.Scope.READ})
     joined: tuple[str, ...] = ()
@@ -23,6 +25,8 @@ class RecordingsConsumer(Rightful, AsyncJsonWebsocketConsumer):  # type: ignore[
             await self.recordings_changed(message)
         elif message["type"] == "queue.changed":
             await self.queue_changed(message)
+        elif message["type"] == "whisper.changed":
+            await self.whisper_changed(message)
         else:
             await super().dispatch(message)
 
@@ -51,6 +55,10 @@ class RecordingsConsumer(Rightful, AsyncJsonWebsocketConsumer):  # type: ignore[
 
     async def queue_changed(self, event: dict[str, Any]) -> None:
         await self.send_json({"queue": "changed"})
+
+    async def whisper_changed(self, event: dict[str, Any]) -> None:
+        """Whisper is away, or is back: the line stands still, or goes on."""
+        await self.send_json({"queue": "changed", "whisper": "changed"})
 
 
 class MonitorConsumer(Rightful, MonitorFeed):

@@ -15,12 +15,13 @@ from django_htmx.http import reswap
 
 from accounts.auth import PageRequest
 from recordings.library import listing
+from recordings.library.moment import one_moment
 from recordings.models import Segment, Transcription
 from recordings.pages.ids import number
 from recordings.pages.rows import rows_of
 from recordings.transcripts.sentences import ReadingLine, lines, text_language
 from recordings.transcripts.words import shown_text
-from recordings.work.places import places
+from recordings.work.places import standing
 from web.problems import Problem
 
 Status = Transcription.Status
@@ -110,7 +111,7 @@ class Text:
         return {
             "recording": entry.recording,
             "address": f"{reverse('recordings:text', args=[entry.recording.pk])}?{urlencode(address)}",
-            "row": rows_of([entry], places())[0],
+            "row": rows_of([entry], standing())[0],
             "shown": shown,
             "looking": self.looking,
             "spoken": self.spoken,
@@ -142,10 +143,12 @@ def _versions(have: str, count: int) -> dict[int, str]:
 def text(request: PageRequest, pk: int) -> HttpResponse:
     """The text for an open page: what the page does not `have`, or all of it where it has that of another transcription
     than `run`. A page that looks at another transcription names it as `transcription` too."""
-    found = Text.asked(request, pk)
-    have, run = request.GET.get("have"), number(request.GET.get("run", ""))
-    shown, looked = found.entry.shown, "transcription" in request.GET
-    if have is None or shown is None or run != shown.pk or found.looking != looked:
-        return render(request, "recordings/_text.html", found.whole())
-    context = found.changes(have) | {"peaks_wanted": "peaks" in request.GET}
+    with one_moment():
+        found = Text.asked(request, pk)
+        have, run = request.GET.get("have"), number(request.GET.get("run", ""))
+        shown, looked = found.entry.shown, "transcription" in request.GET
+        whole = have is None or shown is None or run != shown.pk or found.looking != looked
+        context = found.whole() if whole else found.changes(have or "") | {"peaks_wanted": "peaks" in request.GET}
+    if whole:
+        return render(request, "recordings/_text.html", context)
     return reswap(render(request, "recordings/_changes.html", context), "none")

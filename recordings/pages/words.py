@@ -18,6 +18,20 @@ def place_words(place: Place | None) -> str:
     return f"{words} · {about(place.eta_seconds)}"
 
 
+def work_words(place: Place | None, percent: int) -> str:
+    """How a job at work stands: “Transcribing 40% · about 2 min left”."""
+    state = place.state if place else "transcribing"
+    if state == "halted":
+        return gettext("Waiting for Whisper · %(percent)d%%") % {"percent": percent}
+    if state == "taking turns":
+        words = gettext("Taking turns · %(percent)d%%") % {"percent": percent}
+    else:
+        words = gettext("Transcribing %(percent)d%%") % {"percent": percent}
+    if place is None or place.eta_seconds is None:
+        return words
+    return words + " · " + gettext("%(time)s left") % {"time": about(place.eta_seconds)}
+
+
 def about(seconds: float) -> str:
     """A time to wait. It is an estimate, so it is never told in seconds."""
     minutes = round(seconds / 60)

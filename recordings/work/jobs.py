@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.lanes import WorkLane
 from recordings.events import recording_changed
 from recordings.models import Recording, Transcription, want_copy
-from recordings.work.places import places
+from recordings.work.places import standing
 from recordings.work.runner import runner
 from web.problems import Problem, retry_after
 
@@ -92,9 +92,9 @@ def require_track(number: int | None, there: int) -> None:
 
 def _line_full(owner_id: int) -> Problem:
     """The refusal of one job too many. It says to come back when the first of the owner's jobs will be done."""
-    line = places()
+    places = standing().places
     own = Transcription.objects.filter(recording__owner=owner_id, status__in=Transcription.UNFINISHED)
-    etas = [line[pk].eta_seconds for pk in own.values_list("pk", flat=True) if pk in line]
+    etas = [places[pk].eta_seconds for pk in own.values_list("pk", flat=True) if pk in places]
     known = [eta for eta in etas if eta is not None]
     headers = retry_after(min(known, default=COME_BACK))
     return Problem("too_many_queued", headers=headers, most=settings.USER_MAX_QUEUED)

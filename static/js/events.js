@@ -7,7 +7,8 @@ import { root } from "./server.js";
 import { Connection } from "./socket.js";
 
 /** @typedef {{ recording?: number, gone?: boolean }} Change */
-/** @typedef {Change & { recordings?: Change[], queue?: boolean }} Message of one change or of several, or that the line moved */
+/** @typedef {Change & { recordings?: Change[], queue?: string, whisper?: string }} Message of one change or of several; or that
+ *  the line moved; or that Whisper is away or back */
 
 const SETTLE = 100; // ms, within which the messages about one change come
 const SIGNED_OUT = 4401; // the socket's close code
@@ -138,7 +139,7 @@ new Connection(() => "/ws/recordings", {
       else if (Number(text?.dataset.recording) === recording) refresh("text", OWN_PAUSE);
       else if (rows) showRow(recording);
     }
-    if (message.queue) refreshWaiting(LINE_PAUSE);
+    if (message.queue) refreshWaiting(message.whisper ? OWN_PAUSE : LINE_PAUSE);
   },
   onState(open, code) {
     document.documentElement.toggleAttribute("data-offline", !open);

@@ -62,6 +62,7 @@ def _servers(snapshot: Snapshot) -> Iterator[Metric]:
     abandoned = GaugeMetricFamily("asr_abandoned", "Exchanges that nobody waits for any more", labels=["server"])
     up = GaugeMetricFamily("asr_upstream_up", "1 while calls go there, 0 while it cannot be reached", labels=["server"])
     speed = GaugeMetricFamily("asr_realtime_factor", "Exchange time per audio time, of late", labels=["server"])
+    rate = GaugeMetricFamily("asr_audio_rate", "Audio seconds per second, for estimates", labels=["server"])
     oom = CounterMetricFamily("asr_oom_errors", "Times it ran out of memory", labels=["server"])
     too_high = GaugeMetricFamily(
         "asr_limit_too_high", "1 while a fixed limit runs out of memory again and again", labels=["server"]
@@ -79,7 +80,8 @@ def _servers(snapshot: Snapshot) -> Iterator[Metric]:
         _add(ceiling, [gate.name], gate.ceiling)
         peak.add_metric([gate.name], gate.peak)
         _add(speed, [gate.name], gate.realtime_factor)
-    yield from (limit, ceiling, peak, share, trusted, missed, abandoned, up, speed, oom, too_high)
+        _add(rate, [gate.name], gate.rate)
+    yield from (limit, ceiling, peak, share, trusted, missed, abandoned, up, speed, rate, oom, too_high)
 
 
 def _loads(snapshot: Snapshot) -> Iterator[Metric]:

@@ -20,7 +20,7 @@ from transcription.sentence import Sentence, _
 from transcription.snapshot import GateSnapshot, Jobs, Load, ServerSnapshot, Snapshot
 
 STARTED = datetime.now(UTC)
-RATE_NEEDS = 3  # exchanges, before a rate is worth showing
+STILL_COMPUTES = _("The Whisper server may still compute what was sent for callers that are gone. That is waited for.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,10 @@ class ServerStats:
     retry_in_seconds: float | None
     oom_errors: int
     realtime_factor: Annotated[float | None, Field(description="Exchange time per audio time, of late.")]
+    audio_rate: Annotated[
+        float | None,
+        Field(description="Audio seconds per second at the level that the limit trusts: estimates count on it."),
+    ]
     learnt: Annotated[LearntStats | None, Field(description="Null where the limit is fixed.")]
     load: Annotated[LoadStats | None, Field(description="Null where the server tells nothing, or is not asked now.")]
     advice: Annotated[str | None, Field(description="What to change where a fixed limit is too high.")]
@@ -226,6 +230,7 @@ def _server(server: ServerSnapshot) -> ServerStats:
         retry_in_seconds=_rounded(server.retry_in),
         oom_errors=server.oom_errors,
         realtime_factor=_rounded(gate.realtime_factor, 3),
+        audio_rate=_rounded(gate.rate, 2),
         learnt=_learnt(gate.learnt),
         load=_load(server.load),
         advice=gate.advice and gate.advice.translated(gettext),
@@ -253,19 +258,10 @@ def _trouble(server: ServerSnapshot) -> Sentence | None:
     """The server's trouble. Abandoned permits are one too, for calls wait although no caller has a permit; and so are
     late captions."""
     if not server.trouble and server.gate.abandoned >= server.gate.limit:
-        return _("The Whisper server may still compute what was sent for callers that are gone. That is waited for.")
+        return STILL_COMPUTES
     if not server.trouble and server.gate.live_target_missed:
         return _("Captions come late even while one call at a time is made: the server is too slow for them.")
     return server.trouble
-
-
-def audio_rate() -> float | None:
-    """Seconds of audio that all servers together transcribe in a second; None before enough was measured."""
-    gates = _gates(service.snapshot())
-    if sum(len(gate.services) for gate in gates) < RATE_NEEDS:
-        return None
-    rates = (gate.limit * sum(gate.audio) / sum(gate.services) for gate in gates if sum(gate.services))
-    return sum(rates) or None
 
 
 def percentiles(values: Iterable[float]) -> Percentiles:

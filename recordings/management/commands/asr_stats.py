@@ -103,6 +103,8 @@ def _details(server: dict[str, Any]) -> Iterator[str]:
         yield f"{server['live_share']} beside live calls"
     if (factor := server["realtime_factor"]) is not None:
         yield f"{factor:g} s per audio s"
+    if (rate := server["audio_rate"]) is not None:
+        yield f"{rate:g} audio s/s for estimates"
     if (trusted := server["live_home"]) is not None:
         yield f"home {trusted} beside live calls"
     if load := server["load"]:

@@ -25,6 +25,7 @@ from recordings.models import LooseFile, Upload
 from recordings.storage.files import discard, discard_put_off
 from recordings.storage.space import keep_spare
 from recordings.work.line import in_line
+from recordings.work.outages import tell_outages
 from recordings.work.runner import runner
 from recordings.work.transcribing import run_transcription
 from transcription import service
@@ -92,7 +93,7 @@ class Command(BaseCommand):
             await patiently(live.take_up_all)
             beside = [
                 tasks.create_task(work())
-                for work in (make_copies, make_second_passes, keep_history, end_link, discard_later)
+                for work in (make_copies, make_second_passes, keep_history, tell_outages, end_link, discard_later)
             ]
             self.stdout.write(ready)
             self.stdout.flush()

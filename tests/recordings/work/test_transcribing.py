@@ -6,13 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from asgiref.sync import sync_to_async
 from django.core.files.storage import default_storage
 
 from bench.segments import sound
 from recordings.library.organising import adelete_recording
 from recordings.models import Recording, Segment, Transcription
 from recordings.work.jobs import acancel_transcription, aqueue_transcription
-from recordings.work.places import aplaces
+from recordings.work.places import standing
 from recordings.work.transcribing import _limiters, run_transcription
 from tests.support.audio_files import clip
 from tests.support.jobs import CLIPS, finished, jobs_running, recording, someone, whisper_at
@@ -149,7 +150,7 @@ async def test_a_canceled_job_stops_and_the_next_one_moves_up() -> None:
             await until(lambda: stub.computing == 1)
             waiting = await aqueue_transcription(await recording(mei))
             last = await aqueue_transcription(third := await recording(mei))
-            assert {pk: place.position for pk, place in (await aplaces()).items()} == {
+            assert {pk: place.position for pk, place in (await sync_to_async(standing)()).places.items()} == {
                 running.pk: None,
                 waiting.pk: 1,
                 last.pk: 2,

@@ -41,6 +41,7 @@ GATE = GateSnapshot(
     waits=(0.5, 1.5, 2.5),
     services=(4.0, 5.0, 6.0),
     audio=(28.0, 27.0, 26.0),
+    rate=16.2,
     changes=((0.0, LimitChange(3, Sentence("busy with {} in flight", 4))),),
     learnt=LEARNT,
     advice=None,
