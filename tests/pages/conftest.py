@@ -17,10 +17,12 @@ from django.test import override_settings
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from recordings.models import Recording
+from recordings.work import places
 from tests.support.browser import CHROMIUM, FLAGS, PATIENCE, note_faults, session_cookies, watch
 from tests.support.browser import lost as lost_pages
 from tests.support.page_server import Server
 from tests.support.rows import Status, make_recording, make_transcription
+from transcription.monitor.capacity import Capacity
 
 expect.set_options(timeout=PATIENCE)
 
@@ -51,6 +53,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def _quick_passwords(settings: Any) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one is slow by intent
+
+
+@pytest.fixture(autouse=True)
+def _whisper_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No jobs run here, and no engine: without this, pages would say that everything waits for Whisper."""
+    monkeypatch.setattr(places, "capacity", lambda: Capacity(permits=1, out=0, rate=None, away=None, slow=None))
 
 
 @pytest.fixture

@@ -8,11 +8,15 @@ from django.contrib.auth.models import User
 from django.test import Client
 from playwright.async_api import Page, expect
 
-from recordings.events import recording_changed
+from recordings.events import recording_changed, whisper_changed
 from recordings.models import Recording, Segment, Transcription
 from recordings.transcripts.sentences import lines
+from recordings.work import places
 from tests.support.page_server import Server
 from tests.support.rows import Status, add_segment, make_recording, make_transcription, words
+from tests.support.waiting import until
+from transcription.monitor.capacity import Capacity
+from transcription.sentence import Sentence
 
 ENGLISH = "So the root cause was nesting. We wrapped the wrapper, and nobody counted the call."
 CHINESE = "对，把并发设成一再测。显存曲线应该是平的。"
@@ -142,6 +146,34 @@ async def test_text_appears_as_it_comes_and_a_failure_says_why_and_can_be_retrie
     assert "CUDA" not in await page.content()
     await page.get_by_role("button", name="Retry").click()
     await expect(status).to_have_text("Next in line")
+
+
+async def test_a_page_says_within_five_seconds_that_whisper_is_away_and_when_it_is_back(
+    page: Page, mei: User, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five seconds of the page's own clock, in which it does not poll."""
+    recording = await sync_to_async(make_recording)(mei, "Workshop")
+    await sync_to_async(make_transcription)(recording, Status.TRANSCRIBING, seconds_done=24)
+    told: list[str | bytes] = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: told.append(frame)))
+    await page.clock.install()
+    async with page.expect_response(re.compile(r"/text\?")):  # it asks once when its socket is open
+        await page.goto(f"/recordings/{recording.pk}")
+    status, warning = page.locator("#text .status"), page.locator("#standing .warning")
+    await expect(status).to_have_text("Transcribing 40%")
+    await page.clock.pause_at(await page.evaluate("Date.now()"))
+    lost = Sentence("The Whisper server did not answer the latest call.")
+    for away, said in ((lost, "Waiting for Whisper · 40%"), (None, "Transcribing 40%")):
+        able = Capacity(permits=1, out=0, rate=None, away=away, slow=None)
+        monkeypatch.setattr(places, "capacity", lambda able=able: able)
+        told.clear()
+        await server.do(whisper_changed())
+        await until(lambda: bool(told))
+        await page.clock.run_for(5_000)
+        await expect(status).to_have_text(said)
+        await expect(warning).to_have_count(1 if away else 0)
+        if away:
+            await expect(warning).to_have_text(f"{lost} Nothing is lost: work goes on by itself when it is back.")
 
 
 async def test_the_waveform_is_drawn_as_soon_as_the_first_transcription_has_ended(

@@ -25,7 +25,8 @@ async def test_each_change_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None
     await layer.group_add(QUEUE_GROUP, page)
     telling = asyncio.create_task(outages.tell_outages())
     try:
-        for now in (LOST, AWAY, THERE, AWAY):
+        for state in (LOST, AWAY, THERE, AWAY):
+            now = state
             async with asyncio.timeout(PATIENCE):
                 assert await layer.receive(page) == {"type": "whisper.changed"}
         with pytest.raises(TimeoutError):
