@@ -65,7 +65,9 @@ def standing() -> Standing:
     at_work = {job.pk for job in now}
     waiting = [job for job in line if job.pk not in at_work]
     able = capacity()
-    etas = estimates(now, waiting, able) if (now or waiting) and _has_evidence() else {}
+    etas = estimates(now, waiting, able)
+    if etas and not _has_evidence():
+        etas = {}
     states = job_states(now, able)
     places = {job.pk: Place(None, etas.get(job.pk), states[job.pk]) for job in now}
     places |= {job.pk: Place(number, etas.get(job.pk), "queued") for number, job in enumerate(waiting, 1)}
