@@ -10,7 +10,7 @@ from playwright.async_api import Browser
 from bench.overhead import recording
 from tests.support.product import Product, upload
 from tests.support.recorder import Record, Row, Sight, contradictions, meaning, times_off, watching
-from tests.support.waiting import PATIENCE, until_it_is
+from tests.support.waiting import PATIENCE, until, until_it_is
 from tests.support.whisper_stub import WhisperStub
 
 BUSY = "1 of 1 permit out"
@@ -84,6 +84,7 @@ async def test_all_that_is_shown_while_jobs_run_is_true(browser: Browser, tmp_pa
         WhisperStub(seconds=0, per_second=1 / 40) as stub,
         Product(tmp_path / "data", ASR_API_URL=stub.url, ASR_MAX_CONCURRENT="1", ASR_RETRY_DELAY="0.1") as product,
     ):
+        await until(lambda: stub.silences > 0 and not stub.computing)  # it has been asked how it wants to be asked
         stub.hold()
         ids: dict[str, list[int]] = {"mei": [], "jonas": []}
         for number, minutes in enumerate((0.1, 0.5, 4)):
