@@ -6,7 +6,8 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.async_api import Page, expect
 
-from recordings.models import Recording
+from recordings.models import Recording, Segment
+from tests.support.page_server import Server
 from tests.support.rows import Status, make_recording, make_transcription
 
 SENTENCE = "So the root cause was nesting. We wrapped the wrapper, and nobody counted the call."
@@ -199,3 +200,25 @@ async def test_whoever_goes_elsewhere_ends_the_repetition(page: Page, minute: Re
     await page.get_by_label("Play from 0:40").click()
     await expect(page.locator("#repeated")).to_be_hidden()
     assert await time(page) >= 40
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+async def test_at_every_width_the_waveform_is_long_and_the_controls_are_seen(
+    page: Page, minute: Recording, server: Server, language: str
+) -> None:
+    await page.context.add_cookies([{"name": "django_language", "value": language, "url": server.url}])
+    segment = await Segment.objects.aget(index=0)
+    segment.words[3]["probability"] = 0.1
+    await segment.asave()
+    await page.goto(f"/recordings/{minute.pk}")
+    await page.locator(".wave.drawn").wait_for()
+    for width in (390, 768, 1024, 1280, 1600):
+        await page.set_viewport_size({"width": width, "height": 800})
+        wave = await page.locator(".wave").bounding_box()
+        assert wave, width
+        assert wave["width"] >= 220, width
+        for control in ("#speed", "#repeat", "#finder", "#unsure"):
+            box = await page.locator(control).bounding_box()
+            assert box, (width, control)
+            assert box["x"] >= 0, (width, control)
+            assert box["x"] + box["width"] <= width, (width, control)
