@@ -190,6 +190,12 @@ async def test_the_qr_code_is_the_link(page: Page, mei: User, server: Server) ->
     assert drawn == [list(row) for row in segno.make(link, micro=False).matrix_iter()]
 
 
+# Boxes in which a person would have to scroll sideways.
+SIDEWAYS = """[...document.querySelectorAll("main, main *, footer, footer *")]
+    .filter((box) => box.scrollWidth > box.clientWidth && /auto|scroll/.test(getComputedStyle(box).overflowX))
+    .map((box) => box.outerHTML.slice(0, 80))"""
+
+
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 async def test_the_pages_hold_together(page: Page, mei: User, server: Server, language: str, theme: str) -> None:
@@ -204,6 +210,7 @@ async def test_the_pages_hold_together(page: Page, mei: User, server: Server, la
         for width in (195, 320, 390, 768, 1280):  # 195: a phone at twice its size
             await page.set_viewport_size({"width": width, "height": 800})
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (path, width)
+            assert await page.evaluate(SIDEWAYS) == [], (path, width)
         await assert_accessible(page)
     await page.goto("/record")
     words = "开始录音" if language == "zh-hans" else "Start recording"
