@@ -3,6 +3,7 @@
 The process that loads it, `serve` or any ASGI server, takes the claim to call Whisper, or ends where another has it.
 """
 
+import logging
 import os
 import sys
 from typing import Any, cast
@@ -23,6 +24,7 @@ from recordings.routing import websocket_urlpatterns  # noqa: E402
 from transcription import service  # noqa: E402
 from transcription.claim import AlreadyRunning  # noqa: E402
 from web.bodies import BodyGuard  # noqa: E402
+from web.log_secrets import AccessLog  # noqa: E402
 from web.prefix import Prefixed  # noqa: E402
 from web.private import look_after  # noqa: E402
 
@@ -33,6 +35,7 @@ except AlreadyRunning as error:
     sys.exit(3)  # uvicorn and gunicorn then start no other worker
 
 look_after()
+logging.getLogger("uvicorn.access").addFilter(AccessLog())  # of an ASGI server that somebody starts; `serve` has none
 routes = ProtocolTypeRouter(
     {
         "http": MethodOverride(BodyGuard(Piecewise(django_application), admit)),

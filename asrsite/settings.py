@@ -237,7 +237,9 @@ CONTENT_SECURITY_POLICY = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"}},
+    "formatters": {
+        "line": {"()": "web.log_secrets.Formatter", "fmt": "{asctime} {levelname:<7} {name}: {message}", "style": "{"}
+    },
     "filters": {"rate": {"()": "web.log_rate.LogRate", "keep": "[ASR并发]"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["rate"]}},
     "root": {"handlers": ["console"], "level": "INFO"},

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from recordings.models import Caption, LiveSession, Recording, Segment, Transcription
+from recordings.models import Caption, GuestLink, LiveSession, Recording, Segment, Transcription
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # takes none at run time
@@ -71,3 +71,12 @@ class CaptionAdmin(ReadOnly):
     list_display = ("session", "index", "start", "end", "text")
     list_select_related = ("session",)
     search_fields = ("text",)
+
+
+@admin.register(GuestLink)
+class GuestLinkAdmin(ReadOnly):
+    owner_field = "recording__owner"
+    list_display = ("recording", "ends_with", "audio", "created_at", "expires_at")
+    list_select_related = ("recording",)
+    search_fields = ("recording__title",)
+    exclude = ("digest",)

@@ -398,3 +398,29 @@ class Segment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.transcription_id}#{self.index}"
+
+
+class GuestLink(models.Model):
+    """A link by which guests, who need no account, read a recording until the link expires. See `library.sharing`."""
+
+    recording = models.ForeignKey(Recording, models.CASCADE, verbose_name=_("recording"), related_name="links")
+    digest = models.CharField(max_length=64, unique=True, help_text="of the secret, which is kept nowhere")
+    ends_with = models.CharField(_("ends with"), max_length=4)
+    audio = models.BooleanField(_("with audio"), default=False, help_text=_("guests hear the recording, too"))
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    expires_at = models.DateTimeField(_("expires"))
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("link for guests"), _("links for guests")
+
+    def __str__(self) -> str:
+        return f"{self.recording_id} …{self.ends_with}"
+
+    @property
+    def expired(self) -> bool:
+        return self.expires_at <= timezone.now()
+
+    @classmethod
+    def working(cls) -> "models.QuerySet[GuestLink]":
+        """The links that have not expired, of people who may sign in."""
+        return cls.objects.filter(expires_at__gt=timezone.now(), recording__owner__is_active=True)

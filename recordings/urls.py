@@ -3,7 +3,7 @@
 from django.urls import path
 
 from recordings.live import views as live
-from recordings.pages import library, recording, text
+from recordings.pages import guests, library, links, recording, text
 
 app_name = "recordings"
 
@@ -17,6 +17,11 @@ urlpatterns = [
     path("recordings/<int:pk>/transcribe", recording.transcribe, name="transcribe"),
     path("recordings/<int:pk>/cancel", recording.cancel, name="cancel"),
     path("recordings/<int:pk>/delete", recording.delete, name="delete"),
+    path("recordings/<int:pk>/links", links.links, name="links"),
+    path("recordings/<int:pk>/links/<int:link>/end", links.end, name="end_link"),
+    path("s/<str:secret>/", guests.page, name="guest"),
+    path("s/<str:secret>/text", guests.text),
+    path("s/<str:secret>/audio", guests.audio),
     path("record", live.record, name="record"),
     path("live", live.speaker, name="live"),
     path("live/new/room", live.room, name="live_room"),

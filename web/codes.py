@@ -124,6 +124,7 @@ _TEXTS = {
     "times_taken": Code(
         _("The times must lie between {start} s and {end} s, where the lines before and after stand."), 422
     ),
+    "too_many_links": Code(_("This recording has {most} links already. Turn one of them off, then make another."), 409),
     "too_many_queued": Code(
         _("You have {most} transcriptions in line. Wait until some are done, then try again."), 429
     ),

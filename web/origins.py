@@ -1,6 +1,7 @@
-"""The origin of a page (RFC 6454) that opens a WebSocket, which a browser sends in the header `Origin`."""
+"""Where an address leads, and the origin of a page (RFC 6454) that opens a WebSocket, from the header `Origin`."""
 
 from io import BytesIO
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,16 @@ def is_own_page(scope: dict[str, Any], origin: str) -> bool:
         )
     except (ValueError, DisallowedHost):  # the origin is no address, or the host is not in ALLOWED_HOSTS
         return False
+
+
+def on_this_machine(url: str) -> bool:
+    """Whether the host of the address is this machine's name or address for itself, so that no other reaches it."""
+    host = urlsplit(url).hostname or ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return is_same_domain(host, ".localhost")  # RFC 6761, section 6.3: names below it, too
+    return address.is_loopback or address.is_unspecified
 
 
 def _parts(origin: str) -> Origin:

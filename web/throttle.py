@@ -57,6 +57,11 @@ UPLOADS = Allowance("uploads", 600, 3600)
 # script with an old token would lock out everybody behind its address.
 BAD_TOKENS = Allowance("bad-tokens", 50, 300)
 
+# Links that do not work, asked for from one address: as with tokens, and a link that works still opens.
+BAD_LINKS = Allowance("bad-links", 50, 300)
+# Requests by one link. Somebody who listens and jumps about makes one a second; a link may go to a whole team.
+GUESTS = Allowance("guests", 1200, 60)
+
 
 def too_many(wait: float) -> Problem:
     """The refusal 429. wait: seconds until the next try may succeed."""

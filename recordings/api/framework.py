@@ -16,7 +16,7 @@ from ninja.renderers import JSONRenderer
 
 from accounts.idempotency import first_answer
 from recordings.api import uploads_openapi
-from recordings.api.shapes import RecordingMemory
+from recordings.api.shapes import AnswerMemory
 from recordings.api.v1 import openapi as v1_openapi
 from recordings.failures import answer, on_failure
 from web.problems import Problem
@@ -70,8 +70,8 @@ IDEMPOTENCY_KEY = {
     "required": False,
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     "description": "The same request with the same key gives the first answer again, for a day (of each person’s last "
-    "2,000): its status code and the status of the work as they were, with the title and the text as they are now. 404 "
-    "where the recording was deleted since.",
+    "2,000): its status code and the status of the work as they were, with the title and the text as they are now. A "
+    "link for guests gets a new address. 404 where the recording, or the link, was deleted since.",
 }
 
 
@@ -79,7 +79,7 @@ def _in_shape(view: Callable[..., Awaitable[HttpResponseBase]]) -> Callable[...,
     @wraps(view)
     async def shaped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            response = await first_answer(request, lambda: view(request, *args, **kwargs), RecordingMemory())
+            response = await first_answer(request, lambda: view(request, *args, **kwargs), AnswerMemory(request))
         except Exception as failure:
             response = on_failure(request, failure)
         if response.status_code == 405:

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -16,7 +17,14 @@ from recordings.text import download_name
 from web.problems import Problem
 
 CHUNK = 256 * 1024  # bytes in memory for each listener
+ASK_AGAIN = 5.0  # seconds between two looks whether the listener may go on
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+Allowed = Callable[[], Awaitable[bool]]
+
+
+class RightEnded(Exception):
+    """The listener lost the right to the sound while it was sent."""
 
 
 class Unsatisfiable(Exception):
@@ -36,17 +44,25 @@ class _ServedFile:
 
 
 async def audio_response(
-    request: HttpRequest, recording: Recording, *, original: bool = False, download: bool = False
+    request: HttpRequest,
+    recording: Recording,
+    *,
+    original: bool = False,
+    download: bool = False,
+    title: str = "",
+    allowed: Allowed | None = None,
 ) -> HttpResponseBase:
     """The recording's sound: 200, 206 for one range, 304, or 416.
 
     original: the file as it was uploaded, even where there is a copy that browsers play.
     download: as an attachment, for saving.
+    title: the name of the file for the listener; empty for the name that it was uploaded under.
+    allowed: asked every ASK_AGAIN seconds while the sound is sent. Where it says no, the connection is cut.
 
     Raises Problem 404 where the storage has lost the file.
     """
     try:
-        sound = await asyncio.to_thread(_sound, recording, original, download)
+        sound = await asyncio.to_thread(_sound, recording, original, download, title)
     except FileNotFoundError:
         raise Problem("source_missing") from None
     if {sound.etag, "*"} & set(parse_etags(request.headers.get("If-None-Match", ""))):
@@ -56,8 +72,9 @@ async def audio_response(
     except Unsatisfiable:
         return _described(HttpResponse(status=416, headers={"Content-Range": f"bytes */{sound.size}"}), sound)
     start, stop = part or (0, sound.size)
-    body: HttpResponseBase
-    body = HttpResponse() if request.method == "HEAD" else StreamingHttpResponse(_chunks(sound.name, start, stop))
+    body: HttpResponseBase = HttpResponse()
+    if request.method != "HEAD":
+        body = StreamingHttpResponse(_chunks(sound.name, start, stop, allowed))
     body.headers["Content-Length"] = str(stop - start)
     if part:
         body.status_code = 206
@@ -65,9 +82,9 @@ async def audio_response(
     return _described(body, sound)
 
 
-def _sound(recording: Recording, original: bool, attached: bool) -> _ServedFile:
+def _sound(recording: Recording, original: bool, attached: bool, title: str) -> _ServedFile:
     """Raises FileNotFoundError."""
-    stem = PurePath(recording.original_name).stem
+    stem = title or PurePath(recording.original_name).stem
     if recording.playable and not original:
         name = str(recording.playable)
         return _ServedFile(
@@ -124,16 +141,21 @@ def _range(request: HttpRequest, etag: str, size: int) -> tuple[int, int] | None
     return start, stop
 
 
-async def _chunks(name: str, start: int, stop: int) -> AsyncIterator[bytes]:
+async def _chunks(name: str, start: int, stop: int, allowed: Allowed | None) -> AsyncIterator[bytes]:
     """The bytes [start, stop) of a stored file, read in threads.
 
     The file is closed with the generator, so that nothing stays open for a client that hangs up. A file that ends early
-    cuts the connection, because its length was promised.
+    cuts the connection, because its length was promised. So does `allowed`, when it says no.
     """
     file = await asyncio.to_thread(default_storage.open, name, "rb")
     try:
         await asyncio.to_thread(file.seek, start)
+        asked = time.monotonic()
         while start < stop:
+            if allowed and time.monotonic() - asked >= ASK_AGAIN:
+                if not await allowed():
+                    raise RightEnded(name)
+                asked = time.monotonic()
             chunk = await asyncio.to_thread(file.read, min(CHUNK, stop - start))
             if not chunk:
                 raise EOFError(f"{name} is shorter than the recording says")

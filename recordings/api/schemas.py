@@ -199,6 +199,44 @@ class TranscribeIn(BaseModel):
     )
 
 
+class LinkIn(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"example": {"audio": True, "days": 7}})
+
+    audio: bool = Field(default=False, description="Guests hear the recording, too, and can keep its file.")
+    days: int = Field(default=30, ge=1, le=365, description="How long the link works.")
+
+
+class LinkOut(Schema):
+    id: int
+    ends_with: str = Field(description="The last letters of its secret, to tell links apart.")
+    audio: bool
+    created_at: datetime
+    expires_at: datetime
+    expired: bool
+
+
+class LinkMade(LinkOut):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": 5,
+                "url": "https://stile.example/s/p3mB0Yw3cS0r0E1m8aRrX0m1eLq2kXv9hJ4sT7uN6wQ/",
+                "ends_with": "N6wQ",
+                "audio": True,
+                "created_at": "2026-11-24T09:30:00Z",
+                "expires_at": "2026-12-01T09:30:00Z",
+                "expired": False,
+            }
+        }
+    )
+
+    url: str = Field(description="For guests. It is not kept: no later answer has it.")
+
+
+class LinkList(Schema):
+    items: list[LinkOut]
+
+
 class Word(Schema):
     start: float
     end: float

@@ -5,12 +5,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.http import HttpRequest
+from django.urls import reverse
 
 from accounts.auth import Caller, Scope
-from recordings.api.schemas import RecordingStatus
+from recordings.api.schemas import LinkMade, LinkOut, RecordingStatus
 from recordings.library.listing import Entry, beginnings, find, page, transcriptions
 from recordings.library.moment import one_moment
-from recordings.models import Segment, Transcription
+from recordings.library.sharing import arenew_link
+from recordings.models import GuestLink, Segment, Transcription
 from recordings.transcripts.exports import segment_json
 from recordings.transcripts.transcript import FullTranscript
 from recordings.transcripts.undoing import Rearranged
@@ -19,6 +22,7 @@ from web.codes import error_words
 from web.problems import Problem
 
 STATUS = frozenset(RecordingStatus.model_fields)
+LINK = frozenset(LinkMade.model_fields)
 
 
 async def one_recording(caller: Caller, recording_id: int) -> dict[str, Any]:
@@ -38,14 +42,38 @@ def _one_of_a_moment(owner_id: int, recording_id: int) -> tuple[Entry, Mapping[i
         return find(owner_id, recording_id), standing().places
 
 
-class RecordingMemory:
-    """What `accounts.idempotency` keeps of an answer: the status of a recording. All the rest is read again."""
+class AnswerMemory:
+    """What `accounts.idempotency` keeps of an answer: the status of a recording, or the id of a link for guests. All
+    the rest is read again. The secret of a link cannot be read, so the link gets a new one."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
 
     def keep(self, body: dict[str, Any]) -> dict[str, Any] | None:
-        return {name: body[name] for name in STATUS} if body.keys() >= STATUS else None
+        if body.keys() >= STATUS:
+            return {name: body[name] for name in STATUS}
+        return {"link": body["id"]} if body.keys() >= LINK else None
 
     async def recall(self, caller: Caller, kept: dict[str, Any]) -> dict[str, Any]:
-        return {**await one_recording(caller, kept["id"]), **kept}
+        if "link" not in kept:
+            return {**await one_recording(caller, kept["id"]), **kept}
+        link, secret = await arenew_link(caller.user.pk, kept["link"])
+        return made_link_json(self._request, link, secret)
+
+
+def link_json(link: GuestLink) -> dict[str, Any]:
+    """The link (`LinkOut`), without its secret, which is not known."""
+    return {name: getattr(link, name) for name in LinkOut.model_fields}
+
+
+def made_link_json(request: HttpRequest, link: GuestLink, secret: str) -> dict[str, Any]:
+    """A link that was made just now (`LinkMade`)."""
+    return link_json(link) | {"url": guest_address(request, secret)}
+
+
+def guest_address(request: HttpRequest, secret: str) -> str:
+    """The address of a link for guests, at the host that was asked."""
+    return request.build_absolute_uri(reverse("recordings:guest", args=[secret]))
 
 
 async def one_segment(caller: Caller, segment: Segment) -> dict[str, Any]:

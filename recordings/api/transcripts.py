@@ -38,6 +38,7 @@ from recordings.transcripts.arranging import ajoin, aretime, asplit
 from recordings.transcripts.corrections import EditConflict, acorrect
 from recordings.transcripts.exports import FORMATS
 from recordings.transcripts.replacing import Sought, areplace, matches_in
+from recordings.transcripts.transcript import FullTranscript
 from recordings.transcripts.undoing import Rearranged, atake_back, transcription_of
 from web.problems import Problem
 
@@ -60,7 +61,11 @@ async def transcript(
 ) -> HttpResponse:
     """Of the transcription restored last, else of the newest that is done; before there is one, json gives what is
     there so far."""
-    found = await transcript_of(await afind(request.auth.user.pk, id, transcription))
+    return await transcript_file(await transcript_of(await afind(request.auth.user.pk, id, transcription)), format)
+
+
+async def transcript_file(found: FullTranscript, format: Format) -> HttpResponse:
+    """The text in this format, as a response. Raises Problem 409 for a file of a text that is not whole yet."""
     if format != "json" and not found.transcription.finished:
         raise Problem("not_finished")
     media_type, write = FORMATS[format]

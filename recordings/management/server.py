@@ -2,10 +2,8 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from ipaddress import ip_address
+from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 from django.conf import settings
@@ -13,6 +11,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError
 
 from accounts.models import ApiToken
+from web.origins import on_this_machine
 
 TOKEN = "STILE_TOKEN"  # noqa: S105 the name of an environment variable
 PATIENCE = 10.0  # seconds for each request
@@ -45,7 +44,7 @@ def token_for(url: str, name: str | None, scope: str) -> Iterator[str]:
     name: of the user; None: the only one, or the only superuser. Raises CommandError where there is none.
     """
     secret = os.environ.get(TOKEN)
-    if not secret and not _on_this_machine(url):
+    if not secret and not on_this_machine(url):
         raise CommandError(f"A server elsewhere wants a token: set {TOKEN}.")
     _must_answer(url)
     if secret:
@@ -56,13 +55,6 @@ def token_for(url: str, name: str | None, scope: str) -> Iterator[str]:
         yield secret
     finally:
         token.delete()
-
-
-def _on_this_machine(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def _user(name: str | None) -> User:

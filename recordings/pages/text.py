@@ -82,9 +82,14 @@ class Text:
     def segments(self) -> QuerySet[Segment]:
         return Segment.objects.filter(transcription=self.entry.shown)
 
+    @property
+    def paragraphs(self) -> list[Paragraph]:
+        """All of the text."""
+        return [Paragraph(segment, self.spoken) for segment in _visible(self.segments)]
+
     def whole(self) -> dict[str, object]:
         """The context of `_text.html`."""
-        paragraphs = [Paragraph(segment, self.spoken) for segment in _visible(self.segments)]
+        paragraphs = self.paragraphs
         return self._standing(bool(paragraphs)) | {"paragraphs": paragraphs}
 
     def changes(self, have: str) -> dict[str, object]:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from asgiref.sync import sync_to_async
 from axe_playwright_python.async_playwright import Axe
 from django.contrib.auth.models import User
 from django.utils import timezone
@@ -10,6 +11,7 @@ from playwright.async_api import Page
 
 from recordings.models import LiveSession, Recording
 from tests.support.page_server import Server
+from tests.support.rows import guest_path
 
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 
@@ -40,6 +42,8 @@ async def test_no_page_keeps_anybody_out(
         f"/live/{session.pk}",
         f"/live/{session.pk}/overlay",
         f"/live/{ended.pk}",
+        *[await sync_to_async(guest_path)(shelf, audio=audio) for audio in (True, False)],
+        "/s/none/",
         "/accounts/password",
         "/nothing",
         "/admin/asr/monitor/",
@@ -53,8 +57,23 @@ async def test_no_page_keeps_anybody_out(
             if wrong := await complaints(page):
                 found[f"{path} at {width}"] = wrong
     faults.clear()  # axe adds styles, which the content security policy forbids
-    assert lost.pop() == f"404 {server.url}/nothing"
+    assert [lost.pop(), lost.pop()] == [f"404 {server.url}/nothing", f"404 {server.url}/s/none/"]
     assert not found, json.dumps(found, indent=2, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_sharing_keeps_nobody_out(
+    page: Page, shelf: Recording, server: Server, faults: list[str], theme: str
+) -> None:
+    await page.context.add_cookies([{"name": "theme", "value": theme, "url": server.url}])
+    await page.goto(f"/recordings/{shelf.pk}")
+    await page.get_by_role("button", name="Share").click()
+    await page.get_by_role("button", name="Make a link").click()
+    await page.locator("#address").wait_for()
+    for width in (1280, 390):
+        await page.set_viewport_size({"width": width, "height": 800})
+        assert await complaints(page) == [], width
+    faults.clear()  # axe adds styles, which the content security policy forbids
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -29,6 +29,7 @@ from playwright.async_api import (
     expect,
 )
 
+from recordings.library.sharing import make_link
 from recordings.models import Recording, Segment
 from tests.support.audio_files import tone
 from tests.support.browser import CHROMIUM, FLAGS, PATIENCE, session_cookies, watch
@@ -192,6 +193,8 @@ ACTIONS = [
     Action("done", "Replace all", replace_all, field="#replace [name=replace]", later=True),
     *(Action("done", name, press("Download", name.rpartition(" ")[0])) for name in FORMATS),
     Action("done", "Everything, for programs JSON", press("Download", "Everything")),
+    Action("done", "Make another link", press("Share", "Make another link"), later=True),
+    Action("done", "Turn off the link that ends with …", press("Share", "Turn off"), later=True),
     Action("failed", "Retry", press("Retry")),
     Action("waiting", "Cancel", press("Cancel")),
     Action("canceled", "Transcribe", press("Transcribe")),
@@ -207,8 +210,9 @@ ACTIONS = [
     Action("live", "Make the viewers’ link now", press("Make the viewers’ link now"), words=(UNCHANGED,) * 3),
     Action("live", "Anyone with the link can watch", let_all_watch, words=(UNCHANGED,) * 3),
 ]
-# Some stay on the page, which alone has the file, or the sound. Before “Replace all”, a look at the matches leads away.
-STAYING = ("Choose files", "Replace all")
+# Some stay on the page, which alone has the file, or the sound. Before “Replace all”, a look at the matches leads away;
+# before a link is made, its panel does (see `test_share`).
+STAYING = ("Choose files", "Replace all", "Make another link", "Turn off the link that ends with …")
 LEADING = [action for action in ACTIONS if action.page not in ("left", "live") and action.control not in STAYING]
 
 
@@ -226,6 +230,7 @@ def shelf(mei: User) -> dict[str, Recording]:
     make_transcription(made["Canceled"], Status.CANCELED)
     run = make_transcription(made["Done"], Status.DONE, "All is said.", "And more.")
     Segment.objects.filter(transcription=run, index=1).update(correction="And less.", version=1)
+    make_link(made["Done"], audio=False, days=1)
     return made
 
 

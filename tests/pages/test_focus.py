@@ -52,6 +52,7 @@ def control(page: Page, name: str) -> Locator:
             "More actions",
         ),
         ("Done", ["More actions", "Delete", "dialog Keep it"], "dialog[open]", "More actions"),
+        ("Done", ["Share", "dialog Close"], "dialog[open]", "Share"),
         ("Done", ["Keyboard", "dialog Close"], "dialog[open]", "Keyboard"),
         ("Done", ["Find in transcript", "End the search"], "#finding:not([hidden])", "Find in transcript"),
         ("Done", ["Find in transcript", "Replace…", "dialog Cancel"], "dialog[open]", "Replace…"),

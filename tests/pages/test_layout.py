@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page, expect
 from recordings.models import Recording
 from tests.support.browser import session_cookies
 from tests.support.page_server import Server
-from tests.support.rows import Status, make_recording, make_transcription
+from tests.support.rows import Status, guest_path, make_recording, make_transcription
 from tests.support.waiting import until_it_is
 
 FITS = "[location.pathname, innerWidth, document.documentElement.scrollWidth <= innerWidth]"
@@ -26,7 +26,8 @@ async def test_no_page_overflows_or_breaks_the_policy(
 ) -> None:
     cookies = {"django_language": language, "theme": theme}
     await page.context.add_cookies([{"name": n, "value": v, "url": server.url} for n, v in cookies.items()])
-    for path in ("/", f"/recordings/{shelf.pk}", "/accounts/password", "/admin/asr/monitor/"):
+    guests = [await sync_to_async(guest_path)(shelf, audio=audio) for audio in (True, False)]
+    for path in ("/", f"/recordings/{shelf.pk}", *guests, "/accounts/password", "/admin/asr/monitor/"):
         await page.goto(path)
         if not path.startswith("/admin"):
             paper = await page.evaluate("getComputedStyle(document.documentElement).backgroundColor")

@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.utils import timezone
 
+from recordings.library.sharing import make_link
 from recordings.models import Recording, Segment, Transcription
 from tests.support.audio_files import tone
 
@@ -63,6 +64,12 @@ def words(text: str, start: float) -> list[dict[str, Any]]:
         {"start": round(start + n * step, 3), "end": round(start + (n + 1) * step, 3), "word": word, "probability": 1}
         for n, word in enumerate(tokens)
     ]
+
+
+def guest_path(recording: Recording, *, audio: bool = True) -> str:
+    """Make a link for guests to the recording. Returns the path of its page."""
+    _, secret = make_link(recording, audio=audio, days=30)
+    return f"/s/{secret}/"
 
 
 def recording(owner: str = "mei", title: str = "Meeting", **fields: Any) -> Recording:

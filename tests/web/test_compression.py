@@ -3,6 +3,7 @@
 import pytest
 from django.contrib.auth.models import User
 
+from recordings.library.sharing import make_link
 from recordings.models import LiveSession
 from tests.support.rows import Status, make_recording, make_transcription
 from tests.support.site import Site
@@ -22,6 +23,8 @@ TEXT = "/api/recordings/{pk}/transcript?format="
         *[(TEXT + name, True) for name in ("json", "txt", "srt", "vtt", "md")],
         (TEXT + "docx", False),  # is compressed in itself
         (SOUND, False),
+        ("/s/{secret}/", True),  # has no secret in it, only in its address
+        ("/recordings/{pk}/links", False),  # may have one
         ("/live", False),  # these have a link that lets anybody in
         ("/live/{session}", False),
         ("/live/{session}/overlay", False),
@@ -37,7 +40,8 @@ def test_pages_json_and_texts_are_compressed_but_no_sound_and_no_secret(
     recording = make_recording(mei, "Standup")
     make_transcription(recording, Status.DONE, *["So the root cause was nesting."] * 30)
     session = LiveSession.objects.create(owner=mei)
-    browser, path = site.browser(), address.format(pk=recording.pk, session=session.pk)
+    _, secret = make_link(recording, audio=True, days=1)
+    browser, path = site.browser(), address.format(pk=recording.pk, session=session.pk, secret=secret)
 
     plain = browser.get(path, headers={"Accept-Encoding": "identity"})
     packed = browser.get(path, headers={"Accept-Encoding": "gzip, deflate, br"})

@@ -20,6 +20,7 @@ from websockets.sync.client import connect
 
 from accounts.models import ApiToken
 from recordings.intake.admission import UPLOADS
+from recordings.library.sharing import make_link
 from recordings.models import Caption, LiveSession, Recording, Segment, Transcription, Upload
 from recordings.routing import websocket_urlpatterns
 from tests.support.routes import PLACE
@@ -30,11 +31,14 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 ALL = frozenset(ApiToken.Scope.values)
 READ, WRITE, TRANSCRIBE, STATS = (frozenset({scope}) for scope in ("read", "write", "transcribe", "stats"))
 WORK = WRITE | TRANSCRIBE
+BOTH = frozenset({"read and write"})  # a link for guests reads, so a token makes none that may not read itself
 PUBLIC = frozenset({"nobody's"})
 NOTHING: frozenset[str] = frozenset()
 ONE, RUN = "api/recordings/<int:id>", "api/recordings/<int:id>/transcriptions/<int:transcription>"
+LINK = "api/recordings/<int:id>/links/<int:link>"
 
-# The scopes that open each route, any one of them. PUBLIC: no token is needed. Methods without a row are answered 405.
+# The scopes that open each route, any one of them. BOTH: the two together. PUBLIC: no token is needed. Methods without
+# a row are answered 405.
 OPENS = {
     "GET api/recordings/stats/asr-concurrency": STATS,
     "GET api/recordings": READ,
@@ -57,6 +61,9 @@ OPENS = {
     f"GET {ONE}/matches": READ,
     f"POST {ONE}/replace": WRITE,
     f"POST {ONE}/undo": WRITE,
+    f"GET {ONE}/links": READ,
+    f"POST {ONE}/links": BOTH,
+    f"DELETE {LINK}": WRITE,
     f"GET {ONE}/audio": READ,
     f"HEAD {ONE}/audio": READ,
     "OPTIONS api/uploads": PUBLIC,
@@ -136,6 +143,7 @@ class Private:
             words=[{"start": 0, "end": 2, "word": PRIVATE, "probability": 0.9}],
         )
         self.transcription("failed", error_code="rejected", error_message=f"{PRIVATE} server")
+        self.link, self.secret = make_link(self.recording, audio=True, days=1)
         self.upload = Upload.objects.create(owner=owner, bytes=10)
         self.upload.part.touch()
         self.session = LiveSession.objects.create(owner=owner, title=PRIVATE, ended_at=self.recording.created_at)
@@ -146,7 +154,13 @@ class Private:
 
     def path(self, route: str) -> str:
         ids = {"key": self.upload.pk, "transcription": self.run.pk, "index": 0, "session": self.session.pk}
-        ids |= {"id": self.recording.pk, "pk": self.recording.pk, "name": "whisper-1", "rest": "x/y"}
+        ids |= {
+            "link": self.link.pk,
+            "id": self.recording.pk,
+            "pk": self.recording.pk,
+            "name": "whisper-1",
+            "rest": "x/y",
+        }
         route = route.replace("<path:name>", "<int:name>").replace("<path:rest>", "<int:rest>")
         route = route.replace("<str:session>", "<int:session>").replace("<slug:session>", "<int:session>")
         route = route.removeprefix("^").replace("(?P<session>[A-Za-z0-9_-]{1,16})$", "<int:session>")
@@ -195,6 +209,8 @@ def test_a_route_opens_to_its_scopes_only_and_only_read_reads(site: Site, mei: U
             assert status == 405, f"{method} {route} needs a row: {status}"
             continue
         answer("all but read", method, route)
+        if opens == BOTH:
+            assert answer("all", method, route).status_code == 201, (method, route)
         for scope in sorted(ALL):
             said = answer(scope, method, route)
             if opens == NOTHING:
