@@ -18,6 +18,7 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db import DatabaseError, connection
 from django.test import Client
+from django.utils import timezone
 from playwright.async_api import (
     Browser,
     BrowserContext,
@@ -30,7 +31,7 @@ from playwright.async_api import (
 )
 
 from recordings.library.sharing import make_link
-from recordings.models import Recording, Segment
+from recordings.models import LiveSession, Recording, Segment
 from tests.support.audio_files import tone
 from tests.support.browser import CHROMIUM, FLAGS, PATIENCE, session_cookies, watch
 from tests.support.page_server import Server
@@ -209,6 +210,7 @@ ACTIONS = [
     Action("left", "Save", save_left_take, words=(KEPT, FAILED, FULL)),
     Action("live", "Make the viewers’ link now", press("Make the viewers’ link now"), words=(UNCHANGED,) * 3),
     Action("live", "Anyone with the link can watch", let_all_watch, words=(UNCHANGED,) * 3),
+    Action("live", "Close it to others", press("Close it to others")),
 ]
 # Some stay on the page, which alone has the file, or the sound. Before “Replace all”, a look at the matches leads away;
 # before a link is made, its panel does (see `test_share`).
@@ -231,6 +233,7 @@ def shelf(mei: User) -> dict[str, Recording]:
     run = make_transcription(made["Done"], Status.DONE, "All is said.", "And more.")
     Segment.objects.filter(transcription=run, index=1).update(correction="And less.", version=1)
     make_link(made["Done"], audio=False, days=1)
+    LiveSession.objects.create(owner=mei, recording=made["Done"], public=True, ended_at=timezone.now())
     return made
 
 
