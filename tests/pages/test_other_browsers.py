@@ -137,7 +137,7 @@ def test_what_is_said_is_read_here_and_elsewhere_and_becomes_a_recording(
 ) -> None:
     browser.open("/live")
     browser.see("#name").send_keys("Stand-up")
-    browser.see("#start .begin").click()
+    browser.see(".begin").click()
     link = browser.until("document.getElementById('viewer').href")
     speaker = browser.driver.current_window_handle
     browser.driver.switch_to.new_window("window")
@@ -164,7 +164,7 @@ def test_a_take_outlives_a_reload_and_is_as_long_as_it_was(
 ) -> None:
     browser.open("/record")
     browser.see("#name").send_keys("Memo")
-    browser.see("#start .begin").click()
+    browser.see(".begin").click()
     browser.see("#pause")
     say(talk, room)
     shown = browser.run("return Number(document.getElementById('clock').textContent.split(':')[1])")
