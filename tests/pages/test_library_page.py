@@ -192,7 +192,7 @@ async def test_rail_and_rows_never_contradict_each_other(page: Page, mei: User, 
         await expect(page.locator(f"#recording-{recording.pk} .status")).to_contain_text("Transcribing")
         await finish(run, "Done.")
         await server.do(sync_to_async(recording_changed)(recording.pk, mei.pk))
-        await page.locator(f"#recording-{recording.pk} [data-status=done]").wait_for()
+        await page.locator(f"#recording-{recording.pk} [data-status=done]").wait_for(state="attached")
     await page.get_by_label("Actions for Number 0").click()
     await page.locator(".row", has_text="Number 0").get_by_role("button", name="Transcribe again").click()
     await expect(page.locator("#rail")).to_contain_text("5 waiting")
@@ -259,7 +259,7 @@ async def test_without_a_socket_the_page_says_so_and_polls(page: Page, mei: User
     await expect(page.get_by_text("Reconnecting…")).to_be_visible()
     await finish(transcription, "Done.")
     await page.clock.fast_forward(21_000)
-    await page.locator("#rows [data-status=done]").wait_for()
+    await page.locator("#rows [data-status=done]").wait_for(state="attached")
 
 
 async def test_a_session_that_ended_leads_to_the_sign_in(page: Page, mei: User, server: Server) -> None:
@@ -280,7 +280,7 @@ async def test_an_open_menu_is_not_taken_from_under_the_pointer(page: Page, mei:
     await expect(page.locator("#rail")).not_to_contain_text("waiting")  # the message has come
     await expect(row.get_by_role("button", name="Cancel")).to_be_visible()
     await page.keyboard.press("Escape")
-    await row.locator("[data-status=done]").wait_for()
+    await row.locator("[data-status=done]").wait_for(state="attached")
 
 
 async def test_a_recording_is_renamed_in_its_row(page: Page, mei: User) -> None:
