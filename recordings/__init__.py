@@ -6,6 +6,7 @@ api           what programs ask: /api and /v1, their shapes and their table of e
 live          live sessions: sockets, captions on their way to people, the journal of the sound
 intake        a file comes in: form, resumable upload, checks, copies for browsers
 library       what a person has: found, changed, deleted
+search        the index of titles and texts, queries, and hits
 work          the line of jobs, the runner, and the run of one job
 transcripts   text: sentences, cues, exports, corrections
 backups       everything in one file, and back

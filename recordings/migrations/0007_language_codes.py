@@ -16,9 +16,9 @@ FIELDS = (
 )
 
 
-def to_codes(apps: Any, _schema: object) -> None:
+def to_codes(apps: Any, schema: Any) -> None:
     for model, field in FIELDS:
-        rows = apps.get_model("recordings", model).objects.order_by()
+        rows = apps.get_model("recordings", model).objects.using(schema.connection.alias).order_by()
         for said in rows.values_list(field, flat=True).distinct():
             code = languages.code(said) or ""
             if code != said:
