@@ -28,6 +28,7 @@ from recordings.intake.uploads import accept_upload
 from recordings.library.listing import afind
 from recordings.library.organising import achange_recording, adelete_recording
 from recordings.models import Recording
+from recordings.search.query import LONGEST
 from web.problems import Problem
 from web.throttle import UPLOADS
 
@@ -85,7 +86,7 @@ async def _made_before(request: ApiRequest, file: ReceivedFile) -> Recording | N
 )
 async def list_recordings(
     request: ApiRequest,
-    q: QueryEx[str, P(max_length=200, description="Words in titles and transcripts.")] = "",
+    q: QueryEx[str, P(max_length=LONGEST, description="Words in titles and transcripts, as in `/api/search`.")] = "",
     status: Literal["new", "queued", "transcribing", "done", "failed", "canceled"] | None = None,
     limit: QueryEx[int, P(ge=1, le=100)] = 50,
     cursor: QueryEx[str | None, P(pattern=r"^[0-9]{1,18}$", description="The `next_cursor` of a page.")] = None,

@@ -5,7 +5,7 @@ from django.http import HttpRequest
 from ninja import Router
 
 from accounts.auth import Scope, needs
-from recordings.api import links, live, recordings, stats, tickets, transcriptions, transcripts
+from recordings.api import links, live, recordings, search, stats, tickets, transcriptions, transcripts
 from recordings.api.framework import JsonApi
 from web.problems import not_found
 
@@ -30,6 +30,6 @@ async def nothing_here(request: HttpRequest, rest: str) -> None:
     raise not_found()
 
 
-for room in (stats, recordings, links, live, tickets, transcriptions, transcripts):
+for room in (stats, recordings, search, links, live, tickets, transcriptions, transcripts):
     api.add_router("", room.router)
 api.add_router("", rest)

@@ -163,6 +163,52 @@ class LiveLink(Schema):
     public: bool
 
 
+class TextPiece(Schema):
+    text: str
+    found: bool = Field(description="It is what was searched for.")
+
+
+class SearchHit(Schema):
+    index: int = Field(description="Of the segment.")
+    start: float = Field(description="The moment from which to listen, in seconds: the address `/recordings/1#t=12.3`.")
+    text: list[TextPiece] = Field(description="The sentence, cut where it is long.")
+
+
+class SearchItem(Schema):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": 123,
+                "title": [{"text": "Monday ", "found": False}, {"text": "meeting", "found": True}],
+                "duration": 61.2,
+                "created_at": "2026-11-24T09:30:00Z",
+                "transcription": 9,
+                "hits": [
+                    {
+                        "index": 2,
+                        "start": 41.3,
+                        "text": [{"text": "The next ", "found": False}, {"text": "meeting", "found": True}],
+                    }
+                ],
+                "count": 1,
+            }
+        }
+    )
+
+    id: int = Field(description="Of the recording.")
+    title: list[TextPiece]
+    duration: float = Field(description="Seconds.")
+    created_at: datetime
+    transcription: int | None = Field(description="The one whose text was searched.")
+    hits: list[SearchHit] = Field(description="The first ones, in the order of the text.")
+    count: int = Field(description="Segments of the text that have all the words.")
+
+
+class SearchPage(Schema):
+    items: list[SearchItem]
+    next_cursor: str | None = Field(description="Send it as `cursor` for what is older; null at the end.")
+
+
 class SocketTicketOut(Schema):
     model_config = ConfigDict(
         json_schema_extra={"example": {"ticket": "p3mB0Yw3cS0r0E1m8aRrX0m1eLq2kXv9hJ4sT7uN6wQ", "expires_in": 30}}

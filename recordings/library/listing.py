@@ -10,6 +10,8 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from recordings.models import Recording, Segment, Transcription
+from recordings.search.index import index
+from recordings.search.query import Query
 from recordings.transcripts.words import shown_text
 from transcription.writing import head, join
 from web.problems import not_found
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
 
 BEGINNING = 300  # characters of the text that a list shows
+NEAR = 4  # times as many recordings as a page shows are looked at for common words
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +103,17 @@ def newer(owner_id: int, than: int, limit: int) -> list[Entry]:
 
 
 def page(
-    owner_id: int, *, query: str, status: str | None, before: int | None, limit: int
+    owner_id: int, *, query: str, status: str | None, before: int | None, limit: int, only: int | None = None
 ) -> tuple[list[Entry], int | None]:
     """A page of the library: the newest `limit` recordings with ids under `before`.
 
-    query: words in the title or the shown text. status: of the newest transcription, or "new" where there is none.
+    query: words and phrases that all stand in the title, or in one segment of the shown text (see `search.query`).
+    status: of the newest transcription, or "new" where there is none. only: the id of the one to look at.
     Returns the recordings, and the id to go on from; None where there are no more.
     """
     rows = library(owner_id).order_by("-id")
+    if only is not None:
+        rows = rows.filter(pk=only)
     if before is not None:
         rows = rows.filter(pk__lt=before)
     if status == "new":
@@ -115,8 +121,9 @@ def page(
     elif status:
         rows = rows.filter(Exists(Transcription.objects.filter(pk=OuterRef("newest_id"), status=status)))
     if query:
-        said = _saying(query).filter(transcription_id=OuterRef("text_id"))
-        rows = rows.filter(Q(title__icontains=query) | Exists(said))
+        wanted = Query.parse(query)
+        near = _near(rows, wanted, limit)
+        rows = rows.filter(pk__in=near) if near else _having(rows, wanted)
     found = list(rows[: limit + 1])
     return _entries(found[:limit]), found[limit - 1].pk if len(found) > limit else None
 
@@ -127,17 +134,30 @@ def _entries(recordings: "Sequence[WithAnnotations[Recording, Ids]]") -> list[En
     return [Entry(row, runs.get(row.newest_id), runs.get(row.text_id)) for row in recordings]
 
 
-def _saying(query: str) -> QuerySet[Segment]:
-    return Segment.objects.filter(Q(correction__icontains=query) | Q(correction=None, text__icontains=query))
+def _having(
+    rows: "QuerySet[WithAnnotations[Recording, Ids]]", query: Query
+) -> "QuerySet[WithAnnotations[Recording, Ids]]":
+    """Those of the recordings that have the words, found from the few that the index names."""
+    if not query:
+        return rows.none()
+    titles, texts = index().titles(query), index().transcriptions(query)
+    said = Transcription.objects.filter(pk__in=texts).values("recording_id")
+    return rows.filter(Q(pk__in=titles) | Q(pk__in=said, text_id__in=texts))
 
 
-def hits(entries: Iterable[Entry], query: str) -> dict[int, Segment]:
-    """The first segment of each shown text that has the query in it, by the id of its transcription. One query."""
-    shown = [entry.shown.pk for entry in entries if entry.shown]
-    said = _saying(query)
-    first = said.filter(transcription_id=OuterRef("transcription_id")).order_by("start", "index").values("pk")[:1]
-    found = said.filter(transcription_id__in=shown, pk=Subquery(first))
-    return {segment.transcription_id: segment for segment in found}
+def _near(rows: "QuerySet[WithAnnotations[Recording, Ids]]", query: Query, limit: int) -> list[int]:
+    """The ids of those that have the words among the newest recordings, where the words are so common that these fill
+    the page; else nothing. The database would gather hundreds of thousands of hits first, to show twenty of them."""
+    if not query or not index().common(query):
+        return []
+    newest = dict(rows.values_list("pk", "text_id")[: NEAR * (limit + 1)])
+    runs = [run for run in newest.values() if run]
+    said = {run for run, _, _ in index().segments(query, runs, most=1)} if runs else set()
+    titled = set(
+        Recording.objects.filter(Q(pk__in=list(newest)) & Q(pk__in=index().titles(query))).values_list("pk", flat=True)
+    )
+    found = [pk for pk, run in newest.items() if run in said or pk in titled]
+    return found if len(found) > limit else []
 
 
 def beginnings(entries: Iterable[Entry]) -> dict[int, str]:

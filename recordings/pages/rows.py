@@ -1,50 +1,20 @@
-"""A recording as a row of the library: how it stands in words, and where its text says what was searched for."""
+"""A recording as a row of the library: how it stands in words, and where its text has what was searched for."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import quote, urlencode
 
 from django.utils.translation import gettext
 
 from recordings.library import listing
-from recordings.models import Recording, Segment, Transcription
+from recordings.library.finding import TextHits, text_hits
+from recordings.models import Recording, Transcription
 from recordings.pages.failure import Failure
 from recordings.pages.words import place_words, work_words
-from recordings.transcripts.sentences import lines
+from recordings.search.hits import Hit
+from recordings.search.query import Query
 from recordings.work.places import Place, Standing
-from transcription.writing import tail
-
-BEFORE = 60  # characters that are shown of what was said before a hit
 
 Status = Transcription.Status
-
-
-@dataclass(frozen=True)
-class Hit:
-    """The place in a text that matches a search, with the sentence around it.
-
-    address: the fragment that leads to it on the page of the recording.
-    """
-
-    before: str
-    match: str
-    after: str
-    address: str
-
-    @classmethod
-    def of(cls, segment: Segment, query: str) -> "Hit | None":
-        """The first match in a segment; None where only the database finds one, whose upper and lower case differ."""
-        for line in lines(segment):
-            if found := re.search(re.escape(query), line.text, re.IGNORECASE):
-                break
-        else:
-            return None
-        before, after = line.text[: found.start()], line.text[found.end() :]
-        if len(before) > BEFORE:
-            before = "…" + tail(before, BEFORE)
-        address = urlencode({"t": f"{line.start:g}", "q": query}, quote_via=quote)
-        return cls(before, found.group(), after, f"#{address}")
 
 
 @dataclass(frozen=True)
@@ -99,16 +69,16 @@ class RecordingRow:
 
 
 def rows_of(entries: Sequence[listing.Entry], now: Standing, query: str = "") -> list[RecordingRow]:
-    """The rows of these recordings, in one database query, or two for a search."""
+    """The rows of these recordings, in one database query, or three for a search."""
     away = now.capacity.away.translated(gettext) if now.capacity.away else ""
     beginnings = listing.beginnings(entries)
-    hits = listing.hits(entries, query) if query else {}
+    hits = text_hits(entries, Query.parse(query), most=1)
     rows = []
     for entry in entries:
         if entry.newest:
             entry.newest.recording = entry.recording  # its progress needs it: of the same moment, and without a query
         place = now.places.get(entry.newest.pk) if entry.newest else None
         shown = entry.shown.pk if entry.shown else 0
-        hit = Hit.of(hits[shown], query) if shown in hits else None
+        hit = next(iter(hits.get(shown, TextHits()).first), None)
         rows.append(RecordingRow(entry, place, away if place else "", beginnings.get(shown, ""), hit))
     return rows

@@ -1,10 +1,14 @@
 """Filters for templates: times, JSON, and names of languages."""
 
 import json
+from urllib.parse import quote, urlencode
 
 from django import template
 from django.utils.translation import get_language
 
+from recordings.models import Transcription
+from recordings.search.hits import Hit
+from recordings.transcripts.sentences import text_language
 from transcription.languages import LANGUAGES
 
 register = template.Library()
@@ -22,6 +26,19 @@ def clock(seconds: float) -> str:
 def as_json(value: object) -> str:
     """Compact JSON, for a data attribute (the template escapes it)."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+@register.filter
+def address(hit: Hit) -> str:
+    """The fragment that leads to a hit on the page of its recording."""
+    return "#" + urlencode({"t": f"{hit.start:.2f}", "q": hit.word}, quote_via=quote)
+
+
+@register.filter
+def spoken_in(hit: Hit, run: Transcription) -> str:
+    """The `lang` attribute for the text of a hit in this transcription."""
+    text = "".join(piece.text for piece in hit.pieces)
+    return text_language(text, hit.segment.language or run.detected_language or run.language)
 
 
 @register.filter

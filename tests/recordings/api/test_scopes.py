@@ -42,6 +42,7 @@ LINK = "api/recordings/<int:id>/links/<int:link>"
 OPENS = {
     "GET api/recordings/stats/asr-concurrency": STATS,
     "GET api/recordings": READ,
+    "GET api/search": READ,
     "POST api/recordings": WRITE,
     f"GET {ONE}": READ,
     f"PATCH {ONE}": WRITE,

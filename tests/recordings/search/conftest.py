@@ -19,7 +19,7 @@ from recordings.search.query import Query
 from tests.support.postgres import postgres
 
 NAME = "searched"
-BEFORE = "0012"  # the migration before the one that makes the index
+BEFORE = "0013"  # the migration before the one that makes the index
 
 
 class SearchedDatabase:

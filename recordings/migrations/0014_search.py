@@ -7,7 +7,7 @@ from recordings.search.index import index_of
 
 class Migration(migrations.Migration):
     atomic = False  # so that the batches are transactions of their own
-    dependencies = [("recordings", "0012_segment_order")]
+    dependencies = [("recordings", "0013_guest_links")]
     operations = [
         migrations.RunPython(
             lambda _, editor: index_of(editor.connection).install(),
