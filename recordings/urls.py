@@ -3,13 +3,14 @@
 from django.urls import path
 
 from recordings.live import views as live
-from recordings.pages import guests, library, links, recording, text
+from recordings.pages import guests, library, links, recording, search, text
 
 app_name = "recordings"
 
 urlpatterns = [
     path("", library.library, name="library"),
     path("rail", library.rail, name="rail"),
+    path("search", search.search, name="search"),
     path("recordings/<int:pk>", recording.recording, name="recording"),
     path("recordings/<int:pk>/text", text.text, name="text"),
     path("recordings/<int:pk>/transcriptions", recording.transcriptions, name="transcriptions"),

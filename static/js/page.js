@@ -1,10 +1,12 @@
 // On every page: menus close, dialogs open, deletions are confirmed, failures are told, the browser's time zone is known.
-import { around, byId, one } from "./dom.js";
+import { around, byId, data, one } from "./dom.js";
 import { keepPlace } from "./focus.js";
 import "./forms.js";
 import { endedIn, signIn, whyOf } from "./requests.js";
 import { csrfHeader } from "./server.js";
 import { say } from "./toast.js";
+
+const LOST = data(byId("toast"), "lost");
 
 const openMenus = () => document.querySelectorAll("details.menu[open]");
 
@@ -42,6 +44,27 @@ document.addEventListener("click", (event) => {
   around(event, "[data-close]")?.closest("dialog")?.close();
 });
 
+/**
+ * Open the dialog that searches everything, with what was typed last selected in it. Its script is loaded meanwhile.
+ * @param {Event} event
+ */
+function openSearch(event) {
+  event.preventDefault();
+  if (document.querySelector("dialog[open]")) return;
+  const dialog = byId("searching", HTMLDialogElement);
+  dialog.showModal();
+  one(dialog, "input", HTMLInputElement).select();
+  import("./search.js").catch(() => say(LOST));
+}
+
+document.addEventListener("click", (event) => {
+  if (around(event, "[data-search]") && !event.ctrlKey && !event.metaKey && !event.shiftKey) openSearch(event);
+});
+document.addEventListener("keydown", (event) => {
+  const asked = event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey;
+  if (asked && document.getElementById("searching")) openSearch(event);
+});
+
 // The toast tells of what a person asked for and did not get. A dialog has a place for it, and a GET is repeated by its piece.
 for (const failure of /** @type {const} */ (["htmx:responseError", "htmx:sendError"])) {
   document.addEventListener(failure, ({ detail: { xhr, requestConfig: { verb, elt } } }) => {
@@ -53,7 +76,10 @@ for (const failure of /** @type {const} */ (["htmx:responseError", "htmx:sendErr
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (!endedIn(event.detail)) return;
   event.detail.shouldSwap = false;
-  signIn();
+  const search = event.detail.requestConfig.elt.closest("form.search-form");
+  if (!(search instanceof HTMLFormElement)) return signIn();
+  document.dispatchEvent(new Event("sign-in"));
+  search.submit(); // the address keeps what was typed
 });
 
 document.addEventListener("htmx:configRequest", ({ detail }) => { Object.assign(detail.headers, csrfHeader()); });

@@ -35,6 +35,8 @@ async def test_no_page_keeps_anybody_out(
     paths = (
         "/",
         "/?q=nothing+that+was+ever+said",
+        "/search?q=上周",
+        "/search",
         f"/recordings/{shelf.pk}",
         f"/recordings/{shelf.pk}/transcriptions",
         "/record",
@@ -94,6 +96,21 @@ async def test_correcting_keeps_nobody_out(
                 found[f"{opens} at {width}"] = wrong
     faults.clear()  # axe adds styles, which the content security policy forbids
     assert not found, json.dumps(found, indent=2, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_searching_keeps_nobody_out(
+    page: Page, shelf: Recording, server: Server, faults: list[str], theme: str
+) -> None:
+    await page.context.add_cookies([{"name": "theme", "value": theme, "url": server.url}])
+    await page.goto("/")
+    await page.keyboard.press("Control+k")
+    await page.keyboard.type("上周")
+    await page.locator("#searching mark").wait_for()
+    for width in (1280, 390):
+        await page.set_viewport_size({"width": width, "height": 800})
+        assert await complaints(page, "#searching") == [], width
+    faults.clear()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

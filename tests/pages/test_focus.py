@@ -58,6 +58,8 @@ def control(page: Page, name: str) -> Locator:
         ("Done", ["Find in transcript", "Replace…", "dialog Cancel"], "dialog[open]", "Replace…"),
         ("Done", ["Edited", "Undo"], "#toast:not([hidden])", "Play from 0:20"),
         ("Done", ["Edited", "The toast ends"], "#toast:not([hidden])", "Play from 0:20"),
+        ("Done", ["Search everything", "dialog Close"], "dialog[open]", "Search everything"),
+        ("", ["Search everything", "dialog Close"], "dialog[open]", "Search everything"),
         ("", ["Waiting: Actions", "Waiting: Cancel"], ".status.queued", "Waiting: Actions"),
         ("", ["Done: Actions", "Done: Transcribe again"], ".state[data-status=done]", "Done: Actions"),
         ("", ["Canceled: Actions", "Canceled: Transcribe"], ".status.canceled", "Canceled: Actions"),

@@ -13,7 +13,7 @@ from recordings.models import Recording, Segment
 from recordings.search import postgres
 from recordings.search.query import Query
 from recordings.search.terms import fold
-from tests.recordings.search.conftest import BEFORE, NAME, SearchedDatabase
+from tests.support.searched import BEFORE, NAME, SearchedDatabase
 
 TEXTS = [
     "先说预算，再说会议室。",  # 0
