@@ -29,7 +29,7 @@ async def live_link(request: ApiRequest) -> LiveLink:
 @router.patch(
     "live/{slug:session}",
     auth=needs(Scope.TRANSCRIBE),
-    response={200: LiveLink, **errors(404)},
+    response={200: LiveLink, **errors(400, 404)},
     summary="Open a live session to everyone who has the link, or close it",
 )
 async def patch_live(request: ApiRequest, session: str, patch: LivePatch) -> LiveLink:

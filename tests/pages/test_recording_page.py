@@ -346,7 +346,7 @@ def test_the_words_of_a_corrected_text_have_the_times_at_which_they_were_heard(
     ]
     text = "Hi there. Bye."
     found = lines(Segment(start=0, end=6, text=text, correction=correction, words=spoken))
-    starts = [{line.text[place:].split()[0]: start for place, start, _ in line.words} for line in found]  # type: ignore[misc]
+    starts = [{line.text[int(place) :].split()[0]: start for place, start, *_ in line.words} for line in found]
     assert [(line.text, line.gap, times) for line, times in zip(found, starts, strict=True)] == expected
 
 
