@@ -60,6 +60,15 @@ class ApiToken(models.Model):
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    made_by = models.ForeignKey(
+        "self",
+        models.CASCADE,
+        null=True,
+        blank=True,
+        verbose_name=_("made by"),
+        related_name="made",
+        help_text=_("the token that asked for this one, and with which it ends; none where a person made it"),
+    )
     last_used_at = models.DateTimeField(_("last used"), null=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
 
@@ -79,27 +88,39 @@ class ApiToken(models.Model):
         days: float | None,
         lane: str = Lane.INTERACTIVE,
         weight: int = 1,
+        made_by: Self | None = None,
     ) -> tuple[Self, str]:
         """Make a token that works for `days` (None: for ever). Returns its row and its secret, kept nowhere."""
-        secret = f"asr_{secrets.token_urlsafe(32)}"
         expires_at = timezone.now() + timedelta(days=days) if days is not None else None
-        token = cls.objects.create(
-            user=user,
-            name=name,
-            digest=digest(secret),
-            ends_with=secret[-4:],
-            scopes=scopes,
-            lane=lane,
-            weight=weight,
-            expires_at=expires_at,
-        )
-        return token, secret
+        token = cls(user=user, name=name, scopes=scopes, lane=lane, weight=weight, expires_at=expires_at)
+        token.made_by = made_by
+        return token, token.renew()
+
+    def renew(self) -> str:
+        """Save the token with a new secret, and return that. The secret before it stops working."""
+        secret = f"asr_{secrets.token_urlsafe(32)}"
+        self.digest, self.ends_with = digest(secret), secret[-4:]
+        self.save()
+        return secret
+
+    @property
+    def scope_words(self) -> str:
+        """The names of its scopes in the reader's language."""
+        return ", ".join(str(self.Scope(scope).label) for scope in self.scopes)
+
+    @property
+    def expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= timezone.now()
 
     @classmethod
     def living(cls) -> QuerySet[Self]:
-        """Tokens that work now, with their users."""
-        unexpired = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
-        return cls.objects.select_related("user").filter(unexpired, revoked_at=None, user__is_active=True)
+        """Tokens that work now, with their users. A token that another one made ends with that one."""
+        now = timezone.now()
+        unexpired = Q(expires_at=None) | Q(expires_at__gt=now)
+        maker_unexpired = Q(made_by__expires_at=None) | Q(made_by__expires_at__gt=now)
+        unrevoked = Q(revoked_at=None, made_by__revoked_at=None)  # without a maker, its columns are null
+        working = unexpired & maker_unexpired & unrevoked
+        return cls.objects.select_related("user").filter(working, user__is_active=True)
 
     @classmethod
     async def authenticate(cls, secret: str) -> Self | None:

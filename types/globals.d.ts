@@ -18,7 +18,7 @@ interface HtmxRequest {
 
 interface HtmxEventMap {
   "htmx:load": CustomEvent<{ elt: HTMLElement }>;
-  "htmx:confirm": CustomEvent<{ question: string | null; issueRequest(skipConfirmation: boolean): void }>;
+  "htmx:confirm": CustomEvent<{ question: string | null; elt: HTMLElement; issueRequest(skipConfirmation: boolean): void }>;
   "htmx:configRequest": CustomEvent<{ elt: Element; parameters: Record<string, string>; headers: Record<string, string> }>;
   "htmx:beforeSwap": CustomEvent<HtmxRequest>;
   "htmx:oobBeforeSwap": CustomEvent<HtmxRequest>;

@@ -44,6 +44,9 @@ _REQUESTS = {
     "forbidden": Code(_("You may not do this."), 403),
     "csrf_failed": Code(_("The X-CSRFToken header is missing or wrong."), 403),
     "missing_scope": Code(_("This token lacks the scope “{scope}”."), 403),
+    "beyond_own_rights": Code(_("A token makes tokens with its own rights at most. This one differs in: {what}."), 403),
+    "made_by_token": Code(_("This token was made by another token, so it makes none itself."), 403),
+    "too_many_tokens": Code(_("You have {most} tokens already. Revoke one of them, then make another."), 409),
     "not_found": Code(
         _("There is nothing here, or it is not yours."),
         404,

@@ -16,11 +16,13 @@ class CompressionMiddleware(GZipMiddleware):
     A page that browsers must not store stays as it is, too. Such a page shows a secret, for example a link, and each
     page repeats its own address. Its compressed length would tell a stranger who chose the address whether the address
     repeats some of the secret (BREACH). To all other answers Django adds up to 100 random bytes for that reason.
+    An answer of the API that has a secret says `no-transform` (RFC 9111, section 5.2.2.6): proxies leave it alone, too.
     """
 
     def process_response(self, request: HttpRequest, response: Any) -> HttpResponseBase:
         media_type = response.get("Content-Type", "").partition(";")[0]
-        secret = media_type == "text/html" and "no-store" in response.get("Cache-Control", "")
+        caching = response.get("Cache-Control", "")
+        secret = "no-transform" in caching or (media_type == "text/html" and "no-store" in caching)
         if media_type not in TYPES or secret:
             return response  # type: ignore[no-any-return]
         return super().process_response(request, response)

@@ -53,6 +53,8 @@ class Allowance:
 CALLS = Allowance("calls", 1200, 60)
 # New recordings of one person: a folder of them at once, but no disk full of them.
 UPLOADS = Allowance("uploads", 600, 3600)
+# New tokens of one person. Their rows stay when they are revoked.
+TOKENS = Allowance("tokens", 60, 3600)
 # Unknown tokens from one address. A valid token is still accepted: a token of 256 bits cannot be guessed, and else one
 # script with an old token would lock out everybody behind its address.
 BAD_TOKENS = Allowance("bad-tokens", 50, 300)

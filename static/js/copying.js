@@ -1,4 +1,4 @@
-// Buttons in a dialog that copy the text of a field: `<button data-copies="id of the field">`.
+// Buttons in a dialog or a section that copy the text of a field: `<button data-copies="id of the field">`.
 import { around, byId, data, one } from "./dom.js";
 
 const SHOWN = 2_000; // ms for which the button says that it has copied
@@ -20,7 +20,7 @@ export async function copyText(field) {
 }
 
 document.addEventListener("click", async (event) => {
-  const button = around(event, "[data-copies]"), panel = button?.closest("dialog");
+  const button = around(event, "[data-copies]"), panel = button?.closest("dialog, section");
   if (!button || !panel) return;
   const words = button.dataset.words ??= button.textContent ?? "";
   const copied = await copyText(byId(data(button, "copies"), HTMLInputElement));
@@ -30,6 +30,7 @@ document.addEventListener("click", async (event) => {
     problem.textContent = data(button, "failed");
     return;
   }
+  button.focus(); // to select a field's text gives it the focus
   button.textContent = data(button, "copied");
   setTimeout(() => { button.textContent = words; }, SHOWN);
   one(panel, "[role=status]").textContent = `${data(button, "copied")} ${panel.querySelector(".warning")?.textContent ?? ""}`;

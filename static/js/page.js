@@ -26,11 +26,12 @@ document.addEventListener("keydown", ({ key }) => {
 });
 
 document.addEventListener("htmx:confirm", (event) => {
-  const { question, issueRequest } = event.detail;
+  const { question, elt, issueRequest } = event.detail;
   if (!question) return;
   event.preventDefault();
   const dialog = byId("confirm", HTMLDialogElement);
   byId("confirm-question").textContent = question;
+  one(dialog, "[value=yes]").textContent = elt.dataset.yes ?? data(dialog, "yes");
   dialog.returnValue = "no";
   dialog.onclose = () => {
     if (dialog.returnValue === "yes") issueRequest(true);

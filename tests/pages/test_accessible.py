@@ -46,6 +46,7 @@ async def test_no_page_keeps_anybody_out(
         f"/live/{ended.pk}",
         *[await sync_to_async(guest_path)(shelf, audio=audio) for audio in (True, False)],
         "/s/none/",
+        "/settings/tokens",
         "/accounts/password",
         "/nothing",
         "/admin/asr/monitor/",

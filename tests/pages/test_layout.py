@@ -27,8 +27,8 @@ async def test_no_page_overflows_or_breaks_the_policy(
     cookies = {"django_language": language, "theme": theme}
     await page.context.add_cookies([{"name": n, "value": v, "url": server.url} for n, v in cookies.items()])
     guests = [await sync_to_async(guest_path)(shelf, audio=audio) for audio in (True, False)]
-    own = ("/", f"/recordings/{shelf.pk}", "/search?q=Averylong", "/accounts/password", "/admin/asr/monitor/")
-    for path in (*own, *guests):
+    own = ("/", f"/recordings/{shelf.pk}", "/search?q=Averylong", "/settings/tokens", "/accounts/password")
+    for path in (*own, *guests, "/admin/asr/monitor/"):
         await page.goto(path)
         if not path.startswith("/admin"):
             paper = await page.evaluate("getComputedStyle(document.documentElement).backgroundColor")

@@ -25,6 +25,7 @@ TEXT = "/api/recordings/{pk}/transcript?format="
         (SOUND, False),
         ("/s/{secret}/", True),  # has no secret in it, only in its address
         ("/recordings/{pk}/links", False),  # may have one
+        ("/settings/tokens", False),
         ("/live", False),  # these have a link that lets anybody in
         ("/live/{session}", False),
         ("/live/{session}/overlay", False),
