@@ -1,5 +1,7 @@
 """At every page and socket another person's recording looks like one that does not exist."""
 
+import re
+
 import pytest
 from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
@@ -30,8 +32,8 @@ def test_every_page_about_a_recording_is_for_its_owner(
 ) -> None:
     recording = make_recording(mei, "Mei's own")
     make_transcription(recording, Status.QUEUED)
-    asks = client.post if pattern.name in ("transcribe", "cancel", "delete", "restore") else client.get
-    url = "/" + str(pattern.pattern).replace("<int:pk>", str(recording.pk)).replace("<int:transcription>", "1")
+    asks = client.post if pattern.name in ("transcribe", "cancel", "delete", "restore", "end_link") else client.get
+    url = "/" + re.sub("<int:(?!pk)[a-z]+>", "1", str(pattern.pattern)).replace("<int:pk>", str(recording.pk))
     assert asks(url)["Location"].startswith("/accounts/login")
     client.force_login(jonas)
     theirs, nobodys = asks(url), asks(url.replace(str(recording.pk), "999999"))
