@@ -91,17 +91,20 @@ class ApiToken(models.Model):
         made_by: Self | None = None,
     ) -> tuple[Self, str]:
         """Make a token that works for `days` (None: for ever). Returns its row and its secret, kept nowhere."""
-        expires_at = timezone.now() + timedelta(days=days) if days is not None else None
-        token = cls(user=user, name=name, scopes=scopes, lane=lane, weight=weight, expires_at=expires_at)
-        token.made_by = made_by
-        return token, token.renew()
-
-    def renew(self) -> str:
-        """Save the token with a new secret, and return that. The secret before it stops working."""
         secret = f"asr_{secrets.token_urlsafe(32)}"
-        self.digest, self.ends_with = digest(secret), secret[-4:]
-        self.save()
-        return secret
+        expires_at = timezone.now() + timedelta(days=days) if days is not None else None
+        token = cls.objects.create(
+            user=user,
+            name=name,
+            digest=digest(secret),
+            ends_with=secret[-4:],
+            scopes=scopes,
+            lane=lane,
+            weight=weight,
+            expires_at=expires_at,
+            made_by=made_by,
+        )
+        return token, secret
 
     @property
     def scope_words(self) -> str:

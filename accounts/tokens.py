@@ -7,7 +7,6 @@ the token that made it (`ApiToken.living`) and makes none itself. So a revoked t
 
 from collections.abc import Iterable
 
-from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -19,7 +18,6 @@ from web.problems import Problem, not_found
 from web.throttle import TOKENS
 
 MOST = 100  # tokens of one person that are not revoked: more than anybody can tell apart in a list
-LONGEST = 36_500  # days, a century: the expiry stays before the year 9999, where `datetime` ends
 
 
 def make_token(
@@ -49,9 +47,6 @@ def make_token(
             token.expires_at = by.expires_at
             token.save(update_fields=["expires_at"])
     return token, secret
-
-
-amake_token = sync_to_async(make_token)
 
 
 def _require_own_rights(maker: ApiToken, scopes: Iterable[str], lane: str, weight: int) -> None:
@@ -84,20 +79,3 @@ def revoke_token(user: User, token_id: int, by: ApiToken | None = None) -> ApiTo
     token.revoked_at = timezone.now()
     token.save(update_fields=["revoked_at"])  # tells the sockets of the user, see `rights`
     return token
-
-
-arevoke_token = sync_to_async(revoke_token)
-
-
-def renew_token(user: User, token_id: int, by: ApiToken | None = None) -> tuple[ApiToken, str]:
-    """Give a token that was made just now a new secret, where the answer with the first one was lost.
-
-    Raises Problem 404 where `tokens_of` lacks it.
-    """
-    token = tokens_of(user, by).filter(pk=token_id).first()
-    if token is None:
-        raise not_found()
-    return token, token.renew()
-
-
-arenew_token = sync_to_async(renew_token)
