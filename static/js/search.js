@@ -21,6 +21,7 @@ document.addEventListener("input", (event) => {
   clearTimeout(timer);
   timer = setTimeout(() => htmx.trigger(input, "look"), PAUSE);
 });
+document.addEventListener("compositionstart", () => clearTimeout(timer));
 document.addEventListener("compositionend", (event) => {
   const input = typedIn(event);
   if (input) input.dispatchEvent(new Event("input", { bubbles: true }));

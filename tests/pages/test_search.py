@@ -230,7 +230,7 @@ async def test_a_word_is_searched_for_when_it_is_composed(page: Page, said: Reco
     page.on("request", lambda request: asked.append(request.url) if "/search?" in request.url else None)
     search = await opened(page)
     await page.keyboard.type("nothing")
-    await expect(search.locator(".told")).to_be_visible()
+    await expect(search.locator(".told")).to_have_text("Nothing matches “nothing”.")
     await page.keyboard.press("Control+a")
     asked.clear()
     keyboard = await page.context.new_cdp_session(page)
