@@ -137,7 +137,7 @@ async def choose_file(page: Page) -> None:
 
 
 async def save_take(page: Page) -> None:
-    await page.get_by_label("Title").fill(TYPED)
+    await page.get_by_label("Title", exact=True).fill(TYPED)
     await press("Start recording")(page)
     await seconds_recorded(page, 1)
     await press("Save")(page)

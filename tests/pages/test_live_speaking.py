@@ -92,7 +92,7 @@ def api(product: Product) -> Iterator[httpx.Client]:
 async def start(page: Page, title: str = "") -> str:
     """Press Start and return the viewers' link, when there is a session."""
     await page.goto("/live")
-    await page.get_by_label("Title").fill(title)
+    await page.get_by_label("Title", exact=True).fill(title)
     await page.get_by_role("button", name="Start captions").click()
     await expect(page.locator("#watch")).to_be_visible()
     return str(await page.locator("#viewer").get_attribute("href"))

@@ -304,7 +304,7 @@ async def test_a_session_that_ended_while_its_speaker_was_away_goes_on_as_anothe
 ) -> None:
     await page.add_init_script(SILENT)
     await opened(page, stage, "/live")
-    await page.get_by_label("Title").fill("Long walk")
+    await page.get_by_label("Title", exact=True).fill("Long walk")
     await page.get_by_label("Names and terms").fill("Stile, 听序")
     await page.get_by_role("button", name="Start captions").click()
     await stage.asked(1)
@@ -389,7 +389,7 @@ async def test_a_link_is_ready_before_the_start_and_a_copy_says_who_cannot_open_
     await assert_accessible(page)
     await page.reload()
     await expect(everyone).to_be_checked()
-    await page.get_by_label("Title").fill("Stand-up")
+    await page.get_by_label("Title", exact=True).fill("Stand-up")
     await page.get_by_role("button", name="Start captions").click()
     await stage.asked(1)
     fields = {"sample_rate": 16000, "title": "Stand-up", "language": "auto", "prompt": ""}
@@ -425,7 +425,7 @@ async def test_a_person_whose_captions_would_wait_chooses_to_wait_or_to_record_o
     await page.add_init_script(SILENT)
     await page.route("**/live/new/room", lambda route: route.fulfill(json={"state": state, "seconds": 9}))
     await opened(page, stage, "/live")
-    await page.get_by_label("Title").fill("Stand-up")
+    await page.get_by_label("Title", exact=True).fill("Stand-up")
     await page.get_by_label("Names and terms").fill("Stile")
     start = page.get_by_role("button", name="Start captions")
     await start.click()

@@ -62,7 +62,7 @@ async def context(
 
 async def record(page: Page, seconds: float, title: str = "") -> None:
     await page.goto("/record")
-    await page.get_by_label("Title").fill(title)
+    await page.get_by_label("Title", exact=True).fill(title)
     await page.get_by_role("button", name="Start recording").click()
     await seconds_recorded(page, seconds)
 

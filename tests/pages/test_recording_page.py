@@ -198,11 +198,11 @@ async def test_a_recording_is_renamed(page: Page, standup: Recording) -> None:
     await page.get_by_label("More actions").click()
     await page.get_by_role("button", name="Rename…").click()
     dialog = page.get_by_role("dialog")
-    await expect(dialog.get_by_label("Title")).to_have_value("Standup")
-    await dialog.get_by_label("Title").fill(" ")
+    await expect(dialog.get_by_label("Title", exact=True)).to_have_value("Standup")
+    await dialog.get_by_label("Title", exact=True).fill(" ")
     await page.keyboard.press("Enter")
-    await expect(dialog.get_by_label("Title")).to_have_value("")  # the browser says that it is required
-    await dialog.get_by_label("Title").fill("周会 $& <b>1</b>")
+    await expect(dialog.get_by_label("Title", exact=True)).to_have_value("")  # the browser says that it is required
+    await dialog.get_by_label("Title", exact=True).fill("周会 $& <b>1</b>")
     await dialog.get_by_role("button", name="Save").click()
     await expect(dialog).to_be_hidden()
     await expect(page.get_by_role("heading", level=1)).to_have_text("周会 $& <b>1</b>")
