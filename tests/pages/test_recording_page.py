@@ -109,7 +109,7 @@ async def test_keys_do_what_the_list_says_and_can_be_turned_off(page: Page, stan
 
 async def test_keys_for_text_are_named_where_there_is_text(page: Page, standup: Recording, mei: User) -> None:
     silent = await sync_to_async(make_recording)(mei, "Silent")
-    keys = page.locator(".keys")
+    keys = page.locator("main .keys")
     await page.goto(f"/recordings/{silent.pk}")
     assert await keys.inner_text() == "Space play · J L ±5 s · [ ] speed · ? all shortcuts"
     await page.goto(f"/recordings/{standup.pk}")

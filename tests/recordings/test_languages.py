@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import re
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.management import CommandError
+from django.db import connection
 
 from recordings.management.commands.retranscribe import Command
 from recordings.models import LiveSession, Recording, Segment, Transcription
@@ -180,7 +182,9 @@ def test_the_migration_turns_a_stored_name_into_a_code(door: Door) -> None:
     for said in stored:
         run = Transcription.objects.create(recording=made, status="done", detected_language=said)
         Segment.objects.create(transcription=run, index=0, start=0, end=1, text="…", language=said)
-    importlib.import_module("recordings.migrations.0007_language_codes").to_codes(apps, None)
+    importlib.import_module("recordings.migrations.0007_language_codes").to_codes(
+        apps, SimpleNamespace(connection=connection)
+    )
     assert list(Transcription.objects.order_by("pk").values_list("detected_language", flat=True)) == [*stored.values()]
     assert list(Segment.objects.order_by("pk").values_list("language", flat=True)) == [*stored.values()]
 
