@@ -117,14 +117,17 @@ def _later(error: QueueFull | ServerBusy | OutOfMemory | Unreachable) -> dict[st
 # The sentences for what pydantic finds, by pydantic's own names (docs.pydantic.dev, “Validation Errors”).
 FAULTS: dict[str, Promise] = {
     "bool_parsing": _("This is neither true nor false."),
+    "greater_than": _("This must be more than %(gt)s."),
     "greater_than_equal": _("This must be at least %(ge)s."),
     "int_parsing": _("This is not a whole number."),
     "less_than_equal": _("This must be at most %(le)s."),
     "literal_error": _("This must be one of %(expected)s."),
     "missing": _("This is missing."),
     "string_too_long": _("This is longer than %(max_length)s characters."),
+    "string_too_short": _("This is empty."),
     "string_type": _("This is not a text."),
     "string_unicode": _("This is not a text."),
+    "too_short": _("This is empty."),
 }
 
 
@@ -144,6 +147,12 @@ def fault(found: Invalid | ValidationError) -> str:
     if error["type"] == "value_error":  # one of our own, which brings its sentence along
         words = str(context["error"])
     else:
-        words = str(FAULTS.get(error["type"], _("This cannot be used."))) % context
+        bounds = {name: _as_written(value) for name, value in context.items()}
+        words = str(FAULTS.get(error["type"], _("This cannot be used."))) % bounds
     where = ".".join(map(str, place))
     return f"{where}: {words}" if where else words
+
+
+def _as_written(bound: Any) -> Any:
+    """A bound as people write it: 0 and not 0.0."""
+    return int(bound) if isinstance(bound, float) and bound.is_integer() else bound
