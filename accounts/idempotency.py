@@ -165,6 +165,7 @@ async def _again(caller: Caller, row: FirstAnswer, memory: Memory) -> HttpRespon
     body = await memory.recall(caller, json.loads(row.body))
     response = JsonResponse(body, status=row.status, json_dumps_params={"ensure_ascii": False})
     response.headers["Idempotent-Replayed"] = "true"
+    response.headers["Cache-Control"] = "no-store, no-transform"  # some have a secret, see web.compression
     if row.location:
         response.headers["Location"] = row.location
     return response

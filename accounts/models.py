@@ -22,6 +22,11 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+def kept_of(secret: str) -> dict[str, str]:
+    """What is kept of the secret of a token, by column."""
+    return {"digest": digest(secret), "ends_with": secret[-4:]}
+
+
 class ApiToken(models.Model):
     """Bearer token of a program. Its secret is shown once, when it is made."""
 
@@ -91,20 +96,23 @@ class ApiToken(models.Model):
         made_by: Self | None = None,
     ) -> tuple[Self, str]:
         """Make a token that works for `days` (None: for ever). Returns its row and its secret, kept nowhere."""
-        secret = f"asr_{secrets.token_urlsafe(32)}"
+        secret = cls.new_secret()
         expires_at = timezone.now() + timedelta(days=days) if days is not None else None
         token = cls.objects.create(
             user=user,
             name=name,
-            digest=digest(secret),
-            ends_with=secret[-4:],
             scopes=scopes,
             lane=lane,
             weight=weight,
             expires_at=expires_at,
             made_by=made_by,
+            **kept_of(secret),
         )
         return token, secret
+
+    @staticmethod
+    def new_secret() -> str:
+        return f"asr_{secrets.token_urlsafe(32)}"
 
     @property
     def scope_words(self) -> str:

@@ -7,13 +7,14 @@ the token that made it (`ApiToken.living`) and makes none itself. So a revoked t
 
 from collections.abc import Iterable
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import ApiToken
+from accounts.models import ApiToken, kept_of
 from web.problems import Problem, not_found
 from web.throttle import TOKENS
 
@@ -49,6 +50,9 @@ def make_token(
     return token, secret
 
 
+amake_token = sync_to_async(make_token)
+
+
 def _require_own_rights(maker: ApiToken, scopes: Iterable[str], lane: str, weight: int) -> None:
     """Raises Problem 403 for rights beyond those of `maker`, and where another token made it."""
     if maker.made_by_id:
@@ -71,6 +75,18 @@ def tokens_of(user: User, by: ApiToken | None = None) -> QuerySet[ApiToken]:
     return own.order_by("-pk")
 
 
+def renew_token(user: User, token_id: int, by: ApiToken | None = None) -> tuple[ApiToken, str]:
+    """Give the token another secret; the earlier one stops working. Raises Problem 404 where `tokens_of` lacks it."""
+    secret = ApiToken.new_secret()
+    found = ApiToken.objects.filter(pk__in=tokens_of(user, by).filter(pk=token_id).values("pk"))
+    if not found.update(**kept_of(secret)):
+        raise not_found()
+    return found.get(), secret
+
+
+arenew_token = sync_to_async(renew_token)
+
+
 def revoke_token(user: User, token_id: int, by: ApiToken | None = None) -> ApiToken:
     """End the token, and all that it made, at once and for good. Raises Problem 404 where `tokens_of` lacks it."""
     token = tokens_of(user, by).filter(pk=token_id).first()
@@ -79,3 +95,12 @@ def revoke_token(user: User, token_id: int, by: ApiToken | None = None) -> ApiTo
     token.revoked_at = timezone.now()
     token.save(update_fields=["revoked_at"])  # tells the sockets of the user, see `rights`
     return token
+
+
+def listed_tokens(user: User, by: ApiToken | None = None) -> list[ApiToken]:
+    """The same as a list."""
+    return list(tokens_of(user, by))
+
+
+alisted_tokens = sync_to_async(listed_tokens)
+arevoke_token = sync_to_async(revoke_token)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 from django.utils.translation import gettext as _
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from transcription import languages
 from transcription.writing import head
@@ -62,6 +62,7 @@ def _checked(clean: Callable[[str], str], longest: int) -> Callable[[str], str]:
     return check
 
 
+TokenName = Annotated[str, AfterValidator(_checked(one_line, 100)), Field(min_length=1)]  # of what is left
 Title = Annotated[str, AfterValidator(_checked(one_line, 255))]
 # Whisper reads at most the last 224 tokens of a prompt (half its context of 448): about 1,000 characters. Twice
 # that is kept for people who list more.

@@ -71,7 +71,8 @@ IDEMPOTENCY_KEY = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     "description": "The same request with the same key gives the first answer again, for a day (of each person’s last "
     "2,000): its status code and the status of the work as they were, with the title and the text as they are now. A "
-    "link for guests gets a new address. 404 where the recording, or the link, was deleted since.",
+    "link for guests gets a new address, and an API token a new secret. 404 where the recording, the link or the token "
+    "is gone since.",
 }
 
 

@@ -5,7 +5,7 @@ from django.http import HttpRequest
 from ninja import Router
 
 from accounts.auth import Scope, needs
-from recordings.api import links, live, recordings, search, stats, tickets, transcriptions, transcripts
+from recordings.api import links, live, recordings, search, stats, tickets, tokens, transcriptions, transcripts
 from recordings.api.framework import JsonApi
 from web.problems import not_found
 
@@ -14,7 +14,7 @@ api = JsonApi(
     version=settings.VERSION,
     urls_namespace="api-1",
     description="Recordings in, text out, through one gate that never overloads the Whisper server.\n\n"
-    "Send `Authorization: Bearer <token>`; `manage.py create_token NAME` makes one. Errors are always "
+    "Send `Authorization: Bearer <token>`; Settings, API tokens makes one. Errors are always "
     '`{"error": {"code", "message"}}`.\n\n'
     "A token reads titles, texts and sound with the scope `read` only. Without it, the answer to a change has the ids "
     "and the status of what was changed, and nothing else.",
@@ -30,6 +30,6 @@ async def nothing_here(request: HttpRequest, rest: str) -> None:
     raise not_found()
 
 
-for room in (stats, recordings, search, links, live, tickets, transcriptions, transcripts):
+for room in (stats, recordings, search, links, live, tickets, tokens, transcriptions, transcripts):
     api.add_router("", room.router)
 api.add_router("", rest)

@@ -9,9 +9,11 @@ from typing import Any, Literal
 from ninja import Schema
 from pydantic import BaseModel, ConfigDict, Field
 
+from accounts.lanes import WorkLane
 from recordings.intake.options import UploadOptions
-from recordings.text import Correction, Language, Phrase, Prompt, Title
+from recordings.text import Correction, Language, Phrase, Prompt, Title, TokenName
 
+TokenScope = Literal["read", "write", "transcribe", "stats"]
 Status = Literal["queued", "transcribing", "done", "failed", "canceled"]
 Format = Literal["json", "txt", "srt", "vtt", "md", "docx"]
 
@@ -216,6 +218,57 @@ class SocketTicketOut(Schema):
 
     ticket: str
     expires_in: int = Field(description="Seconds.")
+
+
+class TokenIn(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"example": {"name": "CI", "scopes": ["transcribe"], "days": 1}})
+
+    name: TokenName = Field(description="What the token is for.")
+    scopes: list[TokenScope] = Field(min_length=1, description="What it may do.")
+    days: float | None = Field(90, gt=0, le=36_500, description="How long it works; null: until it is revoked.")
+    lane: WorkLane | None = Field(None, description="Left out: that of the token that asks, else `interactive`.")
+    weight: int = Field(1, ge=1, le=10, description="How many of its calls at /v1 are let in at once at your turn.")
+
+
+class TokenOut(Schema):
+    id: int
+    name: str
+    ends_with: str = Field(description="The last letters of its secret, to tell tokens apart.")
+    scopes: list[TokenScope]
+    lane: WorkLane
+    weight: int
+    made_by: int | None = Field(description="The token that made it, and with which it ends; null: a person did.")
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None = Field(description="To the minute.")
+    expired: bool
+
+
+class TokenMade(TokenOut):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": 5,
+                "name": "CI",
+                "secret": "asr_p3mB0Yw3cS0r0E1m8aRrX0m1eLq2kXv9hJ4sT7uN6wQ",
+                "ends_with": "N6wQ",
+                "scopes": ["transcribe"],
+                "lane": "interactive",
+                "weight": 1,
+                "made_by": 3,
+                "created_at": "2026-11-24T09:30:00Z",
+                "expires_at": "2026-11-25T09:30:00Z",
+                "last_used_at": None,
+                "expired": False,
+            }
+        }
+    )
+
+    secret: str = Field(description="For `Authorization: Bearer …`. It is not kept: no later answer has it.")
+
+
+class TokenList(Schema):
+    items: list[TokenOut]
 
 
 class UploadForm(UploadOptions):

@@ -9,7 +9,9 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from accounts.auth import Caller, Scope
-from recordings.api.schemas import LinkMade, LinkOut, RecordingStatus
+from accounts.models import ApiToken
+from accounts.tokens import arenew_token
+from recordings.api.schemas import LinkMade, LinkOut, RecordingStatus, TokenMade, TokenOut
 from recordings.library.listing import Entry, beginnings, find, page, transcriptions
 from recordings.library.moment import one_moment
 from recordings.library.sharing import arenew_link
@@ -23,6 +25,7 @@ from web.problems import Problem
 
 STATUS = frozenset(RecordingStatus.model_fields)
 LINK = frozenset(LinkMade.model_fields)
+TOKEN = frozenset(TokenMade.model_fields)
 
 
 async def one_recording(caller: Caller, recording_id: int) -> dict[str, Any]:
@@ -43,8 +46,8 @@ def _one_of_a_moment(owner_id: int, recording_id: int) -> tuple[Entry, Mapping[i
 
 
 class AnswerMemory:
-    """What `accounts.idempotency` keeps of an answer: the status of a recording, or the id of a link for guests. All
-    the rest is read again. The secret of a link cannot be read, so the link gets a new one."""
+    """What `accounts.idempotency` keeps of an answer: the status of a recording, or the id of a link for guests or of
+    an API token. All the rest is read again. The secret of a link or a token cannot be read, so it gets a new one."""
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
@@ -52,13 +55,17 @@ class AnswerMemory:
     def keep(self, body: dict[str, Any]) -> dict[str, Any] | None:
         if body.keys() >= STATUS:
             return {name: body[name] for name in STATUS}
+        if body.keys() >= TOKEN:
+            return {"token": body["id"]}
         return {"link": body["id"]} if body.keys() >= LINK else None
 
     async def recall(self, caller: Caller, kept: dict[str, Any]) -> dict[str, Any]:
-        if "link" not in kept:
-            return {**await one_recording(caller, kept["id"]), **kept}
-        link, secret = await arenew_link(caller.user.pk, kept["link"])
-        return made_link_json(self._request, link, secret)
+        if "token" in kept:
+            return made_token_json(*await arenew_token(caller.user, kept["token"], caller.token))
+        if "link" in kept:
+            link, secret = await arenew_link(caller.user.pk, kept["link"])
+            return made_link_json(self._request, link, secret)
+        return {**await one_recording(caller, kept["id"]), **kept}
 
 
 def link_json(link: GuestLink) -> dict[str, Any]:
@@ -69,6 +76,17 @@ def link_json(link: GuestLink) -> dict[str, Any]:
 def made_link_json(request: HttpRequest, link: GuestLink, secret: str) -> dict[str, Any]:
     """A link that was made just now (`LinkMade`)."""
     return link_json(link) | {"url": guest_address(request, secret)}
+
+
+def token_json(token: ApiToken) -> dict[str, Any]:
+    """The token (`TokenOut`), without its secret, which is not known."""
+    fields = {name: getattr(token, name) for name in TokenOut.model_fields if name != "made_by"}
+    return fields | {"made_by": token.made_by_id}
+
+
+def made_token_json(token: ApiToken, secret: str) -> dict[str, Any]:
+    """A token that was made just now (`TokenMade`)."""
+    return token_json(token) | {"secret": secret}
 
 
 def guest_address(request: HttpRequest, secret: str) -> str:

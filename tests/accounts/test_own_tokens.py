@@ -194,6 +194,30 @@ def test_a_token_makes_none_with_more_rights_than_its_own(mei: User, asked: dict
     assert ApiToken.objects.count() == 1
 
 
+@pytest.mark.parametrize("scope", ApiToken.Scope.values)
+def test_no_right_grows_whatever_the_maker_has_and_whatever_is_asked_for(mei: User, scope: str) -> None:
+    """Each scope, lane, weight and life of the maker × each of those of the token that it asks for."""
+    lanes, weights = ("interactive", "batch"), (1, 3)
+    for lane, weight, life in product(lanes, weights, (None, 3)):
+        maker, _ = ApiToken.issue(mei, "maker", scopes=[scope], lane=lane, weight=weight, days=life)
+        for other, wanted_lane, most, days in product(ApiToken.Scope.values, lanes, weights, (None, 1, 7)):
+            asked = {"scopes": [other], "lane": wanted_lane, "weight": most, "days": days}
+            TOKENS.forget(mei.pk)
+            ApiToken.objects.exclude(made_by=None).delete()
+            if other != scope or most > weight or (lane, wanted_lane) == ("batch", "interactive"):
+                with pytest.raises(Problem, match="beyond_own_rights"):
+                    make_token(mei, "made", **asked, by=maker)
+                assert not maker.made.exists()
+                continue
+            make_token(mei, "made", **asked, by=maker)
+            made = maker.made.get()
+            assert (made.scopes, made.lane, made.weight) == ([other], wanted_lane, most)
+            lives = [each for each in (life, days) if each is not None]
+            left = made.expires_at and made.expires_at - timezone.now()
+            assert left == (pytest.approx(timedelta(days=min(lives)), abs=timedelta(minutes=5)) if lives else None)
+            assert maker.expires_at is None or made.expires_at <= maker.expires_at
+
+
 @pytest.mark.parametrize(("days", "expected"), [(None, 7), (30, 7), (1, 1)])
 def test_a_token_ends_no_later_than_its_maker(mei: User, days: int | None, expected: int) -> None:
     maker, _ = ApiToken.issue(mei, "maker", scopes=["read"], days=7)

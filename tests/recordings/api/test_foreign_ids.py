@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from accounts.models import ApiToken
 from recordings.models import Recording, Segment, Transcription, Upload
 from tests.support.routes import PLACE
 from tests.support.rows import recording, transcribed
@@ -17,6 +18,7 @@ from tests.support.site import Site
 
 # All that any route demands.
 BODY = {"text": "x", "title": "x", "texts": ["x", "y"], "start": 0, "end": 1, "find": "x", "replace": "y", "undo": "x"}
+Theirs = tuple[int, UUID, int]  # the ids of a recording, of an upload and of a token
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 TUS = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
 
@@ -34,15 +36,17 @@ def routes(resolver: URLResolver, before: str = "") -> Iterator[str]:
 ROUTES = sorted(set(routes(get_resolver())))
 
 
-def path_to(route: str, number: int, key: UUID) -> str:
-    """The route with ids filled in: a recording's number, an upload's key, and 0 for the index of a segment."""
-    ids = {"uuid": str(key), "int": str(number)}
+def path_to(route: str, number: int, key: UUID, token: int) -> str:
+    """The route with ids filled in: of a recording, an upload or a token, and 0 for the index of a segment."""
+    ids = {"uuid": str(key), "int": str(token if "/tokens/" in route else number)}
     return "/" + PLACE.sub(lambda place: "0" if place[2] == "index" else ids[place[1]], route)
 
 
 def everything() -> list[object]:
-    """All columns of all recordings, transcriptions, segments and uploads."""
-    return [list(model.objects.order_by("pk").values()) for model in (Recording, Transcription, Segment, Upload)]
+    """All columns of all recordings, transcriptions, segments and uploads, and of the tokens of the other person."""
+    models = (Recording, Transcription, Segment, Upload)
+    tokens = ApiToken.objects.filter(user__username="ann").values()
+    return [list(tokens), *(list(model.objects.order_by("pk").values()) for model in models)]
 
 
 def asked(caller: httpx.Client, method: str, path: str) -> httpx.Response:
@@ -55,15 +59,18 @@ def asked(caller: httpx.Client, method: str, path: str) -> httpx.Response:
 
 
 @pytest.fixture
-def theirs(site: Site) -> tuple[int, UUID]:
-    """Another person's recording, with a text and a queued job, and unfinished upload: its number and its key."""
+def theirs(site: Site) -> Theirs:
+    """The ids of another person's recording, which has a text and a queued job, of an unfinished upload, and of an API
+    token."""
     cache.clear()
     made = recording("ann")
     transcribed(made, "Ann's words.")
     transcribed(made, status="queued")
-    upload = Upload.objects.create(owner=User.objects.get(username="ann"), bytes=10)
+    ann = User.objects.get(username="ann")
+    upload = Upload.objects.create(owner=ann, bytes=10)
     upload.part.touch()
-    return made.pk, upload.pk
+    token, _ = ApiToken.issue(ann, "Ann's token", scopes=["read"], days=None)
+    return made.pk, upload.pk, token.pk
 
 
 def test_the_routes_are_found() -> None:
@@ -71,9 +78,7 @@ def test_the_routes_are_found() -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_somebody_elses_id_looks_as_no_id_does_and_nothing_changes(
-    site: Site, theirs: tuple[int, UUID], route: str
-) -> None:
+def test_somebody_elses_id_looks_as_no_id_does_and_nothing_changes(site: Site, theirs: Theirs, route: str) -> None:
     browser = site.browser()
     browser.get("/accounts/password")  # brings the CSRF cookie
     before = everything()
@@ -83,7 +88,7 @@ def test_somebody_elses_id_looks_as_no_id_does_and_nothing_changes(
             continue  # pages take no tokens
         for method in METHODS:
             foreign = asked(caller, method, path_to(route, *theirs))
-            none = asked(caller, method, path_to(route, 10**9, uuid4()))
+            none = asked(caller, method, path_to(route, 10**9, uuid4(), 10**9))
             assert foreign.status_code == none.status_code, (method, foreign.text)
             assert foreign.status_code in (404, 405), (method, foreign.text)
             taken += foreign.status_code == 404
@@ -93,7 +98,7 @@ def test_somebody_elses_id_looks_as_no_id_does_and_nothing_changes(
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_caller_that_is_not_signed_in_is_asked_to_sign_in(site: Site, theirs: tuple[int, UUID], route: str) -> None:
+def test_a_caller_that_is_not_signed_in_is_asked_to_sign_in(site: Site, theirs: Theirs, route: str) -> None:
     before = everything()
     nobody = site.client()
     for method in METHODS:

@@ -18,7 +18,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from accounts.models import ApiToken
+from accounts.models import ApiToken, digest
 from recordings.intake.admission import UPLOADS
 from recordings.library.sharing import make_link
 from recordings.models import Caption, LiveSession, Recording, Segment, Transcription, Upload
@@ -48,6 +48,9 @@ OPENS = {
     f"PATCH {ONE}": WRITE,
     f"DELETE {ONE}": WRITE,
     "POST api/ws-ticket": ALL,
+    "GET api/tokens": ALL,
+    "POST api/tokens": ALL,
+    "DELETE api/tokens/<int:id>": ALL,
     "POST api/live/link": TRANSCRIBE,
     "PATCH api/live/<slug:session>": TRANSCRIBE,
     f"POST {ONE}/transcribe": WORK,
@@ -174,8 +177,17 @@ def mei(site: Site) -> User:
     return User.objects.create_superuser("mei")  # the monitor is for staff
 
 
+def token_of(program: httpx.Client) -> ApiToken:
+    return ApiToken.objects.get(digest=digest(program.headers["Authorization"].removeprefix("Bearer ")))
+
+
 def asked(caller: httpx.Client, method: str, route: str, path: str) -> httpx.Response:
     CALLS.forget(User.objects.get().pk)
+    if (method, route) == ("POST", "api/tokens"):  # with the rights that it has itself
+        return caller.post(path, json={"name": "made", "scopes": token_of(caller).scopes})
+    if (method, route) == ("DELETE", "api/tokens/<int:id>"):  # one that it made
+        made, _ = ApiToken.issue(User.objects.get(), "made", scopes=[], days=1, made_by=token_of(caller))
+        return caller.delete(f"/api/tokens/{made.pk}")
     if route == "api/recordings" and method == "POST":
         return caller.post(path, files={"file": ("a.wav", b"no audio")})
     if "uploads" in route and method != "OPTIONS":
