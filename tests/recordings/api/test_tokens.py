@@ -118,7 +118,7 @@ def test_what_no_token_can_be_is_refused_with_a_word(site: Site, changes: dict[s
 def test_no_right_of_a_token_that_a_token_makes_is_beyond_its_makers(
     site: Site, beyond: dict[str, Any], status: int
 ) -> None:
-    rights = {"scopes": ["read"], "lane": "batch", "weight": 3}
+    rights: dict[str, Any] = {"scopes": ["read"], "lane": "batch", "weight": 3}
     maker = site.program(**rights)
     ends = timezone.now() + timedelta(days=1)
     ApiToken.objects.update(expires_at=ends)
