@@ -30,6 +30,7 @@ from playwright.async_api import (
     expect,
 )
 
+from accounts.tokens import make_token
 from recordings.library.sharing import make_link
 from recordings.models import LiveSession, Recording, Segment
 from tests.support.audio_files import tone
@@ -156,7 +157,7 @@ async def save_left_take(page: Page) -> None:
 
 
 KEPT = "The server cannot be reached. The recording is safe in this browser"
-RENAMED, AGAIN = "#rename [name=title]", "#again [name=prompt]"
+RENAMED, AGAIN, NAMED = "#rename [name=title]", "#again [name=prompt]", "#tokens [name=name]"
 UNSAVED = (f"Not saved. {LOST}", f"Not saved. {FAILED}", f"Not saved. {FULL}")
 UNCHANGED = "That did not work. Try again."
 FORMATS = ("Plain text TXT", "Word document DOCX", "Markdown MD", "Subtitles SRT", "Subtitles for the web VTT")
@@ -201,6 +202,8 @@ ACTIONS = [
     Action("canceled", "Transcribe", press("Transcribe")),
     Action("runs", "Restore", press("Restore"), back="two"),
     Action("looking", "Restore", press("Restore"), back="two"),
+    Action("tokens", "Revoke", press("Revoke “laptop”", "Revoke")),
+    Action("tokens", "Make the token", after(typing(NAMED), press("Make the token")), field=NAMED),
     Action("header", "简体中文", press("简体中文")),
     Action("header", "Light", press("You and how this looks", "Light")),
     Action("header", "Dark", press("You and how this looks", "Dark")),
@@ -232,6 +235,7 @@ def shelf(mei: User) -> dict[str, Recording]:
     make_transcription(made["Canceled"], Status.CANCELED)
     run = make_transcription(made["Done"], Status.DONE, "All is said.", "And more.")
     Segment.objects.filter(transcription=run, index=1).update(correction="And less.", version=1)
+    make_token(mei, "laptop", scopes=["read"], days=None)
     make_link(made["Done"], audio=False, days=1)
     LiveSession.objects.create(owner=mei, recording=made["Done"], public=True, ended_at=timezone.now())
     return made
@@ -248,6 +252,7 @@ def address(shelf: dict[str, Recording], page: str) -> str:
         "two": f"/recordings/{two.pk}",
         "runs": f"/recordings/{two.pk}/transcriptions",
         "looking": f"/recordings/{two.pk}?transcription={earlier}",
+        "tokens": "/settings/tokens",
         "record": "/record",
         "left": "/record",
         "live": "/live",
@@ -527,7 +532,7 @@ SWEEP = """async () => {
 }"""
 
 
-@pytest.mark.parametrize("where", ["library", "done", "failed", "waiting", "canceled", "runs", "looking"])
+@pytest.mark.parametrize("where", ["library", "done", "failed", "waiting", "canceled", "runs", "looking", "tokens"])
 async def test_every_control_that_sends_a_request_is_in_the_table(
     page: Page, shelf: dict[str, Recording], faults: list[str], where: str
 ) -> None:

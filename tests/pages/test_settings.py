@@ -2,6 +2,7 @@
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from playwright.async_api import Page, expect
 
 from accounts.models import ApiToken
@@ -80,3 +81,22 @@ async def test_what_is_wrong_with_a_token_is_said_where_it_was_typed(page: Page)
     await page.get_by_label("Read:").check()
     await page.get_by_role("button", name="Make the token").click()
     await expect(page.get_by_label("The token “laptop”")).to_be_visible()
+
+
+async def test_what_was_chosen_for_a_token_is_there_after_the_sign_in(page: Page) -> None:
+    await page.goto("/settings/tokens")
+    await page.get_by_label("Name").fill("laptop")
+    await page.get_by_label("Write:").uncheck()
+    await page.get_by_label("Statistics:").check()
+    await page.locator("#tokens [name=weight]").fill("3")
+    await page.locator("#tokens [name=lane]").select_option("batch")
+    await Session.objects.all().adelete()
+    await page.get_by_role("button", name="Make the token").click()
+    await page.locator("[name=username]").fill("mei")
+    await page.locator("[name=password]").fill("correct horse")
+    await page.locator("main form button").click()
+    await expect(page.get_by_label("Name")).to_have_value("laptop")
+    await page.get_by_role("button", name="Make the token").click()
+    await expect(page.get_by_label("The token “laptop”")).to_be_visible()
+    token = await ApiToken.objects.aget()
+    assert (token.scopes, token.lane, token.weight) == (["read", "transcribe", "stats"], "batch", 3)
