@@ -71,4 +71,5 @@ LONGEST_CORRECTION = 10_000  # characters: much more than anybody says in the 30
 Correction = Annotated[str, AfterValidator(_checked(lines, LONGEST_CORRECTION))]
 # What is sought in a text, and what takes its place: a name, a term, at most a sentence.
 Phrase = Annotated[str, AfterValidator(_checked(one_line, 500))]
+SoughtPhrase = Annotated[Phrase, Field(min_length=1)]  # of what is left: an empty one would be found everywhere
 Language = Annotated[str, AfterValidator(language_code)]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from accounts.lanes import WorkLane
 from recordings.intake.options import UploadOptions
-from recordings.text import Correction, Language, Phrase, Prompt, Title, TokenName
+from recordings.text import Correction, Language, Phrase, Prompt, SoughtPhrase, Title, TokenName
 
 TokenScope = Literal["read", "write", "transcribe", "stats"]
 Status = Literal["queued", "transcribing", "done", "failed", "canceled"]
@@ -409,7 +409,7 @@ class TimesIn(SegmentRead):
 class ReplaceIn(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": {"find": "stile", "replace": "Stile", "match_case": True}})
 
-    find: Phrase = Field(min_length=1, description="Any white space in it stands for any white space.")
+    find: SoughtPhrase = Field(description="Any white space in it stands for any white space.")
     replace: Phrase = Field(description="Taken literally; may be empty.")
     match_case: bool = Field(False, description="Capital and small letters differ.")
     whole_words: bool = Field(False, description="No match begins or ends inside of a word.")

@@ -33,7 +33,7 @@ from recordings.api.schemas import (
 )
 from recordings.api.shapes import numbers, one_segment, rearranged_segments, transcript_of, undo_of
 from recordings.library.listing import Entry, afind
-from recordings.text import Phrase, download_name
+from recordings.text import SoughtPhrase, download_name
 from recordings.transcripts.arranging import ajoin, aretime, asplit
 from recordings.transcripts.corrections import EditConflict, acorrect
 from recordings.transcripts.exports import FORMATS
@@ -147,7 +147,7 @@ async def retime_segment(request: ApiRequest, id: int, index: int, times: TimesI
 async def matches(
     request: ApiRequest,
     id: int,
-    find: QueryEx[Phrase, P(min_length=1)],
+    find: QueryEx[SoughtPhrase, P()],
     match_case: bool = False,
     whole_words: bool = False,
     transcription: QueryEx[int | None, P(description="In whose text; left out: in the one shown.")] = None,

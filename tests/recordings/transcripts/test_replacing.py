@@ -130,7 +130,10 @@ def test_programs_find_replace_and_undo(client: Client, run: Transcription) -> N
 
     found = client.get(f"{address}/matches", {"find": "style"}).json()
     assert (found["count"], found["segments"], found["items"][0]["after"]) == (4, 2, " wraps style.")
-    assert client.get(f"{address}/matches", {"find": ""}).status_code == 422
+    for nothing in ("", " ", " \t\n "):  # an empty text would match everywhere
+        assert client.get(f"{address}/matches", {"find": nothing}).status_code == 422
+        body = {"find": nothing, "replace": "x"}
+        assert client.post(f"{address}/replace", body, content_type="application/json").status_code == 422
     done = sent("replace", find="style", replace="Stile", transcription=run.pk)
     assert (done["count"], [segment["index"] for segment in done["segments"]]) == (4, [0, 2])
     assert texts(run)[0] == "Stile wraps Stile."
