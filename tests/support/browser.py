@@ -40,12 +40,16 @@ def _note_lost(answer: Response) -> None:
         lost.append(f"{answer.status} {answer.url}")
 
 
+# What htmx logs when a page that is left breaks off its requests. Of one that fails it logs another event besides.
+BROKEN_OFF = ("htmx:sendAbort", "htmx:afterRequest")
+
+
 def note_faults(page: Page, url: str, faults: list[str]) -> None:
     """Put into `faults` each warning and error of this page, and each address of another host that it asks for."""
     own = (url, "data:", "blob:")
 
     def note(said: ConsoleMessage) -> None:
-        if said.type in ("error", "warning"):
+        if said.type in ("error", "warning") and not said.text.startswith(BROKEN_OFF):
             faults.append(f"{said.text} ({said.location['url']})")
 
     page.on("console", note)

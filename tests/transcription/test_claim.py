@@ -153,7 +153,10 @@ def test_the_database_gives_its_lock_to_one_connection(database: Postgres, lock:
     other.release()
 
 
-def test_a_lock_is_free_for_the_next_as_soon_as_it_was_released(database: Postgres) -> None:
+def test_a_lock_is_free_for_the_next_as_soon_as_it_was_released(
+    database: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_lock, "LOOK_EVERY", 0.01)
     for lock in (another(database), another(database)) * 20:
         assert lock.take()
         lock.release()
