@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from accounts.models import ApiToken
 from recordings.models import Recording
 from tests.support.openai_clients import open_door
 from tests.support.site import Site
@@ -37,6 +38,8 @@ def test_the_example_works(site: Site, clip: bytes, tmp_path: Path, language: st
         assert (folder / "done" / f"{dropped.name}.txt").read_text() == "hello\n"
         assert (folder / "done" / dropped.name).read_bytes() == clip
         assert not dropped.exists()
+    elif "/api/tokens" in program:
+        assert ApiToken.objects.get(name="Build 17").revoked_at
     elif "/api/" in program:
         assert f'"id": {Recording.objects.get().pk}' in run.stdout
     else:
