@@ -139,14 +139,14 @@ class PostgresIndex:
 
     def titles(self, query: Query) -> RawSQL:
         """The ids of all recordings whose titles have the words."""
-        literal = " AND title ILIKE %s" * len(query.literals)
+        literal = " AND title ILIKE %s" * len(query.likes)
         sql = f"SELECT id FROM recordings_recording WHERE title_terms @@ %s::tsquery{literal}"
-        return RawSQL(sql, [_match(query), *map(_like, query.literals)])
+        return RawSQL(sql, [_match(query), *query.likes])
 
     def transcriptions(self, query: Query) -> RawSQL:
         """The ids of all transcriptions in which one segment has all the words."""
         sql = f"SELECT transcription_id FROM recordings_segment WHERE terms @@ %s::tsquery{_literal(query)}"
-        return RawSQL(sql, [_match(query), *map(_like, query.literals)])
+        return RawSQL(sql, [_match(query), *query.likes])
 
     def segments(self, query: Query, transcriptions: Sequence[int], most: int) -> list[tuple[int, int, int]]:
         """For each of these transcriptions the first `most` segments that have all the words: the id of the
@@ -160,7 +160,7 @@ class PostgresIndex:
                 WHERE transcription_id = ANY(%s) AND terms @@ %s::tsquery{_literal(query)}
             ) AS found WHERE nth <= %s ORDER BY run, nth"""
         with self._connection.cursor() as cursor:
-            cursor.execute(sql, [list(transcriptions), _match(query), *map(_like, query.literals), most])
+            cursor.execute(sql, [list(transcriptions), _match(query), *query.likes, most])
             return list(cursor.fetchall())
 
 
@@ -173,8 +173,4 @@ def _match(query: Query) -> str:
 
 
 def _literal(query: Query) -> str:
-    return " AND coalesce(correction, text) ILIKE %s" * len(query.literals)
-
-
-def _like(literal: str) -> str:
-    return "%" + literal.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    return " AND coalesce(correction, text) ILIKE %s" * len(query.likes)

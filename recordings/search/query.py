@@ -14,6 +14,7 @@ _PIECE = regex.compile(r'["“”„＂](?P<phrase>[^"“”„＂]*)(?P<end>["�
 # A word with another sign in it (“C++”, “100%”) is found with this sign only. People leave these out, or write them
 # differently than Whisper does.
 _COMMON = regex.compile(r"[\s.,;:!?…'’‘()\[\]{}«»*/\\·、。，！？；：「」『』（）《》〈〉【】\-–—‐‑]+")
+_ESCAPED = str.maketrans({sign: f"\\{sign}" for sign in "\\%_"})
 _SIGN = regex.compile(rf"[^{WORD}]")
 _SPACED = rf"[[{WORD}]--[{UNSPACED}]]"
 
@@ -66,8 +67,9 @@ class Query:
         return cls(typed.strip(), tuple(filter(None, found)))
 
     @property
-    def literals(self) -> list[str]:
-        return [term.literal for term in self.terms if term.literal]
+    def likes(self) -> list[str]:
+        """Patterns of SQL’s LIKE that a text must match besides. A backslash escapes."""
+        return [f"%{term.literal.translate(_ESCAPED)}%" for term in self.terms if term.literal]
 
     def __bool__(self) -> bool:
         return bool(self.terms)

@@ -145,16 +145,16 @@ class SqliteIndex:
 
     def titles(self, query: Query) -> RawSQL:
         """The ids of all recordings whose titles have the words."""
-        literal = " AND title LIKE %s ESCAPE '\\'" * len(query.literals)
+        literal = " AND title LIKE %s ESCAPE '\\'" * len(query.likes)
         joined = f" JOIN recordings_recording ON id = {TITLES}.rowid" if literal else ""
         sql = f"SELECT {TITLES}.rowid FROM {TITLES}{joined} WHERE {TITLES} MATCH %s{literal}"
-        return RawSQL(sql, [_match(query), *map(_like, query.literals)])
+        return RawSQL(sql, [_match(query), *query.likes])
 
     def transcriptions(self, query: Query) -> RawSQL:
         """The ids of all transcriptions in which one segment has all the words."""
         joined, literal = _literal(query)
         sql = f"SELECT {TEXTS}.rowid >> 32 FROM {TEXTS}{joined} WHERE {TEXTS} MATCH %s{literal}"
-        return RawSQL(sql, [_match(query), *map(_like, query.literals)])
+        return RawSQL(sql, [_match(query), *query.likes])
 
     def segments(self, query: Query, transcriptions: Sequence[int], most: int) -> list[tuple[int, int, int]]:
         """For each of these transcriptions the first `most` segments that have all the words: the id of the
@@ -171,7 +171,7 @@ class SqliteIndex:
             ) WHERE nth <= %s ORDER BY run, nth"""
         first, last = min(transcriptions) << 32, max(transcriptions) << 32 | LOW
         with self._connection.cursor() as cursor:
-            cursor.execute(sql, [_match(query), first, last, *transcriptions, *map(_like, query.literals), most])
+            cursor.execute(sql, [_match(query), first, last, *transcriptions, *query.likes, most])
             return list(cursor.fetchall())
 
 
@@ -182,10 +182,6 @@ def _match(query: Query) -> str:
 
 def _literal(query: Query) -> tuple[str, str]:
     """The table and the conditions for signs, which the index does not know."""
-    if not query.literals:
+    if not query.likes:
         return "", ""
-    return _SEGMENTS, f" AND {_text('')} LIKE %s ESCAPE '\\'" * len(query.literals)
-
-
-def _like(literal: str) -> str:
-    return "%" + literal.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    return _SEGMENTS, f" AND {_text('')} LIKE %s ESCAPE '\\'" * len(query.likes)
