@@ -7,6 +7,7 @@ from typing import Self
 from recordings.models import Segment
 from recordings.search.query import Query
 from recordings.transcripts.sentences import ReadingLine, lines
+from recordings.transcripts.words import written_text
 from transcription.writing import head, tail
 
 BEFORE, LONGEST = 60, 240  # characters that are shown: before the first match, and from there on
@@ -33,7 +34,7 @@ class Hit:
     @classmethod
     def of(cls, segment: Segment, query: Query) -> Self:
         """The sentence of the segment that has most of the query's terms, and of these the first."""
-        text = segment.text.strip() if segment.correction is None else segment.correction
+        text = written_text(segment)
         places = query.places(text)
         begin, end, line = max(
             _placed(text, lines(segment)),

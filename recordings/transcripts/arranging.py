@@ -16,9 +16,8 @@ from recordings.events import text_changed
 from recordings.models import Recording, Segment, Transcription
 from recordings.text import LONGEST_CORRECTION
 from recordings.transcripts.corrections import EditConflict
-from recordings.transcripts.replacing import written
 from recordings.transcripts.undoing import Rearranged, rearranged, row
-from recordings.transcripts.words import border_in
+from recordings.transcripts.words import border_in, written_text
 from transcription.writing import join as join_texts
 from web.problems import Problem, not_found
 
@@ -142,7 +141,7 @@ def join(
     if next_version is not None and second.version != next_version:
         raise EditConflict(second)
     before = [row(part) for part in parts]
-    texts = [written(part) for part in parts]
+    texts = [written_text(part) for part in parts]
     corrected = any(part.correction is not None for part in parts)
     first.text = join_texts(part.text.strip() for part in parts)
     correction = join_texts(texts)

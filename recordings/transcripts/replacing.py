@@ -12,6 +12,7 @@ from recordings.events import text_changed
 from recordings.models import Recording, Segment, Transcription
 from recordings.text import LONGEST_CORRECTION
 from recordings.transcripts.undoing import Rearranged, rearranged, row
+from recordings.transcripts.words import written_text
 from transcription.writing import CJK, SOUTHEAST, clusters
 from web.problems import Problem
 
@@ -49,16 +50,11 @@ class Match:
     after: str
 
 
-def written(segment: Segment) -> str:
-    """The text as a person edits it, line breaks included."""
-    return segment.text.strip() if segment.correction is None else segment.correction
-
-
 def matches_in(shown: Transcription | None, sought: Sought) -> Iterator[Match]:
     """All matches in the text, in order."""
     pattern = sought.pattern
     for segment in Segment.objects.filter(transcription=shown).defer("words"):
-        text = written(segment)
+        text = written_text(segment)
         for match in pattern.finditer(text):
             before, after = clusters(text[: match.start()][-2 * AROUND :]), clusters(text[match.end() :][: 2 * AROUND])
             yield Match(segment, "".join(before[-AROUND:]), match[0], "".join(after[:AROUND]))
@@ -75,7 +71,7 @@ def replace(recording: Recording, shown: Transcription | None, sought: Sought, b
     changed: list[Segment] = []
     with transaction.atomic():
         for segment in Segment.objects.filter(transcription=shown).defer("words").select_for_update():
-            old = written(segment)
+            old = written_text(segment)
             new, times = pattern.subn(lambda _: by, old)
             if new == old:
                 continue

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recordings.models import Segment
-from recordings.transcripts.words import has_heard_words, heard_words, shown_words
+from recordings.transcripts.words import has_heard_words, heard_words, shown_words, written_text
 
 SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]」』）]*$")
 TITLE = re.compile(r"^\W*(?:Mr|Mrs|Ms|Dr|Prof|St|[A-HJ-Z])\.$")  # or an initial: its dot ends no sentence
@@ -37,7 +37,7 @@ class ReadingLine:
 def lines(segment: Segment) -> list[ReadingLine]:
     """The text of the segment, a line for each sentence. One line for all where its words have no times, or do not fit
     the text."""
-    text = segment.correction if segment.correction is not None else segment.text.strip()
+    text = written_text(segment)
     words = _found(text, _words(segment))
     if not words:
         return [ReadingLine(segment.start, segment.end, text)]

@@ -37,6 +37,11 @@ class ShownWord:
     end: float
 
 
+def written_text(segment: Segment) -> str:
+    """The text as a person edits it, line breaks included."""
+    return segment.text.strip() if segment.correction is None else segment.correction
+
+
 def shown_text(segment: Segment) -> str:
     """The correction where there is one, else the text of the machine; on one line."""
     text = segment.text if segment.correction is None else segment.correction
