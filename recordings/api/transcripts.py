@@ -7,7 +7,6 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.http import HttpResponse
-from django.utils.http import content_disposition_header
 from ninja import P, QueryEx, Router, Status
 
 from accounts.auth import ApiRequest, Caller, Scope, needs
@@ -33,10 +32,10 @@ from recordings.api.schemas import (
 )
 from recordings.api.shapes import numbers, one_segment, rearranged_segments, transcript_of, undo_of
 from recordings.library.listing import Entry, afind
-from recordings.text import SoughtPhrase, download_name
+from recordings.text import SoughtPhrase
 from recordings.transcripts.arranging import ajoin, aretime, asplit
 from recordings.transcripts.corrections import EditConflict, acorrect
-from recordings.transcripts.exports import FORMATS
+from recordings.transcripts.exports import FORMATS, file_response
 from recordings.transcripts.replacing import Sought, areplace, matches_in
 from recordings.transcripts.transcript import FullTranscript
 from recordings.transcripts.undoing import Rearranged, atake_back, transcription_of
@@ -68,14 +67,7 @@ async def transcript_file(found: FullTranscript, format: Format) -> HttpResponse
     """The text in this format, as a response. Raises Problem 409 for a file of a text that is not whole yet."""
     if format != "json" and not found.transcription.finished:
         raise Problem("not_finished")
-    media_type, write = FORMATS[format]
-    content = await asyncio.to_thread(write, found)
-    charset = "; charset=utf-8" if isinstance(content, str) else ""
-    response = HttpResponse(content, content_type=media_type + charset)
-    if format != "json":
-        filename = download_name(found.recording.title, f".{format}")
-        response["Content-Disposition"] = content_disposition_header(True, filename) or "attachment"
-    return response
+    return await asyncio.to_thread(file_response, found, format)
 
 
 @router.patch(

@@ -16,7 +16,6 @@ from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
-from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRefresh
@@ -31,8 +30,7 @@ from recordings.live.sound import longest
 from recordings.models import LiveSession, Segment
 from recordings.storage import quota
 from recordings.templatetags.reading import language_names
-from recordings.text import download_name
-from recordings.transcripts.exports import FORMATS
+from recordings.transcripts.exports import file_response
 from recordings.transcripts.sentences import text_language
 from recordings.transcripts.transcript import FullTranscript
 from recordings.transcripts.words import shown_text
@@ -102,12 +100,7 @@ def text(request: HttpRequest, session: LiveSession, form: str) -> HttpResponse:
     transcript = _transcript(session)
     if transcript is None or form not in GIVEN:
         raise Http404
-    media_type, write = FORMATS[form]
-    content = write(transcript)
-    response = HttpResponse(content, media_type + ("; charset=utf-8" if isinstance(content, str) else ""))
-    filename = download_name(transcript.recording.title, f".{form}")
-    response["Content-Disposition"] = content_disposition_header(True, filename) or "attachment"
-    return response
+    return file_response(transcript, form)
 
 
 def _transcript(session: LiveSession) -> FullTranscript | None:

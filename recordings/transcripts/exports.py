@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from django.http import HttpResponse
+from django.utils.http import content_disposition_header
+
 from recordings.models import Segment
-from recordings.text import one_line
+from recordings.text import download_name, one_line
 from recordings.transcripts.cues import Cue
 from recordings.transcripts.docx_file import as_docx
 from recordings.transcripts.transcript import FullTranscript, clock
@@ -102,3 +105,14 @@ _ADDRESS = re.compile(r"(?<=\w)(:(?=//)|@)|(?<=\bwww)\.")  # GitHub makes links 
 def _markdown(text: str) -> str:
     """The text with all that is markup inside of a line escaped."""
     return _ADDRESS.sub(r"\\\g<0>", _MARKUP.sub(r"\\\g<0>", text))
+
+
+def file_response(transcript: FullTranscript, format: str) -> HttpResponse:
+    """The transcript in one of FORMATS, as a response: a file to keep, but for json."""
+    media_type, write = FORMATS[format]
+    content = write(transcript)
+    response = HttpResponse(content, media_type + ("; charset=utf-8" if isinstance(content, str) else ""))
+    if format != "json":
+        name = download_name(transcript.recording.title, f".{format}")
+        response["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
+    return response
