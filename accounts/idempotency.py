@@ -27,6 +27,7 @@ from django.utils import timezone
 
 from accounts.auth import Caller, identify, read_form
 from accounts.models import FirstAnswer
+from web.compression import UNCOMPRESSED
 from web.problems import Problem, retry_after
 
 log = logging.getLogger(__name__)
@@ -165,7 +166,7 @@ async def _again(caller: Caller, row: FirstAnswer, memory: Memory) -> HttpRespon
     body = await memory.recall(caller, json.loads(row.body))
     response = JsonResponse(body, status=row.status, json_dumps_params={"ensure_ascii": False})
     response.headers["Idempotent-Replayed"] = "true"
-    response.headers["Cache-Control"] = "no-store, no-transform"  # some have a secret, see web.compression
+    response.headers["Cache-Control"] = UNCOMPRESSED  # some have one
     if row.location:
         response.headers["Location"] = row.location
     return response

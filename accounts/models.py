@@ -23,7 +23,7 @@ def digest(secret: str) -> str:
 
 
 def kept_of(secret: str) -> dict[str, str]:
-    """What is kept of the secret of a token, by column."""
+    """What a row keeps of its secret: the digest, and the four letters by which a person tells rows apart."""
     return {"digest": digest(secret), "ends_with": secret[-4:]}
 
 

@@ -9,6 +9,10 @@ from django.middleware.gzip import GZipMiddleware
 TYPES = frozenset({"application/json", "application/x-subrip", "text/html", "text/markdown", "text/plain", "text/vtt"})
 
 
+# `Cache-Control` of an answer of the API that has a secret.
+UNCOMPRESSED = "no-store, no-transform"
+
+
 class CompressionMiddleware(GZipMiddleware):
     """Gzip for answers of these types, where the client takes it.
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.http import HttpResponse
 from ninja import Router, Status
 
 from accounts.auth import ApiRequest, Scope, needs
@@ -9,6 +10,7 @@ from recordings.api.schemas import LinkIn, LinkList, LinkMade, errors
 from recordings.api.shapes import link_json, made_link_json
 from recordings.library.listing import afind
 from recordings.library.sharing import aend_link, alinks_of, amake_link
+from web.compression import UNCOMPRESSED
 
 router = Router(tags=["links"])
 
@@ -19,13 +21,14 @@ router = Router(tags=["links"])
     response={201: LinkMade, **errors(400, 404, 409)},
     summary="Make a link for guests",
 )
-async def make_link(request: ApiRequest, id: int, options: LinkIn | None = None) -> Any:
+async def make_link(request: ApiRequest, response: HttpResponse, id: int, options: LinkIn | None = None) -> Any:
     """Whoever has the link reads the recording’s text, as it is at that moment, without an account. Needs the scopes
     `write` and `read`. The address is in this answer only: it is not kept, so the answer to the same `Idempotency-Key`
     has a new one for the same link, and the one before stops working."""
     request.auth.require(Scope.READ)
     recording = (await afind(request.auth.user.pk, id)).recording
     link, secret = await amake_link(recording, **(options or LinkIn()).model_dump())
+    response["Cache-Control"] = UNCOMPRESSED
     return Status(201, made_link_json(request, link, secret))
 
 

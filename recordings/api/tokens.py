@@ -10,6 +10,7 @@ from accounts.models import ApiToken
 from accounts.tokens import alisted_tokens, amake_token, arevoke_token
 from recordings.api.schemas import TokenIn, TokenList, TokenMade, errors
 from recordings.api.shapes import made_token_json, token_json
+from web.compression import UNCOMPRESSED
 
 router = Router(tags=["tokens"])
 
@@ -35,7 +36,7 @@ async def make_token(request: ApiRequest, response: HttpResponse, options: Token
         weight=options.weight,
         by=caller.token,
     )
-    response["Cache-Control"] = "no-store, no-transform"  # see web.compression
+    response["Cache-Control"] = UNCOMPRESSED
     return Status(201, made_token_json(token, secret))
 
 

@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import digest
+from accounts.models import digest, kept_of
 from recordings.models import GuestLink, Recording
 from web.problems import Problem, not_found
 
@@ -37,7 +37,7 @@ def make_link(recording: Recording, *, audio: bool, days: int) -> tuple[GuestLin
         recording=recording,
         audio=audio,
         expires_at=timezone.now() + timedelta(days=days),
-        **_kept(secret),
+        **kept_of(secret),
     )
     return link, secret
 
@@ -49,7 +49,7 @@ def renew_link(owner_id: int, link_id: int) -> tuple[GuestLink, str]:
     """Give one of the owner's links another secret; the earlier one stops working. Raises Problem 404."""
     secret = _new_secret()
     links = GuestLink.objects.filter(pk=link_id, recording__owner=owner_id)
-    if not GuestLink.objects.filter(pk__in=links.values("pk")).update(**_kept(secret)):
+    if not GuestLink.objects.filter(pk__in=links.values("pk")).update(**kept_of(secret)):
         raise not_found()
     return links.get(), secret
 
@@ -96,8 +96,3 @@ aworks = sync_to_async(works)
 
 def _new_secret() -> str:
     return secrets.token_urlsafe(32)  # 256 bits
-
-
-def _kept(secret: str) -> dict[str, str]:
-    """What a row keeps of its secret: the digest, and the four letters by which a person tells links apart."""
-    return {"digest": digest(secret), "ends_with": secret[-4:]}

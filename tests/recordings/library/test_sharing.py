@@ -28,6 +28,7 @@ from recordings.pages import guests
 from tests.support.answers import code
 from tests.support.rows import Status, guest_path, make_recording, make_transcription
 from tests.support.site import Site
+from web.compression import UNCOMPRESSED
 from web.throttle import Allowance
 
 TITLE, SAID, HEARD, ELSEWHERE = "Steering group", "We ship on Friday.", "We chip on Friday.", "Salary talks"
@@ -278,6 +279,7 @@ def test_a_program_makes_lists_and_ends_links(site: Site, shared: Recording) -> 
     program, address = site.program(), f"/api/recordings/{shared.pk}/links"
     made = program.post(address, json={"audio": True, "days": 7})
     assert made.status_code == 201
+    assert made.headers["Cache-Control"] == UNCOMPRESSED
     link = made.json()
     assert link["url"].startswith(f"{site.url}/s/")
     assert len(link["url"].split("/")[-2]) == 43  # 256 bits
