@@ -339,21 +339,30 @@ HOLD_PIECES = """addEventListener("htmx:beforeRequest", (event) => {
 });"""
 
 
+async def open_and_end_session(page: Page, shelf: dict[str, Recording], which: str) -> None:
+    """Open a page, and end the session of its person at the server. The page does not know yet."""
+    await page.add_init_script(f"if (!location.pathname.startsWith('/accounts')) {HOLD_PIECES}")
+    await page.route_web_socket("/ws/recordings", lambda _: None)
+    await open_page(page, shelf, which)
+    await Session.objects.all().adelete()
+
+
+async def sign_in(page: Page) -> None:
+    await page.locator("[name=username]").fill("mei")
+    await page.locator("[name=password]").fill("correct horse")
+    await page.locator("main form button").click()
+
+
 @pytest.mark.parametrize("action", LEADING, ids=name)
 async def test_where_the_session_has_ended_an_action_leads_to_the_sign_in_and_back(
     page: Page, shelf: dict[str, Recording], faults: list[str], action: Action
 ) -> None:
-    await page.add_init_script(f"if (!location.pathname.startsWith('/accounts')) {HOLD_PIECES}")
-    await page.route_web_socket("/ws/recordings", lambda _: None)
-    await open_page(page, shelf, action.page)
-    await Session.objects.all().adelete()
+    await open_and_end_session(page, shelf, action.page)
     await action.act(page)
     if action.leads:
         await page.locator("main").get_by_text(action.leads, exact=True).click()
     await expect(page.get_by_role("heading", name=re.compile("Sign in|登录"))).to_be_visible()
-    await page.locator("[name=username]").fill("mei")
-    await page.locator("[name=password]").fill("correct horse")
-    await page.locator("main form button").click()
+    await sign_in(page)
     await page.wait_for_url(await address(shelf, action.back or action.page))
     if action.field and not action.field.startswith("#segment"):
         await kept(page, action.field)
@@ -369,16 +378,11 @@ async def test_where_the_session_has_ended_an_action_leads_to_the_sign_in_and_ba
 async def test_a_replacement_is_there_again_after_the_sign_in(
     page: Page, shelf: dict[str, Recording], faults: list[str]
 ) -> None:
-    await page.add_init_script(f"if (!location.pathname.startsWith('/accounts')) {HOLD_PIECES}")
-    await page.route_web_socket("/ws/recordings", lambda _: None)
-    await open_page(page, shelf, "done")
-    await Session.objects.all().adelete()
+    await open_and_end_session(page, shelf, "done")
     await press("Find in transcript", "Replace…")(page)
     await page.get_by_label("Replace with").fill(TYPED)
     await page.get_by_role("dialog").get_by_label("Find").fill("said")
-    await page.locator("[name=username]").fill("mei")
-    await page.locator("[name=password]").fill("correct horse")
-    await page.locator("main form button").click()
+    await sign_in(page)
     await expect(page.get_by_label("Replace with")).to_have_value(TYPED)
     await expect(page.locator("#replace .problem")).to_contain_text("What you typed was kept")
     faults.clear()
@@ -389,19 +393,14 @@ async def test_an_upload_without_a_session_keeps_the_file_until_the_person_is_si
 ) -> None:
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "incoming"
     settings.FILE_UPLOAD_TEMP_DIR.mkdir()
-    await page.add_init_script(HOLD_PIECES)
-    await page.route_web_socket("/ws/recordings", lambda _: None)
-    await open_page(page, shelf, "library")
-    await Session.objects.all().adelete()
+    await open_and_end_session(page, shelf, "library")
     await choose_file(page)
     row = page.locator("#uploads li")
     await expect(row.locator(".note")).to_have_text("You are signed out. Sign in, then try again.")
     async with page.expect_popup() as opening:
         await row.get_by_role("link", name="Sign in").click()
     other = await opening.value
-    await other.locator("[name=username]").fill("mei")
-    await other.locator("[name=password]").fill("correct horse")
-    await other.locator("main form button").click()
+    await sign_in(other)
     await other.get_by_role("heading", name="Library").wait_for()
     await row.get_by_role("button", name="Retry").click()
     await expect(row).to_have_count(0)
@@ -446,16 +445,11 @@ async def test_sound_that_does_not_come_is_told_and_tried_again(
 async def test_a_text_that_has_no_place_after_the_sign_in_is_shown_all_the_same(
     page: Page, shelf: dict[str, Recording], faults: list[str]
 ) -> None:
-    await page.add_init_script(f"if (!location.pathname.startsWith('/accounts')) {HOLD_PIECES}")
-    await page.route_web_socket("/ws/recordings", lambda _: None)
-    await open_page(page, shelf, "done")
-    await Session.objects.all().adelete()
+    await open_and_end_session(page, shelf, "done")
     await edit(page)
     await page.locator("main").get_by_text("Sign in", exact=True).click()
     await sync_to_async(make_transcription)(shelf["Done"], Status.DONE, "Another text.")
-    await page.locator("[name=username]").fill("mei")
-    await page.locator("[name=password]").fill("correct horse")
-    await page.locator("main form button").click()
+    await sign_in(page)
     await expect(page.locator(".unsaved blockquote")).to_have_text(TYPED)
     await expect(page.locator(".segment > p")).to_have_text("Another text.")
     faults.clear()
