@@ -24,7 +24,7 @@ class Station:
     name: as in stats and on pages.
     limit: decides how many permits may be out.
     live_share: decides how many of them other lanes may hold while live calls come.
-    restrains: whether that are fewer than the limit's own, as of the latest look.
+    restrains: whether these are fewer than the limit's own, as of the latest look.
     weight: of several free servers, those with the greatest weight go first.
     """
 

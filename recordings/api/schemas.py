@@ -10,6 +10,7 @@ from ninja import Schema
 from pydantic import BaseModel, ConfigDict, Field
 
 from accounts.lanes import WorkLane
+from accounts.models import ApiToken
 from recordings.intake.options import UploadOptions
 from recordings.text import Correction, Language, Phrase, Prompt, SoughtPhrase, Title, TokenName
 
@@ -227,7 +228,9 @@ class TokenIn(BaseModel):
     scopes: list[TokenScope] = Field(min_length=1, description="What it may do.")
     days: float | None = Field(90, gt=0, le=36_500, description="How long it works; null: until it is revoked.")
     lane: WorkLane | None = Field(None, description="Left out: that of the token that asks, else `interactive`.")
-    weight: int = Field(1, ge=1, le=10, description="How many of its calls at /v1 are let in at once at your turn.")
+    weight: int = Field(
+        1, ge=1, le=ApiToken.MOST_WEIGHT, description="How many of its calls at /v1 are let in at once at your turn."
+    )
 
 
 class TokenOut(Schema):

@@ -25,9 +25,7 @@ PIECE = 2 * SECOND  # bytes of sound that the captioner takes at once
 SILENT = 5.0  # seconds without sound after which all speech becomes final: nobody knows when more will come
 PARTIAL_DEADLINE = 5.0  # seconds; a tentative caption that comes later shows nothing new
 BEHIND = 5.0  # seconds after which people are told that captions are late
-CAUGHT_UP = (
-    3.0  # seconds, fewer than BEHIND: captions that are late about BEHIND are late all the time, not now and then
-)
+CAUGHT_UP = 3.0  # seconds after which they are told that captions are in time again: fewer, or it would go to and fro
 
 
 class Captioning:

@@ -13,9 +13,7 @@ from recordings.storage import space
 
 ACK_EVERY = 0.8  # seconds, so that frames are acknowledged at least once a second
 MOST_WAITING = 2 * SECOND  # bytes of sound in memory while the disk is slow or full; then the socket has to wait
-AWAY = (
-    3.0  # seconds without a frame after which the speaker counts as away; a client sends one every half second at least
-)
+AWAY = 3.0  # seconds without a frame after which the speaker counts as away; clients send one every half second
 TAKING_OVER = 2.0  # seconds that the disk gets for the sound of the speaker before
 
 
